@@ -1,4 +1,4 @@
-"""Reads the parts that every vendor's reply may have, without believing them: text, JSON object, wait."""
+"""Reads the parts that every vendor's reply may have, and trusts none of them: text, JSON object, wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import msgspec
 from orchestrator.model.http import Reply
 
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
-# Python decodes by more than character sets: rot13 is among them, and what resolves escapes in a text.
+# Python decodes by more than character sets: rot13 is among its codecs, and one that resolves escapes.
 _CHARACTER_SETS = re.compile(r"(?:iso8859|cp[0-9]|koi8|mac|gb|big5|euc|shift|johab|hz|tis|ptcp)")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -49,11 +49,11 @@ _WEEKDAYS_AND_MONTHS = re.compile(
 _ZONES = frozenset({"GMT", "UTC", "UT", "Z", "T", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT"})
 _DAY = 86400.0
 LONGEST_HOST = 253
-"""Characters; what is longer is no name of a host, and is not cut: half of a credential cannot be masked."""
+"""Characters. A longer text is no host's name. No part is kept: half of a credential cannot be masked."""
 
 
 def decode_text(reply: Reply) -> str:
-    """Return a body as text. Never raises: what cannot be decoded becomes U+FFFD.
+    """Return a body as text. Never raises: bytes that cannot be decoded become U+FFFD.
 
     UTF-8 comes before the character set that the reply names: a text in Latin letters is hardly ever UTF-8 by
     chance, while servers often name a set that their JSON is not written in.
@@ -105,11 +105,13 @@ def _may_repeat(text: str, value: object) -> bool:
 
     This test is fifteen times as fast as the search for such a key.
     """
+    # An escaped colon counts in the value alone, so it could make up for the colon of a second key.
     return text.count(":") != msgspec.json.encode(value).count(b":") or "\\u003a" in text.lower()
 
 
 def _refuse_ambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
+    # By repr, since Python takes 1, 1.0 and true for equal.
     if len(fields) < len(pairs) and any(repr(fields[key]) != repr(value) for key, value in pairs):
         raise ValueError("a key that is written twice has two values")
     return fields
@@ -199,6 +201,7 @@ def _parse_wait(text: str, reply: Reply) -> float | None:
     number = parse_seconds(text)
     end = _parse_time(text) if number is None else number
     now = _parse_time(reply.headers.get("date", "")) or reply.at  # by the clock that the end was made with
+    # A number within a day of the present time is a Unix time; any other is a wait in seconds.
     if end is None or (number is not None and abs(end - now) > _DAY):
         return number
     return parse_seconds(end - now)

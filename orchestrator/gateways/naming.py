@@ -1,4 +1,4 @@
-"""Whether a reply is about the target that was asked for: a record of another thing says nothing of it."""
+"""Finds replies that are about something else than the target: such a record says nothing of the target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 OF_ANOTHER = "the reply is about something else"
 
 _LOST = re.compile("[?\ufffd]")
-"""What stands for a letter that the server, or its character set, could not write."""
+"""The signs that replace a letter which the server, or its character set, could not write."""
 _CUT = re.compile(r"(?:\.\.\.|…)$")
 
 
@@ -23,7 +23,7 @@ def is_same_name(told: object, ours: str) -> bool:
 def names_another(told: object, ours: str) -> bool:
     """Return whether a field of a reply names something, and clearly something else than ``ours``.
 
-    What may be our name in other clothes is not: in other case, quoted, escaped, cut, or with letters lost.
+    A text that may still be our name does not count: in another case, quoted, escaped, cut, or damaged.
     """
     if told is None or told == "":
         return False

@@ -43,7 +43,7 @@ def show_text(text: str) -> str | None:
 def keep_whole(text: str) -> str | None:
     """Return ``text`` if it can be kept as it is; ``None`` where ``show_name`` would cut or change it.
 
-    For what is sent again later: a value that was cut is another value.
+    For values that are sent again later: a value that was cut is another value.
     """
     return text if show_text(text) == text else None
 

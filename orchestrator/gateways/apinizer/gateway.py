@@ -45,12 +45,13 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     LOOKS: ClassVar[tuple[Operation, ...]] = tuple(LOOK_PATHS)
     OBSTACLES: ClassVar[tuple[Obstacle, ...]] = (UNPUBLISHED_EDITS, MISSING_HISTORY)
     EVIDENCE: ClassVar[str] = FULL_EVIDENCE
+    # The manager replies only when its pods are done, and it may give them 120 s.
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0
 
     @property
     def installation(self) -> str:
-        """One manager is one place."""
+        """The place of the manager, by its address."""
         return f"{self.KIND} {normalize_url(self.url)}"
 
     @property
@@ -58,10 +59,9 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         return ApinizerRequests(self.url)
 
     def list_aliases(self, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """Yield what the address may come to name once a proxy on the way has decoded it.
+        """Yield the targets that the address may name once a proxy on the way has decoded it.
 
-        ``Pay%6dents`` and ``Payments;x`` are ``Payments`` then, and what stands behind ``?`` or ``#`` is
-        lost.
+        ``Pay%6dents`` and ``Payments;x`` are ``Payments`` then, and the text behind ``?`` or ``#`` is lost.
         """
         project, proxy, environment = parts
         path = f"{project}/apiProxies/{proxy}/environments/{environment}"
@@ -104,6 +104,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         about: Reading | None,
     ) -> Operation | Reading:
         """Return the next read of a look: the manager's word first, then that of the pods."""
+        # The snapshot may have heard from more pods than the reply named.
         if about is not None and about.pod_count < target.pods:
             about = replace(about, pod_count=target.pods)
         return next_look(seen, lacking, about)

@@ -61,7 +61,7 @@ class ApinizerHealth(Struct, frozen=True):
 
 
 def _read_health(reply: Reply) -> str | Reading:
-    """Return that it is well. A 200 with a page is a login's or a proxy's, so the text is compared."""
+    """Return that the manager is well. Login pages and proxies answer 200 too, so the text is compared."""
     if reply.status == 200 and decode_text(reply).strip().strip('"').upper() == "OK":
         return "says that it is well"
     return _read_fault(reply)

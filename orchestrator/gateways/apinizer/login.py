@@ -29,6 +29,7 @@ class ApinizerLoginFeature(Struct, frozen=True):
         """
         refuse_unsendable(Secret(self.user), "user")
         refuse_unsendable(password, "password")
+        # As a form: the vendor does not accept JSON here, unlike everywhere else.
         body = urlencode(
             {"grant_type": "client_credentials", "client_id": self.user, "client_secret": password.reveal()}
         ).encode()

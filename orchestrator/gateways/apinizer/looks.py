@@ -1,4 +1,4 @@
-"""Apinizer's reads of live state: what each one says, and what several of them amount to.
+"""Apinizer's reads of live state: the meaning of each one, and of several of them together.
 
 After the vendor's pages "Get Deploy Status", "Get Worker Route Health", "List Deploy History" and
 "Get API Proxy". The first two exist from 2026.09.0 on, the others serve older managers.
@@ -35,7 +35,7 @@ PROXY = Operation(Act.LOOK, "proxy")
 
 
 def read_look(via: str, target: Target, reply: Reply) -> Reading:
-    """Return what a reply to the read ``via`` means. Never raises; a fault of any kind is UNCLEAR."""
+    """Return the meaning of a reply to the read ``via``. Never raises; a fault of any kind is UNCLEAR."""
     body = parse_object(reply)
     verdict = judge_rejection(reply, body)
     if verdict is not None:
@@ -53,19 +53,23 @@ def read_look(via: str, target: Target, reply: Reply) -> Reading:
         return make_reading(verdict, reply, body, hidden=may_be_hidden(error), evidence="code")
     if verdict is Verdict.DENIED:
         return make_reading(verdict, reply, body)
+    # The newer reads came with 2026.09.0: an older manager answers their paths with a bare 404.
     return make_reading(Verdict.NOT_OFFERED if reply.status == 404 else Verdict.UNCLEAR, reply, body)
 
 
 def _list_owners(via: str, body: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return what says whose state a read tells. A proxy calls its own name ``name``; the records of a
-    history are told apart by their environments, so those of others are no fault."""
+    """Return the objects of a reply that name its target.
+
+    A proxy calls its own name ``name``. The records of a history are told apart by their environments, so
+    records of other environments are no fault.
+    """
     if via == PROXY.via:
         return [{**entry, "apiProxyName": entry.get("name")} for entry in _list_entries(body) or [body or {}]]
     return _list_entries(body) if via in (STATUS.via, HEALTH.via) else []
 
 
 def _find_facts(via: str, target: Target, body: dict[str, Any] | None) -> LookFacts | None:
-    """Return what the read saw, ``None`` where it says nothing that can be believed."""
+    """Return the facts that a read saw; ``None`` where the reply says nothing that can be believed."""
     match via:
         case "deploy-status":
             return _read_status(_list_entries(body))
@@ -149,6 +153,7 @@ def _read_newest(entries: list[dict[str, Any]], environment: str) -> LookFacts |
         return None
     newest = max(records, key=lambda record: record["revision"])
     told = [record.get("deploy") for record in records if record["revision"] == newest["revision"]]
+    # Two records of one revision that say the opposite of each other prove nothing.
     if not isinstance(newest.get("deploy"), bool) or told.count(newest["deploy"]) < len(told):
         return None
     return LookFacts(
@@ -241,6 +246,7 @@ def _look_by_status(
 def _combine(status: Reading, health: Reading, doubted: Reading | None) -> Reading:
     """Put the manager's "down" and the pods' answer together."""
     facts = join_facts(status.facts or LookFacts(), health.facts or LookFacts())
+    # The manager's record is its own opinion, and no proof of what the pods serve.
     if health.verdict is Verdict.UP:
         return Reading(
             verdict=Verdict.PARTIAL,
@@ -256,6 +262,7 @@ def _combine(status: Reading, health: Reading, doubted: Reading | None) -> Readi
         text = "the manager's two reads contradict each other"
         return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **copy_pods(doubted))
     wanted = doubted.pod_count if doubted is not None else 0
+    # The silent pod may be the one that did not obey.
     if (facts.pods_responded or 0) < wanted:
         text = f"{facts.pods_responded} of {wanted} pods answered the manager, none of them serves it"
         return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **copy_pods(doubted))
@@ -285,6 +292,7 @@ def _look_by_record(
 ) -> Operation | Reading:
     """Ask an older manager: its newest record of the environment, then the proxy's own list."""
     unclear = None
+    # The proxy's list comes last: the vendor's example shows it, but the vendor's schema does not have it.
     for operation in (HISTORIES, PROXY):
         if not is_offered(operation, seen, lacking):
             continue

@@ -36,7 +36,7 @@ _OTHERS = re.compile(
     r"|records?|versions?|routes?|endpoints?|methods?|polic(?:y|ies)|certificates?|keys?|tokens?|users?|roles?"
     r"|licen[cs]es?|class|files?|groups?|definitions?)\b"
 )
-"""What else a manager may miss: such a word between our thing and its "not found" makes it another thing."""
+"""Other things that a manager may miss: with such a word before "not found", our own thing is not missing."""
 _THING_NAMED = re.compile(
     r"\b(api\s?proxy|project|environment)\s*(?:with\s+name\s*)?\(\s*(?:name\s*:\s*)?", re.IGNORECASE
 )
@@ -87,7 +87,7 @@ def _is_about_another(text: str, target: Target) -> bool:
 
 
 def _cut_at_bracket(text: str, start: int) -> str:
-    """Return what stands between an open bracket and the one that closes it."""
+    """Return the text between an open bracket and the one that closes it."""
     depth = 1
     for end in range(start, len(text)):
         depth += {"(": 1, ")": -1}.get(text[end], 0)
@@ -97,7 +97,7 @@ def _cut_at_bracket(text: str, start: int) -> str:
 
 
 def judge_error(error: ErrorEnvelope | None) -> Verdict | None:
-    """Return what the vendor's own words mean, where they leave no choice: ABSENT, REFUSED or DENIED.
+    """Return the meaning of the vendor's own words, where they leave no choice: ABSENT, REFUSED or DENIED.
 
     The texts differ from page to page, so key words are matched. A missing right is not a missing thing: a
     text that leaves both open is ABSENT, and ``may_be_hidden`` is true then. A missing pod or record is not a
@@ -117,8 +117,9 @@ def judge_error(error: ErrorEnvelope | None) -> Verdict | None:
 def _misses_our_thing(plain: str) -> bool:
     """Return whether a text says that a project, a proxy or an environment is not there.
 
-    It is the clause with the "not found" that counts, and what that clause begins with: "Gateway pod was not
-    found, ApiProxy still active" says nothing about a proxy that is gone. "It" is what the text began with.
+    Only the clause with the "not found" counts, and the thing that this clause begins with: "Gateway pod was
+    not found, ApiProxy still active" does not say that a proxy is gone. "It" stands for the first subject of
+    the text.
     """
     clauses = [clause for clause in _CLAUSES.split(plain) if clause.strip()]
     for at, clause in enumerate(clauses):
@@ -138,8 +139,8 @@ def _misses_our_thing(plain: str) -> bool:
 def may_be_hidden(error: ErrorEnvelope | None) -> bool:
     """Return whether "does not exist" may as well mean "may not be seen".
 
-    The vendor documents a bare ``not_found`` so. An error whose words miss something else than the target is
-    ambiguous too: its code says that nothing was found, its words that a part of the target is there.
+    The vendor documents a bare ``not_found`` so. An error whose words name another missing thing is ambiguous
+    too: by its code nothing was found, by its words a part of the target is there.
     """
     if error is None:
         return False
@@ -158,7 +159,7 @@ class ResultRow(Struct, frozen=True):
 
     @property
     def is_placed(self) -> bool:
-        """Whether it says where it was done: in an environment, or on a pod."""
+        """Whether the row names its place: an environment, or a pod."""
         return find_text(self.fields, "environmentName", "envName", "podName", "podIp") is not None
 
 
@@ -169,6 +170,7 @@ def list_rows(body: dict[str, Any] | None) -> tuple[ResultRow, ...]:
 
 
 def _walk_rows(result: object) -> Iterator[ResultRow]:
+    # A loop and no recursion, since the server decides how deep the rows are nested.
     left = [result]
     while left:
         fields = left.pop()
@@ -243,7 +245,7 @@ def make_reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **
 
 
 def read_undeploy(target: Target, reply: Reply) -> Reading:
-    """Return what a reply to an undeploy means. A deploymentResult is heard with every status."""
+    """Return the meaning of a reply to an undeploy. A deploymentResult counts with every status."""
     body = parse_object(reply)
     verdict = judge_rejection(reply, body)
     if verdict is not None:
@@ -259,7 +261,7 @@ def read_undeploy(target: Target, reply: Reply) -> Reading:
 
 
 def read_rollback(target: Target, reply: Reply) -> Reading:
-    """Return what a reply to a rollback with a deploy means.
+    """Return the meaning of a reply to a rollback with a deploy.
 
     A 200 proves nothing: the vendor sends it where the deploy has failed, too, and only its text says so. A
     revision that is gone is no proxy that is gone.
@@ -319,7 +321,7 @@ def _read_partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Result
 
 
 def _describe_failures(found: tuple[ResultRow, ...]) -> str | None:
-    """Name what failed, and how, in the vendor's words."""
+    """Name the places that failed, and how, in the vendor's words."""
     failed = [row for row in found[1:] if row.success is False and row.leaf]
     if not failed:
         return found[0].text and show_text(found[0].text)
@@ -346,10 +348,12 @@ def _read_fault(
     if status == 404 and error is None:
         hint = "check url: it is the manager's address, without /apiops"
         return make_reading(Verdict.ELSEWHERE, reply, body, hint=hint)
+    # The vendor's older pages answer 404 for an unknown project, the newer ones 400.
     verdict = judge_error(error) if status in {400, 404} else None
     if verdict is Verdict.ABSENT and error is not None and error.of_another:
         return _read_foreign_error(reply, body, error)
     if verdict is Verdict.ABSENT:
         return make_reading(verdict, reply, body, hidden=may_be_hidden(error), evidence="code")
+    # "Not deployed" is one of the causes of a 400 and has no code of its own, so a look decides.
     other = Verdict.CONTESTED if status == 400 else Verdict.REFUSED
     return make_reading(verdict or other, reply, body)

@@ -19,6 +19,7 @@ from orchestrator.model.http import Request
 from orchestrator.model.reading import Act, Operation
 from orchestrator.model.target import Target
 
+# Each path ends with a slash: the vendor calls the form without it incorrect.
 LOOK_PATHS = {
     STATUS: "environments/{environment}/deploy-status/",
     HEALTH: "environments/{environment}/route-health/",

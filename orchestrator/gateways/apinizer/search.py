@@ -82,7 +82,7 @@ class _ListedProxy(Struct, frozen=True):
 
 
 class _ManagerSearch:
-    """One search: what was learned so far of one manager."""
+    """One search, with the facts learned so far about one manager."""
 
     def __init__(self, requests: ApinizerRequests, wanted: TargetFilter) -> None:
         self._requests = requests
@@ -94,7 +94,7 @@ class _ManagerSearch:
         """Proxies that are asked as a whole, since it has not."""
 
     def start(self) -> SearchQuery:
-        """Return the query for the projects: by it, and not by the report, a bad token is found out."""
+        """Return the query for the projects, which shows a bad token: a 401 to the report may mean a role."""
         return self._ask_list("the list of projects", ("projects", ""), self._read_projects)
 
     def _ask_list(
@@ -116,9 +116,8 @@ class _ManagerSearch:
     def _read_projects(self, entries: list[dict[str, Any]]) -> QueryResult:
         names = [name for entry in entries if (name := find_text(entry, "name"))]
         self._projects = tuple(dict.fromkeys(name for name in names if self._wanted.admits("project", name)))
-        if self._wanted.has_filter(
-            "type"
-        ):  # which may be one of environments, and those the report does not show
+        # The type may be one of environments, and the report does not show those.
+        if self._wanted.has_filter("type"):
             environments = self._ask_list(
                 "the list of environments",
                 ("environments", ""),
@@ -139,6 +138,7 @@ class _ManagerSearch:
         )
 
     def _read_report(self, types: Mapping[str, str], entries: list[dict[str, Any]]) -> QueryResult:
+        # The report lists groups of proxies among the proxies; a group has an undeploy of its own.
         proxies = [entry for entry in entries if entry.get("apiGroup") is not True]
         if not all(map(self._is_reported, proxies)):
             return self._ask_projects()  # older managers do not say where it is deployed
@@ -178,7 +178,7 @@ class _ManagerSearch:
         *,
         timed: bool = True,
     ) -> QueryResult:
-        """Return what the states of a proxy amount to, by environment; None is one that cannot be told.
+        """Return the result of a proxy's states, by environment; None is a state that cannot be told.
 
         ``timed``: this manager has a look that tells when a proxy was deployed.
         """
@@ -315,14 +315,14 @@ class _ManagerSearch:
         if names_another(own.get("name"), proxy.name):
             return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
         places = own.get("deploymentList")
-        # What is on no list of deployments was never deployed; where there is no list, nothing is told.
+        # An environment that the list leaves out was never deployed to. Without a list nothing is known.
         states = dict.fromkeys(wanted, False if isinstance(places, list) else None)
         states |= {one: state for one, state in _list_states(places).items() if one in states}
         return replace(self._sum_up(proxy, types, states, timed=False), remarks=(_BY_PROXY,))
 
 
 def _tolerate_refusal(query: SearchQuery) -> SearchQuery:
-    """Return a query that another way stands in for: a 401 to it is about a role, not about the token."""
+    """Return a query that has a substitute: a 401 to it is about a role, not about the token."""
 
     def read(reply: Reply) -> QueryResult | Reading:
         if reply.status in {401, 403} and judge_rejection(reply, parse_object(reply)) is not Verdict.BUSY:
@@ -335,7 +335,7 @@ def _tolerate_refusal(query: SearchQuery) -> SearchQuery:
 def _read_list(
     name: str, reply: Reply, take: Callable[[list[dict[str, Any]]], QueryResult]
 ) -> QueryResult | Reading:
-    """Return what ``take`` makes of a list, with a gap where the list is shorter than it says."""
+    """Return the result of ``take`` for a list, with a gap where the list is shorter than its own count."""
     body = parse_object(reply)
     entries = (body or {}).get("resultList") if reply.status == 200 and is_success(body) else None
     if not isinstance(entries, list):
@@ -359,7 +359,7 @@ def _read_refusal(reply: Reply, body: dict[str, Any] | None) -> Reading:
 
 
 def _settle(read: Reading, reply: Reply) -> Reading:
-    """Return the reading of a look; what a 4xx leaves unclear is as unclear when asked again."""
+    """Return the reading of a look; after an unclear 4xx another request would be as unclear."""
     if read.verdict is Verdict.UNCLEAR and 400 <= reply.status < 500 and reply.status != 408:
         return Reading(verdict=Verdict.REFUSED, code=read.code, message=read.message)
     return read

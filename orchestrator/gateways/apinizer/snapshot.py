@@ -19,7 +19,7 @@ from orchestrator.model.reading import LookFacts, Operation, Reading, Snapshot, 
 from orchestrator.model.target import Target
 
 PLAIN_DEPLOY = "{}"
-"""What a snapshot keeps for a deploy: there is nothing to say but which proxy, and where."""
+"""The body of a deploy that a snapshot keeps: the address already names the proxy and the environment."""
 
 
 def find_revision(deploy: str | None) -> str | None:
@@ -28,7 +28,7 @@ def find_revision(deploy: str | None) -> str | None:
 
 
 class ApinizerRestore:
-    """The restore feature: what a snapshot reads, and what proves that a proxy is deployed again."""
+    """The restore feature: the reads of a snapshot, and the proof that a proxy is deployed again."""
 
     def next_snapshot_read(
         self,
@@ -36,7 +36,7 @@ class ApinizerRestore:
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
     ) -> Operation | Snapshot:
-        """Return what a snapshot reads next: the manager's record, and what its pods serve."""
+        """Return the next read of a snapshot: the manager's record, then the state of its pods."""
         return _next_read(seen, lacking)
 
     def next_proof(
@@ -51,7 +51,7 @@ class ApinizerRestore:
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot whose deploy first brings its revision back, over the working definition.
 
-        What was edited later is no obstacle then: those edits are lost.
+        Later edits are no obstacle then: they are lost.
         """
         revision = snapshot.facts.revision
         if revision is None:
@@ -65,7 +65,7 @@ class _RollbackDeploy(Struct):
 
 
 def _next_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Snapshot:
-    """Return the next read of a snapshot, or what the reads so far amount to."""
+    """Return the next read of a snapshot, or the snapshot that the reads so far give."""
     found = next_look(seen, lacking, None)
     if isinstance(found, Operation):
         return found

@@ -61,7 +61,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
 
     @property
     def installation(self) -> str:
-        """The same instance through either version of the API is the same place."""
+        """The place of the instance: both versions of the API lead to the same one."""
         return f"{self.KIND} {normalize_url(self.url)} {self.project_id} {self.instance_id}"
 
     @property

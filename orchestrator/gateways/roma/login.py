@@ -59,7 +59,9 @@ class RomaLoginFeature(Struct, frozen=True):
         """Read IAM's answer. Only a 201 with a token grants, unless the token is for another project."""
         fields = parse_object(reply) or {}
         if reply.status == 201:
+            # IAM sends the token in this header alone; the body only describes it.
             token = make_token(reply.headers.get("x-subject-token"))
+            # ROMA Connect belongs to one project, and would refuse a token of another one at every request.
             if names_another(_find_project(fields.get("token")), self.project_id):
                 text = f"IAM answered with a token that is not for the project {self.project_id}"
                 return LoginUnclear(None, text, None)

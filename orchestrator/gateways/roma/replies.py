@@ -33,12 +33,14 @@ _NO_SERVICE_BEHIND = "APIGW.0103"
 # Parts of the product answer 400 to a bad token, so these codes count on any 4xx.
 _DENIED = frozenset({"APIG.1002", "APIGW.0301", "APIG.0301", "ROMA.1000", "ROMA.1002"})
 _NO_PERMISSION = frozenset({"ROMA.1006", "ROMA.12001"})
+# Documentation and samples write the codes of one refusal with several prefixes.
 _THROTTLED = frozenset({"APIGW.0308", "APIG.0308", "APIC.0308"})
 _THROTTLING_POLICY = re.compile(
     r"limit:\s*([0-9]{1,6})\s*,\s*time:\s*([0-9]{1,6})\s*(second|minute|hour)", re.IGNORECASE
 )
 _ID_IN_TEXT = re.compile(r"(?:\b|ld_api_|\bapi_)id\s*[:=]\s*[\"']?([A-Za-z0-9_-]+)", re.IGNORECASE)
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+# The tables of the API have no 2, and exports know a fourth state: any other number stays unclear.
 _STATES = {1: Verdict.DOWN, 3: Verdict.DOWN, 4: Verdict.UP}  # to be developed, in development, deployed
 
 
@@ -64,6 +66,7 @@ def _levels(fields: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 
 
 def _find_code(fields: dict[str, Any]) -> str | None:
+    # The vendor's own client accepts all these spellings, and one level of nesting.
     code = find_text(fields, "error_code", "errorCode", "code")
     return code and code.strip()
 
@@ -105,6 +108,7 @@ def _judge_any(reply: Reply, error: ErrorReply) -> Verdict | None:
         return Verdict.ABSENT
     if status == 429 or (status < 500 and code in _THROTTLED):
         return Verdict.BUSY
+    # A 503 that names a wait asks the whole lane to wait, and is no fault of the target.
     if status == 503 and "retry-after" in reply.headers:
         return Verdict.BUSY
     return None
@@ -113,12 +117,16 @@ def _judge_any(reply: Reply, error: ErrorReply) -> Verdict | None:
 def _judge_change(status: int, code: str | None) -> Verdict:
     if status < 400:
         return Verdict.STRANGE  # a redirect or a login page in front; the vendor's success is exactly 204
+    # The place is right here: the cloud's gateway did not find the service behind it.
     if status == 404 and code == _NO_SERVICE_BEHIND:
         return Verdict.DOUBT
+    # A 404 alone may mean a wrong instance, region or path. Taken for "gone", it would make a run against
+    # the wrong place look perfect.
     if status == 404 or code in {_NO_SUCH_INSTANCE, _NO_SUCH_PATH}:
         return Verdict.ELSEWHERE
     if status == 408 or status >= 500:
         return Verdict.DOUBT
+    # The answer to an undeploy of an API in development is not documented: after a 400 a look decides.
     return Verdict.CONTESTED if status == 400 and code not in _NO_PERMISSION else Verdict.REFUSED
 
 

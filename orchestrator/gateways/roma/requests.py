@@ -1,4 +1,4 @@
-"""ROMA Connect's requests: the address and the body of each operation, and what lets it in.
+"""ROMA Connect's requests: the address and the body of each operation, and its token or signature.
 
 After the API reference, "Canceling Deployment of a Backend API" (V1) and "Custom Backend Management" (V2).
 """
@@ -57,6 +57,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True):
         (api,) = map(check_id, target.parts)
         if operation.act is Act.LOOK:
             return self._let_in(Request("GET", self._look_url(operation.via, api), headers), access, now)
+        # Without a body too: aiohttp would send such a POST as application/octet-stream.
         headers["Content-Type"] = "application/json"
         fields = {"ld_api_id": api} if self.version == "v1" else {}
         if operation.act is Act.DEPLOY:
@@ -79,8 +80,8 @@ class RomaRequests(Struct, frozen=True, kw_only=True):
     def build_list(self, offset: int, limit: int, access: Access, now: float) -> Request:
         """Build the request for ``limit`` entries of the list behind ``offset`` others.
 
-        Without the status filter: what is not deployed must be on the list too, since an absence proves
-        nothing, and an undeploy would shift the pages of a filtered list.
+        Without the status filter: an absence proves nothing, so APIs that are not deployed must be on the
+        list too. Besides, an undeploy would shift the pages of a filtered list.
         """
         return self._let_in(self.build_open_list(offset, limit), access, now)
 

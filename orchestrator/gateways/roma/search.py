@@ -213,8 +213,10 @@ class _ListSearch:
         listed = fields.get("histories", fields.get("deploys"))
         if not isinstance(listed, list):
             return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
+        # The order of the records is not promised, so the newest one is searched for.
         times = [_find_text(entry, "deploy_time") for entry in listed if isinstance(entry, dict)]
         told = [(moment, text) for text in times if (moment := parse_instant(text))]
+        # A record whose time cannot be read may be the newest one.
         since = max(told)[1] if told and len(told) == len(listed) else None
         early = self._wanted.is_early(since)
         if early is None:

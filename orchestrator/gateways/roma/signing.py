@@ -45,6 +45,7 @@ def sign_request(
     dated = _add_date(request, keys, date)
     names = _choose_headers(dated, sign)
     digest = sha256(build_canonical_request(dated, names).encode()).hexdigest()
+    # The secret key signs as it is: this algorithm derives no key of a region or a service.
     signature = keyed_hash(
         keys.secret.reveal().encode(), f"{ALGORITHM}\n{date}\n{digest}".encode(), "sha256"
     ).hexdigest()
@@ -65,7 +66,7 @@ def _add_headers(request: Request, more: Mapping[str, str]) -> Request:
 
 
 def _find_host(url: str) -> str:
-    """Return what Host says: with the port, unless it is the scheme's own."""
+    """Return the value of Host: with the port, unless the port is the scheme's own."""
     parts = urlsplit(url)
     # As the client sends it, a dot at the end included.
     host = parts.netloc.rpartition("@")[2].lower().removesuffix(_OWN_PORTS.get(parts.scheme, ""))
@@ -77,6 +78,7 @@ def _find_host(url: str) -> str:
 def _choose_headers(request: Request, sign: Sequence[str] | None) -> tuple[str, ...]:
     held = {name.lower() for name in request.headers}
     names = held & _SIGNED if sign is None else {_DATE, *(name.lower() for name in sign)}
+    # The vendor's own client signs no name with an underscore.
     return tuple(sorted(name for name in names if "_" not in name))
 
 

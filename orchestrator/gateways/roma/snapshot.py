@@ -1,4 +1,4 @@
-"""ROMA Connect's snapshots: the reads before an undeploy, and the parts of them that a redeploy needs.
+"""ROMA Connect's snapshots: the reads before an undeploy, and the fields in them that a redeploy needs.
 
 An undeploy also deletes the front-end API that was published for the backend API; a deploy publishes another
 one, with an id of its own. After the API reference: "Querying Backend APIs", "Querying the Deployment History
@@ -32,17 +32,17 @@ from orchestrator.model.reading import (
 from orchestrator.model.target import Target
 
 _RECORDS = ("deploys", "histories")
-"""What the list of deployments is called in V1 and in V2."""
+"""The names of the list of deployments in V1 and in V2."""
 
 _SAME_NAMES = ("group_id", "auth_type", "authorizer_id", "cors", "roma_app_id")
 _OTHER_NAMES = {"env_id": "run_env_id", "protocol": "req_protocol", "path": "req_uri", "method": "req_method"}
 _OF_RECORD = ("group_id", "env_id")
-"""What the record of a deployment says too."""
+"""Fields that the record of a deployment has too."""
 _MANDATORY = ("auth_type", "group_id", "env_id", "protocol")
 """Without these no front-end API is published."""
 _FRONT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PASSING = frozenset({"status", "created_time", "modified_time"})
-"""What a definition says of its own life."""
+"""Fields about the life of a definition, not about its content."""
 
 NEW_FRONT_END_ID = Obstacle(
     word="new-front-end-id",
@@ -58,12 +58,12 @@ _BACKEND_ONLY = '{"deploy_front_api": false}'
 
 
 class RomaRestore:
-    """The restore feature: what a snapshot reads, and what of it a deploy needs."""
+    """The restore feature: the reads of a snapshot, and the fields of it that a deploy needs."""
 
     def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
     ) -> Operation | Snapshot:
-        """Return the next read of a snapshot, or what the reads so far amount to."""
+        """Return the next read of a snapshot, or the snapshot that the reads so far give."""
         return _next_read(target.parts[0], seen, lacking)
 
     def next_proof(
@@ -106,6 +106,7 @@ def _next_read(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[s
     front = find_text(newest, "api_id")
     if front is None:
         return _keep_backend(show, newest)
+    # The id becomes a part of the next read's path; any other text could turn into another path.
     if not _FRONT_ID.fullmatch(front):
         return _keep_without_front(show, newest, front)
     read = seen.get(f"{FRONT}/{front}")
@@ -169,7 +170,7 @@ def _keep_without_front(
 
 
 def _add_record(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
-    """Return what the record of the deployment says beside the definition."""
+    """Return the snapshot with the facts of the deployment's record added to those of the definition."""
     since = find_text(newest, "deploy_time")
     edited = _was_edited(show.kept, newest.get("api_definition"))
     obstacles: dict[bool | None, tuple[str, ...]] = {
@@ -189,7 +190,7 @@ def _show_id(text: str) -> str:
 def _build_deploy(
     backend: Mapping[str, Any], record: Mapping[str, Any], front: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a deploy says to publish a front-end API like this one, as far as it is known."""
+    """Return the body of a deploy that publishes such a front-end API, as far as its fields are known."""
     fields: dict[str, Any] = {"deploy_front_api": True}
     fields |= {name: record[name] for name in _OF_RECORD if record.get(name)}
     fields |= {ours: front[theirs] for ours, theirs in _OTHER_NAMES.items() if front.get(theirs)}
@@ -236,14 +237,14 @@ def _was_edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
 
 
 def find_subjects(kind: str, fields: Mapping[str, Any]) -> list[tuple[Literal["api", "front"], object]]:
-    """Return what a read of a ``kind`` says that it is about: a backend API, or a front-end API."""
+    """Return the ids of the backend API and the front-end API that a read of this ``kind`` names."""
     if kind == FRONT:
         return [("front", fields.get("id")), ("api", fields.get("ld_api_id"))]
     return [("api", fields.get("id"))] if kind in (SHOW.via, DEFINITION.via) else []
 
 
 def read_deploy(ld_api_id: str, reply: Reply) -> Reading:
-    """Read the answer 200 to a deploy: the record of it is the evidence, anything else is doubt."""
+    """Read the answer 200 to a deploy: the record of the deployment is evidence, anything else is doubt."""
     fields = parse_object(reply)
     if fields and find_text(fields, "id") and _is_record_of(fields, ld_api_id):
         return Reading(verdict=Verdict.REMOVED, evidence="code")
