@@ -68,8 +68,8 @@ def test_nobody_else_can_read_any_of_it(state: Path, umask: int) -> None:
         with run.lock(), closing(run.open(write=True)) as database:
             with database.transaction():
                 database.run(NOTE)
-            with run.open_source() as account:
-                write_all(account, run.path)
+            with run.open_source() as source:
+                write_all(source, run.path)
             files = {path.name: mode(path) for path in run.path.iterdir()}
     finally:
         os.umask(before)

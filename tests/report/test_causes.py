@@ -88,10 +88,10 @@ def test_a_thousand_different_codes_are_all_counted_in_bounded_memory() -> None:
 
 
 def test_every_target_that_is_not_down_is_in_one_group() -> None:
-    account = make_up_run(2_000)
+    source = make_up_run(2_000)
 
-    counts = account.report.totals
+    counts = source.report.totals
 
-    assert sum(group.count for group in group_by_cause(account.trouble())) == (
+    assert sum(group.count for group in group_by_cause(source.trouble())) == (
         counts.failed + counts.unknown + counts.not_started
     )

@@ -94,8 +94,8 @@ def kept(tmp_path: Path) -> State:
 
 def told(folders: Sequence[RunFolder], form: str = "json") -> Any:
     out = StringIO()
-    with open_chain_source(folders) as account:
-        write_report(form, account, out)
+    with open_chain_source(folders) as source:
+        write_report(form, source, out)
     return json.loads(out.getvalue()) if form == "json" else out.getvalue()
 
 
@@ -293,18 +293,18 @@ def test_twelve_nights_are_one_report(kept: State) -> None:
 
 
 @pytest.fixture
-def account(kept: State) -> Iterator[ChainReportSource]:
+def source(kept: State) -> Iterator[ChainReportSource]:
     with open_chain_source(
         [kept.run(1, NIGHT), kept.run(2, {"roma/d": ("undeployed", SENT)}, parent=1)]
     ) as made:
         yield made
 
 
-def test_the_time_line_covers_all_runs(account: ChainReportSource) -> None:
-    timeline = account.timeline(4)
+def test_the_time_line_covers_all_runs(source: ChainReportSource) -> None:
+    timeline = source.timeline(4)
 
     assert timeline.width == 5.0
     assert timeline.requests == (4, 0, 1, 0)
     assert sum(sum(bucket.values()) for bucket in timeline.ended) == 4
-    assert account.pace_timelines(4) == ()
-    assert [each.id for each in account.trouble()] == ["roma/b", "roma/c"]
+    assert source.pace_timelines(4) == ()
+    assert [each.id for each in source.trouble()] == ["roma/b", "roma/c"]

@@ -54,15 +54,15 @@ def test_the_ending_names_what_stopped_the_run() -> None:
 def test_no_reader_can_miss_that_verification_is_switched_off() -> None:
     """In the page (red), the Markdown and the JUnit properties; report.json has it among the warnings."""
     text = "insecure: any certificate is believed"
-    account = make_up_run(6)
-    first, *others = account.report.gateways
+    source = make_up_run(6)
+    first, *others = source.report.gateways
     shaky = replace(first, warnings=(*first.warnings, "the clock is off", text))
-    account.report = replace(account.report, gateways=(shaky, *others))
+    source.report = replace(source.report, gateways=(shaky, *others))
 
-    assert find_dangers(account.report) == ((first.name, text),)
+    assert find_dangers(source.report) == ((first.name, text),)
     assert f'class="danger" role="alert"><bdi>{first.name}</bdi>: <bdi>{text}' in render_report(
-        "html", account
+        "html", source
     )
-    assert "> 🔴 **" in render_report("markdown", account)
-    assert f'<property name="warning" value="{first.name}: {text}"/>' in render_report("junit", account)
-    assert text in render_report("json", account)
+    assert "> 🔴 **" in render_report("markdown", source)
+    assert f'<property name="warning" value="{first.name}: {text}"/>' in render_report("junit", source)
+    assert text in render_report("json", source)

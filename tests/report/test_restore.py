@@ -46,7 +46,7 @@ def attempts(status: int = 200) -> tuple[Any, ...]:
     )
 
 
-def account(run: Any = RESTORE, **more: Any) -> FakeReportSource:
+def build_source(run: Any = RESTORE, **more: Any) -> FakeReportSource:
     targets = (
         *(
             build_target(f"roma-eu/{n}", Outcome.RESTORED, evidence="look", attempts=attempts())
@@ -254,14 +254,14 @@ def test_a_run_says_which_restore_has_begun_and_how_it_is_resumed() -> None:
 
 
 def test_the_screen_s_columns_are_the_act_s() -> None:
-    found = account().report
+    found = build_source().report
 
     assert choose_headings(found)[:4] == ("", "targets", "restored", "already")
     assert list_counts(found) == [("roma-eu", "6", "3", "1", "1", "0", "1", "12", "0")]
 
 
 def test_the_json_has_the_act_s_two_counts_in_the_place_of_the_others() -> None:
-    found = json.loads(render_report("json", account()))
+    found = json.loads(render_report("json", build_source()))
 
     for totals in (found["totals"], found["gateways"][0]["totals"], found["waves"][0]["totals"]):
         assert list(totals)[:4] == ["targets", "restored", "already_deployed", "failed"]
@@ -272,7 +272,7 @@ def test_the_json_has_the_act_s_two_counts_in_the_place_of_the_others() -> None:
 
 
 def test_the_ticket_says_what_came_back_and_of_which_run() -> None:
-    text = render_report("markdown", account(accepted=("new-front-end-id",)))
+    text = render_report("markdown", build_source(accepted=("new-front-end-id",)))
 
     assert text.startswith(
         f"# orders-retirement: restore run `{RESTORE.id}`\n\n**4 of 6 targets are deployed"
@@ -285,7 +285,7 @@ def test_the_ticket_says_what_came_back_and_of_which_run() -> None:
 
 
 def test_the_page_says_so_too() -> None:
-    root = markup.document_fromstring(render_report("html", account(accepted=("new-front-end-id",))))
+    root = markup.document_fromstring(render_report("html", build_source(accepted=("new-front-end-id",))))
 
     def texts(path: str) -> list[str]:
         return [" ".join(element.text_content().split()) for element in root.xpath(path)]
@@ -299,14 +299,14 @@ def test_the_page_says_so_too() -> None:
     assert "p50 · p95 · p99 of deploys" in texts("//th")
     assert {"Restored", "Already"} <= set(texts("//th"))
     assert root.xpath("//rect[@class='fill-restored']")
-    body = re.sub(r"<(style|script)>.*?</\1>", "", render_report("html", account()), flags=re.DOTALL)
+    body = re.sub(r"<(style|script)>.*?</\1>", "", render_report("html", build_source()), flags=re.DOTALL)
     assert "undeploy" not in re.sub(r"undeploy (report|restore|resume)", "", body)
 
 
 @pytest.mark.parametrize("part", ["page.css", "page.js"])
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_has_its_colour_and_its_place(outcome: Outcome, part: str) -> None:
-    text = render_report("html", account())
+    text = render_report("html", build_source())
     kind = "style" if part == "page.css" else "script"
     (source,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, flags=re.DOTALL)
 
@@ -315,7 +315,7 @@ def test_every_outcome_has_its_colour_and_its_place(outcome: Outcome, part: str)
 
 
 def test_a_spreadsheet_and_a_ci_server_get_the_same_words() -> None:
-    suite = ET.fromstring(render_report("junit", account())).find("testsuite")
+    suite = ET.fromstring(render_report("junit", build_source())).find("testsuite")
     assert suite is not None
     properties = {one.get("name"): one.get("value") for one in suite.iter("property")}
 
@@ -325,12 +325,12 @@ def test_a_spreadsheet_and_a_ci_server_get_the_same_words() -> None:
         True,
         False,
     ]
-    assert render_report("csv", account()).count(",restored,") == 3
+    assert render_report("csv", build_source()).count(",restored,") == 3
 
 
 def test_an_undeploy_run_tells_how_many_were_seen_before() -> None:
-    made = account(replace(RESTORE, act="undeploy", parent=None), snapshots=5)
+    made = build_source(replace(RESTORE, act="undeploy", parent=None), snapshots=5)
 
     assert "| Snapshots | 5 of 6 targets |" in render_report("markdown", made)
     assert "5 of 6 targets</dd>" in render_report("html", made)
-    assert "Snapshots" not in render_report("markdown", account())
+    assert "Snapshots" not in render_report("markdown", build_source())

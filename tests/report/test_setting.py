@@ -24,7 +24,7 @@ SECOND = SessionReport(
 )
 
 
-def account(*, rehearsal: bool = False) -> FakeReportSource:
+def build_source(*, rehearsal: bool = False) -> FakeReportSource:
     run = replace(
         build_run(state="stopped", stopped_by=RULE, exit_status=4),
         rehearsal=rehearsal,
@@ -39,7 +39,7 @@ def account(*, rehearsal: bool = False) -> FakeReportSource:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_says_whether_it_was_a_rehearsal(name: str) -> None:
-    real, rehearsed = render_report(name, account()), render_report(name, account(rehearsal=True))
+    real, rehearsed = render_report(name, build_source()), render_report(name, build_source(rehearsal=True))
 
     assert real != rehearsed
     words = {
@@ -58,7 +58,7 @@ def test_every_format_says_whether_it_was_a_rehearsal(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_names_each_gateway_s_url(name: str) -> None:
-    assert "https://roma-eu.example.com" in render_report(name, account())
+    assert "https://roma-eu.example.com" in render_report(name, build_source())
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "csv"])
@@ -68,7 +68,7 @@ def test_every_format_names_each_gateway_s_url(name: str) -> None:
     ids=lambda said: said.replace(" ", "_"),
 )
 def test_every_format_but_the_table_names_sessions_approval_and_rule(name: str, said: str) -> None:
-    assert said in render_report(name, account())
+    assert said in render_report(name, build_source())
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_every_format_but_the_table_names_sessions_approval_and_rule(name: str, 
     ],
 )
 def test_the_window_is_named_with_its_origin(name: str, window: str) -> None:
-    assert window in render_report(name, account())
+    assert window in render_report(name, build_source())
 
 
 def test_a_rehearsal_leaves_nothing_to_go_on_with() -> None:
-    report = account(rehearsal=True).report
+    report = build_source(rehearsal=True).report
 
     assert compose_headline(report) == "Rehearsal: stopped early: the one target is not down; 1 failed."
     assert not [step.command for step in advise(report) if step.command]

@@ -83,14 +83,14 @@ def test_the_error_for_an_unknown_format_names_the_known_ones() -> None:
 
 
 def test_all_reports_are_written_private_and_whole(tmp_path: Path) -> None:
-    account = make_up_run(60)
+    source = make_up_run(60)
 
-    write_all(account, tmp_path)
+    write_all(source, tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} == {form.file for form in FORMATS.values()}
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     for name, form in FORMATS.items():
-        assert (tmp_path / form.file).read_bytes().decode() == render_report(name, account)
+        assert (tmp_path / form.file).read_bytes().decode() == render_report(name, source)
 
 
 def test_a_report_that_was_there_is_replaced(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ class _Counting(FakeReportSource):
 
 @pytest.mark.parametrize("name", ["json", "csv", "junit", "html"])
 def test_targets_are_written_as_they_come(name: str) -> None:
-    account = _Counting(tuple(make_up_run(2_000).targets()), build_run())
-    account.out = StringIO()
+    source = _Counting(tuple(make_up_run(2_000).targets()), build_run())
+    source.out = StringIO()
 
-    write_report(name, account, account.out)
+    write_report(name, source, source.out)
 
-    assert account.longest < len(account.out.getvalue()) / 4
+    assert source.longest < len(source.out.getvalue()) / 4
 
 
 @pytest.mark.promise(9)

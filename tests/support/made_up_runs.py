@@ -477,8 +477,8 @@ def make_hostile_run() -> FakeReportSource:
     return FakeReportSource(targets, run, {"roma-eu": lane}, controls=controls, curves=curves)
 
 
-def render_report(name: str, account: FakeReportSource) -> str:
+def render_report(name: str, source: FakeReportSource) -> str:
     """Return the report in format ``name`` as text."""
     out = StringIO()
-    write_report(name, account, out)
+    write_report(name, source, out)
     return out.getvalue()

@@ -22,8 +22,8 @@ from tests.support.made_up_runs import (
 )
 
 
-def rows(account: FakeReportSource) -> list[dict[str, str]]:
-    return list(csv.DictReader(StringIO(render_report("csv", account), newline="")))
+def rows(source: FakeReportSource) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(render_report("csv", source), newline="")))
 
 
 def test_a_row_tells_the_target_and_its_last_request() -> None:
@@ -67,9 +67,9 @@ def test_an_unknown_value_is_an_empty_cell() -> None:
 
 
 def test_one_row_a_target_in_the_order_of_the_plan() -> None:
-    account = make_up_run(60)
+    source = make_up_run(60)
 
-    assert [row["id"] for row in rows(account)] == [target.id for target in account.targets()]
+    assert [row["id"] for row in rows(source)] == [target.id for target in source.targets()]
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
@@ -92,10 +92,10 @@ def test_coordinates_are_json_with_the_names_of_the_plan() -> None:
 @pytest.mark.parametrize("control", ["\r", "\n", "\t", "\x00", "\x1b", "\x85"])
 def test_a_target_is_one_line_whatever_a_message_holds(control: str) -> None:
     attempt = build_attempt(1, 400, None, f"{control}=1+1{control}")
-    account = FakeReportSource((build_target(attempts=(attempt,)),), build_run())
+    source = FakeReportSource((build_target(attempts=(attempt,)),), build_run())
 
-    assert len(render_report("csv", account).splitlines()) == 2
-    assert rows(account)[0]["last_message"] == "\\u{0:04x}=1+1\\u{0:04x}".format(ord(control))
+    assert len(render_report("csv", source).splitlines()) == 2
+    assert rows(source)[0]["last_message"] == "\\u{0:04x}=1+1\\u{0:04x}".format(ord(control))
 
 
 def test_hostile_texts_come_back_but_for_control_characters() -> None:

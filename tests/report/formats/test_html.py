@@ -27,8 +27,8 @@ from tests.support.made_up_runs import (
 )
 
 
-def read(account: FakeReportSource) -> Any:
-    return markup.document_fromstring(render_report("html", account))
+def read(source: FakeReportSource) -> Any:
+    return markup.document_fromstring(render_report("html", source))
 
 
 def texts(root: Any, path: str) -> list[str]:
@@ -169,24 +169,24 @@ def test_the_policy_allows_exactly_the_style_and_the_script_of_the_page() -> Non
 
 
 def test_the_embedded_targets_are_those_of_the_run() -> None:
-    account = make_up_run(300, stopped=True)
+    source = make_up_run(300, stopped=True)
 
-    found = rows(read(account))
+    found = rows(read(source))
 
     assert [(row["id"], row["outcome"], row["reason"]) for row in found] == [
-        (target.id, target.outcome.value, target.reason) for target in account.targets()
+        (target.id, target.outcome.value, target.reason) for target in source.targets()
     ]
-    assert [len(row["attempts"]) for row in found] == [len(target.attempts) for target in account.targets()]
+    assert [len(row["attempts"]) for row in found] == [len(target.attempts) for target in source.targets()]
 
 
 def test_above_the_cap_targets_that_are_not_down_stay_and_the_page_counts_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(html, "MAX_TARGETS", 200)
-    account = make_up_run(300, stopped=True)
-    trouble = [target.id for target in account.trouble()]
+    source = make_up_run(300, stopped=True)
+    trouble = [target.id for target in source.trouble()]
 
-    root = read(account)
+    root = read(source)
 
     found = rows(root)
     assert len(found) == len({row["id"] for row in found}) == 200
@@ -200,11 +200,11 @@ def test_above_the_cap_targets_that_are_not_down_stay_and_the_page_counts_the_ot
 
 def test_more_trouble_than_the_cap_is_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MAX_TARGETS", 20)
-    account = make_up_run(300, stopped=True)
+    source = make_up_run(300, stopped=True)
 
-    root = read(account)
+    root = read(source)
 
-    assert [row["id"] for row in rows(root)] == [target.id for target in account.trouble()][:20]
+    assert [row["id"] for row in rows(root)] == [target.id for target in source.trouble()][:20]
     assert any("20 that are not down first" in text for text in texts(root, "//p[@class='note']"))
 
 

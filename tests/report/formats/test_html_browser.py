@@ -89,8 +89,8 @@ def opened(folder: Path, file: str, address: str = "") -> tuple[Any, list[str]]:
     return markup.document_fromstring(done.stdout), re.findall(r"CONSOLE.*", done.stderr)
 
 
-def page(folder: Path, account: FakeReportSource, address: str = "") -> Any:
-    (folder / "report.html").write_text(render_report("html", account), encoding="utf-8")
+def page(folder: Path, source: FakeReportSource, address: str = "") -> Any:
+    (folder / "report.html").write_text(render_report("html", source), encoding="utf-8")
     root, console = opened(folder, "report.html", address)
     assert console == []
     return root
@@ -107,20 +107,20 @@ def test_an_error_of_the_page_s_script_fails_these_tests(tmp_path: Path) -> None
 
 
 def test_the_first_fifty_targets_are_listed_in_the_order_of_the_plan(tmp_path: Path) -> None:
-    account = make_up_run(10_000)
+    source = make_up_run(10_000)
 
-    root = page(tmp_path, account)
+    root = page(tmp_path, source)
 
-    assert shown(root) == [target.id for target in account.targets()][:50]
+    assert shown(root) == [target.id for target in source.targets()][:50]
     assert root.get_element_by_id("shown").text == "1–50 of 10,000 targets"  # noqa: RUF001  as it is shown
     assert not root.xpath("//*[@id='browser' and @hidden]")
 
 
 def test_an_address_can_name_a_search_an_outcome_and_an_order(tmp_path: Path) -> None:
-    account = make_up_run(300, stopped=True)
-    wanted = [t for t in account.targets() if t.outcome is Outcome.NOT_STARTED and t.gateway == "apim"]
+    source = make_up_run(300, stopped=True)
+    wanted = [t for t in source.targets() if t.outcome is Outcome.NOT_STARTED and t.gateway == "apim"]
 
-    root = page(tmp_path, account, "#q=WINDOW%20apim&outcome=not_started&sort=-id")
+    root = page(tmp_path, source, "#q=WINDOW%20apim&outcome=not_started&sort=-id")
 
     assert shown(root) == sorted((target.id for target in wanted), reverse=True)
     assert root.get_element_by_id("shown").text == f"{len(wanted)} targets of 300"
@@ -128,10 +128,10 @@ def test_an_address_can_name_a_search_an_outcome_and_an_order(tmp_path: Path) ->
 
 
 def test_one_target_is_shown_with_its_requests(tmp_path: Path) -> None:
-    account = make_up_run(300)
-    target = max(account.targets(), key=lambda target: len(target.attempts))
+    source = make_up_run(300)
+    target = max(source.targets(), key=lambda target: len(target.attempts))
 
-    root = page(tmp_path, account, f"#q={quote(target.id, safe='')}")
+    root = page(tmp_path, source, f"#q={quote(target.id, safe='')}")
 
     assert shown(root) == [target.id]
     cells = [
@@ -159,10 +159,10 @@ def test_hostile_texts_are_shown_and_do_nothing(tmp_path: Path) -> None:
 
 
 def test_the_curves_of_a_pace_are_drawn_in_their_colours_and_inside_their_chart(tmp_path: Path) -> None:
-    account = FakeReportSource(
+    source = FakeReportSource(
         (build_target(),), build_run(), controls=[build_control()], curves=[build_pacing()]
     )
-    (tmp_path / "report.html").write_text(render_report("html", account), encoding="utf-8")
+    (tmp_path / "report.html").write_text(render_report("html", source), encoding="utf-8")
     (tmp_path / "chart.html").write_text(CHART, encoding="utf-8")
 
     root, console = opened(tmp_path, "chart.html")
@@ -175,10 +175,10 @@ def test_the_curves_of_a_pace_are_drawn_in_their_colours_and_inside_their_chart(
 
 
 @pytest.mark.parametrize(
-    "account", [make_up_run(300, stopped=True), make_hostile_run()], ids=["plausible", "hostile"]
+    "source", [make_up_run(300, stopped=True), make_hostile_run()], ids=["plausible", "hostile"]
 )
-def test_nothing_is_wider_than_a_phone(tmp_path: Path, account: FakeReportSource) -> None:
-    (tmp_path / "report.html").write_text(render_report("html", account), encoding="utf-8")
+def test_nothing_is_wider_than_a_phone(tmp_path: Path, source: FakeReportSource) -> None:
+    (tmp_path / "report.html").write_text(render_report("html", source), encoding="utf-8")
     (tmp_path / "frame.html").write_text(FRAME, encoding="utf-8")
 
     root, _ = opened(tmp_path, "frame.html")

@@ -35,8 +35,8 @@ TOTALS = [
 ]
 
 
-def read(account: FakeReportSource) -> Any:
-    return json.loads(render_report("json", account))
+def read(source: FakeReportSource) -> Any:
+    return json.loads(render_report("json", source))
 
 
 def test_the_whole_document() -> None:
@@ -142,11 +142,11 @@ def test_keys_stand_in_the_order_of_the_schema() -> None:
 
 
 def test_each_target_is_one_line() -> None:
-    account = make_up_run(60)
+    source = make_up_run(60)
 
-    lines = [line for line in render_report("json", account).splitlines() if line.startswith('{"id":')]
+    lines = [line for line in render_report("json", source).splitlines() if line.startswith('{"id":')]
 
-    assert [json.loads(line.removesuffix(","))["id"] for line in lines] == [t.id for t in account.targets()]
+    assert [json.loads(line.removesuffix(","))["id"] for line in lines] == [t.id for t in source.targets()]
 
 
 def test_times_of_another_zone_become_utc() -> None:

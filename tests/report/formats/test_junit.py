@@ -23,15 +23,15 @@ from tests.support.made_up_runs import (
 SCHEMA = etree.XMLSchema(file=str(Path(__file__).with_name("junit.xsd")))
 
 
-def read(account: FakeReportSource) -> etree._Element:
-    return etree.fromstring(render_report("junit", account).encode())
+def read(source: FakeReportSource) -> etree._Element:
+    return etree.fromstring(render_report("junit", source).encode())
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 60, 2_000])
 def test_every_run_is_valid(count: int) -> None:
-    account = make_up_run(count) if count else FakeReportSource((), build_run())
+    source = make_up_run(count) if count else FakeReportSource((), build_run())
 
-    SCHEMA.assertValid(read(account))
+    SCHEMA.assertValid(read(source))
 
 
 def test_the_schema_refuses_what_is_not_junit() -> None:
@@ -39,8 +39,8 @@ def test_the_schema_refuses_what_is_not_junit() -> None:
 
 
 def test_suites_are_waves_and_their_counts_are_those_of_their_cases() -> None:
-    account = make_up_run(300, stopped=True)
-    suites = read(account).findall("testsuite")
+    source = make_up_run(300, stopped=True)
+    suites = read(source).findall("testsuite")
 
     assert [suite.get("name") for suite in suites] == ["canary", "everything", "the rest"]
     for suite in suites:
@@ -76,11 +76,11 @@ def test_a_failure_tells_every_request() -> None:
         build_attempt(2, 500, "APIG.9999", "System error", act=Act.LOOK),
         build_attempt(3, None, seconds=None),
     )
-    account = FakeReportSource(
+    source = FakeReportSource(
         (build_target(outcome=Outcome.UNKNOWN, reason="spent: x", attempts=attempts),), build_run()
     )
 
-    assert read(account).findtext("testsuite/testcase/failure") == (
+    assert read(source).findtext("testsuite/testcase/failure") == (
         "1 undeploy: no reply after 30.000 s: no reply within 30 s\n"
         "2 look: 500 after 0.123 s: APIG.9999 System error\n"
         "3 undeploy: no reply"

@@ -54,9 +54,9 @@ def test_the_persons_who_steered_the_run_are_named() -> None:
 
 
 def test_the_totals_are_those_of_the_report() -> None:
-    account = make_up_run(300)
-    totals = account.report.totals
-    lines = render_report("markdown", account).splitlines()
+    source = make_up_run(300)
+    totals = source.report.totals
+    lines = render_report("markdown", source).splitlines()
 
     row = lines[lines.index("## Totals") + 4]
 
@@ -84,17 +84,17 @@ def test_a_cause_gives_the_vendors_words_and_a_few_targets() -> None:
 
 
 def test_every_table_has_as_many_cells_in_each_row() -> None:
-    for account in (make_up_run(300, stopped=True), make_hostile_run()):
-        for table in re.findall(r"(?:^\|.*\n)+", render_report("markdown", account), re.MULTILINE):
+    for source in (make_up_run(300, stopped=True), make_hostile_run()):
+        for table in re.findall(r"(?:^\|.*\n)+", render_report("markdown", source), re.MULTILINE):
             assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
 def test_its_length_does_not_grow_with_the_run() -> None:
-    account = FakeReportSource(
+    source = FakeReportSource(
         tuple(build_target(f"roma-eu/{n}", wave=f"wave {n}") for n in range(500)), build_run()
     )
 
-    text = render_report("markdown", account)
+    text = render_report("markdown", source)
 
     assert f"and {500 - MAX_ROWS} more waves, see report.csv" in text
     assert len(text.splitlines()) < MAX_ROWS + 50
@@ -113,9 +113,9 @@ def test_nothing_hostile_becomes_markup() -> None:
 
 
 def test_a_pipe_or_a_backtick_is_shown_as_it_is() -> None:
-    account = FakeReportSource((build_target(),), build_run())
-    account.report = replace(
-        account.report, waves=(WaveReport(name=HOSTILE[3 + 1], totals=account.report.totals),)
+    source = FakeReportSource((build_target(),), build_run())
+    source.report = replace(
+        source.report, waves=(WaveReport(name=HOSTILE[3 + 1], totals=source.report.totals),)
     )
 
-    assert "<code>a&#124;b&#96;c&#96;&#96;d&#92;&#124;e</code>" in render_report("markdown", account)
+    assert "<code>a&#124;b&#96;c&#96;&#96;d&#92;&#124;e</code>" in render_report("markdown", source)

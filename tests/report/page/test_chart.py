@@ -88,11 +88,11 @@ def test_latencies_share_one_scale_and_a_silent_gateway_has_none() -> None:
 
 
 def test_a_made_up_run_shows_each_target_that_had_a_request_once() -> None:
-    account = make_up_run(300)
-    timeline = account.timeline(60)
+    source = make_up_run(300)
+    timeline = source.timeline(60)
 
     assert sum(sum(bucket.values()) for bucket in timeline.ended) == sum(
-        bool(t.attempts) for t in account.targets()
+        bool(t.attempts) for t in source.targets()
     )
 
 
