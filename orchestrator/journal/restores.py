@@ -102,7 +102,7 @@ def collect_up_again(database: Database, gateways: Iterable[Gateway], restores: 
 def collect_touched_again(
     database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]
 ) -> None:
-    """Make the temporary table ``touched_again``: as ``up_again``, and targets that a deploy may have reached."""
+    """Make the temporary table ``touched_again``: also the targets that a deploy may have reached."""
     _collect(database, "touched_again", _TOUCHED, gateways, restores)
 
 

@@ -1,6 +1,6 @@
 """The control socket of a live run: a socket in the run's folder, which only the run's own user can open.
 
-One line of JSON in, one line out. The kernel says which user and process asks, not the asker.
+One line of JSON in, one line out. The kernel, and not the asker, names the user and the process.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ _LONGEST_PATH = 100
 
 
 class ControlQuestion(Struct, frozen=True, kw_only=True):
-    """A command, and what the asker's program says of the place where it runs."""
+    """A command, and the place where its program runs, in the words of that program."""
 
+    # An older program may ask a newer run, and the other way round: the word on the wire stays.
     command: ControlCommand = field(name="demand")
     terminal: str = ""
     remote: str = ""
@@ -59,7 +60,7 @@ class ControlQuestion(Struct, frozen=True, kw_only=True):
 
 
 class ControlAnswer(Struct, frozen=True, kw_only=True):
-    """Whether the command was carried out; and what it does, or why it was not."""
+    """Whether the command was carried out; and its effect, or the reason of the refusal."""
 
     done: bool
     text: str

@@ -32,7 +32,7 @@ class LoadedPlan:
         self.by_gateway: dict[str, int] = loaded.by_gateway
         self.by_wave: dict[str, int] = loaded.by_wave
         self.warnings: tuple[Problem, ...] = loaded.warnings
-        """What the plan is allowed to say but its author hardly means, in file order."""
+        """The places where the plan is valid but its author hardly means it, in file order."""
         self.draft = draft
         self.place = place
 

@@ -1,4 +1,4 @@
-"""Which old runs may be removed: complete ones that no resume and no restore needs any more."""
+"""Choose the old runs that may be removed: complete ones that no resume and no restore needs any more."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class PruneChoice(Struct, frozen=True, kw_only=True):
 
 
 class _PruneCandidate(Struct, frozen=True):
-    """What decides about the removal of one run."""
+    """The facts that decide about the removal of one run."""
 
     old: bool
-    """It is complete, no process works on it, and it ended long enough ago."""
+    """The run is complete, no process works on it, and it ended long enough ago."""
     resumable: bool
     down: frozenset[str]
     """The targets that the run took down, that are still down, and of which it has a snapshot."""

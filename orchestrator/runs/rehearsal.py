@@ -1,4 +1,4 @@
-"""A rehearsal's credentials, and its report compared with what the simulators saw."""
+"""A rehearsal's credentials, and its report compared with the counts of the simulators."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_rehearsal_credential(gateway: Gateway) -> Material:
 
 
 def compare_counts(books: SimulatorBooks, source: ReportSource) -> Iterator[tuple[str, str, str]]:
-    """Yield a row for each count: its name, what the simulators saw, and what the report says."""
+    """Yield a row for each count: its name, the simulators' number, and the report's."""
     totals = source.report.totals
     undeploys = sum(gateway.undeploys for gateway in books.gateways.values())
     down = sum(gateway.down for gateway in books.gateways.values())

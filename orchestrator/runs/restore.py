@@ -79,7 +79,7 @@ class Restoration(NamedTuple):
     coming: int
     """Number of targets that come back."""
     left: Counter[str]
-    """Number of targets that are left out, by what to accept for them; a target may count more than once."""
+    """Number of targets that are left out, by the obstacle to accept; a target may count more than once."""
     left_out: int
     """Number of targets that are left out."""
     unseen: int
@@ -299,7 +299,7 @@ def _reverse_plan(plan: Plan) -> Plan:
 def _explain_obstacles(obstacles: Sequence[Obstacle], gap: str | None) -> str:
     """Return why a target is left out, and the option that brings it back all the same.
 
-    ``gap`` names what is missing in the target's snapshot; None if nothing is, or the gateway did not say.
+    ``gap`` names the missing part of the target's snapshot; None without one, or if the gateway did not say.
     """
     texts = {obstacle.word: obstacle.consequence for obstacle in obstacles}
     if gap and MISSING_HISTORY.word in texts:

@@ -16,4 +16,4 @@ class RunResult(Struct, frozen=True, kw_only=True):
     folder: RunFolder
     report: Report
     warnings: tuple[str, ...] = ()
-    """What went wrong beside the targets: reports that could not be written."""
+    """Faults beside those of targets: reports that could not be written."""

@@ -200,7 +200,7 @@ def _find_restores(stopped: _StoppedRun) -> tuple[Restore, ...]:
 
 
 def _reopen(stopped: _StoppedRun, restores: Sequence[Restore]) -> None:
-    """Open again the targets that this resume may touch, and hold back what is protected by now."""
+    """Open again the targets that this resume may touch, and hold back those that are protected by now."""
     plan, database, options = stopped.plan, stopped.database, stopped.options
     collect_touched_again(database, plan.gateways, restores)
     left_up = leave_up(database, restores[-1].id if restores else "")

@@ -64,6 +64,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
     draft.close()
     path = _name_folder(source, request, created)
     with ExitStack() as gate:
+        # A rehearsal touches simulators alone, so it may take the targets of a live run.
         if not request.rehearsal:
             await refuse_overlap(gate, options.state, source.place / "journal.sqlite")
         folder = publish_draft(source.place, path)
