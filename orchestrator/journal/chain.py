@@ -125,7 +125,7 @@ def find_chain(folder: RunFolder, state: Path) -> RunChain:
 
     The runs are looked for in the state folder of ``folder``; in ``state`` if it lies outside of any.
     """
-    home = folder.find_state(state)
+    home = folder.find_state_folder(state)
     folders = {run.id: run for run in list_runs(home)} | {folder.id: folder}
     remarks: list[str] = []
     parents: dict[RunId, RunId | None] = {}

@@ -66,7 +66,7 @@ class RunFolder:
         """The plan as it was run."""
         return self.path / "plan.yaml"
 
-    def find_state(self, otherwise: Path) -> Path:
+    def find_state_folder(self, otherwise: Path) -> Path:
         """Return the state folder that the run is kept in; ``otherwise`` if it lies outside of any."""
         runs = self.path.resolve().parent
         return runs.parent if runs == runs_folder(runs.parent) else otherwise

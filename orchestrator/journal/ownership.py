@@ -34,7 +34,7 @@ def check_state(state: Path) -> None:
 
 def check_run(folder: Path) -> None:
     """Raise RunError if another user owns, or may write to, a run's folder, its state folder or its files."""
-    home = _find_state(folder)
+    home = _find_state_folder(folder)
     above = [] if home is None else [home, *_list_run_folders(home)]
     _check([*above, folder, *(folder / name for name in FILES)], home or folder)
 
@@ -43,7 +43,7 @@ def _list_run_folders(state: Path) -> Iterator[Path]:
     yield from (state / name for name in ("runs", "rehearsals"))
 
 
-def _find_state(folder: Path) -> Path | None:
+def _find_state_folder(folder: Path) -> Path | None:
     """Return the state folder that a run's folder lies in; None if it lies outside of any."""
     around = Path(os.path.realpath(folder)).parent
     return around.parent if around.name in ("runs", "rehearsals") else None

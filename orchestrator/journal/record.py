@@ -1,11 +1,14 @@
-"""The rows that the engine writes while a run goes on: intents, results, outcomes, notes and sessions."""
+"""The rows that the engine writes while a run goes on: intents, results, outcomes, notes and sessions.
+
+``decode_reading`` makes a reading again from the row of its result.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, encode_pace, encode_wave_step
-from orchestrator.journal.schema import ENDED, INTENT, OPEN_OUTCOME, RESULT
+from orchestrator.journal.schema import INSERT_INTENT, OPEN_OUTCOME, UPDATE_OUTCOME, UPDATE_RESULT
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import RowSink
 from orchestrator.model.http import Lost, Reply
@@ -46,7 +49,7 @@ class SessionRecord:
         Raises DiskError where that failed: then the intent is not in the journal.
         """
         # The request waits for the disk here. That is what leaves at most one doubt a worker after a kill.
-        await self._writing.write(INTENT, (target.seq, number, operation.act.value, operation.via, at))
+        await self._writing.write(INSERT_INTENT, (target.seq, number, operation.act.value, operation.via, at))
 
     def keep_result(
         self,
@@ -69,7 +72,7 @@ class SessionRecord:
             sent,
         )
         # No caller waits: a lost result leaves an intent without one, and a resume looks at that target.
-        self._writing.post(RESULT, (*values, pods, target.seq, number))
+        self._writing.post(UPDATE_RESULT, (*values, pods, target.seq, number))
 
     def keep_snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
         """Write the snapshot of a target; durable before the next intent of this worker."""
@@ -79,7 +82,8 @@ class SessionRecord:
     def keep_outcome(self, target: Target, end: TargetEnd, *, seconds: float, at: float) -> None:
         """Write the outcome of a target."""
         self._writing.post(
-            ENDED, (end.outcome.value, _replace_surrogates(end.reason), end.evidence, seconds, at, target.seq)
+            UPDATE_OUTCOME,
+            (end.outcome.value, _replace_surrogates(end.reason), end.evidence, seconds, at, target.seq),
         )
 
     def keep_wave_step(self, at: float, wave_step: WaveStep) -> None:

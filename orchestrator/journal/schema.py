@@ -88,12 +88,14 @@ _CONTESTED = _UNSETTLED.format(verdict="a.verdict = 'contested'")
 OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} OR {_CONTESTED} THEN 'unknown' ELSE 'not_started' END"
 """The outcome of a target that the run did not end. A contested refusal is a doubt: a look settles it."""
 
-INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
-RESULT = (
+INSERT_INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
+UPDATE_RESULT = (
     "UPDATE attempt SET seconds = ?, status = ?, code = ?, message = ?, verdict = ?, sent = ?, pods = ?"
     " WHERE seq = ? AND number = ?"
 )
-ENDED = "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?"
+UPDATE_OUTCOME = (
+    "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?"
+)
 
-TOGETHER = frozenset((INTENT, RESULT, ENDED))
+BATCHED = frozenset((INSERT_INTENT, UPDATE_RESULT, UPDATE_OUTCOME))
 """The three statements that every target needs. Within one commit their order does not matter."""

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, Value
-from orchestrator.journal.schema import TOGETHER
+from orchestrator.journal.schema import BATCHED
 
 IDLE = 0.05
 """Seconds after which a result is committed on its own, if no intent follows it."""
@@ -168,7 +168,7 @@ def _group_by_statement(entries: list[RowEntry]) -> Iterator[tuple[str, list[tup
     """
     rows: dict[str, list[tuple[Value, ...]]] = {}
     for statement, values in entries:
-        if statement in TOGETHER:
+        if statement in BATCHED:
             rows.setdefault(statement, []).append(values)
         else:
             yield from rows.items()

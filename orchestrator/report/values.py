@@ -15,7 +15,7 @@ from orchestrator.model.reading import Act
 SCHEMA = 1
 
 
-OUTCOMES_OF = {
+GOOD_OUTCOMES = {
     "undeploy": (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED),
     "restore": (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED),
 }

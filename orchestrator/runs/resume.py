@@ -130,7 +130,7 @@ async def _prepare(
     refuse_outside_window(chosen.window, environment.now(), wait=options.wait, takes=takes)
     refuse_dead_patterns(plan, options)
     refuse_idle_filters(database, plan, options)
-    home = stopped.folder.find_state(options.state)
+    home = stopped.folder.find_state_folder(options.state)
     await refuse_overlap(gate, home, stopped.folder.journal, make_touch_test(plan, options))
     restores = _find_restores(stopped)
     refuse_restored(stopped.folder.id, restores, options)  # once more: one may have begun since

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore
-from orchestrator.journal.schema import INTENT
+from orchestrator.journal.schema import INSERT_INTENT
 from orchestrator.model.plan import RunId
 from orchestrator.model.reading import Snapshot, Verdict
 from orchestrator.report.advice import advise
@@ -44,7 +44,7 @@ def kept(folder: Path, fates: list[Fate]) -> Report:
         for seq, (outcome, verdict, _) in enumerate(fates, 1):
             database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, seq))
             if outcome in SENT:
-                database.run(INTENT, (seq, 1, "undeploy", "", 1.0))
+                database.run(INSERT_INTENT, (seq, 1, "undeploy", "", 1.0))
                 database.run("UPDATE attempt SET verdict = ? WHERE seq = ?", (SENT[outcome], seq))
             if verdict is not None:
                 value = msgspec.json.encode(Snapshot(verdict=Verdict(verdict))).decode()

@@ -227,8 +227,8 @@ def test_a_run_knows_its_state_folder(state: Path, tmp_path: Path, monkeypatch: 
     run = made(state)
     elsewhere = RunFolder(tmp_path / "copy")
     monkeypatch.chdir(run.path.parent)
-    assert run.find_state(tmp_path) == RunFolder(Path(run.id)).find_state(tmp_path) == state
-    assert elsewhere.find_state(tmp_path / "x") == tmp_path / "x"
+    assert run.find_state_folder(tmp_path) == RunFolder(Path(run.id)).find_state_folder(tmp_path) == state
+    assert elsewhere.find_state_folder(tmp_path / "x") == tmp_path / "x"
 
 
 def test_one_process_does_not_hold_it_twice(state: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.pending import START, PendingTargets
 from orchestrator.journal.report_source import JournalReportSource
-from orchestrator.journal.schema import INTENT
+from orchestrator.journal.schema import INSERT_INTENT
 from orchestrator.journal.taken_down import (
     count_unseen,
     keep_snapshots,
@@ -42,7 +42,7 @@ def filled(folder: Path, *targets: tuple[Snapshot | None, Attempts, str | None],
                     "INSERT INTO snapshot VALUES (?, 1.0, ?, ?)", (seq, snapshot.verdict.value, value)
                 )
             for number, (act, verdict) in enumerate(attempts, 1):
-                database.run(INTENT, (seq, number, act, "", 1.0))
+                database.run(INSERT_INTENT, (seq, number, act, "", 1.0))
                 database.run(
                     "UPDATE attempt SET verdict = ? WHERE seq = ? AND number = ?", (verdict, seq, number)
                 )

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.schema import ENDED, INTENT, RESULT
+from orchestrator.journal.schema import INSERT_INTENT, UPDATE_OUTCOME, UPDATE_RESULT
 from orchestrator.journal.writer import IDLE, LAST_COMMIT, GroupCommitWriter
 from tests.support.journals import small, writable
 
@@ -114,12 +114,12 @@ async def test_what_is_posted_during_a_commit_goes_into_the_next(tmp_path: Path)
 async def test_results_and_outcomes_precede_what_follows_them(tmp_path: Path) -> None:
     """Rows are put together by statement; whatever depends on them must not overtake them."""
     async with writing(tmp_path) as (writer, database):
-        await writer.write(INTENT, (1, 1, "undeploy", "", 1.0))
-        writer.post(ENDED, ("undeployed", None, "204", 0.1, 2.0, 1))
-        writer.post(RESULT, (0.1, 204, None, None, "removed", 1, None, 1, 1))
+        await writer.write(INSERT_INTENT, (1, 1, "undeploy", "", 1.0))
+        writer.post(UPDATE_OUTCOME, ("undeployed", None, "204", 0.1, 2.0, 1))
+        writer.post(UPDATE_RESULT, (0.1, 204, None, None, "removed", 1, None, 1, 1))
         writer.post("UPDATE target SET outcome = 'not_started' WHERE outcome IS NULL", ())
-        writer.post(ENDED, ("failed", "refused: x", None, 0.1, 3.0, 3))
-        await writer.write(INTENT, (2, 1, "undeploy", "", 3.0))
+        writer.post(UPDATE_OUTCOME, ("failed", "refused: x", None, 0.1, 3.0, 3))
+        await writer.write(INSERT_INTENT, (2, 1, "undeploy", "", 3.0))
         with closing(open_database(database.path, write=False)) as other:
             rows = list(other.rows("SELECT outcome FROM target ORDER BY seq"))
             assert rows == [("undeployed",), ("not_started",), ("failed",)]

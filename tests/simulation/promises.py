@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.engine.control_commands import SetLimits
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.schema import ENDED
+from orchestrator.journal.schema import UPDATE_OUTCOME
 from orchestrator.journal.writer import RowEntry
 from orchestrator.lanes.environment import compute_exchange_limit
 from orchestrator.model.gateway import Gateway
@@ -63,7 +63,7 @@ class PromiseWitness:
             self._intents.update(["any"])
             if values[2] == self._act:
                 self._intents.update([self._ids[int(values[0] or 0)]])
-        elif statement == ENDED:
+        elif statement == UPDATE_OUTCOME:
             self._ended[self._ids[int(values[-1] or 0)]] = str(values[0])
 
     def note_arrival(self, target: str, act: Act, at: float) -> None:

@@ -21,7 +21,7 @@ from orchestrator.report.causes import CauseGroup, group_by_cause
 from orchestrator.report.headline import compose_headline, find_dangers
 from orchestrator.report.page.chart import draw_bar, draw_pace, draw_timeline, place_latencies
 from orchestrator.report.page.rows import choose_targets, encode_document
-from orchestrator.report.values import OUTCOMES_OF, ReportSource
+from orchestrator.report.values import GOOD_OUTCOMES, ReportSource
 from orchestrator.report.words import (
     ACT_WORDS,
     OUTCOME_WORDS,
@@ -53,7 +53,7 @@ def write(source: ReportSource, out: TextIO) -> None:
     stream = page.stream(
         report=report,
         run=report.run,
-        order=(*OUTCOMES_OF[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED),
+        order=(*GOOD_OUTCOMES[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED),
         words_of_act=ACT_WORDS[report.run.act],
         headline=compose_headline(report),
         banner=f"{REHEARSAL}: {SIMULATED}." if report.run.rehearsal else "",

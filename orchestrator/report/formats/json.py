@@ -11,7 +11,7 @@ from msgspec.json import Encoder
 from msgspec.structs import asdict, replace
 
 from orchestrator.report.values import (
-    OUTCOMES_OF,
+    GOOD_OUTCOMES,
     SCHEMA,
     AttemptReport,
     ChainedRun,
@@ -80,7 +80,7 @@ def _encode_text(value: Struct | dict[str, Any]) -> str:
 
 def _encode_totals(totals: Totals, act: str) -> dict[str, int]:
     """Return the counts without the two outcomes of the other act, which are always 0."""
-    foreign = {name.value for name in OUTCOMES_OF["restore" if act == "undeploy" else "undeploy"]}
+    foreign = {name.value for name in GOOD_OUTCOMES["restore" if act == "undeploy" else "undeploy"]}
     return {name: count for name, count in asdict(totals).items() if name not in foreign}
 
 

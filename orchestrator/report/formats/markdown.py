@@ -9,7 +9,7 @@ from orchestrator.report.advice import advise
 from orchestrator.report.causes import CauseGroup, group_by_cause
 from orchestrator.report.headline import compose_headline, describe_end, find_dangers
 from orchestrator.report.values import (
-    OUTCOMES_OF,
+    GOOD_OUTCOMES,
     ChainedRun,
     ControlReport,
     GatewayReport,
@@ -134,7 +134,7 @@ def _render_steps(report: Report) -> Iterable[str]:
 
 def _name_counts(act: str) -> tuple[str, ...]:
     """Return the names of the counts, in their order."""
-    return ("targets", *(outcome.value for outcome in OUTCOMES_OF[act]), *_OTHER_COUNTS)
+    return ("targets", *(outcome.value for outcome in GOOD_OUTCOMES[act]), *_OTHER_COUNTS)
 
 
 def _render_totals(totals: Totals, act: str) -> Iterable[str]:
