@@ -55,7 +55,7 @@ class Approver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Approval(
     Struct, frozen=True, kw_only=True, tag="approval", tag_field="kind", forbid_unknown_fields=True
 ):
-    """All that the file says."""
+    """The keys of the file."""
 
     schema: Literal[2] = SCHEMA
     plan: str
@@ -75,7 +75,7 @@ class Approval(
 def approve(preview: Preview, by: Approver, *, taken: datetime, key: Secret | None = None) -> Approval:
     """Return the approval of a preview, signed if a ``key`` is given.
 
-    It expires when the window closes, or after ``LIFETIME`` where there is no such end.
+    The approval expires when the window closes, or after ``LIFETIME`` where there is no such end.
     """
     closes = preview.window.closes if preview.window else None
     targets = tuple(
@@ -172,6 +172,7 @@ def _explain_refusal(data: bytes, error: Exception) -> str:
         return f"it is not JSON: {error}"
     if not isinstance(keys, dict) or keys.get("kind") != "approval":
         return "it is no approval; `undeploy preview PLAN --save FILE` writes one"
+    # Not read beside the newer schema: others may edit the file, and its digest would not notice.
     if keys.get("schema") == UNSEALED_SCHEMA:
         return (
             "an older version of the program wrote it, whose digest does not cover every key; "
@@ -187,6 +188,7 @@ def check_approval(approval: Approval, digest: str, *, now: datetime, key: Secre
 
     A signed approval needs its ``key``, and a ``key`` needs a signed approval.
     """
+    # A signature that is not checked would pass for one that was.
     if key is None and approval.hmac is not None:
         raise UsageError("it is signed; give its key with --hmac-key")
     if key is not None:

@@ -39,6 +39,7 @@ def save_approval(preview: Preview, path: Path, by: Approver, key: Secret | None
     """Write an approval of a preview: whole or not at all, for its user alone (mode 0600)."""
     at = datetime.fromtimestamp(int(preview.taken), UTC)
     approval = approve(preview, by, taken=at, key=key)
+    # No stream: people must be able to look at an approval afterwards.
     with write_whole_file(path, streams=False) as out:
         out.write(encode_approval(approval).decode())
     return approval
@@ -62,6 +63,7 @@ def load_approval(
 def _check_outlasts_wait(approval: Approval, loaded: LoadedPlan, options: RunOptions) -> None:
     """Raise ``UsageError`` where the run would wait for a window that opens after the approval expires."""
     window = options.window or loaded.plan.window
+    # The run tests the expiry again, but only after its wait, when no person is there any more.
     if options.wait and window is not None and window.opens and window.opens >= approval.expires:
         raise UsageError(
             f"it expires at {approval.expires.isoformat()}, before the window opens at"

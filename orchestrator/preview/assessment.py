@@ -11,7 +11,7 @@ from orchestrator.preview.warnings import PreviewWarning, list_warnings
 
 
 class AssessedPreview(Struct, frozen=True, kw_only=True):
-    """A preview, with all that follows from it."""
+    """A preview, with its consequences for a run."""
 
     plan: Plan
     preview: Preview

@@ -58,6 +58,7 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
         gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds
     }
     lacking = {gateway.name: gateway.lacking for gateway in preview.gateways}
+    # The drift guard compares each target with its approval, which takes the same reads as a snapshot.
     with_snapshots = guarded or plan.snapshot != "off"
     loads = list[RequestLoad]()
     parts = list[RunPart]()
@@ -144,7 +145,9 @@ def count_looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset
 
 def estimate_seconds(gateway: Gateway, load: RequestLoad, reply_seconds: float) -> float:
     """Return how many seconds the requests take at least, if each takes ``reply_seconds``."""
+    # The requests for one target go one after the other, however many workers the lane has.
     in_flight = max((load.looks + load.undeploys) / gateway.concurrency, load.chain) * reply_seconds
+    # A rate bounds undeploys and, apart from them, looks.
     rate = gateway.limits.rate
     return in_flight if rate is None else max(in_flight, load.looks / rate, load.undeploys / rate)
 

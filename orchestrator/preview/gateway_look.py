@@ -80,6 +80,7 @@ class GatewayLook:
         cancelled.
         """
         async with open_connection(self._environment, self.gateway) as send:
+            # Without a window: a window bounds undeploys, and a preview may be taken at any time.
             lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._end_when_silent, group.cancel_scope)
@@ -119,6 +120,7 @@ class GatewayLook:
         if isinstance(exchanged.answer, Reply):
             self._seconds.append(exchanged.seconds)
         if exchanged.found.verdict is Verdict.BUSY:
+            # A lane waits no longer than `park_for`, whatever the gateway asks for.
             wait = min(exchanged.found.wait or 0.0, self.gateway.park_for)
             self.on_lane_state(self.gateway.name, "paused", describe(exchanged.found), wait)
             self._watch.allow_pause(wait)

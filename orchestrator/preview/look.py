@@ -102,6 +102,7 @@ async def _run_looks(
 ) -> None:
     for look in looks:
         environment.check(look.gateway)
+    # Before any look, so that a credential that is missing is told while nothing was sent.
     materials = [await environment.credential(look.gateway) for look in looks]
     progress.begin()
     async with anyio.create_task_group() as group:

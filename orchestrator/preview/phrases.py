@@ -62,7 +62,7 @@ def describe_time(forecast: RunForecast) -> str:
 
 
 def describe_completeness(preview: Preview) -> str:
-    """Return of how many targets the state is known."""
+    """Return in words how many targets have a known state."""
     whole = len(preview.targets)
     if preview.complete:
         return f"The state of all {count_noun(whole, 'target')} is known."

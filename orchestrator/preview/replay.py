@@ -49,6 +49,7 @@ def read_preview(data: bytes, digest: str) -> ReplayedPreview:
         ) from error
     if found.kind != "preview" or found.schema != SCHEMA:
         raise UsageError(f"it is {found.kind} of schema {found.schema}, not a preview of schema {SCHEMA}")
+    # A plan with other targets would begin its rehearsal with states that belong to none of them.
     if found.digest != digest:
         raise UsageError(
             f"it shows a plan with the digest {found.digest[:8]}…, and this plan has {digest[:8]}…:"

@@ -40,6 +40,7 @@ class SiblingReader:
             if seen.state in (TargetState.DEPLOYED, TargetState.PARTIAL)
             and (key := self._lane.gateway.exclusive_key(seen.target)) is not None
         }
+        # The warning is a courtesy, and must not make a preview of a large plan much longer.
         if len(going) > MOST_SIBLINGS:
             return
         for asked, target in enumerate(going.values()):
@@ -63,6 +64,7 @@ class SiblingReader:
             exchanged = await self._send(self._lane, _NAME, operation, target)
             if isinstance(exchanged, str):
                 return None
+            # The lane lets the next try wait: for the pause that is asked for, or for a new credential.
             if exchanged.found.verdict in (Verdict.BUSY, Verdict.DENIED):
                 continue
             if isinstance(exchanged.answer, Reply) and not is_passing_fault(exchanged.answer.status):

@@ -33,7 +33,7 @@ class AnswerWatch:
         self._cause = cause
 
     def hear_lane(self, reason: str) -> None:
-        """Take in the reason of a lane's state. It explains a silence only if no answer has ever come."""
+        """Take in the reason of a lane's state, which explains a silence only if no answer has ever come."""
         if not self._has_answered:
             self._cause = reason
 

@@ -82,6 +82,7 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
         told = describe(Reading(verdict=seen.verdict, code=seen.code, message=seen.message))
         match self.state:
             case TargetState.UNKNOWN if seen.verdict is Verdict.NOT_OFFERED:
+                # A code of the vendor's may have another cause than the version, so its own words are told.
                 return told if seen.code else "this version offers no look"
             case TargetState.ABSENT if seen.hidden:
                 return f"{told} (or it may not be seen)"

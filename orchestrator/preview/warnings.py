@@ -111,6 +111,7 @@ def _warn_of_window(ahead: RunForecast) -> Iterator[PreviewWarning]:
 
 
 def _warn_of_credentials(preview: Preview, ahead: RunForecast) -> Iterator[PreviewWarning]:
+    # Without a window the credential should last as long as a run takes at least.
     window = preview.window
     closes = window.closes.timestamp() if window and window.closes else preview.taken + (ahead.seconds or 0.0)
     for gateway in preview.gateways:
@@ -143,6 +144,7 @@ def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning
         ends = [_predict_end(gateways[seen.target.gateway], seen) for seen in wave_step]
         breaches = [stop_rules.count_end(end.outcome, end.reason, doubted=False) for end in ends]
         breach = next(filter(None, breaches), None)
+        # A wave that took nothing down stops a run, too; behind the last one nothing is left to stop.
         if breach is None and number < len(wave_steps):
             down = any(end.outcome in DONE for end in ends)
             breach = stop_rules.find_breach() or (None if down else "nothing in it was undeployed")
