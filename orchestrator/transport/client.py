@@ -56,7 +56,7 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
 
 
 def check_connection(gateway: Gateway, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
-    """Raise what ``connect`` would raise, before any request is sent."""
+    """Raise the errors that ``connect`` would raise, without sending a request."""
     read_proxies(gateway.proxy, environment)
     check_trust(gateway, folder)
 
@@ -89,9 +89,11 @@ async def connect(
         max_headers=MOST_LINES,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
+        # aiohttp would send a POST without a body as application/octet-stream.
         skip_auto_headers=("User-Agent", "Content-Type"),
         headers={"User-Agent": USER_AGENT},
         raise_for_status=False,
+        # Else aiohttp would read the user's netrc and send a password that no plan names.
         trust_env=False,
     )
     # If a reused connection drops, aiohttp would send a DELETE or GET again, which no intent announces.
@@ -152,12 +154,14 @@ async def _exchange(session: aiohttp.ClientSession, request: Request, route: _Re
         request.method,
         route.url,
         data=request.body or None,
+        # So that no credential travels to another host.
         allow_redirects=False,
         **_build_route_options(request, route),
     ) as response:
         body = await _read_body(response, route.largest)
         if body is None:
             return Lost(sent=True, detail=f"the reply is larger than {route.largest} bytes")
+        # A proxy that wants its own credential first has forwarded nothing.
         if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.is_forwarded:
             return Lost(sent=False, detail=_describe_refusal(response.status, route))
         given = response.headers
@@ -174,7 +178,7 @@ async def _read_body(response: aiohttp.ClientResponse, largest: int) -> bytes | 
 
 
 def _describe(error: Exception, route: _RequestRoute) -> str:
-    """Say what went wrong without naming the request, whose headers hold a credential."""
+    """Describe an error without naming the request, whose headers hold a credential."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _describe_refusal(error.status, route)
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -1,4 +1,4 @@
-"""Reads the secrets that references name. The only reader of their variables, files and programs."""
+"""Reads the secrets that references name. No other module reads their variables, files and programs."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ def _run_command(command: tuple[str, ...], folder: Path, what: str) -> str:
         with subprocess.Popen(  # noqa: S603 - an argv that the plan names, without a shell
             command,
             cwd=folder,
+            # A program that asks something on the terminal would stop an unattended run.
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -152,6 +153,7 @@ def _run_command(command: tuple[str, ...], folder: Path, what: str) -> str:
             try:
                 data = _read_output(process)
             finally:
+                # Leaving the block waits for the program, and a program that was cut off may never end.
                 process.kill()
     except subprocess.TimeoutExpired:
         raise CredentialError(f"{what} has not ended within {COMMAND_TIMEOUT:g} seconds") from None

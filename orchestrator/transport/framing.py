@@ -1,6 +1,6 @@
 """Finds the end of a reply's head, and how its body is framed. Pure.
 
-That is enough to tell which bytes belong to which reply; aiohttp reads everything else in a head.
+These two tell which bytes belong to which reply; aiohttp reads everything else in a head.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class HeadReader:
             if not _is_interim(head):
                 return _read_framing(head), bytes(self._data[end.end() :])
             self._begins = end.end()
+        # The end of a head may be split between two pieces.
         self._searched = max(self._begins, len(self._data) - 2)
         self._refuse_long(len(self._data))
         _refuse_other(bytes(self._data[self._begins : self._begins + len(_START)]))
@@ -99,6 +100,7 @@ def _read_framing(head: bytes) -> ReplyHead:
         raise FramingError(f"the head of the reply has more than {MOST_LINES} lines")
     lengths = _LENGTH.findall(head)
     coded = _CODED.search(head) is not None
+    # Several lengths, or one beside a transfer coding, leave it open where the body ends (RFC 9112, 6.3).
     length = int(lengths[0]) if len(lengths) == 1 and len(lengths[0]) < 19 and not coded else None
     return ReplyHead(head, length, coded, _read_status(head) in _BODILESS)
 

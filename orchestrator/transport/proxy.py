@@ -55,7 +55,7 @@ class ProxySettings(Struct, frozen=True):
 
 
 def read_proxies(own: str | None, environment: Mapping[str, str]) -> ProxySettings:
-    """Return what a gateway's ``proxy`` and the environment say.
+    """Return the proxies that a gateway's ``proxy`` or the environment names.
 
     Raises UsageError if a variable holds no address of a proxy. The text never repeats the value, which may
     hold a password.
@@ -70,7 +70,7 @@ def read_proxies(own: str | None, environment: Mapping[str, str]) -> ProxySettin
 
 
 def list_passwords(own: str | None, environment: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return what lets us through the proxies: a password, or a user's name that stands without one.
+    """Return the secrets for the proxies: a password, or a user's name that stands without one.
 
     Raises as ``read_proxies``.
     """

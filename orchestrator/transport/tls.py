@@ -1,4 +1,4 @@
-"""The certificates that we accept of a gateway and show to it, and what is wrong with one, in words."""
+"""The certificates that we accept of a gateway and show to it, and their faults in words."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:
     It trusts the system's store and ``ca_file``. Raises as ``check_trust`` does.
     """
     context = ssl.create_default_context()
+    # aiohttp speaks no HTTP/2, so a server must not choose it.
     context.set_alpn_protocols(["http/1.1"])
     tls = gateway.tls
     where = f"gateway {gateway.name}: tls."
@@ -59,6 +60,7 @@ def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:
     elif tls.key_file is not None:
         raise CredentialError(f"{where}key_file is given without cert_file, the certificate that it is for")
     if tls.insecure:
+        # In this order: ssl refuses CERT_NONE while the name is still checked.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -158,7 +160,7 @@ def is_loopback(host: str) -> bool:
 
 
 def explain_tls_error(error: BaseException, host: str) -> str | None:
-    """Say in one clause what is wrong with a certificate or with TLS; None if the error is of neither."""
+    """Name the fault of a certificate or of TLS in one clause; None for any other error."""
     match error:
         case ssl.SSLCertVerificationError():
             return _explain_certificate(error.verify_code, error.verify_message, host)
