@@ -44,8 +44,8 @@ class Secret:
 class AccessKeys(Struct, frozen=True):
     """An access key and its secret key; temporary ones come with a security token.
 
-    Raises ``ValueError`` where one is empty or holds what no key has: a line break that came along with a
-    copied key would otherwise cost five bad signatures, and the account its key.
+    Raises ``ValueError`` where one is empty or holds a character that no key has. A line break copied with a
+    key would cost five bad signatures, and then the vendor locks the key.
     """
 
     access: Secret

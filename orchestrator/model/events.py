@@ -41,7 +41,7 @@ class PartLeft(Struct, frozen=True, kw_only=True):
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
-    """A session of a run begins. ``targets`` counts the whole plan, ``left`` what this session has to do."""
+    """A session of a run begins. ``targets`` counts the whole plan, ``left`` the targets of this session."""
 
     run: RunId
     plan: str

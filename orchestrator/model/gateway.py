@@ -40,9 +40,9 @@ class _KindMeta(StructMeta, ABCMeta):
 
 
 class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
-    """One gateway: what a plan says of it, and the answers of its kind, which adds its own plan keys.
+    """One gateway: its settings in a plan, and the answers of its kind, which adds its own plan keys.
 
-    A kind must give what is abstract: how a target is undeployed and looked at. Each further feature is a
+    A kind must give the abstract answers: how a target is undeployed and looked at. Each further feature is a
     property that is ``None`` unless the kind offers the feature. Every method is pure: no clock, no network,
     no chance.
 
@@ -65,6 +65,7 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
         Meta(description="fail: a target that does not exist has failed. ok: it is already undeployed."),
     ] = "fail"
     timeout: Annotated[Seconds | None, Meta(description="How long one reply may take.")] = None
+    # Without a bound a dead gateway would keep a run alive for ever.
     park_for: Annotated[
         Seconds,
         Meta(
@@ -95,15 +96,15 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
 
     @property
     def concurrency(self) -> int:
-        """How many requests may be in flight to this gateway."""
+        """Most requests in flight to this gateway."""
         return self.limits.concurrency or self.CONCURRENCY
 
     @property
     def reply_timeout(self) -> float:
-        """How long one reply may take, in seconds."""
+        """Longest time for one reply, in seconds."""
         return self.timeout or self.TIMEOUT
 
-    # What every kind answers: where it is, what to send for a target, what a reply means.
+    # The answers that every kind gives: its place, the request for a target, the meaning of a reply.
 
     @property
     @abstractmethod
@@ -123,7 +124,7 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
 
     @abstractmethod
     def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
-        """Return what a reply means. Never raises, whatever the bytes."""
+        """Return the meaning of a reply. Never raises, whatever the bytes."""
 
     @abstractmethod
     def next_look(
@@ -136,7 +137,7 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
         the undeploy that left the doubt, None where there was none.
         """
 
-    # What holds for a kind unless it answers otherwise.
+    # Answers that a kind may replace.
 
     def exclusive_key(self, target: Target) -> str | None:  # noqa: ARG002
         """Return a key: targets that share one never run at the same moment. None shares with nobody."""
@@ -195,7 +196,7 @@ class LookOnlyRestore(Struct, frozen=True):
     def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
     ) -> Operation | Snapshot:
-        """Return the next read of a look, or its facts with the obstacle that nothing is known of before."""
+        """Return the next read of a look, or its facts with the obstacle of a missing history."""
         found = self.gateway.next_look(target, seen, lacking, None)
         if isinstance(found, Operation):
             return found

@@ -51,6 +51,7 @@ class Globs:
         shared = Counter(fragment for found in fragments.values() for fragment in found)
         for index, found in fragments.items():
             if found:
+                # By the fragment too, so that the choice does not depend on the order of a set.
                 self._filed[min(found, key=lambda each: (shared[each], each))].append(index)
             else:
                 self._loose.append(index)
@@ -102,6 +103,7 @@ def match_beginning(pattern: str, start: str) -> Iterator[str]:
     for letter in start:
         states = _skip_stars(tokens, {after for state in states for after in _step(tokens, state, letter)})
     for state in sorted(states):
+        # The state at the star before this one covers it, since a star may match nothing.
         if not (state and state - 1 in states and tokens[state - 1].startswith("*")):
             yield "".join(tokens[state:])
 
@@ -111,6 +113,7 @@ def _step(tokens: list[str], state: int, letter: str) -> Iterator[int]:
     sign = tokens[state] if state < len(tokens) else ""
     if sign.startswith("**") or (sign == "*" and letter != "/"):
         yield state
+    # A question mark and a single star never cross into another part of the id.
     elif sign == letter or (sign == "?" and letter != "/"):
         yield state + 1
 

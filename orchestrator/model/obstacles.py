@@ -13,11 +13,11 @@ class Obstacle(Struct, frozen=True, kw_only=True):
 
     word: str
     consequence: str
-    """What would happen if the target came back all the same; part of a sentence about one target."""
+    """The effect of a restore in spite of the obstacle; part of a sentence about one target."""
     warning: str | None = None
     """The warning of a preview; ``{targets}`` stands for the counted targets. None warns of nothing."""
     question: str | None = None
-    """The question on a terminal, with ``{count}`` targets; None lets nobody accept without the option."""
+    """The question on a terminal, with ``{count}`` targets; None: only the option ``--accept`` accepts."""
 
 
 UNPUBLISHED_EDITS = Obstacle(

@@ -1,4 +1,4 @@
-"""What became of a target, and why."""
+"""The outcomes of targets, and their reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of a target."""
+    """The outcome of one target."""
 
     UNDEPLOYED = "undeployed"
     ALREADY_UNDEPLOYED = "already_undeployed"

@@ -16,6 +16,7 @@ from orchestrator.model.settings import Prose, Seconds
 
 RunId = NewType("RunId", str)
 
+# Python's $ alone would let a line feed at the end pass.
 RUN_ID = r"^[0-9]{8}-[0-9]{6,9}-[a-z0-9-]{1,64}$(?!\n)"
 """The form of a run's id."""
 
@@ -76,6 +77,7 @@ class Wave(Struct, frozen=True, kw_only=True):
         Literal["automatic", "ask"],
         Meta(description="ask: somebody is asked before the next step or wave. automatic: nobody is."),
     ] = "automatic"
+    # Ends with 100%, so that no target of the wave is left over.
     sizes: Annotated[
         tuple[StepSize, ...],
         Meta(description="How far each step goes: counts or shares of the wave's targets; the last is 100%."),

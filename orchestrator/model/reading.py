@@ -69,9 +69,9 @@ class LookFacts(Struct, frozen=True, kw_only=True):
     edited: bool | None = None
     """The definition was changed after the last deploy."""
     path: str | None = None
-    """Where it is served."""
+    """The path at which the target is served."""
     name: str | None = None
-    """What people call it, where its id does not say it."""
+    """The name that people know, where the id does not hold it."""
 
 
 class FrontEnd(Struct, frozen=True, kw_only=True):
@@ -95,21 +95,21 @@ class Reading(Struct, frozen=True, kw_only=True):
     message: str | None = None
     wait: float | None = None
     rate: float | None = None
-    """With BUSY: how many a second the gateway says that it takes, where it says so."""
+    """With BUSY: the requests a second that the gateway accepts by its own words."""
     evidence: str | None = None
-    """What proves the verdict: ``look``, ``code`` (the vendor's error code), or a kind's ``EVIDENCE``."""
+    """The proof of the verdict: ``look``, ``code`` (the vendor's error code), or a kind's ``EVIDENCE``."""
     hidden: bool = False
-    """With ABSENT: the vendor leaves open whether it exists but may not be seen."""
+    """With ABSENT: by the vendor's words the target may exist and be hidden from this user."""
     pods: tuple[str, ...] = ()
-    """With PARTIAL: those that did not obey, as many as are named."""
+    """With PARTIAL: the first of the pods that did not obey."""
     more_pods: int = 0
-    """With PARTIAL: how many more did not obey."""
+    """With PARTIAL: number of further pods that did not obey."""
     pod_count: int = 0
     """With PARTIAL: how many pods (or rows) the reply named in all."""
     hint: str = ""
     facts: LookFacts | None = None
     kept: Mapping[str, Any] | None = None
-    """With TOLD: what the vendor said, as far as it is needed later."""
+    """With TOLD: the fields of the reply that are needed later."""
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -126,7 +126,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     facts: LookFacts = LookFacts()
     fronts: tuple[FrontEnd, ...] = ()
     deploy: str | None = None
-    """JSON that the vendor's deploy needs; None where what was read is not enough for one."""
+    """JSON that the vendor's deploy needs; None where the reads were not enough for one."""
     obstacles: tuple[str, ...] = ()
     """The words of the obstacles to a restore."""
 
@@ -141,14 +141,14 @@ class StatePage(Struct, frozen=True, kw_only=True):
     size: int
     total: int
     entries: Mapping[tuple[str, ...], Reading] = {}
-    """What the first read of ``next_snapshot_read`` would give, where the list says as much."""
+    """The readings that the first read of ``next_snapshot_read`` would give, where the list says as much."""
 
 
 class HealthCheck(Struct, frozen=True):
-    """One read that is about a gateway as a whole: a request, and the reader of its reply.
+    """One read about a gateway as a whole: a request, and the reader of its reply.
 
-    ``read`` returns in words what the reply tells, or the reading of a fault; it never raises, whatever the
-    bytes.
+    ``read`` returns the meaning of a reply in words, or the reading of a fault. It never raises, whatever
+    the bytes.
     """
 
     name: str
@@ -157,7 +157,7 @@ class HealthCheck(Struct, frozen=True):
 
 
 class ApiVersion(Struct, frozen=True):
-    """Which version of its API a gateway speaks. ``hint`` is what to change where it is not the plan's."""
+    """The API version of a gateway. ``hint`` says what to change where it is not the plan's."""
 
     text: str
     served: bool = True

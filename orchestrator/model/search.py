@@ -1,4 +1,4 @@
-"""The search for what is deployed on a gateway, query by query: filters, queries, results. Pure.
+"""The search for the targets deployed on a gateway, query by query: filters, queries, results. Pure.
 
 A kind gives a first ``SearchQuery``; each reply gives a ``QueryResult``, which may hold further queries. The
 reader takes the queries in any order, as many side by side as the limits of the gateway allow.
@@ -22,7 +22,7 @@ ANY_TEXT: frozenset[str] = frozenset()
 """Of a filter: the kind takes any text for it."""
 
 Traits = Mapping[str, tuple[str, ...]]
-"""What a target is, by the filter that asks for it; of some it has several texts, or none."""
+"""A target's texts for each filter: one, several or none."""
 
 
 class FoundTarget(Struct, frozen=True, kw_only=True):
@@ -31,32 +31,32 @@ class FoundTarget(Struct, frozen=True, kw_only=True):
     parts: tuple[str, ...]
     traits: Traits
     notes: tuple[str, ...] = ()
-    """What else was seen of it, for people; the vendor's texts are cut and made visible."""
+    """Further facts about the target, for people; the vendor's texts are cut and made visible."""
     since: str | None = None
-    """When it was deployed, where that was asked or told, as the vendor writes it."""
+    """Time of the last deploy in the vendor's spelling, if a query asked for it or a list told it."""
 
 
 class QueryResult(Struct, frozen=True, kw_only=True):
     """The result of one reply. ``queries`` may be long; the reader takes them one by one."""
 
     seen: int = 0
-    """Of how many targets this tells the state, deployed or not."""
+    """Number of targets whose state the reply tells, deployed or not."""
     deployed: int = 0
     found: tuple[FoundTarget, ...] = ()
     queries: Iterable[SearchQuery] = ()
     gaps: tuple[str, ...] = ()
-    """What could not be seen, by name."""
+    """Names of the parts that could not be seen."""
     remarks: tuple[str, ...] = ()
-    """How it was seen, where there are several ways."""
+    """The way in which the targets were found, where a kind has several ways."""
 
 
 class SearchQuery(Struct, frozen=True, kw_only=True):
-    """One read. ``name`` says of what.
+    """One read. ``name`` names its subject.
 
     ``request`` raises ``ValueError`` for a name that cannot be a part of a URL. ``read`` never raises,
     whatever the bytes: UNCLEAR may be asked again, BUSY and DENIED concern the lane, any other reading is
-    final. ``failed`` says what is lost, or asked in its place, where no reply could be used; without it that
-    is a gap.
+    final. Where no reply could be used, ``failed`` gives the loss or the queries to ask instead; without
+    ``failed`` the read becomes a gap.
     """
 
     name: str
@@ -66,11 +66,11 @@ class SearchQuery(Struct, frozen=True, kw_only=True):
 
 
 class TargetFilter(Struct, frozen=True, kw_only=True):
-    """Which targets are wanted: each filter that is given says yes to one of a target's texts for it."""
+    """The choice of targets: each given filter must admit one of a target's texts for it."""
 
     filters: Mapping[str, Callable[[str], bool]] = {}
     literals: Mapping[str, tuple[str, ...]] = {}
-    """Of each filter the texts that can only mean one thing: a name without a star."""
+    """The texts of each filter that can only mean one thing: names without a star."""
     before: datetime | None = None
     """Deployed last before this time."""
 
@@ -79,16 +79,16 @@ class TargetFilter(Struct, frozen=True, kw_only=True):
         return name in self.filters
 
     def admits(self, name: str, *texts: str) -> bool:
-        """Return whether the filter ``name``, if it is given, says yes to one of the ``texts``."""
+        """Return whether the filter ``name``, if it is given, admits one of the ``texts``."""
         test = self.filters.get(name)
         return test is None or any(test(text) for text in texts)
 
     def admits_all(self, traits: Traits) -> bool:
-        """Return whether each filter but the time says yes."""
+        """Return whether each filter apart from the time admits these traits."""
         return all(self.admits(name, *traits.get(name, ())) for name in self.filters)
 
     def is_early(self, since: str | None) -> bool | None:
-        """Return whether a target deployed at ``since`` is early enough; None where that cannot be told.
+        """Return whether a target deployed at ``since`` is early enough; None where the time does not tell.
 
         A time without an offset from UTC tells nothing.
         """

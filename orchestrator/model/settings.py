@@ -60,7 +60,7 @@ class ManagerLogin(Struct, frozen=True, kw_only=True):
 
     KEY: ClassVar[str] = "login"
     url: ClassVar[None] = None
-    """Its logins go to the manager itself."""
+    """None: the logins go to the manager itself."""
 
 
 class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,7 +90,7 @@ class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def references(self) -> Iterator[CredentialReference]:
-        """Every reference that is given, that of a password among them."""
+        """All given references, with that of a password."""
         login = self.password_login
         given = (self.token, self.access_key, self.secret_key, self.security_token)
         yield from (reference for reference in given if reference is not None)
@@ -124,14 +124,14 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 MOST_IN_FLIGHT = 1000
-"""Requests to one gateway that may be in flight, whatever a plan or somebody who steers a run asks for."""
+"""Most requests in flight to one gateway; neither a plan nor an operator's command may exceed it."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
     """The load that one gateway may be put under.
 
-    ``concurrency``: how many requests may be in flight; ``None`` is its kind's default. ``rate``: at most so
-    many undeploys a second, and apart from them so many looks; ``None`` is none but what it refuses.
+    ``concurrency``: most requests in flight; ``None`` is the default of the kind. ``rate``: most undeploys a
+    second, and as many looks beside them; with ``None`` only the gateway's refusals slow the lane.
     """
 
     concurrency: Annotated[
@@ -151,9 +151,9 @@ class Retry(Struct, frozen=True, kw_only=True):
     """The rules for repeating an undeploy of one target.
 
     At most ``attempts`` undeploy requests a target. The n-th wait is
-    ``roll * min(ceiling, first * 2**(n-1))`` seconds with ``roll`` from 0 up to 1 (full jitter), so the five
-    attempts of the defaults wait
-    0.5 + 1 + 2 + 4 = 7.5 s at most in all; a longer wait that the gateway asks for wins.
+    ``roll * min(ceiling, first * 2**(n-1))`` seconds with ``roll`` from 0 up to 1 (full jitter). So the five
+    attempts of the defaults wait 0.5 + 1 + 2 + 4 = 7.5 s at most. A longer wait asked for by the gateway
+    wins.
     """
 
     attempts: Annotated[

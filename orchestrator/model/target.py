@@ -24,4 +24,4 @@ class Target(Struct, frozen=True):
     deploy: str | None = None
     """In a restore: the JSON that its snapshot kept for the vendor's deploy."""
     pods: int = 0
-    """How many pods its snapshot has heard from; 0 where it has not asked them."""
+    """Number of pods that answered the snapshot; 0 where the snapshot did not ask them."""

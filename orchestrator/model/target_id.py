@@ -15,7 +15,9 @@ _STRAY = re.compile(r"%(?!25|2F)")
 def join_id(gateway: str, parts: Sequence[str]) -> TargetId:
     """Return the id of the target with these coordinates."""
     whole = "/".join(parts)
+    # Nearly no id needs an escape, and every target of a plan comes through here.
     if "%" in whole or whole.count("/") != len(parts) - 1:
+        # First %, else the % of %2F would be escaped once more.
         whole = "/".join([part.replace("%", "%25").replace("/", "%2F") for part in parts])
     return TargetId(f"{gateway}/{whole}")
 
@@ -29,6 +31,7 @@ def decode_parts(text: str) -> tuple[str, ...]:
 
 
 def _decode(part: str) -> str:
+    # First %2F, else %252F would become a slash.
     return part.replace("%2F", "/").replace("%25", "%")
 
 
