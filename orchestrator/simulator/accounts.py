@@ -23,7 +23,7 @@ class SimulatedUser(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PasswordVerdict(Enum):
-    """What a name and a password are worth."""
+    """The verdict on a name and a password."""
 
     PROVEN = auto()
     WRONG = auto()
@@ -42,7 +42,7 @@ class UserAccounts:
 
     @property
     def locks(self) -> int:
-        """How often a user was locked."""
+        """Number of locks of users."""
         return self._lockout.lock_count
 
     def check_password(self, name: str, password: str, now: float, *, domain: str = "") -> PasswordVerdict:

@@ -1,4 +1,4 @@
-"""The management API of an Apinizer installation: which request asks for what."""
+"""The management API of an Apinizer installation: from a request to the call that it asks for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SimulatedApinizer:
     TWISTS: ClassVar[frozenset[FaultKind]] = TWISTS
 
     def __init__(self, fixture: ApinizerFixture, now: float) -> None:
-        """Build what a fixture describes; ``now`` is the Unix time of its deployments."""
+        """Build the state that a fixture describes; ``now`` is the Unix time of its deployments."""
         self._fixture = fixture
         self._say = ApinizerWording(fixture.shape, fixture.errors)
         self._manager = SimulatedManager(fixture, self._say, now)
@@ -69,6 +69,7 @@ class SimulatedApinizer:
             return _route_connection_test(segments)
         if (asked.method, segments) == ("GET", ["reports", "api-proxies"]):
             return self._route_report()
+        # The vendor calls a resource path without a slash at its end incorrect.
         if segments.pop() != "":
             return _route_nowhere()
         return self._route_resource(asked.method, segments, query, asked.body)
@@ -88,6 +89,7 @@ class SimulatedApinizer:
         self, method: str, project: str, rest: list[str], query: str, body: bytes
     ) -> PlatformCall:
         proxies = self._manager.projects.get(project)
+        # Like the vendor: the same words, whether the project is unknown or closed to the user.
         if proxies is None or project in (*self._fixture.closed, *self._fixture.hidden):
             text = f"Project ({project}) is not found or user does not have privilege to access it!"
             return PlatformCall(
@@ -193,6 +195,7 @@ class SimulatedApinizer:
         project, name, environment = parts
         proxy = self._manager.projects[project].get(name)
         row = proxy.places.get(environment) if proxy else None
+        # deploy-status answers also for an environment to which the proxy was never deployed.
         if proxy and row is None and act is Act.LOOK and environment in self._manager.environments:
             return PlatformCall(
                 act=act, perform=lambda now, twist: do(proxy, say.never_there(environment), now, twist)
@@ -217,6 +220,7 @@ class SimulatedApinizer:
             [SimulatedProxy, SimulatedDeployment, DeploymentNote, float, FaultKind | None], CallResult
         ],
     ) -> _Do:
+        # The vendor does not say what an older manager does with a body: ignore or refuse it.
         if body and self._fixture.body == "reject":
             return lambda *_: CallResult(
                 self._say.error(400, "Request body is not supported by this operation!")
@@ -233,7 +237,7 @@ class SimulatedApinizer:
 
 
 def _make_reading(rows: Callable[[], Iterable[object]], proxy: SimulatedProxy | None = None) -> PlatformCall:
-    # What is read of a whole proxy is a look at its target where it has just one.
+    # A read of a whole proxy counts as a look at its target if the proxy has just one.
     row = next(iter(proxy.places.values())) if proxy and len(proxy.places) == 1 else None
     return PlatformCall(act=Act.LOOK, row=row, perform=lambda _now, _twist: CallResult(say.wrap_list(rows())))
 

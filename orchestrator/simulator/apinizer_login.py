@@ -23,9 +23,10 @@ from orchestrator.simulator.exchange import (
 from orchestrator.simulator.limits import GrantedToken, TokenIssuer
 
 ExpiresIn = Literal["3600", "epoch", "milliseconds"]
-"""What ``expires_in`` is, as documented at one time or another: always 3600, whatever the truth; the end as a
-Unix time in milliseconds; the life in milliseconds."""
+"""The documented meanings of ``expires_in``: always 3600, whatever the truth; the end as a Unix time in
+milliseconds; the life in milliseconds."""
 
+# The vendor's login keeps OAuth's error form, also where all other errors have the new one.
 _OAUTH = ApinizerWording("a", "old")
 _FORM = "application/x-www-form-urlencoded"
 

@@ -1,4 +1,4 @@
-"""The state of an Apinizer installation, and what can be done to it."""
+"""The state of an Apinizer installation, and the acts that change it."""
 
 from __future__ import annotations
 
@@ -116,6 +116,7 @@ class SimulatedManager:
             return CallResult(self._say.word_result("Undeployment", row, [False] * self._fixture.pods, twist))
         left = 1 if twist is FaultKind.PARTIAL else 0
         reached = [index < self._fixture.pods - left for index in range(self._fixture.pods)]
+        # The vendor does not say whether the record changes when a pod did not obey, so the fixture decides.
         row.recorded = left > 0 and not self._fixture.record_flips
         row.serving, row.down, row.edited = left, left == 0, row.edited and row.recorded
         proxy.record(now, row.environment, note, deploy=False)
@@ -144,13 +145,13 @@ class SimulatedManager:
     def deploy_status(
         self, _proxy: SimulatedProxy, row: SimulatedDeployment, _now: float, twist: FaultKind | None
     ) -> CallResult:
-        """Answer with what the manager believes."""
+        """Answer with the manager's own record."""
         return CallResult(_quote_if_asked(say.deploy_status(row), twist))
 
     def route_health(
         self, proxy: SimulatedProxy, row: SimulatedDeployment, _now: float, twist: FaultKind | None
     ) -> CallResult:
-        """Answer with what the pods serve."""
+        """Answer with the state of the pods."""
         pods = 0 if twist is FaultKind.NO_PODS else self._fixture.pods
         answer = say.route_health(row, proxy.path, pods, not_loaded=self._fixture.not_loaded)
         return CallResult(_quote_if_asked(answer, twist))
@@ -181,7 +182,7 @@ class SimulatedManager:
         now: float,
         twist: FaultKind | None,
     ) -> CallResult:
-        """Bring a revision back and, with an environment, deploy it. Only the text says how that went."""
+        """Bring a revision back and, with an environment, deploy it. Only the text tells the result."""
         project, proxy = place
         if not any(str(record.revision) == revision for record in proxy.records):
             return CallResult(self._refuse_revision(proxy, revision))

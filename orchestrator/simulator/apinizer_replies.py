@@ -1,4 +1,4 @@
-"""What an Apinizer manager shows: its lists, and the reads of one deployment."""
+"""The documents of an Apinizer manager: its lists, and the reads of one deployment."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def never_there(environment: str) -> SimulatedDeployment:
 
 
 def route_health(row: SimulatedDeployment, path: str, pods: int, *, not_loaded: bool) -> HttpAnswer:
-    """Say what each pod serves. The last pods are those that serve; with 0 ``pods`` none could be reached."""
+    """Tell the state of each pod. The last ``serving`` pods serve; with 0 ``pods`` none could be reached."""
     serving = min(row.serving, pods)
     active = [index >= pods - serving for index in range(pods)]
     everywhere = bool(active) and all(active)
@@ -94,6 +94,7 @@ def route_health(row: SimulatedDeployment, path: str, pods: int, *, not_loaded: 
         "podsResponded": pods,
         "podsActive": serving,
         "deployedInManager": row.recorded,
+        # The vendor documents false where no pod could be reached.
         "inconsistent": bool(pods) and row.recorded != everywhere,
         "pods": [_pod(index, path, on=on, not_loaded=not_loaded) for index, on in enumerate(active)],
     }

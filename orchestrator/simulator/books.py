@@ -1,4 +1,4 @@
-"""What the simulators saw. The books keep no headers and no bodies, so that no credential stands in them."""
+"""The books of the simulators. They keep no headers and no bodies, so that no credential stands in them."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 ``GET /_books`` answers with SimulatorBooks, ``GET /_requests?after=N&limit=M`` with a list of SeenRequest.
 ``POST /_faults`` takes a FaultScenario and ``POST /_seed`` a SimulatorFixture; both answer 204, or 400 with a
-sentence if the document does not fit. The books leave requests to this address out. It asks for no token: it
-listens on loopback, and what it controls is not real.
+sentence if the document does not fit. The books leave requests to this address out. The address asks for no
+token: it is on loopback, and controls nothing real.
 """
 
 from __future__ import annotations

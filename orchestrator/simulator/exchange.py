@@ -23,7 +23,7 @@ class DeliveryManner(StrEnum):
 
 
 class RequestEffect(StrEnum):
-    """What a request changed."""
+    """The change that a request made."""
 
     NONE = "none"
     DOWN = "down"
@@ -35,7 +35,7 @@ class RequestEffect(StrEnum):
 
 
 class FaultKind(StrEnum):
-    """What can go wrong with a request."""
+    """The ways in which a request can go wrong."""
 
     STATUS = "status"
     SLOW = "slow"
@@ -76,7 +76,7 @@ LOGIN = "login"
 
 
 class DenialReason(StrEnum):
-    """What is wrong with the credential of a request."""
+    """The fault of a request's credential."""
 
     MISSING = "missing"
     WRONG = "wrong"
@@ -133,7 +133,7 @@ class SimulatedTarget(Struct):
 
 
 class CallResult(Struct, frozen=True):
-    """What a platform answers to a request, and what the request changed."""
+    """A platform's answer to a request, and the change that the request made."""
 
     answer: HttpAnswer
     effect: RequestEffect = RequestEffect.NONE
@@ -145,8 +145,8 @@ ErrorWording = Callable[[int, str | None, str | None], HttpAnswer]
 
 
 class PlatformCall(Struct, frozen=True, kw_only=True):
-    """What a request asks for. Nothing happens before ``perform`` is called with the Unix time and the twist,
-    if any.
+    """The call that a request asks for. Nothing happens before ``perform`` is called with the Unix time and
+    the twist, if any.
 
     ``row`` is None if the request names no known target; ``shares`` names the thing that two calls should not
     change at once. A login has no act. ``error`` words the status of a fault where the platform's own wording
@@ -168,7 +168,7 @@ class PlatformCall(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """What the client gets: ``answer`` in its ``manner``, ``delay`` seconds from now.
+    """The reply to the client: ``answer`` in its ``manner``, ``delay`` seconds from now.
 
     ``number`` counts all requests from 1; ``generation`` counts how often the platforms were filled.
     ``answer`` is None only for HANG, RESET and GARBAGE.

@@ -1,4 +1,4 @@
-"""What goes wrong, and when. Pure: a storm takes its dice from its seed, not from chance.
+"""The faults of the simulators, and their times. Pure: a storm takes its dice from its seed, not from chance.
 
 A fault as text is ``[ACT:]NAME[-after][@SECONDS]``: ``500``, ``503@2`` (``Retry-After: 2``), ``reset-after``
 (the request took effect first), ``slow@1.5``, ``look:hang``, ``login:500``, ``any:401`` (logins too).
@@ -194,6 +194,7 @@ class FaultPicker:
         if storm is None or purpose is None or (storm.first is not None and nth > storm.first):
             return None
         kinds = [fault for fault in self._kinds if fault.strikes(purpose)]
+        # A hash of the request's own place, so that the order of arrival does not change the storm.
         text = f"{storm.seed}\0{target or self._gateway}\0{purpose}\0{nth}"
         roll = blake2b(text.encode(), digest_size=16).digest()
         if not kinds or int.from_bytes(roll[:8]) >= storm.share * 2**64:

@@ -1,4 +1,4 @@
-"""What the simulated gateways are like at first, and which targets they hold.
+"""The initial state of the simulated gateways, and their targets.
 
 A fixture is a value and a JSON document: people write it by hand, a process sends it to another one, and
 ``from_plan`` makes it of a plan. The command line calls its file a seed file.

@@ -35,7 +35,7 @@ class RomaGate:
         return self._iam.route_login(asked)
 
     def find_denial(self, asked: ReceivedRequest, now: float) -> AccessDenial | None:
-        # A signed request may carry a token as well; then the vendor looks at the signature alone.
+        # A signed request may carry a token too; then the vendor checks the signature alone.
         if (get_header(asked.headers, "authorization") or "").startswith(ALGORITHM):
             return self._keyring.find_denial(asked, now)
         return self._issuer.find_denial(get_header(asked.headers, "x-auth-token"), now)

@@ -1,7 +1,7 @@
 """Huawei's IAM as far as a token for a password goes: ``POST /v3/auth/tokens``, and its own error envelope.
 
-It is on the same port as its ROMA instance. What the vendor's page leaves open is made up: the texts of a
-locked user and of a second factor, and the status of a project that is not the user's.
+IAM is on the same port as its ROMA instance. The vendor's page leaves three things open, which are made up
+here: the texts of a locked user and of a second factor, and the status of a project that is not the user's.
 """
 
 from __future__ import annotations

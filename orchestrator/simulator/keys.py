@@ -1,4 +1,4 @@
-"""Access keys: which signatures are accepted, and when a key is locked. Pure: the caller gives the time."""
+"""Access keys: the check of their signatures, and their locks. Pure: the caller gives the time."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class SignatureKeyring:
 
     def __init__(self, keys: tuple[AccessKey, ...]) -> None:
         self._keys = {key.access: key for key in keys}
+        # The vendor locks a key after more than five.
         self._lockout = Lockout(_BAD_IN_A_ROW + 1, _LOCKED_FOR)
 
     @property

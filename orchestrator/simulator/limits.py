@@ -31,7 +31,7 @@ class RateLimit(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _ROUNDING = 1e-6
-"""What sums of floats may lack, so that a client that keeps exactly to the rate is not refused."""
+"""The error of sums of floats; a client that keeps exactly to the rate is not refused for it."""
 
 
 def parse_rate(text: str) -> RateLimit:

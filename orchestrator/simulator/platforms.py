@@ -83,6 +83,7 @@ class SimulatedGateway:
         path = raw_path if raw_path.isascii() else raw_path.encode("utf-8", "replace").decode()
         asked = ReceivedRequest(method, path, headers, body)
         call = self.platform.route(asked)
+        # Counted before any refusal: the books tell every request that arrived.
         nth = self.counter.count_request(call)
         number = self._log.number()
         refusal = self._find_refusal(call, asked, now)
@@ -138,6 +139,7 @@ class SimulatedGateway:
             done = call.perform(now, None)
             return done, done.answer
         twist = fault.kind if fault.kind in TWISTS else None
+        # A twist is the platform's own answer, so the platform must act to give it.
         acts = fault.takes_effect or twist is not None
         done = call.perform(now, twist) if acts else CallResult(HttpAnswer(204))
         return done, self._spoil(fault, call, done.answer)

@@ -35,7 +35,7 @@ class SimulatorError(OrchestratorError):
 
 
 class ServeOrder(Struct, frozen=True, kw_only=True):
-    """What the child process serves."""
+    """The order to the child process: the gateways to serve, and their faults."""
 
     fixture: SimulatorFixture
     faults: FaultScenario
@@ -50,7 +50,7 @@ class RunningSimulators:
         self.pid = pid
 
     def books(self) -> SimulatorBooks:
-        """Return what the simulators saw so far. Raises SimulatorError if they do not answer."""
+        """Return the books so far. Raises SimulatorError if the simulators do not answer."""
         return self._get("/_books", SimulatorBooks)
 
     def list_requests(self, after: int = 0, limit: int = 1000) -> list[SeenRequest]:

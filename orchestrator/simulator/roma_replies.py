@@ -1,4 +1,4 @@
-"""What ROMA Connect says: its documents, and its errors in its own envelope and words.
+"""The documents of ROMA Connect, and its errors in its own envelope and words.
 
 Field names and texts follow the vendor's reference for backend APIs; values are made up and stay the same for
 the same backend API.

@@ -1,4 +1,4 @@
-"""Serves the simulated platforms on loopback sockets. The only aiohttp server."""
+"""Serves the simulated platforms on loopback sockets. No other module has an aiohttp server."""
 
 from __future__ import annotations
 

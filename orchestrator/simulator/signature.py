@@ -1,4 +1,4 @@
-"""Huawei's request signature ``SDK-HMAC-SHA256``, recomputed from what arrived.
+"""Huawei's request signature ``SDK-HMAC-SHA256``, recomputed from the request that arrived.
 
 Written from the vendor's rules for those who check a signature. It shares nothing with the signer of our own
 requests, so that a mistake in one does not hide in the other.
@@ -26,7 +26,7 @@ _DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 
 class SignatureClaim(Struct, frozen=True):
-    """What an ``Authorization`` header says: by which key, over which headers, and the signature (hex)."""
+    """The content of an ``Authorization`` header: the key, the signed headers, and the signature (hex)."""
 
     access: str
     signed: tuple[str, ...]
