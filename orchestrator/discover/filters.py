@@ -72,6 +72,7 @@ def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> di
 def _find_answerable(filters: DiscoveryFilters, gateway: Gateway) -> frozenset[str]:
     types = filters.texts.get("type", ())
     own = {name for name in filters.given if name in _filters_of(gateway)}
+    # The words of --type are the vendors' own: a gateway answers it only if one of its words is among them.
     if "type" in own and not any(text in _filters_of(gateway)["type"] for text in types):
         own.discard("type")
     return frozenset(own)
@@ -93,6 +94,7 @@ def _build_wanted(
             f"--{missing[0]} says nothing of {_name_gateway(gateway)}, and would leave out nothing there;"
             f" name the gateways that are meant, or give it a filter of its own ({other})"
         )
+    # A text without wildcards names one thing, for which a vendor can be asked directly.
     literal = {name: tuple(t for t in filters.texts.get(name, ()) if not set(t) & set("*?")) for name in own}
     return TargetFilter(
         filters={name: test for name, test in tests.items() if name in own},
@@ -163,6 +165,7 @@ def read_before(text: str) -> datetime:
     A day such as ``2026-01-31`` begins at midnight UTC; a time has its offset from UTC.
     """
     try:
+        # Python would read a day as a time without an offset, which is refused below.
         if len(text) == len("2026-01-31"):
             return datetime.combine(date.fromisoformat(text), time(), UTC)
         moment = datetime.fromisoformat(text)

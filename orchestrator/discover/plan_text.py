@@ -16,7 +16,7 @@ EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot 
 
 
 class PlanOrigin(Struct, frozen=True, kw_only=True):
-    """Who made a discovered plan, when, from which plan, and by which filters."""
+    """The origin of a discovered plan: its author, the time, the plan that it came from, and the filters."""
 
     at: str
     who: str
@@ -38,7 +38,7 @@ class SurveySummary(Struct, frozen=True, kw_only=True):
 
 
 class DiscoveredPlan(Struct, frozen=True, kw_only=True):
-    """All that the plan is made of."""
+    """The parts of the plan."""
 
     origin: PlanOrigin
     surveys: Sequence[SurveySummary]
@@ -120,5 +120,6 @@ def _list_comments(plan: DiscoveredPlan) -> Iterator[str]:
         yield f"Gateway {survey.gateway}: {survey.url}"
     yield from list_summary(plan)
     unseen = list(list_gaps(plan))
+    # A list with gaps looks like a whole one, so the plan says itself which it is.
     yield "What could NOT be seen:" if unseen else "Nothing was left unseen that the credentials may see."
     yield from (f"  {gap}" for gap in unseen)

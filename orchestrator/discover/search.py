@@ -78,6 +78,7 @@ class Discovery:
 
     async def run(self) -> None:
         """Survey the gateways; raises ``CredentialError`` and ``UsageError`` before anything is sent."""
+        # An installation with two names would give each of its targets twice, which no plan may.
         gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
         self._results = await survey_gateways(
             gateways, self._wanted, self._environment, self._listener, self._keep

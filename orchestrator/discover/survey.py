@@ -93,7 +93,9 @@ class GatewaySurvey:
 
     async def run(self, material: Material, send: Send) -> None:
         """Read all live targets; the gaps name the parts that cannot be read. Sends only logins and reads."""
+        # Without a window: a window bounds undeploys, and a search may be made at any time.
         lane = Lane(self.gateway, material, send, self._environment, RunGate(), self)
+        # Asked for each time: a login adds its token to the masked texts.
         self._mask = lambda: lane.authenticator.mask
         search = self.gateway.search  # ``assign_filters`` has refused a kind without one
         if search is not None:
@@ -146,6 +148,7 @@ class GatewaySurvey:
 
     def _give_up(self, reason: str) -> QueryResult:
         """Make no further query, and return the gap that this leaves; its parts have no names yet."""
+        # Another worker has told this gap already.
         if self._queries.is_closed:
             return QueryResult()
         self._queries.close()

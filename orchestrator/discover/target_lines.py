@@ -67,12 +67,14 @@ class TargetLines:
         self._places[group].append(_LinePlace(gateway.name, found.parts, self._end, len(data)))
         self._end += len(data)
         self.matched[gateway.name] += 1
+        # A protected target stays in the plan, whose own `protect` holds it back.
         self.protected += self._protection(join_id(gateway.name, found.parts)) is not None
 
     def list_waves(self) -> list[tuple[str, str | None]]:
         """Return the name of each wave with its group, sorted; no two names are equal."""
         names: dict[str, str | None] = {}
         for group in sorted(self._places, key=str):
+            # Groups may differ only in characters that no wave's name may hold.
             plain = to_nfc(format_comment(group or "")).strip() or "unnamed"
             name, number = plain, 1
             while name in names:

@@ -57,6 +57,7 @@ def _make_probes(loaded: LoadedPlan, now: float) -> list[GatewayProbe]:
 def _find_close(plan: Plan, now: float) -> float | None:
     if plan.window is None or plan.window.closes is None:
         return None
+    # A window that is over bounds nothing any more.
     closes = plan.window.closes.timestamp()
     return closes if closes > now else None
 

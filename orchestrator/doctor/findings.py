@@ -44,7 +44,7 @@ CHECKS = (
 class Finding(Struct, frozen=True, kw_only=True):
     """The result of one check.
 
-    ``advice`` says what the operator should do, and is empty where nothing is to be done. ``value`` is the
+    ``advice`` names the remedy for the operator, and is empty where none is needed. ``value`` is the
     result as a number of seconds, for checks that measure one (see docs/doctor.md).
     """
 
@@ -160,6 +160,7 @@ def _judge_fixed_life(left: float, *, closes: float | None) -> Finding:
     if closes is not None and left < closes:
         text = f"{text}, before the window closes ({format_time_left(closes)} from now)"
         return Finding.warning("life", text, advice, left)
+    # With a window its close is the measure, and the credential outlives it.
     if closes is None and left < LIFE_SOON:
         return Finding.warning("life", text, advice, left)
     return Finding.ok("life", text, left)
@@ -194,6 +195,7 @@ def judge_looks(offered: Mapping[str, bool], all_of: Sequence[str]) -> Finding:
     lacking = [via for via in all_of if offered.get(via) is False]
     if not offered:
         return Finding.unknown("looks", "no target to try them with")
+    # No failure: a run works without looks, and its doubts end as unknown.
     if not there:
         return Finding.warning(
             "looks", f"none is offered ({', '.join(lacking)})", "a doubt will stay unknown: settle it by hand"

@@ -30,6 +30,7 @@ STEP_SECONDS = 10.0
 """Seconds that each step of the route may take."""
 
 _PORTS = {"http": 80, "https": 443}
+# A server that is no proxy may send without an end.
 _LONGEST_HEAD = 16384
 
 
@@ -90,6 +91,7 @@ class _GatewayRoute:
         self._target = _Endpoint.of(gateway.url)
         proxies = read_proxies(gateway.proxy, environment)
         self._proxy = proxies.choose(self._target.scheme, self._target.host, self._target.port)
+        # With a proxy, this machine need only reach that one: the proxy resolves the gateway's name.
         self._first_hop = _Endpoint.of(self._proxy.url) if self._proxy else self._target
         self._context = make_context(gateway, folder)
         # The plan may skip the verification; the findings are to say what a full one would find.
@@ -182,6 +184,7 @@ class _GatewayRoute:
         try:
             if self._proxy is not None:
                 if self._first_hop.scheme == "https":
+                    # By the plan's own rules: the strict check judges the gateway's certificate alone.
                     stream = await _start_tls(stream, self._first_hop.host, self._context)
                 await _open_tunnel(stream, self._proxy, self._target)
             shaken = await _start_tls(stream, self._target.host, context)
@@ -189,6 +192,7 @@ class _GatewayRoute:
             ends = shown.get("notAfter")
             return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else 0.0
         finally:
+            # An orderly end of TLS waits for the peer, which may be silent.
             await anyio.aclose_forcefully(stream)
 
 
@@ -213,6 +217,7 @@ async def _open_tunnel(stream: ByteStream, proxy: ProxyServer, target: _Endpoint
         raise _ProxyRefusedError(f"the proxy {proxy.place} did not answer as a proxy does") from None
     status = head.split(maxsplit=2)[1:2]
     if status != [b"200"]:
+        # The answer may be anything, so no more of it is repeated than a status has.
         code = status[0].decode("ascii", "replace") if status else "nothing"
         raise _ProxyRefusedError(
             f"the proxy {proxy.place} does not connect to {target}: it answers {code[:3]}"

@@ -56,6 +56,7 @@ class SampleLooks:
         reading = read_answer(
             self._environment.known.mask, answer, lambda reply: self._gateway.read(operation, target, reply)
         )
+        # Neither a refusal nor a passing fault proves that the read is offered, or is not.
         if reading.verdict not in {*_REFUSED, Verdict.UNCLEAR}:
             self.offered[operation.via] = reading.verdict is not Verdict.NOT_OFFERED
         return reading

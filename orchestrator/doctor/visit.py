@@ -151,6 +151,7 @@ class _GatewayVisit:
         offered = looks.offered
         self.found.append(findings.judge_looks(offered, [look.via for look in self._gateway.LOOKS]))
         self.found.append(findings.judge_targets(readings, self._probe.total))
+        # Once more after the looks, which may tell the version apart; the last finding of a check counts.
         if self._gateway.health is not None:
             self._judge_version(self._gateway.health, offered)
 
