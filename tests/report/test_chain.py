@@ -203,7 +203,7 @@ def test_every_format_can_be_made(kept: State, form: str) -> None:
         assert f"{kept.id(1)} {kept.id(2)}" in out
     elif form == "csv":
         assert [line.partition(",")[0] for line in out.splitlines()[1:]] == list(NIGHT)
-    elif form != "json":
+    elif form in ("html", "markdown"):
         assert kept.id(1) in out
         assert "2 undeploy runs up to" in out
 

@@ -1,7 +1,8 @@
 """The formats of a report: a module each, and the table of them all.
 
 A new format is a module here with a ``write``, and a row in ``FORMATS``. Every format tells the run's id, its
-gateways' URLs, and whether it was a rehearsal: people read a report without its folder beside it.
+gateways' URLs, and whether it was a rehearsal: people read a report without its folder beside it. All but a
+mere table of targets tell the sessions, the approval and the rule that stopped the run, too.
 
 A format's module is imported when a report in that format is first written: ``--help`` lists the formats, and
 must not wait for jinja2.
