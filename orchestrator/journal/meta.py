@@ -28,6 +28,9 @@ _INSERT = "INSERT INTO meta VALUES (?, ?)"
 _AS_JSON = ("approved", "brings_back", "accept", "unaccepted")
 """The keys whose value is JSON; the value of any other key stands in its row as it is."""
 
+_OF_EACH_RESTORE = frozenset(("brings_back", "accept", "unseen"))
+"""The keys that each restore has, at their defaults too: older programs do not read a restore without them."""
+
 _EARLIER_WORDS: dict[str, ApprovalMethod] = {
     "--yes": "yes",
     "digest typed": "prompt",
@@ -118,7 +121,10 @@ def _decode_consent(text: str) -> StoredConsent | None:
 
 
 def insert_meta(database: Database, meta: RunMeta) -> None:
-    """Insert a row for each key of ``meta`` that is not at its default. A key can be inserted only once."""
+    """Insert a row for each key of ``meta`` that is not at its default, and for each key of a restore.
+
+    A key can be inserted only once.
+    """
     rows = [(key, _encode(key, value)) for key, value in _set_keys(meta).items()]
     database.run_many(_INSERT, rows)
 
@@ -126,7 +132,8 @@ def insert_meta(database: Database, meta: RunMeta) -> None:
 def _set_keys(meta: RunMeta) -> dict[str, Any]:
     default = RunMeta()
     values = {key: getattr(meta, key) for key in RunMeta.__struct_fields__}
-    return {key: value for key, value in values.items() if value != getattr(default, key)}
+    always = _OF_EACH_RESTORE if meta.act == "restore" else frozenset()
+    return {key: value for key, value in values.items() if key in always or value != getattr(default, key)}
 
 
 def _encode(key: str, value: Any) -> Value:

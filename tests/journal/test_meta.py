@@ -67,6 +67,12 @@ def test_the_rows_are_those_that_an_older_program_reads(database: Database) -> N
     assert (found["act"], found["rehearsal"], found["created"]) == ("restore", 1, 99.25)
 
 
+def test_a_restore_has_the_rows_without_which_older_programs_do_not_read_it(database: Database) -> None:
+    insert_meta(database, RunMeta(act="restore"))
+
+    assert rows(database) == {"act": "restore", "brings_back": "[]", "accept": "[]", "unseen": 0}
+
+
 def test_keys_may_come_one_after_the_other(database: Database) -> None:
     insert_meta(database, RunMeta(digest="d"))
     insert_meta(database, RunMeta(created=1.5))
