@@ -155,6 +155,7 @@ class SimulatedApinizer:
             return PlatformCall(act=act, perform=answer_always(self._say.error(400, text)))
         return self._route_whole_proxy(method, project, proxy, tail, query)
 
+    # deploy-histories came with 2026.04.2, deploy-status and route-health with 2026.09.0.
     def _offers(self, tail: list[str]) -> bool:
         if tail[:1] == ["deploy-histories"]:
             return self._fixture.histories

@@ -49,6 +49,7 @@ class ApinizerLogin:
         )
 
     def _log_in(self, asked: ReceivedRequest, now: float) -> CallResult:
+        # The vendor accepts no JSON here.
         if (get_header(asked.headers, "content-type") or "").partition(";")[0].strip().lower() != _FORM:
             return _refuse(400, "invalid_request", f"Content-Type must be {_FORM}!")
         form = parse_qs(asked.body.decode("utf-8", "replace"), keep_blank_values=True)

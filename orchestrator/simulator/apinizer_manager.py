@@ -194,6 +194,7 @@ class SimulatedManager:
         text = f"ApiProxy ({proxy.name}) rolled back to revision ({revision}) successfully"
         if row is None:
             return CallResult(word_rollback(text))
+        # The vendor sends 200 here too, and only the text tells that the deploy failed.
         if twist is not None:
             return CallResult(word_rollback(f"{text} but deployment failed: Connection refused"))
         done = self.deploy(proxy, row, DeploymentNote(f"Rollback to {revision}"), now, None)

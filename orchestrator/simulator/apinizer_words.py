@@ -111,6 +111,7 @@ def _twist(body: dict[str, object], twist: FaultKind | None, words: ApinizerWord
         del body["deploymentResult"]
     elif twist is FaultKind.EMPTY_ROWS and isinstance(result, dict):
         result.update({key: [] for key in ("deploymentResults", "detailList") if key in result})
+    # The vendor lists a failed undeploy among the causes of a 400.
     elif twist is FaultKind.REFUSED_WITH_RESULT:
         outside = {"success": False} if "success" in body else {"status": "FAILURE"}
         told = msgspec.json.decode(words.error(400, "Undeployment failed").body)

@@ -100,6 +100,7 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     shifts: Annotated[int, Meta(ge=0)] = 0
     miscount: int = 0
     keys: tuple[AccessKey, ...] = ()
+    # The vendor warns of such a lock and names no number.
     lock_after: Annotated[int, Meta(ge=0)] = 5
     lock_seconds: Annotated[float, Meta(ge=0)] = 900.0
 

@@ -123,6 +123,7 @@ class SimulatedRoma:
             case "GET", ["livedata-apis", one]:
                 return self._make_call(Act.LOOK, one, self._show)
             case "GET", ["livedata-apis", one, "deploy"]:
+                # The only field that differs between the two versions.
                 key = "deploys" if dialect == "v1" else "histories"
                 return self._make_call(Act.LOOK, one, lambda row, _now: self._list_history(row, key))
             case "GET", _:
@@ -161,6 +162,7 @@ class SimulatedRoma:
         return self._make_call(Act.DEPLOY, one, lambda row, now: self._deploy(row, body, now), quoted=quoted)
 
     def _make_call(self, act: Act, one: str, do: _Do, *, quoted: bool = True) -> PlatformCall:
+        # An id in the path is percent-encoded, an id in the body is not.
         ld_api_id = unquote(one) if quoted else one
         if not _ID.fullmatch(ld_api_id):
             return PlatformCall(act=act, perform=answer_always(say.invalid("ld_api_id")))
@@ -171,6 +173,7 @@ class SimulatedRoma:
 
     def _undeploy(self, row: SimulatedBackend, _now: float) -> CallResult:
         if row.status != say.DEPLOYED:
+            # The vendor leaves the answer open, so the fixture decides.
             again = self._fixture.again
             return CallResult(
                 HttpAnswer(204) if again == 204 else say.error(again, "APIG.3083", "The API is not deployed")
@@ -186,6 +189,7 @@ class SimulatedRoma:
         lacking = [
             name for name in ("auth_type", "group_id", "env_id", "protocol") if not getattr(wish, name)
         ]
+        # These belong to the front-end API, so a deploy without one needs none of them.
         if wish.deploy_front_api and lacking:
             return CallResult(say.invalid(lacking[0]))
         if wish.roma_app_id not in (None, say.APPLICATION):
@@ -225,6 +229,7 @@ class SimulatedRoma:
             offset, limit = max(0, int(asked.get("offset", 0))), int(asked.get("limit", 20))
         except ValueError:
             return CallResult(say.invalid("offset"))
+        # The bounds of the vendor's older pages; the newest one prints none.
         if not 1 <= limit <= 500:
             return CallResult(say.invalid("limit"))
         found = [row for row in self._backends.values() if not row.deleted and _matches(row, asked)]

@@ -40,6 +40,7 @@ async def serve_platforms(
         for index, name in enumerate(platforms.names):
             protocol = web.Server(
                 _RequestHandler(platforms, name, clock).answer,
+                # A handler that gives no answer ends only by this, when its client goes away.
                 handler_cancellation=True,
                 access_log=None,
                 max_field_size=LONGEST_HEADER,
