@@ -16,6 +16,7 @@ from types import FrameType
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+# A second interrupt must end a run within 5 s.
 LAST_RESORT = 4.6
 """Seconds that a program has after the second signal to end by itself, before an alarm ends it."""
 
@@ -60,6 +61,7 @@ def _handle_signal(number: int, _frame: FrameType | None) -> None:
     if _received is not None:
         _received.append(number)
         if len(_received) == 2:
+            # The kernel's timer: Python waits for its threads, and one may wait for a name or a program.
             signal.setitimer(signal.ITIMER_REAL, LAST_RESORT)
     if not _handlers:
         raise KeyboardInterrupt

@@ -51,6 +51,7 @@ class PatientOutput(io.RawIOBase):
         self._strict = strict
         self._most = most
         self._terminal = os.isatty(descriptor)
+        # The descriptor keeps its mode, which belongs to the shell and to all others on the terminal, too.
         self._blocks = _may_block(descriptor)
         self._waiting: deque[bytes] = deque()
         self._size = 0
@@ -126,6 +127,7 @@ class PatientOutput(io.RawIOBase):
         self._waiting.append(data)
         self._size += len(data)
         if self._thread is None:
+            # A daemon, since the end of the program must not wait for a reader.
             self._thread = Thread(target=self._write_queue, name=f"output {self._descriptor}", daemon=True)
             self._thread.start()
         self._changed.notify_all()

@@ -45,6 +45,7 @@ _PLACEHOLDER = re.compile(
 
 def to_nfc(text: str) -> str:
     """Return ``text`` in NFC, the form for comparing names: Unicode writes an accent in two ways."""
+    # For comparing only: a manager knows a name by its bytes, so a name is sent as written.
     return text if text.isascii() else normalize("NFC", text)
 
 

@@ -26,6 +26,7 @@ def normalize_url(url: str) -> str:
     return f"{parts.scheme}://{at}{_normalize_path(parts.path)}"
 
 
+# No name is resolved: `check` must work without a network, and an answer would hold for a minute.
 def find_host(url: str) -> str:
     """Return the host of ``url`` in one spelling, without its port. Raises ``ValueError`` if it is no URL."""
     return normalize_host(urlsplit(url).hostname or "")
