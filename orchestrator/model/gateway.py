@@ -155,7 +155,8 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
         """Return the same gateway at another address, which is also where its logins go."""
         return replace(self, url=url)
 
-    # The features. A kind that offers one returns it here.
+    # The features, each None unless the kind offers it: so the type checker makes every caller say what
+    # happens without one.
 
     @property
     def listing(self) -> ListFeature | None:
@@ -170,6 +171,7 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     @property
     def restore(self) -> RestoreFeature:
         """The way back of a target. By default a snapshot keeps the facts of a look, and no deploy."""
+        # Never None: a snapshot is read before each undeploy, whatever the kind.
         return LookOnlyRestore(self)
 
     @property

@@ -20,6 +20,7 @@ class Obstacle(Struct, frozen=True, kw_only=True):
     """The question on a terminal, with ``{count}`` targets; None: only the option ``--accept`` accepts."""
 
 
+# --accept takes each word by itself: one --force would hide to which obstacle a person agreed.
 UNPUBLISHED_EDITS = Obstacle(
     word="unpublished-edits",
     consequence="edits that were never deployed would go live with it",

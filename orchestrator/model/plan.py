@@ -95,6 +95,7 @@ class WaveStep(NamedTuple):
 class PlanHeader(Struct, frozen=True, kw_only=True):
     """The keys at the top of a plan, apart from its version, its gateways and its targets."""
 
+    # The version is no field: it belongs to the file, and a journal never had it.
     name: Annotated[str, Meta(description="What the plan is called in reports.")]
     parent: Annotated[
         Annotated[str, Meta(pattern=RUN_ID)] | None,

@@ -125,6 +125,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     hidden: bool = False
     facts: LookFacts = LookFacts()
     fronts: tuple[FrontEnd, ...] = ()
+    # Only the kind reads it: the engine knows one act, and a new kind keeps its own facts.
     deploy: str | None = None
     """JSON that the vendor's deploy needs; None where the reads were not enough for one."""
     obstacles: tuple[str, ...] = ()

@@ -119,6 +119,7 @@ def _advise_resume(report: Report) -> Iterator[NextStep]:
         return
     if report.restores:
         text = f"A restore has begun, so only if the rest shall still go down: {text[0].lower()}{text[1:]}"
+        # Once a restore has begun, a resume without this option is refused.
         option += " --after-restore"
     yield NextStep(text, f"undeploy resume {run.id}{option}")
 
@@ -169,6 +170,7 @@ def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
         )
     if (missed := count_missed(report) - dependent) and complete:
         yield NextStep(f"Read why {missed:,} {choose_form(missed, 'was', 'were')} not started.")
+    # A remainder of a finished run would have no target, and is refused.
     if complete and report.run.exit_status == 1 and report.run.act == "undeploy":
         yield NextStep(
             "Once the causes are mended, make a plan of what is left:",
@@ -203,6 +205,7 @@ def _advise_another_restore(report: Report) -> Iterator[NextStep]:
 
 def _compose_restore(report: Report, run: str | None, *options: str) -> str:
     """Return the command that brings back the run, or all runs of its chain."""
+    # Several restores in a row would leave a chain half up when one of them fails.
     chain = " --chain" if report.chain or report.brings_back > 1 else ""
     return f"undeploy restore {run}{chain}{''.join(options)}"
 

@@ -101,6 +101,7 @@ async def connect(
     async with session:
 
         async def send(request: Request) -> Reply | Lost:
+            # Quoted anew, the address would no longer be the one that was signed.
             url = URL(request.url, encoded=True)
             route = _RequestRoute(
                 url=url, proxy=choose(url.scheme, url.host or "", url.port), largest=largest
