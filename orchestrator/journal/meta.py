@@ -29,7 +29,7 @@ _AS_JSON = ("approved", "brings_back", "accept", "unaccepted")
 """The keys whose value is JSON; the value of any other key stands in its row as it is."""
 
 _OF_EACH_RESTORE = frozenset(("brings_back", "accept", "unseen"))
-"""The keys that each restore has, at their defaults too: older programs do not read a restore without them."""
+"""The keys that each restore has, even at their defaults: older programs need them to read a restore."""
 
 _EARLIER_WORDS: dict[str, ApprovalMethod] = {
     "--yes": "yes",
