@@ -44,6 +44,7 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     from orchestrator.plan.reader import read_plan
     from orchestrator.runs.selection import refuse_dead_patterns
 
+    # On disk: a plan may have more targets than fit into memory.
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
         with merge_protect_problems(options.protect_files):

@@ -56,6 +56,7 @@ def _check_is_live(folder: RunFolder) -> None:
         told = "was killed" if state == "killed" else f"has ended ({state})"
         resume = "" if state == "complete" else f"; `undeploy resume {folder.id}` goes on with it"
         raise RunError(f"run {folder.id} {told}{resume}")
+    # A Unix socket does not lead to another host, even where the run's folder does.
     if holder.host is not None and not holder.is_here:
         raise RunError(f"run {folder.id} is {holder}; a run is steered on its own host, use {holder.host}")
 
@@ -103,6 +104,7 @@ def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
             )
         given[name] = value
     concurrency, rate = given.get("concurrency"), given.get("rate")
+    # isdigit alone takes the digits of other scripts, too.
     if concurrency is not None and not (concurrency.isascii() and concurrency.isdigit()):
         raise UsageError(f"limits: concurrency={concurrency} is no whole number")
     number = None if concurrency is None else int(concurrency)

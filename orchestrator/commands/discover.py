@@ -118,6 +118,7 @@ def command(
     discovery = Discovery(request, _LaneMessages())
     place = None if output is None or str(output) == "-" else output
     if place is not None:
+        # Tested before the search, which may take long.
         check_place(place, replace=force, streams=False)
     entries = frame.entries if place is None else move_paths(frame, Path(os.path.realpath(place.parent)))
     with discovery.keep_targets():
@@ -129,6 +130,7 @@ def command(
             with write_whole_file(place, replace=force, streams=False) as out:
                 out.writelines(f"{line}\n" for line in render_plan(result))
         _tell_result(result, quiet=quiet)
+    # A list with gaps looks like a whole one: `undeploy discover … && undeploy run …` must stop here.
     good = result.whole and result.matched and not result.excess
     return ExitStatus.DONE if good else ExitStatus.UNFINISHED
 

@@ -24,6 +24,7 @@ def command(file: Path) -> None:
     if str(file) == "-":
         click.echo(STARTER, nl=False)
         return
+    # lexists sees a link that leads nowhere, too: nothing is written through a link.
     if os.path.lexists(file):
         raise UsageError(f"{file} exists and is left as it is; name another file")
     with write_whole_file(file, replace=False, streams=False) as out:

@@ -52,6 +52,7 @@ def command(
         raise UsageError("--hmac-key signs what --save writes, and there is no --save")
     key = load_hmac_key(hmac_key)
     if file is not None:
+        # Tested before the looks, which may take minutes.
         check_place(file, streams=False)
         check_replaceable(file)
     options = selection.build_run_options()

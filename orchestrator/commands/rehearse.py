@@ -117,6 +117,7 @@ def command(
         )
         books = running.books()
     with result.folder.open_source() as source:
+        # With --events - stdout holds JSON lines and nothing else.
         write = tell if display.events == "-" else print_result
         missing = seen.list_ids(TargetState.ABSENT) if seen else frozenset[str]()
         return judge_report(books, source, result.exit_status, write=write, missing=missing)

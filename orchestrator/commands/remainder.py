@@ -31,9 +31,11 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     from orchestrator.model.plan import RUN_ID
     from orchestrator.runs.remainder import write_remainder
 
+    # Through a link the folder would have another name than the run.
     folder = RunFolder(find_run(state, run).path.resolve())
     if folder.path.parent.name == REHEARSALS:
         raise UsageError(f"{folder.id} is a rehearsal and has no remainder; rehearse the plan again")
+    # The new plan names the run as its `parent`, whose form this is.
     if re.search(RUN_ID, folder.id) is None:
         raise UsageError(f"{folder.id} is not what a run is called; give its folder its own name back")
     if output is not None:

@@ -243,4 +243,5 @@ def _ask_about_obstacles(
         for one in asked
         if read_answer((one.question or "").format(count=restoration.left[one.word])) in GO_ON
     ]
+    # The digest covers the accepted obstacles, so the restore is prepared anew with them.
     return _prepare(parent, request.choice(*accepted), stack, runs) if accepted else restoration

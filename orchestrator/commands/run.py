@@ -50,6 +50,7 @@ def command(
     digest that `check` prints, or --approval with a file that `preview --save` wrote.
     The first line on stdout is `run: ID`; `undeploy resume ID` goes on with a run that ended early.
     """
+    # Options that belong to the product and are not there yet: refused by name, never ignored.
     for name, value in later.items():
         if value is not None:
             raise UsageError(f"--{name} is not supported yet")

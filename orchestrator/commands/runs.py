@@ -60,6 +60,7 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
         return
     from orchestrator.text.columns import align_columns
 
+    # Read once for all rows: each run would read every folder beside it again.
     restores = find_restores(folders[0].path.parent)
     rows = [build_row(folder, restores) for folder in folders]
     # The last column tells of restores, and is there only where a restore has begun.

@@ -63,7 +63,7 @@ def render_json(kept: TargetRecord) -> str:
 
 
 def render_text(kept: TargetRecord) -> Iterator[str]:
-    """Yield the target as lines for people, with what an approval saw and what restores did."""
+    """Yield the target as lines for people, with its state at the approval, and its outcome in restores."""
     from orchestrator.report.words import OUTCOME_WORDS
     from orchestrator.text.characters import make_visible
     from orchestrator.text.formats import format_span

@@ -22,6 +22,7 @@ class JsonLinesWriter:
         self._out: BinaryIO | RawIOBase | None = out
         self._complain = complain
         self._encode = msgspec.json.Encoder().encode
+        # The first line, so that a reader knows the format before any event.
         self._write_line({"event": "schema", "schema": EVENTS_SCHEMA})
 
     def __call__(self, event: AnyEvent) -> None:

@@ -8,7 +8,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import TargetId
 
 GIVEN_UP = "given up until a resume"
-"""What the displays call a parked lane that is not probed any more."""
+"""The displays' name for a parked lane that is not probed any more."""
 BRIEF_PAUSE = 5.0
 """Seconds. A shorter pause is part of a lane's pace; after a longer one the pace must be measured anew."""
 
@@ -54,7 +54,7 @@ class LaneProgress:
         """Why the lane is in its ``state``."""
         self.warning: str | None = None
         self.fault: str | None = None
-        """What the newest reply said, or why none came; None if it said nothing."""
+        """The text of the newest reply, or why none came; None for a reply without a text."""
         self.paused_until: float | None = None
         """Unix time at which a pause ends."""
         self.paused_for = 0.0
@@ -74,7 +74,7 @@ class LaneProgress:
         return "open" if over else self.state
 
     def find_hindrance(self, now: float) -> str | None:
-        """Return the state that keeps the lane from going on with what is left; None if nothing does."""
+        """Return the state that keeps the lane from its remaining targets; None if none does."""
         state = self.find_state(now)
         brief = state == "paused" and self.paused_until is not None and self.paused_for <= BRIEF_PAUSE
         held = state in ("paused", "parked") and not brief and not self.given_up
@@ -91,7 +91,7 @@ class LaneProgress:
         self.waiting.discard(target)
 
     def end_attempt(self, fault: str | None) -> None:
-        """Count a request that has its reply, or is lost, and keep what was wrong."""
+        """Count a request that has its reply, or is lost, and keep its fault."""
         self.in_flight -= 1
         self.fault = fault
 

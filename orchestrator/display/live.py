@@ -24,7 +24,7 @@ MARGIN = 4
 class LiveDisplay:
     """Listener and context manager: draws the run from its first event until the ``with`` ends.
 
-    What other code writes to stderr meanwhile appears above the picture.
+    Lines that other code writes to stderr meanwhile appear above the picture.
     """
 
     def __init__(self, console: Console, *, now: Callable[[], float] = time.time) -> None:
@@ -51,6 +51,7 @@ class LiveDisplay:
                 console=self._console,
                 get_renderable=self._draw,
                 refresh_per_second=PICTURES_PER_SECOND,
+                # Results go to stdout, for other programs: the picture leaves it alone.
                 redirect_stdout=False,
                 transient=True,
                 vertical_overflow="crop",

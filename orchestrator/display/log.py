@@ -71,6 +71,7 @@ class _CurrentStderr:
 
 def find_level(event: AnyEvent) -> int:
     """Return the level at which ``event`` is logged, as a number of ``logging``."""
+    # A gateway that throttles pauses its lane every second, which belongs to the details.
     if isinstance(event, LaneChanged):
         return {"open": logging.INFO, "paused": logging.DEBUG}.get(event.state, logging.WARNING)
     if isinstance(event, RunWaiting) and event.why in ("proceed", "paused"):

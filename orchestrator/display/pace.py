@@ -45,5 +45,5 @@ class PaceMeter:
     def _forward(self, second: int) -> None:
         for _ in range(min(second - self._second, HISTORY_SECONDS)):
             self._counts.append(0)
-        # A clock that jumps back must not lose what was counted.
+        # A clock that jumps back must not lose a count.
         self._second = max(second, self._second)

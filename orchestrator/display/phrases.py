@@ -59,7 +59,7 @@ def list_last_starts(event: RunStarted) -> Iterator[str]:
 
 
 def _round_spare(spare: float) -> str:
-    # Round down what is to spare, round up what is missing: a forecast must not promise too much.
+    # A spare time is rounded down, a missing time up: a forecast must not promise too much.
     unit = 60 if abs(spare) >= 60 else 1
     return format_span(abs(spare // unit * unit))
 
@@ -75,7 +75,7 @@ def format_bound(rate: float) -> str:
 
 
 def describe_wait(progress: RunProgress, now: float) -> str:
-    """Return what the run waits for, how long, and how to make it go on; empty if the run does not wait."""
+    """Return the cause and the length of a wait, and the command that ends it; empty without a wait."""
     event = progress.waiting
     if event is None:
         return ""
@@ -138,13 +138,13 @@ def _list_setting(event: RunStarted) -> Iterator[str]:
 
 
 def describe_control(event: Controlled) -> str:
-    """Return who steered the run, from where, and how."""
+    """Return the person who steered the run, the place, and the act."""
     origin = f" ({make_visible(event.origin)})" if event.origin else ""
     return f"{make_visible(event.by)}{origin}: {make_visible(event.act)}"
 
 
 def describe_landing(progress: RunProgress, reason: str) -> str:
-    """Return what still goes on in a run that stops for ``reason``, and how to leave at once."""
+    """Return how much a run that stops for ``reason`` still awaits, and how to leave at once."""
     again = "; interrupt again to leave at once" if reason.startswith("interrupt") else ""
     return f"{progress.in_flight} in flight will land{again}"
 

@@ -113,8 +113,9 @@ def _draw_window(started: RunStarted, now: float, *, wide: bool) -> Text:
 
 
 def _draw_notices(progress: RunProgress, now: float) -> Iterator[Text]:
-    """Draw what a person should know, below the table; each kind only if there is something to tell."""
+    """Draw the notices below the table; each kind only if there is something to tell."""
     if waiting := describe_wait(progress, now):
+        # A command in backquotes means that a person is waited for.
         yield Text(waiting, "bold yellow" if "`" in waiting else "bold", no_wrap=False)
     for lane in progress.lanes.values():
         yield from _draw_lane_notices(lane, now)

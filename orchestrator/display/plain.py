@@ -53,7 +53,7 @@ _SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
 
 
 class PlainDisplay:
-    """Listener: writes a line for each event that matters; with ``quiet`` only for what went wrong."""
+    """Listener: writes a line for each event that matters; with ``quiet`` only for faults."""
 
     def __init__(self, write: Callable[[str], None], *, quiet: bool = False) -> None:
         self._write = write
@@ -167,6 +167,7 @@ class PlainDisplay:
         if event.rate is None:
             self._bounded.discard(event.gateway)
             return False
+        # A bound grows as long as nothing is refused, and each of these steps would be a line.
         last = self._bound_told_at.get(event.gateway, 0.0)
         if event.gateway in self._bounded or event.at - last < BOUND_EVERY:
             self._bounded.add(event.gateway)
@@ -177,6 +178,7 @@ class PlainDisplay:
 
     def _take_turn(self, at: float) -> bool:
         """Return whether a line of progress is due, and note that the line is written."""
+        # A small plan passes a tenth with each few targets, which must not be a line each.
         if at - self._progress_told_at < 1.0:
             return False
         progress = self._progress

@@ -41,7 +41,7 @@ TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
 class RunProgress:
-    """What a display shows of a run. ``observe`` takes every event and costs next to nothing.
+    """The facts of a run that displays show. ``observe`` takes every event and costs next to nothing.
 
     Another thread may read while ``observe`` writes: a number may be one event old, nothing else.
     """
@@ -182,6 +182,7 @@ class RunProgress:
 
     def _wait(self, event: RunWaiting) -> None:
         self.waiting = event
+        # The part is over, and its pause is this wait: to keep the part would count the pause twice.
         if event.why in ("pause_after", "proceed"):
             self._parts.end(event.wave, self.step.number if self.step is not None else None)
 

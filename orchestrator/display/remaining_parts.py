@@ -42,7 +42,7 @@ class RemainingParts:
         return self._parts[0].left if self._parts else {}
 
     def begin(self, wave: str, number: int | None = None) -> None:
-        """Drop what comes before this part: it does not come again in this session."""
+        """Drop the parts before this one: they do not come again in this session."""
         places = (n for n, part in enumerate(self._parts) if part.is_part(wave, number))
         self._parts = self._parts[next(places, 0) :]
 

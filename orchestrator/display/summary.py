@@ -52,7 +52,7 @@ def describe_ending(report: Report) -> str:
 
 
 def list_next_steps(report: Report, *, state: str = "") -> Iterator[str]:
-    """Yield what to do next, with the commands to type; each command ends in ``state``."""
+    """Yield the next steps for the operator, with the commands to type; each command ends in ``state``."""
     for step in advise(report):
         yield step.text
         if step.command:
@@ -64,6 +64,7 @@ def list_trouble(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[st
     wrong = totals.failed + totals.unknown
     if not wrong:
         return
+    # A stream: after the last one wanted nothing more is read, and a million targets may follow.
     named = (target for target in trouble if target.outcome in TROUBLE_OUTCOMES)
     for target in islice(named, min(TROUBLE_SHOWN, wrong)):
         why = make_visible(target.reason or "no reason given")

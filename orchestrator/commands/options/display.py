@@ -42,6 +42,7 @@ display_options = bundle_options(
     click.option(
         "-v",
         is_flag=True,
+        # Read before --log-level, whose callback asks whether -v was given.
         is_eager=True,
         expose_value=False,
         callback=lambda ctx, _, given: ctx.meta.update({_VERBOSE: given}),

@@ -32,4 +32,5 @@ def open_output(output: Path | None, *, force: bool) -> AbstractContextManager[T
     """Open the file that ``--output`` names, or stdout for None."""
     if output is not None:
         return write_whole_file(output, replace=force)
+    # Reports hold any letter, also where the locale's encoding does not.
     return cast("AbstractContextManager[TextIO]", click.open_file("-", "w", encoding="utf-8"))

@@ -51,6 +51,7 @@ class PlanOptions(NamedTuple):
     def list_targets(self) -> list[str | GivenTarget] | None:
         """Return the ids asked for, None where the plan's own are meant; raises ``UsageError``."""
         if self.more and not self.target:
+            # In click's own words: for the sake of --target the command takes any number of arguments.
             raise UsageError(f"Got unexpected extra arguments ({' '.join(self.more)})")
         if not self.target and not self.targets_from:
             return None

@@ -45,6 +45,7 @@ def merge_protect_problems(files: Sequence[ProtectFile]) -> Iterator[None]:
         yield
     except PlanError as error:
         try:
+            # The plan could not be read, so its gateways are unknown: only the text of the lines is judged.
             refuse_dead_lines(files, None)
         except PlanError as more:
             raise PlanError(error.problems + more.problems) from None

@@ -38,6 +38,7 @@ def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) 
     state = _find_state_folder(ctx)
     try:
         runs = (*list_runs(state), *list_runs(state, rehearsals=True))
+    # A completion that fails must not print into the command line that is being typed.
     except (OrchestratorError, OSError):
         return []
     ids = ["latest", *(run.id for run in runs)]

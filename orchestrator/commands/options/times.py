@@ -79,6 +79,7 @@ def _parse_zone(text: str) -> tzinfo | None:
             return timezone(-width if offset[1] == "-" else width)
     try:
         return ZoneInfo(text)
+    # ZoneInfo looks for a file, so a folder or a path raises another error than a missing name.
     except (KeyError, ValueError, OSError):
         raise UsageError(
             f"--close-at: there is no time zone {text!r}; write +03:00 or Europe/Istanbul"

@@ -42,7 +42,7 @@ _PRINTED_BY = {"plan": "`undeploy check PLAN`", "restore": "`undeploy restore RU
 def agree(
     loaded: LoadedPlan, options: RunOptions, consent: ConsentOptions, approval: ApprovalOptions
 ) -> None:
-    """Return once a person has agreed to a run of ``loaded``, and keep in its draft how, and who.
+    """Return once a person has agreed to a run of ``loaded``, and keep the consent in its draft.
 
     Raises ``UsageError`` where no agreement is given that the plan's ``approval`` takes, and ``PlanError``
     where a protect file has problems.
@@ -82,7 +82,7 @@ def _agree_by_file(
     consent: ConsentOptions,
     hmac_key: str | None,
 ) -> tuple[ApprovalMethod, Approver]:
-    """Return whether the approval file is signed, and who has approved; raises ``UsageError``."""
+    """Return the method (a signed file, or an unsigned one) and the approver; raises ``UsageError``."""
     from orchestrator.journal.meta import RunMeta
     from orchestrator.preview.approval_file import guard_run
 
@@ -92,6 +92,7 @@ def _agree_by_file(
     found = _load_approval(path, loaded, options, hmac_key)
     guard_run(loaded, found)
     loaded.draft.keep(RunMeta(approval_ends=found.expires.timestamp()))
+    # Both may be given, and then both must hold.
     if consent.approve is not None:
         check_digest(consent.approve, loaded.digest)
     return "signed" if found.hmac else "file", found.by
@@ -135,7 +136,7 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approval: Approval
 def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     """Show the live state of the targets; return whether a preview could be taken.
 
-    The agreement then holds for what was shown: a target that has changed meanwhile is left alone.
+    The agreement then holds for the shown states: a target that has changed meanwhile is left alone.
     """
     from orchestrator.preview.approval import approve
     from orchestrator.preview.approval_file import guard_run
@@ -176,9 +177,10 @@ def make_consent(how: ApprovalMethod, by: Approver) -> StoredConsent:
 def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
     """Raise ``UsageError`` where ``given`` is not the beginning of ``digest``, or is too short.
 
-    ``of`` says what has the digest: a plan or a restore.
+    ``of`` names the owner of the digest: a plan or a restore.
     """
     given = given.strip().lower()
+    # Every digest begins with the empty text.
     if not digest.startswith(given) or not given:
         raise UsageError(
             f"--approve {given}: the digest of this {of} is {digest[:SHORT_DIGITS]}…;"
@@ -193,7 +195,7 @@ def check_digest(given: str, digest: str, *, of: str = "plan") -> None:
 
 def ask_for_digest(digest: str, targets: int, verb: str = "undeploy") -> None:
     """Ask for the short digest on the terminal; raises ``UsageError`` unless it is typed."""
-    # The digest, and not a mere "y": so nobody agrees to a plan that was changed after the look at it.
+    # The digest, and not a mere "y": else a person could agree to a plan that was changed after the look.
     short, whose = digest[:SHORT_DIGITS], "plan" if verb == "undeploy" else verb
     for _ in range(MOST_TRIES):
         answer = read_answer(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ")

@@ -1,4 +1,4 @@
-"""A plan in words: which targets a run takes, what bounds the run, and what stops it."""
+"""A plan in words: the targets that a run takes, the bounds of the run, and its stop rules."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _describe_credential(auth: Auth) -> str:
 
 
 def _describe_source(reference: CredentialReference) -> str:
-    """Return what a reference refers to; of a command only the program, since arguments may hold secrets."""
+    """Return the source that a reference names; of a command the program alone: arguments may be secrets."""
     if reference.command is not None:
         return f"command {make_visible(reference.command[0])}"
     name = next(name for name in ("env", "file", "keyring") if getattr(reference, name) is not None)
@@ -94,6 +94,7 @@ def format_percent(share: float) -> str:
 def format_rate(rate: float) -> str:
     """Return a number a second as a plan writes it, in the first unit that makes it a whole number."""
     for unit, seconds in _RATES:
+        # A rate is a float, and its product may miss the whole number by a hair.
         number = round(rate * seconds, 6)
         if number >= 1 and number == int(number):
             return f"{int(number)}/{unit}"

@@ -16,6 +16,7 @@ STOP = frozenset({"n", "no"})
 
 def can_ask() -> bool:
     """Return whether a person at a terminal can see a question and answer it."""
+    # Questions go to stderr, since stdout may lead into a file or a pipe.
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -27,7 +28,7 @@ def read_answer(question: str) -> str:
 
 
 def drop_typed_input() -> None:
-    """Drop what was typed so far, since it cannot be meant for a question that is not yet shown."""
+    """Drop the text typed so far, which cannot be meant for a question that is not yet shown."""
     with suppress(termios.error, OSError):  # the terminal was closed meanwhile
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 def is_live(display: DisplayOptions) -> bool:
     """Return whether a live display can be drawn: on a terminal of its own, which can show its characters."""
+    # JSON lines on the same terminal would break the picture.
     shares_terminal = display.events == "-" and sys.stdout.isatty()
     can_show = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
     return sys.stderr.isatty() and can_show and not display.quiet and not shares_terminal
@@ -79,6 +80,7 @@ def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) ->
     from orchestrator.engine.signals import run_interruptibly
 
     def tell_start(folder: RunFolder) -> None:
+        # Scripts read the id from the first line. With --events - stdout holds JSON lines and nothing else.
         if display.events != "-":
             print_result(f"run: {folder.id}")
         for remark in folder.remarks:
