@@ -82,7 +82,7 @@ def write_list(layers: list[list[str]]) -> Iterator[str]:
             )
 
 
-def with_picture(page: str) -> str:
+def draw_into(page: str) -> str:
     """Return the page with the picture and the list of today's code."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -94,7 +94,7 @@ def with_picture(page: str) -> str:
 def main() -> None:
     """Write the page, or check it."""
     page = PAGE.read_text(encoding="utf-8")
-    made = with_picture(page)
+    made = draw_into(page)
     if "--check" not in sys.argv:
         PAGE.write_text(made, encoding="utf-8")
     elif made != page:

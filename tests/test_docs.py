@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from docs import packages
 from orchestrator.cli import execute
 
 ROOT = Path(__file__).parent.parent
@@ -49,3 +50,10 @@ def test_a_plan_that_is_shown_is_a_plan(
         plan.write_text(text, encoding="utf-8")
 
         assert execute(["check", str(plan)]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.source
+def test_the_picture_of_the_packages_is_that_of_the_code() -> None:
+    page = packages.PAGE.read_text(encoding="utf-8")
+
+    assert packages.draw_into(page) == page, "python -m docs.packages writes it anew"
