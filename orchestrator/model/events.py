@@ -64,11 +64,11 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     opens: float | None = None
     session: int = 1
     approval: str = ""
-    """How and by whom the run was approved, in words; empty if the program did not ask."""
+    """The approval of the run and the person, in words; empty if the program did not ask."""
     patterns: int | None = None
-    """How many patterns of ``protect`` and protect files are in force; None in a restore, which has none."""
+    """Number of patterns of ``protect`` and protect files in force; None in a restore, which has none."""
     protected: int = 0
-    """How many targets these patterns keep out of the run."""
+    """Number of targets that these patterns keep out of the run."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):

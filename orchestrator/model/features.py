@@ -27,7 +27,7 @@ class ListFeature(Protocol):
 
     @property
     def page_size(self) -> int:
-        """How many targets one page names at most."""
+        """Most targets that one page names."""
         ...
 
     def build_request(self, offset: int, access: Access, *, now: float) -> Request:

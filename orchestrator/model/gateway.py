@@ -84,7 +84,7 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     """The keys of ``auth`` that this kind knows."""
     COORDINATES: ClassVar[tuple[Coordinate, ...]]
     OPTIONS: ClassVar[tuple[str, ...]] = ()
-    """Which of ``description`` and ``persistent`` a target of this kind may have."""
+    """The ones of ``description`` and ``persistent`` that a target of this kind may have."""
     LOOKS: ClassVar[tuple[Operation, ...]]
     """Every read of a target's live state that some version of this kind offers."""
     EVIDENCE: ClassVar[str]

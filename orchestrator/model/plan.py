@@ -25,7 +25,7 @@ IdPattern = Annotated[str, Meta(extra={"form": "pattern"})]
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
-    """When a stop rule fires: strictly above ``count`` targets of the run, or above ``share`` of a wave."""
+    """The limit of a stop rule: it fires strictly above ``count`` targets of the run, or ``share`` of a wave."""
 
     count: int | None = None
     share: float | None = None
@@ -59,7 +59,7 @@ class Window(Struct, frozen=True):
 
 
 class StepSize(Struct, frozen=True, kw_only=True):
-    """How far a step of a wave goes: up to ``count`` of its targets, or up to a ``share`` of them."""
+    """The end of a step of a wave: after ``count`` of the wave's targets, or after a ``share`` of them."""
 
     count: int | None = None
     share: float | None = None

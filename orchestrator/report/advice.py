@@ -1,4 +1,4 @@
-"""What to do after a run: the next steps as sentences, with the commands to type."""
+"""The next steps after a run, as sentences with the commands to type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.text.counting import choose_form, name_first
 from orchestrator.text.formats import format_moment
 
 MOST_NAMED = 5
-"""How many gateways a step names; it counts the others."""
+"""Most gateways that a step names; it counts the others."""
 
 WINDOW_OPTION = " --window OPENS/CLOSES"
 
@@ -181,7 +181,7 @@ def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
 
 
 def _advise_another_restore(report: Report) -> Iterator[NextStep]:
-    """Advise to repeat a restore that left something down: the next one deploys only what is not up."""
+    """Advise to repeat a restore that left targets down: the next one deploys only those."""
     run, left = report.run, report.kept_out.get(Reason.SKIPPED, 0)
     accepted = tuple(f" --accept {name}" for name in report.accepted)
     more = tuple(f" --accept {name}" for name in report.unaccepted)

@@ -1,4 +1,4 @@
-"""How a run ended: in one sentence, in a few words, and in the warnings that no reader may miss."""
+"""The end of a run: in one sentence, in a few words, and in the warnings that no reader may miss."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class LatencyPercentiles(Struct, frozen=True, kw_only=True):
 
 
 ApprovalMethod = Literal["none", "yes", "prompt", "digest", "file", "signed"]
-"""How a person approved a run. ``none``: the program did not ask, as for a rehearsal or a Python call."""
+"""The ways of approving a run. ``none``: the program did not ask, as for a rehearsal or a Python call."""
 
 
 class WindowReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
@@ -62,7 +62,7 @@ class WindowReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"})
 
 
 class ApprovalReport(Struct, frozen=True, kw_only=True):
-    """How the run was approved before it began, and by whom (``user on host``)."""
+    """The approval of the run before it began: its way, and the person (``user on host``)."""
 
     how: ApprovalMethod
     by: str | None = None
@@ -170,7 +170,7 @@ class ChainedRun(Struct, frozen=True, kw_only=True):
 
 
 class RunApproval(Struct, frozen=True, kw_only=True):
-    """How, by whom and when a run was approved before it began."""
+    """The approval of a run before it began: its way, the person and the time."""
 
     how: ApprovalMethod
     by: str
@@ -186,7 +186,7 @@ class RestoreReport(Struct, frozen=True, kw_only=True):
 
 
 class ApprovedState(Struct, frozen=True):
-    """How a target was when its undeploy was approved."""
+    """The state of a target when its undeploy was approved."""
 
     state: str
     revision: str | None
@@ -194,7 +194,7 @@ class ApprovedState(Struct, frozen=True):
 
 
 class RestoredTarget(Struct, frozen=True):
-    """What a restore did with a target; ``outcome`` is None until the target has one."""
+    """The result of a restore for one target; ``outcome`` is None until the target has one."""
 
     restore: str
     outcome: str | None
@@ -212,25 +212,25 @@ class TargetRecord(Struct, frozen=True, kw_only=True):
 
 
 class UnrestorableTargets(Struct, frozen=True):
-    """How many targets a restore cannot bring back for one ``cause``, which is a clause."""
+    """Number of targets that a restore cannot bring back for one ``cause``, which is a clause."""
 
     cause: str
     count: int
 
 
 class RestoreOutlook(Struct, frozen=True, kw_only=True):
-    """What a restore of the run could bring back. No count includes targets that are up again already."""
+    """The targets that a restore of the run could bring back. No count includes targets that are up again."""
 
     undeployed: int = 0
     """Targets that the run took down: those with the outcome ``undeployed``."""
     restorable: int = 0
-    """How many of ``undeployed`` a restore would deploy."""
+    """Number of the ``undeployed`` that a restore would deploy."""
     doubtful: int = 0
     """Targets with another outcome that an undeploy of the run may have reached."""
     doubtful_restorable: int = 0
-    """How many of ``doubtful`` a restore would deploy."""
+    """Number of the ``doubtful`` that a restore would deploy."""
     to_accept: dict[str, int] = {}
-    """By name of what ``--accept`` must allow: how many of the restorable targets need that."""
+    """Number of restorable targets by the obstacle that ``--accept`` must allow for them."""
     unrestorable: tuple[UnrestorableTargets, ...] = ()
     """Why a restore would not deploy the other targets, the most frequent cause first."""
 
@@ -253,34 +253,34 @@ class Report(Struct, frozen=True, kw_only=True):
     """How many of the targets not started were ``filtered``, ``protected`` or ``skipped``: left out on
     purpose."""
     dependent: int = 0
-    """How many of the targets not started come after a target that is not down."""
+    """Number of targets not started because they come after a target that is not down."""
     cut_off: int = 0
-    """How many of the targets not started the window left over."""
+    """Number of targets not started because the window closed."""
     snapshots: int | None = None
-    """How many targets have a snapshot from before the run changed them; None if the run keeps none."""
+    """Number of targets with a snapshot from before their change; None if the run keeps none."""
     approval: RunApproval | None = None
     plan: PlanHeader | None = None
     """The keys at the top of the plan, for texts that show one; report.json has only those of ``run``."""
     restores: tuple[RestoreReport, ...] = ()
     """The restores of this run that have begun, the oldest first."""
     up_again: dict[str, int] = {}
-    """How many targets a restore has brought back, by the outcome that they have in this run."""
+    """Number of targets that a restore has brought back, by their outcome in this run."""
     restore_outlook: RestoreOutlook | None = None
-    """What a restore of this run could do; None for a restore and for a rehearsal."""
+    """The outlook for a restore of this run; None for a restore and for a rehearsal."""
     accepted: tuple[str, ...] = ()
-    """In a restore: what ``--accept`` allowed."""
+    """In a restore: the obstacles that ``--accept`` allowed."""
     unaccepted: tuple[str, ...] = ()
-    """In a restore: what ``--accept`` would have to allow for the targets that were left out."""
+    """In a restore: the obstacles that ``--accept`` must allow for the targets that were left out."""
     brings_back: int = 1
-    """In a restore: how many runs it brings back, several for a chain."""
+    """In a restore: number of runs that it brings back, several for a chain."""
     unseen: int = 0
-    """In a restore: how many further targets those runs took down, or may have.
+    """In a restore: number of further targets that those runs took down, or may have taken down.
 
     These stay as they are, because no look had seen them deployed before."""
 
 
 class ReportSource(Protocol):
-    """What a format is written from. The journal satisfies it; so does a three-line fake in a test.
+    """The source of every format. The journal satisfies this protocol; so does a short fake in a test.
 
     ``targets`` gives the targets in the plan's order. It can be called again, and holds nothing in memory.
     ``trouble`` gives, in the same order, the targets that did not reach the act's goal.
@@ -297,7 +297,7 @@ class ReportSource(Protocol):
 
 
 class RunTimeline(Struct, frozen=True, kw_only=True):
-    """How the run went over its working time: time without a session is left out."""
+    """The course of a run over its working time, without the time between sessions."""
 
     width: float
     """Seconds of one bucket."""
@@ -308,7 +308,7 @@ class RunTimeline(Struct, frozen=True, kw_only=True):
 
 
 class PaceTimeline(Struct, frozen=True, kw_only=True):
-    """How fast the run sent to one gateway, in the buckets of ``RunTimeline``."""
+    """The pace of the run at one gateway, in the buckets of ``RunTimeline``."""
 
     gateway: str
     width: float
@@ -318,7 +318,7 @@ class PaceTimeline(Struct, frozen=True, kw_only=True):
     sent: tuple[float, ...]
     """Undeploys a second that left."""
     refused: tuple[int, ...]
-    """Undeploys that the gateway told to wait: 429, or 503 with ``Retry-After``."""
+    """Undeploys that the gateway asked to wait: 429, or 503 with ``Retry-After``."""
     in_flight: tuple[float, ...]
     """Requests without a reply, averaged over the bucket."""
 

@@ -33,7 +33,7 @@ class ActWords(Struct, frozen=True):
     """The words that a sentence about an act needs."""
 
     goal: str
-    """How the act leaves its targets."""
+    """The state in which the act leaves its targets."""
     request: str
     """The request that changes a target."""
 

@@ -1,4 +1,4 @@
-"""How an Apinizer manager gives a token for a password: ``POST /apiops/auth/token``.
+"""The login of an Apinizer manager, a token for a password: ``POST /apiops/auth/token``.
 
 Its errors are OAuth's, whatever the manager's other errors look like.
 """

@@ -1,4 +1,4 @@
-"""How an Apinizer manager words results and refusals: both success bodies, both error envelopes.
+"""The words of an Apinizer manager for results and refusals: both success bodies, both error envelopes.
 
 Shape A and the old errors follow the page of the undeploy call, shape B and the new errors the vendor's
 OpenAPI file and its pages on proxy groups.
@@ -36,7 +36,7 @@ _DENIALS = {
 
 
 class ApinizerWording(Struct, frozen=True):
-    """How one installation words its answers."""
+    """The words of one installation."""
 
     shape: Literal["a", "b"]
     errors: Literal["old", "new"]

@@ -13,7 +13,7 @@ from orchestrator.model.reading import Act
 
 
 class DeliveryManner(StrEnum):
-    """How an answer reaches the client, or does not."""
+    """The ways in which an answer reaches the client, or does not."""
 
     WHOLE = "whole"
     CUT = "cut"  # the connection closes half-way through the answer

@@ -50,7 +50,7 @@ class InjectedFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the request does what it asks for: by default a slow or a cut one does, others do not."""
+        """Whether the request takes effect: by default a slow or a cut one does, others do not."""
         if self.effect is None:
             return self.kind in (FaultKind.SLOW, FaultKind.CUT)
         return self.effect

@@ -58,7 +58,7 @@ class GatewayFixture(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 
 
 class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a backend API differs from all others; a text of None is made up.
+    """The differences of one backend API from all others; a text of None is made up.
 
     ``deployed`` is the Unix time of its only deployment. ``status`` is what its document says, true or
     not.
@@ -79,13 +79,13 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     ``keys`` may sign instead of sending a token. ``lock_after`` wrong passwords in a row lock a user for
     ``lock_seconds``; 0 never does.
 
-    ``about``: what single backend APIs are like, by id. ``shifts``: after each of the first so many pages of
-    its list the first entry leaves it, as if somebody had deleted it. ``miscount``: how many more than there
-    are its ``total`` says.
+    ``about``: the differences of single backend APIs, by id. ``shifts``: after each of the first so many
+    pages the list loses its first entry, as after a deletion by another user. ``miscount``: the number by
+    which ``total`` is too large.
 
-    ``dialects``: which API versions answer. ``again``: the answer to an undeploy of what is not deployed,
-    which the vendor leaves open. ``lag``: for how many seconds after an undeploy a look still shows it as
-    deployed.
+    ``dialects``: the API versions that answer. ``again``: the answer to an undeploy of an API that is not
+    deployed, which the vendor leaves open. ``lag``: seconds after an undeploy in which a look still shows
+    the API as deployed.
     """
 
     project_id: str
@@ -112,7 +112,7 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class ProxyFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a proxy differs from all others; a ``path`` of None is made up."""
+    """The differences of one proxy from all others; a ``path`` of None is made up."""
 
     type: str = "REST"
     path: str | None = None
@@ -121,7 +121,7 @@ class ProxyFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
     """An Apinizer manager; targets are (project, proxy, environment).
 
-    ``shape``: which of the two documented success bodies. ``errors``: ``old`` is error/error_description,
+    ``shape``: one of the two documented success bodies. ``errors``: ``old`` is error/error_description,
     ``new`` is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
     route-health, and deploy-histories. ``body``: what becomes of an undeploy's body. ``unknown_project``: the
     status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not obey.
@@ -129,7 +129,7 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     ways, none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a
     route-health with an error instead of "not active".
 
-    ``about``: what single proxies are like, by ``project/proxy``. ``types``: those of environments.
+    ``about``: the differences of single proxies, by ``project/proxy``. ``types``: those of environments.
     ``deployed``: Unix times of last deployments, by ``project/proxy/environment``. ``report``: whether the
     token may read the administrator's report, or this version has none. ``closed``: projects that are listed
     and may not be looked into; ``hidden``: those that are not even listed. ``withheld``: how many more than

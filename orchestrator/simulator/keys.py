@@ -32,7 +32,7 @@ class SignatureKeyring:
 
     @property
     def locks(self) -> int:
-        """How often a key was locked."""
+        """Number of locks of keys."""
         return self._lockout.lock_count
 
     def find_denial(self, asked: ReceivedRequest, now: float) -> AccessDenial | None:

@@ -72,7 +72,7 @@ class TokenBucket:
 
 
 class TokenExpiry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When the first accepted token ends: after so many requests, or so many seconds after its first use.
+    """The end of the first accepted token: after so many requests, or so many seconds after its first use.
 
     The other accepted tokens stay valid: they are the renewed credential.
     """

@@ -1,4 +1,4 @@
-"""Who works here, and whom a user id belongs to."""
+"""The name of the person at this terminal, and the names of user ids."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _SEPARATOR = re.compile(r"[/\\]")
 _PATH_ENDS = re.compile(r"[?#]")
 _VANISHING = frozenset({"", ".", ".."})
 _DECODED = ("", ", once % is decoded", ", once % is decoded twice")
-"""How often too often a name may be decoded on its way, in words."""
+"""Words for the number of decodings too many that a name may meet on its way."""
 
 
 def _encode_overlong(code: int) -> dict[bytes, bytes]:

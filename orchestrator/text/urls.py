@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")
-"""What IDNA takes for a dot beside the dot itself."""
+"""The characters that IDNA takes for a dot, beside the dot itself."""
 _WHOLE = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 _WITH_PORT = re.compile(r"(?P<host>\[.+\]|[^:]+):(?P<port>[0-9]{1,5})")
 

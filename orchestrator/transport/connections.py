@@ -34,7 +34,7 @@ TAIL = 5
 
 
 class RequestProgress(Struct):
-    """How far one request has come. Before a connection stands, no byte of the request can have left."""
+    """The progress of one request. Before a connection stands, no byte of the request can have left."""
 
     connected: bool = False
     fresh: bool = False

@@ -41,7 +41,7 @@ _THING_NAMED = re.compile(
     r"\b(api\s?proxy|project|environment)\s*(?:with\s+name\s*)?\(\s*(?:name\s*:\s*)?", re.IGNORECASE
 )
 _THING = {"p": 0, "a": 1, "e": 2}
-"""Which part of a target each thing is, by its first letter."""
+"""The index of each thing in a target's parts, by the thing's first letter."""
 _NAMES = (("projectName",), ("apiProxyName", "proxyName", "apiName"), ("environmentName", "envName"))
 """Under which keys a reply names each part of a target."""
 _REJECTED = re.compile(
@@ -56,7 +56,7 @@ class ErrorEnvelope(Struct, frozen=True):
     code: str | None
     plain: str
     of_another: bool = False
-    """It names a project, a proxy or an environment that is clearly not the target's."""
+    """The text names a project, a proxy or an environment that is clearly not the target's."""
 
 
 def find_error(body: dict[str, Any] | None, target: Target) -> ErrorEnvelope | None:

@@ -44,7 +44,7 @@ FILTERS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 PASSES = 4
-"""How often the list is read from its beginning, before it is said to change too fast."""
+"""Most readings of the list from its beginning; after them the list counts as changing too fast."""
 
 MOST_PAGES = 5000
 """Pages that are read in all."""

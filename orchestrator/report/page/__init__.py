@@ -1,1 +1,1 @@
-"""What the HTML page is made of: its template, style and script, its charts, and its rows of targets."""
+"""The parts of the HTML page: its template, style and script, its charts, and its rows of targets."""

@@ -53,7 +53,7 @@ class PaceSlot(Struct, frozen=True):
 
 
 class PaceChart(Struct, frozen=True):
-    """How fast the run sent to one gateway. Paths run over buckets, and from 100 (bottom) up to 0.
+    """The pace of the run at one gateway. Paths run over buckets, and from 100 (bottom) up to 0.
 
     ``bound`` and ``sent`` share a scale that ends at ``top`` undeploys a second. ``in_flight``, an area, has
     a scale of its own, which ends at ``most`` requests.
