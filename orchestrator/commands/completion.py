@@ -22,4 +22,5 @@ def command(ctx: click.Context, shell: str) -> None:
     if completion is None:
         raise click.UsageError(f"No completion for {shell}.", ctx)
     root = ctx.find_root()
+    # The console script's own name, since a shell completes nothing for `python -m orchestrator`.
     click.echo(completion(root.command, {}, "undeploy", "_UNDEPLOY_COMPLETE").source())

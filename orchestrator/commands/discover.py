@@ -120,6 +120,7 @@ def command(
     if place is not None:
         # Tested before the search, which may take long.
         check_place(place, replace=force, streams=False)
+    # The real folder: a path with .. behind a link would lead elsewhere.
     entries = frame.entries if place is None else move_paths(frame, Path(os.path.realpath(place.parent)))
     with discovery.keep_targets():
         run_interruptibly(discovery.run)

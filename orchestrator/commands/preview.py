@@ -50,6 +50,7 @@ def command(
 
     if hmac_key is not None and file is None:
         raise UsageError("--hmac-key signs what --save writes, and there is no --save")
+    # Read before the looks, too: a missing key must not cost a preview.
     key = load_hmac_key(hmac_key)
     if file is not None:
         # Tested before the looks, which may take minutes.

@@ -41,6 +41,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     if output is not None:
         check_place(output, replace=force)
     with open_remainder(folder) as rest:
+        # A plan without targets is invalid, so a finished run leaves no plan.
         if not rest.count:
             held = f"; {rest.stuck_count:,} would come after what is protected" if rest.stuck_count else ""
             raise UsageError(f"nothing is left of run {folder.id}{held}; no plan was written")

@@ -56,6 +56,7 @@ def command(
             listeners=listeners,
             signals=True,
             on_start=started,
+            # Without a terminal, a wave that asks waits for `undeploy control continue`.
             prompt=ask_to_continue if can_ask() else None,
         ),
         display,

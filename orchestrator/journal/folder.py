@@ -162,7 +162,7 @@ class RunFolder:
             yield lock.entry
 
     def explain_unseen_end(self, holder: LockHolder) -> str:
-        """Say why this host cannot know whether ``holder`` has ended, and what to do about that."""
+        """Say why this host cannot see the end of ``holder``, and name the remedy."""
         kind = self._network(self.path)
         return (
             f"The folder is on a network file system ({kind}), where the end of a process on another host"

@@ -51,8 +51,7 @@ WHERE (outcome IS NULL OR outcome IN ('unknown', 'not_started')) AND NOT ifnull(
 async def refuse_overlap(
     gate: ExitStack, state: Path, ours: Path, wanted: Wanted = lambda _name, _wave: True
 ) -> None:
-    """Raise RunError if a live run of the state folder touches a target that our run is about to touch, or if
-    that cannot be known.
+    """Raise RunError if a live run of the state folder touches a target of ours, or may touch one.
 
     ``ours`` is our journal, and ``wanted`` says which of its unfinished targets our run means. ``gate`` gets
     the lock that keeps other runs from starting. Close it once our own run is published and locked: then of

@@ -139,6 +139,7 @@ def decode_approval(data: bytes) -> Approval:
     """Return the approval that a file holds; raises ``UsageError`` where it holds none, or was edited."""
     try:
         approval = msgspec.json.decode(data, type=Approval)
+    # Others may edit the file: nesting that is too deep is an error of Python's, not of the decoder's.
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(_explain_refusal(data, error)) from error
     _refuse_duplicates(approval.targets)

@@ -117,6 +117,7 @@ def count_requests(
         group = seen.group
         sends = group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN)
         if with_snapshots:
+            # A target that the preview did not reach costs the run a read all the same.
             looks += max(seen.reads, 1)
         elif always:
             looks += 1

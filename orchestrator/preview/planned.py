@@ -33,6 +33,7 @@ class PlannedCounts(Struct, frozen=True):
 
 def list_planned(loaded: LoadedPlan) -> Iterator[PlannedTarget]:
     """Yield the targets in the order in which a run takes them, without those that the draft holds back."""
+    # Nothing of a draft was ever sent, so no history need be read.
     pending = PendingTargets(loaded.draft.database, loaded.plan, resumed=False)
     for wave_step, gateway in pending.count_left():
         batch, after = pending.read_batch(wave_step, gateway, START)

@@ -43,6 +43,7 @@ def read_preview(data: bytes, digest: str) -> ReplayedPreview:
     """Return the preview in ``data``; raises ``UsageError`` unless it is one of the plan with ``digest``."""
     try:
         found = msgspec.json.decode(data, type=ReplayedPreview)
+    # Nesting that is too deep is an error of Python's, not of the decoder's.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             f"it is no preview ({error}); `undeploy preview PLAN --format json` prints one"

@@ -26,7 +26,7 @@ async def _resolve_in_thread(gateway: Gateway, folder: Path) -> Material:
 
 
 def _choose_monotonic_clock() -> Callable[[], float]:
-    """Return a clock that never jumps, and that goes on while the machine sleeps if the system has one."""
+    """Return a clock without jumps; if the system has one, a clock that counts the machine's sleep."""
     # A machine that slept past the end of a window must not take the window for open.
     if hasattr(time, "CLOCK_BOOTTIME"):
         return partial(time.clock_gettime, time.CLOCK_BOOTTIME)

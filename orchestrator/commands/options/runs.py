@@ -47,6 +47,7 @@ def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) 
 
 def _find_state_folder(ctx: click.Context) -> Path:
     """Return the state folder that an unfinished command line names, behind the subcommand or before it."""
+    # A default behind the subcommand must not hide a --state in front of it.
     if ctx.get_parameter_source("state") is ParameterSource.COMMANDLINE:
         return Path(ctx.params["state"])
     return Path(ctx.find_root().params.get("state") or DEFAULT_STATE)

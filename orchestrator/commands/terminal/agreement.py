@@ -147,6 +147,7 @@ def _show_live_state(loaded: LoadedPlan, options: RunOptions) -> bool:
     except UsageError:
         raise  # the run itself would be refused, or a gateway gives no answer
     except OrchestratorError as error:
+        # A look is an aid to the person, who may still agree by the counts alone.
         tell(f"No preview could be made: {error}")
         return False
     for line in render_before_question(shown):

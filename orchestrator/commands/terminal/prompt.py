@@ -42,6 +42,7 @@ async def ask_to_continue(_wave: str) -> bool:
 
     drop_typed_input()
     while True:
+        # Not read in a thread: Python waits for its threads, so the run could not end before a line is typed.
         await anyio.wait_readable(sys.stdin)
         line = sys.stdin.readline()
         if not line:
