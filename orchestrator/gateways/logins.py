@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 def refuse_unsendable(text: Secret, name: str) -> None:
     """Raise ``ValueError`` for a text that is empty or no UTF-8; ``name`` says what the text is."""
-    # Before any text is encoded: the encoder's own error holds the whole of what it could not encode.
+    # Before any text is encoded: the error of an encoder holds the whole text, and this one is a secret.
     if not _SENDABLE.fullmatch(text.reveal()):
         raise ValueError(f"the {name} of a login is empty, or holds bytes that are not UTF-8")
 

@@ -1,4 +1,4 @@
-"""The reasons why a restore may not bring back exactly what was there, with the texts for people.
+"""The reasons why a restore may not bring back a target exactly as it was, with the texts for people.
 
 A snapshot, a report and ``--accept`` name an obstacle by its word. Each kind lists its own in ``OBSTACLES``.
 """

@@ -25,7 +25,7 @@ IdPattern = Annotated[str, Meta(extra={"form": "pattern"})]
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
-    """The limit of a stop rule: it fires strictly above ``count`` targets of the run, or ``share`` of a wave."""
+    """The limit of a stop rule: strictly more than ``count`` targets of the run, or ``share`` of a wave."""
 
     count: int | None = None
     share: float | None = None

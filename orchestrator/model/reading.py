@@ -86,8 +86,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """The meaning of one reply, as a gateway reads it.
 
     ``message`` is the vendor's own text: at most 256 characters, control characters made visible, and not
-    yet masked where a gateway gives it. ``wait`` is what the gateway asks for, in seconds from the reply's
-    arrival.
+    yet masked where a gateway gives it. ``wait`` is the wait that the gateway asks for, in seconds from
+    the reply's arrival.
     """
 
     verdict: Verdict

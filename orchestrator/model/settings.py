@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-# `form` names how a plan writes the value, where its type does not say; the type is what it means once read.
+# `form` names the spelling of a value in a plan, where the type does not tell it; the type is the read value.
 Seconds = Annotated[float, Meta(gt=0, le=86400, extra={"form": "duration"})]
 PerSecond = Annotated[float, Meta(ge=1 / 3600, le=100_000, extra={"form": "rate"})]
 Url = Annotated[str, Meta(extra={"form": "url"})]

@@ -28,7 +28,7 @@ def write_report(name: str, source: ReportSource, out: TextIO) -> None:
     """Write the report in format ``name`` to ``out``, target by target.
 
     Raises ``UsageError`` for a name that is not in ``FORMATS``, ``OSError`` if ``out`` cannot be written,
-    and what ``source`` raises.
+    and the errors of ``source``.
     """
     if name not in FORMATS:
         raise UsageError(f"no report format is called {name!r}; choose one of {', '.join(FORMATS)}")

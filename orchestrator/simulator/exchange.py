@@ -185,7 +185,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class AccessGate(Protocol):
-    """Decides which requests are let in. ``find_denial`` counts what it sees: bad signatures lock their key.
+    """Decides which requests are let in. ``find_denial`` counts each request: bad signatures lock their key.
 
     ``key_locks`` and ``user_locks`` say how often an access key or a user was locked.
     """

@@ -60,7 +60,7 @@ class GatewayFixture(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The differences of one backend API from all others; a text of None is made up.
 
-    ``deployed`` is the Unix time of its only deployment. ``status`` is what its document says, true or
+    ``deployed`` is the Unix time of its only deployment. ``status`` is the one in its document, true or
     not.
     """
 
@@ -123,9 +123,9 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
 
     ``shape``: one of the two documented success bodies. ``errors``: ``old`` is error/error_description,
     ``new`` is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
-    route-health, and deploy-histories. ``body``: what becomes of an undeploy's body. ``unknown_project``: the
-    status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not obey.
-    ``token_life`` is announced nowhere: what a login says of it is ``expires_in``, in one of the documented
+    route-health, and deploy-histories. ``body``: the treatment of an undeploy's body. ``unknown_project``:
+    the status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not obey.
+    ``token_life`` is announced nowhere: a login tells it as ``expires_in``, in one of the documented
     ways, none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a
     route-health with an error instead of "not active".
 

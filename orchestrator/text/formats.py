@@ -37,7 +37,7 @@ def format_span(seconds: float | None) -> str:
     """Format a duration: ``84 ms``, ``2.4 s``, ``3 min 20 s``, ``2 h 05 min``; a dash for None."""
     if seconds is None:
         return DASH
-    # Compare with what the digits would round to: 59.96 s would read "60.0 s".
+    # Compare with the rounded value: 59.96 s would read "60.0 s".
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
     if seconds < 59.95:

@@ -13,7 +13,7 @@ from orchestrator.system.reading import FileRefusedError, read_regular
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
-# OpenSSL's numbers of what verification can find (X509_V_ERR_...).
+# OpenSSL's numbers of the faults that verification can find (X509_V_ERR_...).
 _NOT_YET_VALID = 9
 _EXPIRED = 10
 _UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})

@@ -1,8 +1,8 @@
 """Apinizer's snapshots: the reads before an undeploy, and the proof after a deploy.
 
-A deploy publishes the manager's present definition, not what ran before: the two are the same only where
-nothing was edited after the last deploy. After the vendor's pages "Get Deploy Status", "Get Worker Route
-Health", "Deploy API Proxy" and "Rollback Deploy History".
+A deploy publishes the manager's present definition, not the one that ran before: the two are the same only
+where nothing was edited after the last deploy. After the vendor's pages "Get Deploy Status", "Get Worker
+Route Health", "Deploy API Proxy" and "Rollback Deploy History".
 """
 
 from __future__ import annotations

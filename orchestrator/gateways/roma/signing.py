@@ -20,7 +20,7 @@ ALGORITHM = "SDK-HMAC-SHA256"
 
 _DATE = "x-sdk-date"
 _OURS = frozenset({"authorization", "host", _DATE, "x-security-token"})
-# What the vendor's own client signs. Others (Accept, Connection) are left to proxies, which may rewrite them.
+# The headers that the vendor's own client signs. Proxies may rewrite others (Accept, Connection).
 _SIGNED = frozenset(
     {"content-type", "host", "user-agent", "x-auth-token", "x-project-id", _DATE, "x-security-token"}
 )
@@ -33,7 +33,7 @@ def sign_request(
 ) -> Request:
     """Return ``request`` with Host, X-Sdk-Date, X-Security-Token (if there is one) and Authorization.
 
-    These four replace what the request holds under their names, so a signed request may be signed again.
+    These four replace headers of the same names, so a signed request may be signed again.
     ``now`` is an aware time, the one of sending. ``sign`` names the headers to sign, X-Sdk-Date always among
     them; by default it is those of the request that the vendor's own client would sign. Names with ``_`` are
     never signed. Raises ``ValueError`` for a naive ``now``, for a header to sign that is not there, and for a
