@@ -92,6 +92,7 @@ def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, A
         with folder.open_source(among=restores) as source:
             report = source.report
     except OrchestratorError as error:
+        # One run that cannot be read must not hide the others.
         return {**place, "error": str(error)}
     head = encode_head(report)
     begun = [{"id": each.id, "begun": each.begun, "live": each.live} for each in report.restores]

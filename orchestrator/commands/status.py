@@ -75,6 +75,7 @@ def ask_live_status(folder: RunFolder) -> LiveStatus | None:
             type=LiveStatus,
         )
     except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
+        # A run that is starting or ending has no socket, and its journal still tells most of it.
         tell(f"{folder.id} goes on and was asked in vain ({error}); this is what its journal says")
         return None
 

@@ -166,7 +166,7 @@ class _GatewayRoute:
         return findings.judge_certificate(strict, now=now, closes=closes)
 
     async def _try_handshake(self, context: ssl.SSLContext) -> float | str:
-        """Return when the certificate ends (0 where that was not read), or the reason why TLS failed."""
+        """Return the end of the certificate (0 if it was not read), or the reason why TLS failed."""
         try:
             with anyio.fail_after(STEP_SECONDS):
                 return await self._handshake(context)

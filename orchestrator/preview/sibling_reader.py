@@ -34,6 +34,7 @@ class SiblingReader:
 
     async def read_all(self, feature: SiblingFeature, seen_targets: Iterable[SeenTarget]) -> None:
         """Read the deployments of every API that would go down; for more than ``MOST_SIBLINGS`` read none."""
+        # All environments of one proxy share this key, so that one question covers them.
         going: dict[str, Target] = {
             key: seen.target
             for seen in seen_targets

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.runs.load import LoadedPlan
     from orchestrator.system.reading import FileRefusedError
 
+# The handle and not sys.stdin, which would decode: the reader of the list names a line that is no UTF-8.
 STANDARD_INPUT = 0
 
 _FILE = f"{__name__}.file"

@@ -31,6 +31,7 @@ def is_live(display: DisplayOptions) -> bool:
     """Return whether a live display can be drawn: on a terminal of its own, which can show its characters."""
     # JSON lines on the same terminal would break the picture.
     shares_terminal = display.events == "-" and sys.stdout.isatty()
+    # Bars and curves are no ASCII, and a dumb terminal cannot move its cursor.
     can_show = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
     return sys.stderr.isatty() and can_show and not display.quiet and not shares_terminal
 
@@ -66,6 +67,7 @@ def _open_event_lines(destination: str, stack: ExitStack) -> Listener:
     handle = open_to_append(Path(destination))
     stack.callback(_close_quietly, partial(os.close, handle))
     out = PatientOutput(handle, strict=True)  # the file may be a pipe whose reader stops
+    # Runs before the file is closed, since callbacks run in reverse.
     stack.callback(out.drain)
     return JsonLinesWriter(out, tell)
 
