@@ -65,6 +65,7 @@ class SimulatedApinizer:
         root, *segments = [unquote(segment) for segment in path.split("/")][1:] or [""]
         if root != "apiops" or not segments:
             return _route_nowhere()
+        # The tests and the report have no slash at their end, unlike the addresses of resources.
         if (asked.method, segments[:1]) == ("GET", ["test"]):
             return _route_connection_test(segments)
         if (asked.method, segments) == ("GET", ["reports", "api-proxies"]):

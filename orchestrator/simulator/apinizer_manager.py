@@ -39,6 +39,7 @@ class SimulatedProxy:
 
     def record(self, now: float, environment: str, note: DeploymentNote, *, deploy: bool) -> int:
         """Add a record to the history, drop the oldest one that is not persistent, return the revision."""
+        # One counter a proxy: deploys and undeploys of all environments count alike.
         self.revision += 1
         text = note.description or f"{'Deployed' if deploy else 'Undeployed'} by APIOPS Api"
         keep = bool(note.persistent)
@@ -118,6 +119,7 @@ class SimulatedManager:
         reached = [index < self._fixture.pods - left for index in range(self._fixture.pods)]
         # The vendor does not say whether the record changes when a pod did not obey, so the fixture decides.
         row.recorded = left > 0 and not self._fixture.record_flips
+        # After an undeploy the manager tells of no unpublished edits any more.
         row.serving, row.down, row.edited = left, left == 0, row.edited and row.recorded
         proxy.record(now, row.environment, note, deploy=False)
         answer = self._say.word_result("Undeployment", row, reached, twist)

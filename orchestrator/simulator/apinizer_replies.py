@@ -67,6 +67,7 @@ def format_time(seconds: float) -> str:
 
 
 def deploy_status(row: SimulatedDeployment) -> HttpAnswer:
+    # Time and revision are null where the proxy was never deployed to the environment.
     ever = row.revision is not None
     state = {
         "deployed": row.recorded,
@@ -88,6 +89,7 @@ def route_health(row: SimulatedDeployment, path: str, pods: int, *, not_loaded: 
     active = [index >= pods - serving for index in range(pods)]
     everywhere = bool(active) and all(active)
     state = {
+        # One pod that does not serve makes this false, as the vendor documents.
         "routeActive": everywhere,
         **_describe_path(path, on=any(active)),
         "apinizerRootContext": CONTEXT,

@@ -124,8 +124,8 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     ``shape``: one of the two documented success bodies. ``errors``: ``old`` is error/error_description,
     ``new`` is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
     route-health, and deploy-histories. ``body``: the treatment of an undeploy's body. ``unknown_project``:
-    the status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not obey.
-    ``token_life`` is announced nowhere: a login tells it as ``expires_in``, in one of the documented
+    the status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not
+    obey. ``token_life`` is announced nowhere: a login tells it as ``expires_in``, in one of the documented
     ways, none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a
     route-health with an error instead of "not active".
 

@@ -129,6 +129,7 @@ class SimulatedIam:
             "catalog": [],
         }
         answer = json_answer(201, {"token": token})
+        # IAM sends the token in this header alone.
         return HttpAnswer(201, answer.body, {**answer.headers, "X-Subject-Token": grant.token})
 
 

@@ -88,6 +88,7 @@ def _encode_path(path: str) -> str:
 
 def _encode_query(query: str) -> str:
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    # The vendor sorts the decoded pairs; encoded ones may be in another order.
     decoded = sorted((unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs)
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in decoded)
 
