@@ -22,6 +22,7 @@ def command(ctx: click.Context, name: str | None) -> None:
         return
     _, meant, _ = _table(ctx).resolve_command(ctx.parent, [name])
     assert meant is not None  # noqa: S101 - an unknown name has raised
+    # A context of its own, so that the usage names the command and not `help`.
     with click.Context(meant, info_name=name, parent=ctx.parent) as its:
         click.echo(its.get_help())
 

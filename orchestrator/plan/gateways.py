@@ -90,6 +90,7 @@ def _read_kind(node: MappingNode, path: str, problems: Problems) -> type[Gateway
 def _read_own_keys(
     node: MappingNode, kind: type[Gateway], path: str, problems: Problems
 ) -> Mapping[str, Any] | None:
+    # A key of another kind is named with that kind: "unknown key" would send the author to look for a slip.
     strange = [key for key in node.values if key not in list_keys(kind) and _find_kind_with(key)]
     for key in strange:
         message = f"belongs to gateways of kind {_find_kind_with(key)}, not {kind.KIND}"

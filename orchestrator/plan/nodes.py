@@ -88,6 +88,7 @@ class NodeComposer:
             return self._resolve_alias(event, path)
         if depth > MOST_DEPTH:
             raise UnreadableError(get_position(event), f"nested deeper than {MOST_DEPTH} levels")
+        # Counted as the alias will count it: with everything below, aliases included.
         before = self._count
         self._count += 1
         node = self._compose_value(event, path, depth)
