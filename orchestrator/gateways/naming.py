@@ -23,7 +23,7 @@ def is_same_name(told: object, ours: str) -> bool:
 def names_another(told: object, ours: str) -> bool:
     """Return whether a field of a reply names something, and clearly something else than ``ours``.
 
-    A text that may still be our name does not count: in another case, quoted, escaped, cut, or damaged.
+    A text that may still be our name does not count: other case, quotes, escapes, a cut, lost letters.
     """
     if told is None or told == "":
         return False
