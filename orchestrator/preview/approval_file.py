@@ -63,7 +63,7 @@ def load_approval(
 def _check_outlasts_wait(approval: Approval, loaded: LoadedPlan, options: RunOptions) -> None:
     """Raise ``UsageError`` where the run would wait for a window that opens after the approval expires."""
     window = options.window or loaded.plan.window
-    # The run tests the expiry again, but only after its wait, when no person is there any more.
+    # The run tests the expiry again, but only after its wait: a refusal now spares that.
     if options.wait and window is not None and window.opens and window.opens >= approval.expires:
         raise UsageError(
             f"it expires at {approval.expires.isoformat()}, before the window opens at"

@@ -52,7 +52,7 @@ _LONGEST_PATH = 100
 class ControlQuestion(Struct, frozen=True, kw_only=True):
     """A command, and the place where its program runs, in the words of that program."""
 
-    # An older program may ask a newer run, and the other way round: the word on the wire stays.
+    # Earlier programs and their journals know the command under this name.
     command: ControlCommand = field(name="demand")
     terminal: str = ""
     remote: str = ""
