@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import select
+import signal
+import socket
 import sys
 import termios
 from contextlib import suppress
@@ -24,7 +27,25 @@ def read_answer(question: str) -> str:
     """Ask on the terminal; return the answer in small letters, without spaces at its ends; empty for none."""
     drop_typed_input()
     click.echo(question, nl=False, err=True)
+    _wait_for_line()
     return sys.stdin.readline().strip().lower()
+
+
+def _wait_for_line() -> None:
+    """Wait until the terminal has a line, or its end. A signal ends the wait through its handler.
+
+    A plain read would miss a signal that comes in the instant before it blocks: Python runs the handler only
+    after the read. The byte that Python writes for each signal ends ``select`` whenever the signal comes.
+    """
+    wakes, rings = socket.socketpair()
+    with wakes, rings:
+        rings.setblocking(False)
+        earlier = signal.set_wakeup_fd(rings.fileno(), warn_on_full_buffer=False)
+        try:
+            while sys.stdin not in select.select([sys.stdin, wakes], [], [])[0]:
+                wakes.recv(64)  # the handler has run and raised nothing, so the question stands
+        finally:
+            signal.set_wakeup_fd(earlier)
 
 
 def drop_typed_input() -> None:
