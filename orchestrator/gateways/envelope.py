@@ -117,6 +117,12 @@ def _refuse_ambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def list_levels(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield an object, then each object one level below it."""
+    yield fields
+    yield from (value for value in fields.values() if isinstance(value, dict))
+
+
 def find_text(fields: Mapping[str, Any], *keys: str) -> str | None:
     """Return the first of ``keys`` that holds a text with something in it."""
     for key in keys:

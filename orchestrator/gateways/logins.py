@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.gateways.envelope import describe_reply, find_text, find_wait, parse_seconds
+from orchestrator.gateways.envelope import describe_reply, find_text, find_wait, list_levels, parse_seconds
 from orchestrator.gateways.text import show_text
 from orchestrator.model.credentials import LoginUnclear, Secret
 from orchestrator.model.http import Reply
@@ -46,20 +46,15 @@ def find_reason(reply: Reply, fields: dict[str, Any]) -> tuple[str | None, str]:
 
 def _find_error(fields: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return code and text of either vendor's envelope, which may be one level down, fit to be shown."""
-    found = [(_find_code(level), _find_text(level)) for level in _levels(fields)]
+    found = [(_find_code(level), _find_text(level)) for level in list_levels(fields)]
     code = next((code for code, _ in found if code), None)
     text = next((text for _, text in found if text), None) or code
     return code and show_text(code), text and show_text(text)
 
 
-def _levels(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield fields
-    yield from (value for value in fields.values() if isinstance(value, dict))
-
-
-def _find_code(fields: dict[str, Any]) -> str | None:
+def _find_code(fields: Mapping[str, Any]) -> str | None:
     return find_text(fields, "error_code", "errorCode", "error", "code")
 
 
-def _find_text(fields: dict[str, Any]) -> str | None:
+def _find_text(fields: Mapping[str, Any]) -> str | None:
     return find_text(fields, "error_msg", "errorMsg", "error_description", "resultMessage", "message")

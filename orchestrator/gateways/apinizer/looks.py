@@ -306,7 +306,10 @@ def _look_by_record(
 
 
 def _trust_manager(manager: Reading, doubted: Reading | None) -> Reading:
-    """The manager's word is enough, but never against a row of its own reply that said false."""
+    """Return the manager's reading, or ``doubted`` where it contradicts the manager's "down".
+
+    ``doubted`` is the reply to an undeploy in which a row said false.
+    """
     if doubted is None or manager.verdict is not Verdict.DOWN:
         return manager
     return replace(doubted, facts=manager.facts)

@@ -99,19 +99,19 @@ def _next_proof(
 ) -> Operation | Reading:
     if not is_offered(STATUS, seen, lacking):
         found = next_look(seen, lacking, None)
-        return found if isinstance(found, Operation) else _trust_manager(found, about)
+        return found if isinstance(found, Operation) else _trust_unless_partial(found, about)
     status, health = seen.get(STATUS.via), seen.get(HEALTH.via)
     if status is None:
         return STATUS
     if status.verdict is not Verdict.UP or not is_offered(HEALTH, seen, lacking):
-        return _trust_manager(status, about)
+        return _trust_unless_partial(status, about)
     if health is None:
         return HEALTH
     return _combine(status, health, about, max(pods, about.pod_count if about else 0))
 
 
-def _trust_manager(manager: Reading, about: Reading | None) -> Reading:
-    """The manager's word is enough, but never against a row of its own reply that said false."""
+def _trust_unless_partial(manager: Reading, about: Reading | None) -> Reading:
+    """Return the manager's reading, or the deploy's own where a row of that reply contradicts "deployed"."""
     if manager.verdict is Verdict.UP and about is not None and about.verdict is Verdict.PARTIAL:
         return replace(about, facts=manager.facts)
     return manager

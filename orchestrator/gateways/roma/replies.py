@@ -7,13 +7,20 @@ After the API reference, "Canceling Deployment of a Backend API" (V1), "Custom B
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.envelope import as_whole_number, describe_reply, find_text, find_wait, parse_object
+from orchestrator.gateways.envelope import (
+    as_whole_number,
+    describe_reply,
+    find_text,
+    find_wait,
+    list_levels,
+    parse_object,
+)
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, SHOW, Version
 from orchestrator.gateways.roma.snapshot import find_subjects
@@ -53,25 +60,22 @@ class ErrorReply(Struct, frozen=True):
 
 def parse_error(reply: Reply) -> ErrorReply:
     """Return the error that a reply holds, at its top or one level down."""
-    found = [ErrorReply(_find_code(fields), _find_text(fields)) for fields in _levels(parse_object(reply))]
+    found = [
+        ErrorReply(_find_code(fields), _find_text(fields))
+        for fields in list_levels(parse_object(reply) or {})
+    ]
     found.sort(key=lambda error: error.code is None)  # a text without a code must not hide a code below it
     text = next((error.text for error in found if error.text), None)
     return ErrorReply(found[0].code if found else None, text or describe_reply(reply))
 
 
-def _levels(fields: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    if fields is not None:
-        yield fields
-        yield from (value for value in fields.values() if isinstance(value, dict))
-
-
-def _find_code(fields: dict[str, Any]) -> str | None:
+def _find_code(fields: Mapping[str, Any]) -> str | None:
     # The vendor's own client accepts all these spellings, and one level of nesting.
     code = find_text(fields, "error_code", "errorCode", "code")
     return code and code.strip()
 
 
-def _find_text(fields: dict[str, Any]) -> str | None:
+def _find_text(fields: Mapping[str, Any]) -> str | None:
     return find_text(fields, "error_msg", "errorMsg", "message")
 
 
