@@ -105,14 +105,14 @@ class PlainDisplay:
                 yield f"wave {make_visible(event.wave)} ended: {self._describe_standing(event.at)}"
             case LaneChanged() if self._take_lane_news(event):
                 yield f"{event.gateway}: {describe_lane(event)}"
-            case TargetEnded() if self._take_turn(event.at):
+            case TargetEnded() if self._take_progress_line(event.at):
                 yield self._describe_standing(event.at)
             case RunEnded():
                 yield f"{event.state}: {self._describe_standing(event.at)}"
             case _:
-                yield from self._describe_course(event)
+                yield from self._describe_turning_point(event)
 
-    def _describe_course(self, event: AnyEvent) -> Iterator[str]:
+    def _describe_turning_point(self, event: AnyEvent) -> Iterator[str]:
         match event:
             case StepStarted():
                 step = f"step {event.number} of {event.steps}"
@@ -176,7 +176,7 @@ class PlainDisplay:
         self._bound_told_at[event.gateway] = event.at
         return True
 
-    def _take_turn(self, at: float) -> bool:
+    def _take_progress_line(self, at: float) -> bool:
         """Return whether a line of progress is due, and note that the line is written."""
         # A small plan passes a tenth with each few targets, which must not be a line each.
         if at - self._progress_told_at < 1.0:

@@ -60,7 +60,7 @@ class TargetAttempts:
         rows = _AttemptRows(self.lane, self._resources, target, self.count, operation, conclude)
         question = ask_target(self.lane, operation, target, self._resources.spec.history_note)
         exchanged = await exchange(self.lane, admitted, question, rows)
-        self.status = _status(exchanged.answer)
+        self.status = _find_status(exchanged.answer)
         return exchanged.found
 
 
@@ -106,7 +106,7 @@ class _AttemptRows:
                 number=self._number,
                 act=self._operation.act,
                 seconds=seconds,
-                status=_status(answer),
+                status=_find_status(answer),
                 code=concluded.code,
                 message=concluded.message,
             )
@@ -114,5 +114,5 @@ class _AttemptRows:
         return concluded
 
 
-def _status(answer: Reply | Lost) -> int | None:
+def _find_status(answer: Reply | Lost) -> int | None:
     return answer.status if isinstance(answer, Reply) else None

@@ -69,7 +69,7 @@ class RefusalInterval(NamedTuple):
     """The pace, in requests a second, at which the next one was refused."""
 
 
-class _HeededRefusal:
+class _CountedRefusal:
     """The newest refusal that changed the pace, and what became of the requests that were under way then."""
 
     __slots__ = ("at", "began", "cut", "refused", "taken")
@@ -97,8 +97,8 @@ class _HeededRefusal:
         self.refused += 1
 
     @property
-    def is_the_pace_to_blame(self) -> bool:
-        """Whether neighbours were refused together: one busy node of many does not do that."""
+    def blames_pace(self) -> bool:
+        """Whether neighbours were refused together, which one busy node of many does not do."""
         return self.refused >= TOGETHER and self.refused > self.taken
 
 
@@ -135,7 +135,7 @@ class Pacer:
         """Requests that were answered since then."""
         self._average = 0.0
         """The average that was taken in a second before that, pauses included."""
-        self._last: _HeededRefusal | None = None
+        self._last: _CountedRefusal | None = None
         self._intervals: deque[RefusalInterval] = deque(maxlen=REMEMBERED)
         self._spared = 0
         """Refusals to come that cut nothing."""
@@ -234,7 +234,7 @@ class Pacer:
             self._found = self._judge_pace(before, cut, most_spared=MOST_SPARED if wait else 1)
         # The pace grows slowly only near this mark, so it is where the gateway refused, not where a cut ends.
         self._refused = max(before, self._found)
-        self._last = _HeededRefusal(began, now, cut)
+        self._last = _CountedRefusal(began, now, cut)
         self._since = self._answered_at = self._active_at = now
         self._taken = self._sent = 0
         self._begin_again(now)
@@ -269,12 +269,12 @@ class Pacer:
         self._intervals.append(interval)
         return cut
 
-    def _observe_refusal_beside(self, last: _HeededRefusal, began: float) -> None:
+    def _observe_refusal_beside(self, last: _CountedRefusal, began: float) -> None:
         """Take in that one more request was refused of those that were under way together."""
         if not last.is_beside(began):
             return
         last.count_refusal()
-        if last.is_the_pace_to_blame and self._found is not None:
+        if last.blames_pace and self._found is not None:
             self._found = min(self._found, last.cut)
             self._spared, self._spares = 0, 1
 
