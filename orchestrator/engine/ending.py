@@ -13,7 +13,7 @@ from orchestrator.rules.exit_status import choose_exit_status, find_undone_reaso
 
 
 class SessionResult(Struct, frozen=True, kw_only=True):
-    """How a session ended."""
+    """The end of a session, as its own process knows it."""
 
     status: ExitStatus
     void: str | None = None

@@ -104,7 +104,7 @@ class RunFolder:
     def open_source(self, *, among: Iterable[Restore] | None = None) -> Iterator[JournalReportSource]:
         """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment.
 
-        ``among`` is as in ``restores``.
+        ``among`` is as in ``list_restores``.
         """
         database = self.open()
         try:

@@ -65,7 +65,7 @@ _ACCEPT_OPTION = re.compile(r"--accept ([a-z-]+)")
 
 
 class SessionEnding(NamedTuple):
-    """How a session ended."""
+    """The end of a session, as the journal keeps it."""
 
     state: SessionState
     stopped_by: str | None

@@ -139,7 +139,7 @@ class KnownSecrets:
 
 
 def _walk_texts(value: Any) -> Iterator[str]:
-    """Give all texts inside a value."""
+    """Yield all texts inside a value."""
     match value:
         case str():
             yield value

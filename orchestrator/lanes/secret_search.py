@@ -55,7 +55,7 @@ class _SearchTexts:
         )
 
     def find(self, text: str) -> Iterator[Span]:
-        """Give each place in ``text`` where a spelling stands, or a piece of one."""
+        """Yield each place in ``text`` where a spelling stands, or a piece of one."""
         if not self.may_be_in(text):
             return
         for whole in self._whole:
@@ -88,7 +88,7 @@ class LongSecret:
         return any(search.may_be_in(read) for search, read in self._readings(text))
 
     def find(self, view: TextView) -> Iterator[Span]:
-        """Give each place of the credential in the text that a view is of."""
+        """Yield each place of the credential in the text that a view is of."""
         for search, read in self._readings(view.text):
             yield from (view.locate(*span) for span in search.find(read))
 
@@ -129,7 +129,7 @@ class ShortSecret:
         self._in_bytes = _compile_word(in_bytes) if len(secret) >= SHORTEST_CODED else None
 
     def find(self, view: TextView) -> Iterator[Span]:
-        """Give each place of the credential in the text that a view is of."""
+        """Yield each place of the credential in the text that a view is of."""
         yield from (view.locate(*each.span()) for each in self._plain.finditer(view.text))
         if self._in_bytes is None:
             return

@@ -62,7 +62,7 @@ def has_coded_text(text: str) -> bool:
 
 
 def read_views(text: str) -> Iterator[TextView]:
-    """Give the text as it stands, then each other reading of its escapes, once."""
+    """Yield the text as it stands, then each other reading of its escapes, once."""
     layer, seen = [TextView(text, range(len(text)), range(1, len(text) + 1))], {text}
     yield layer[0]
     for _ in range(MOST_LAYERS if len(text) <= LONG_TEXT else 1):
@@ -164,7 +164,7 @@ def _find_unsplit_ranges(text: str) -> Iterator[range]:
 
 
 def decode_runs(text: str) -> Iterator[tuple[int, str, int, int]]:
-    """Give what runs of base64 and of hexadecimal digits stand for, from each place where they may begin.
+    """Yield the bytes that runs of base64 and of hexadecimal digits stand for, from each possible beginning.
 
     Each result is the place of the first digit, the bytes as Latin-1, and how many bytes are how many digits.
     """

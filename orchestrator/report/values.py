@@ -62,7 +62,7 @@ class WindowReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"})
 
 
 class ApprovalReport(Struct, frozen=True, kw_only=True):
-    """The approval of the run before it began: its way, and the person (``user on host``)."""
+    """The approval of the run, as report.json has it: its way, and the person (``user on host``)."""
 
     how: ApprovalMethod
     by: str | None = None
@@ -170,7 +170,7 @@ class ChainedRun(Struct, frozen=True, kw_only=True):
 
 
 class RunApproval(Struct, frozen=True, kw_only=True):
-    """The approval of a run before it began: its way, the person and the time."""
+    """The approval of a run, for the texts that people read: its way, the person and the time."""
 
     how: ApprovalMethod
     by: str

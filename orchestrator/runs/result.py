@@ -10,7 +10,7 @@ from orchestrator.report.values import Report
 
 
 class RunResult(Struct, frozen=True, kw_only=True):
-    """How a session ended."""
+    """The end of a run's newest session, with the run's folder and its report."""
 
     exit_status: ExitStatus
     folder: RunFolder

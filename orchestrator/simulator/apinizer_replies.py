@@ -185,7 +185,7 @@ def environment(name: str, kind: str | None = None) -> dict[str, object]:
 
 
 def environment_of_project(name: str, kind: str | None = None) -> dict[str, object]:
-    """The same as a project's list has it: whether anything is deployed there is said elsewhere."""
+    """Return an environment as a project's list has it, which does not say what is deployed there."""
     return {**environment(name, kind), "deployed": None, "redeployRequired": None}
 
 

@@ -235,11 +235,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_answer(status: int, value: object, content_type: str = "application/json") -> HttpAnswer:
-    """An answer with a JSON body."""
+    """Return an answer with a JSON body."""
     return HttpAnswer(status, _encode(value), {"Content-Type": content_type})
 
 
 def html_page(status: int, title: str) -> HttpAnswer:
-    """An HTML page, as a proxy, a login form or an unknown route would answer."""
+    """Return an HTML page, as a proxy, a login form or an unknown route would answer."""
     text = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return HttpAnswer(status, text.encode(), {"Content-Type": "text/html;charset=UTF-8"})

@@ -134,7 +134,7 @@ class SimulatedIam:
 
 
 def error(status: int, message: str | None) -> HttpAnswer:
-    """An error in IAM's envelope, which is not the instance's."""
+    """Return an error in IAM's envelope, which is not the instance's."""
     title = _TITLES.get(status, "Error")
     return json_answer(status, {"error": {"code": status, "message": message or title, "title": title}})
 

@@ -132,7 +132,7 @@ def answer_busy(wait: int, rate: float) -> HttpAnswer:
 
 
 def format_time(seconds: float) -> str:
-    """A Unix time as the vendor writes it."""
+    """Write a Unix time as the vendor writes it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -148,7 +148,7 @@ def _make_up(what: str, row: SimulatedBackend, number: int) -> str:
 def definition(
     row: SimulatedBackend, ld_api_id: str, instance: str, *, status: int, edited: bool = False
 ) -> dict[str, object]:
-    """An LdApiInfo; ``edited`` is one with a change that was not deployed."""
+    """Return an LdApiInfo; ``edited``: with a change that was not deployed."""
     about = row.about
     created = format_time(row.deployments[0])
     return {
@@ -173,7 +173,7 @@ def definition(
 
 
 def deployment(row: SimulatedBackend, ld_api_id: str, instance: str, number: int) -> dict[str, object]:
-    """The record of a deployment, counted from 1."""
+    """Return the record of a deployment, counted from 1."""
     return {
         "id": _make_up("deployment", row, number),
         "ld_api_id": ld_api_id,
@@ -186,7 +186,7 @@ def deployment(row: SimulatedBackend, ld_api_id: str, instance: str, number: int
 
 
 def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
-    """The front-end API that a deployment published."""
+    """Return the front-end API that a deployment published."""
     return {
         "id": front_id(row),
         "name": f"front_{ld_api_id[:8]}",

@@ -73,7 +73,10 @@ def write_whole_file(path: Path, *, replace: bool = True, streams: bool = True) 
 
 @contextmanager
 def write_regular_file(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
-    """Do the same for a regular file. Replaces a link at ``path`` instead of following it. Raises OSError."""
+    """Yield a stream for the text of a regular file, which appears as in ``write_whole_file``.
+
+    Replaces a link at ``path`` instead of following it. Raises OSError.
+    """
     handle, name = mkstemp(prefix=f".{path.name[:200]}.", dir=path.parent)  # mkstemp gives it mode 0600
     draft = Path(name)
     try:
