@@ -17,17 +17,13 @@ import structlog
 
 from orchestrator.model.events import (
     AnyEvent,
-    AttemptEnded,
-    AttemptStarted,
     GatewayWarned,
     LaneChanged,
     Listener,
     PaceChanged,
-    RetryPlanned,
     RunStopping,
     RunWaiting,
     SnapshotMissed,
-    TargetEnded,
 )
 from orchestrator.text.characters import make_visible
 
@@ -40,12 +36,9 @@ LEVELS: Mapping[str, int] = {
     "error": logging.ERROR,
 }
 
-# An event that is not named here is ``info``. One line a request or a target would bury the lines on the run.
+# An event that is not named here is ``debug`` if it has a target, else ``info``: one line a request or a
+# target would bury the lines on the run.
 EVENT_LEVELS: Mapping[type[AnyEvent], int] = {
-    AttemptStarted: logging.DEBUG,
-    AttemptEnded: logging.DEBUG,
-    RetryPlanned: logging.DEBUG,
-    TargetEnded: logging.DEBUG,
     PaceChanged: logging.DEBUG,
     SnapshotMissed: logging.WARNING,
     GatewayWarned: logging.WARNING,
@@ -76,7 +69,8 @@ def find_level(event: AnyEvent) -> int:
         return {"open": logging.INFO, "paused": logging.DEBUG}.get(event.state, logging.WARNING)
     if isinstance(event, RunWaiting) and event.why in ("proceed", "paused"):
         return logging.WARNING  # the run stands still until a person answers
-    return EVENT_LEVELS.get(type(event), logging.INFO)
+    usual = logging.DEBUG if hasattr(event, "target") else logging.INFO
+    return EVENT_LEVELS.get(type(event), usual)
 
 
 def _format_time(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -4,8 +4,8 @@ A listener gets an event once the journal has it. A listener returns nothing, an
 JSON an event carries its name under ``event``.
 
 A new event is a class here, named in ``AnyEvent``. The log and ``--events`` then have it: the log at
-``info``, unless ``display/log.py`` gives it another level. A display shows it once ``display/plain.py`` or
-``display/progress.py`` knows it.
+``debug`` if it has a ``target``, else at ``info``, unless ``display/log.py`` gives it another level. A
+display shows it once ``display/plain.py`` or ``display/progress.py`` knows it.
 """
 
 from __future__ import annotations

@@ -82,7 +82,13 @@ def test_a_wait_that_only_a_person_can_end_is_a_warning() -> None:
     assert [json.loads(line)["why"] for line in logged(*waits, level="warning")] == ["proceed", "paused"]
 
 
-def test_an_event_is_info_unless_the_table_gives_it_another_level() -> None:
+def test_an_event_of_the_run_is_info_unless_the_table_gives_it_another_level() -> None:
     assert set(EVENT_LEVELS) < set(AnyEvent.__args__)
     assert set(EVENT_LEVELS.values()) == {LEVELS["debug"], LEVELS["warning"]}
     assert find_level(story.wave_started()) == LEVELS["info"]
+
+
+def test_an_event_of_a_target_is_debug_unless_the_table_gives_it_another_level() -> None:
+    told = ended("apim/P/x/test", Outcome.UNDEPLOYED, START)
+    assert type(told) not in EVENT_LEVELS
+    assert find_level(told) == LEVELS["debug"]
