@@ -1,4 +1,7 @@
-"""One look at the live state of a target, through as many of the vendor's reads as that takes."""
+"""One look at the live state of a target, through as many of the vendor's reads as that takes.
+
+The reads of a snapshot, which stand in for the first look, are in ``snapshot.py``.
+"""
 
 from __future__ import annotations
 

@@ -88,6 +88,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
     act: Literal["undeploy", "restore"] = "undeploy"
     parent: str | None = None
     plan: str
+    """The plan's name; ``Report.plan`` has its keys."""
     digest: str
     rehearsal: bool = False
     """Simulators stood in for the gateways, which the run did not touch."""
