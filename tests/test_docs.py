@@ -6,9 +6,21 @@ from pathlib import Path
 
 import click
 import pytest
+from msgspec import Struct
 
 from docs import packages
 from orchestrator.cli import execute
+from orchestrator.gateways import KINDS
+from orchestrator.model.plan import Plan, StopWhen, Wave, Window
+from orchestrator.model.settings import (
+    Auth,
+    CredentialReference,
+    IamLogin,
+    Limits,
+    ManagerLogin,
+    Retry,
+    Tls,
+)
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -57,3 +69,28 @@ def test_the_picture_of_the_packages_is_that_of_the_code() -> None:
     page = packages.PAGE.read_text(encoding="utf-8")
 
     assert packages.draw_into(page) == page, "python -m docs.packages writes it anew"
+
+
+STRUCTS = (
+    Plan,
+    Wave,
+    StopWhen,
+    Window,
+    Auth,
+    CredentialReference,
+    IamLogin,
+    ManagerLogin,
+    Limits,
+    Retry,
+    Tls,
+)
+
+
+@pytest.mark.parametrize("struct", [*STRUCTS, *KINDS.values()], ids=lambda struct: struct.__name__)
+def test_the_page_about_plans_describes_every_key(struct: type[Struct]) -> None:
+    page = re.sub(
+        r"```.*?```", "", (ROOT / "docs/plan-format.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    described = {word for code in re.findall(r"`([^`]+)`", page) for word in re.findall(r"\w+", code)}
+
+    assert set(struct.__struct_fields__) <= described
