@@ -7,7 +7,7 @@ from click.shell_completion import CompletionItem
 
 
 def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    names = _table(ctx).list_commands(ctx)
+    names = _find_table(ctx).list_commands(ctx)
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -20,14 +20,14 @@ def command(ctx: click.Context, name: str | None) -> None:
     if name is None:
         click.echo(ctx.parent.get_help())
         return
-    _, meant, _ = _table(ctx).resolve_command(ctx.parent, [name])
+    _, meant, _ = _find_table(ctx).resolve_command(ctx.parent, [name])
     assert meant is not None  # noqa: S101 - an unknown name has raised
     # A context of its own, so that the usage names the command and not `help`.
     with click.Context(meant, info_name=name, parent=ctx.parent) as its:
         click.echo(its.get_help())
 
 
-def _table(ctx: click.Context) -> click.Group:
+def _find_table(ctx: click.Context) -> click.Group:
     assert ctx.parent is not None  # noqa: S101
     table = ctx.parent.command
     assert isinstance(table, click.Group)  # noqa: S101

@@ -63,7 +63,7 @@ def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> di
         if not any(name in own for own in answered.values()):
             raise UsageError(_explain_unanswerable(name, filters, gateways))
     for text in filters.texts.get("type", ()):
-        if not any(text in _filters_of(gateway).get("type", ()) for gateway in gateways):
+        if not any(text in _find_filters(gateway).get("type", ()) for gateway in gateways):
             raise UsageError(f"--type {text}: {_list_types(gateways)}")
     common = set.intersection(*map(set, answered.values())) if answered else set()
     return {gateway.name: _build_wanted(gateway, filters, tests, answered, common) for gateway in gateways}
@@ -71,9 +71,9 @@ def assign_filters(filters: DiscoveryFilters, gateways: Sequence[Gateway]) -> di
 
 def _find_answerable(filters: DiscoveryFilters, gateway: Gateway) -> frozenset[str]:
     types = filters.texts.get("type", ())
-    own = {name for name in filters.given if name in _filters_of(gateway)}
+    own = {name for name in filters.given if name in _find_filters(gateway)}
     # The words of --type are the vendors' own: a gateway answers it only if one of its words is among them.
-    if "type" in own and not any(text in _filters_of(gateway)["type"] for text in types):
+    if "type" in own and not any(text in _find_filters(gateway)["type"] for text in types):
         own.discard("type")
     return frozenset(own)
 
@@ -89,7 +89,7 @@ def _build_wanted(
     missing = [name for name in filters.given if name not in own]
     # Without a filter of its own, every target of this gateway would match, and be taken down.
     if missing and not own - common:
-        other = ", ".join(f"--{name}" for name in _filters_of(gateway) if name not in _FOR_ALL)
+        other = ", ".join(f"--{name}" for name in _find_filters(gateway) if name not in _FOR_ALL)
         raise UsageError(
             f"--{missing[0]} says nothing of {_name_gateway(gateway)}, and would leave out nothing there;"
             f" name the gateways that are meant, or give it a filter of its own ({other})"
@@ -107,7 +107,7 @@ def _name_gateway(gateway: Gateway) -> str:
     return f"the gateway {gateway.name} (kind {gateway.KIND})"
 
 
-def _filters_of(gateway: Gateway) -> Mapping[str, frozenset[str]]:
+def _find_filters(gateway: Gateway) -> Mapping[str, frozenset[str]]:
     return {} if gateway.search is None else gateway.search.filters
 
 
@@ -119,7 +119,7 @@ def _explain_unanswerable(name: str, filters: DiscoveryFilters, gateways: Sequen
 
 
 def _list_types(gateways: Sequence[Gateway]) -> str:
-    known = {gateway.KIND: sorted(_filters_of(gateway).get("type", ())) for gateway in gateways}
+    known = {gateway.KIND: sorted(_find_filters(gateway).get("type", ())) for gateway in gateways}
     return "the types are " + "; ".join(f"{', '.join(types)} ({kind})" for kind, types in known.items())
 
 
@@ -190,6 +190,6 @@ def choose_group(by: str | None, gateway: str, found: FoundTarget) -> str | None
 
 def check_group(by: str | None, gateways: Sequence[Gateway]) -> None:
     """Raise ``UsageError`` where no gateway knows the trait that targets are to be grouped by."""
-    if by not in {None, "gateway"} and not any(by in _filters_of(gateway) for gateway in gateways):
+    if by not in {None, "gateway"} and not any(by in _find_filters(gateway) for gateway in gateways):
         kinds = " or ".join(sorted({gateway.KIND for gateway in gateways}))
         raise UsageError(f"--group-by {by}: gateways of kind {kinds} have no such thing")

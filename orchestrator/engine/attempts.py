@@ -21,13 +21,16 @@ from orchestrator.rules.retry import LOOKS_PER_DOUBT, TargetHistory, mirror_read
 Conclude = Callable[[Reading], Reading]
 
 
-def request_change(target: Target, act: Act, history: TargetHistory) -> AdmissionRequest:
-    """Return what an undeploy (in a restore, a deploy) asks its lane for."""
+def make_change_request(target: Target, act: Act, history: TargetHistory) -> AdmissionRequest:
+    """Return the request by which an undeploy (in a restore, a deploy) asks its lane for admission."""
     return AdmissionRequest(target.id, act, repeats=history.charged > 0 or history.unsent > 0)
 
 
-def request_look(target: Target, history: TargetHistory) -> AdmissionRequest:
-    """Return what a look asks its lane for. A look after an undeploy is to settle a doubt."""
+def make_look_request(target: Target, history: TargetHistory) -> AdmissionRequest:
+    """Return the request by which a look asks its lane for admission.
+
+    A look after an undeploy is to settle a doubt.
+    """
     settling = history.charged > 0
     last = settling and history.looks >= LOOKS_PER_DOUBT - 1
     return AdmissionRequest(target.id, Act.LOOK, settling=settling, last=last)

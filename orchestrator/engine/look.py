@@ -9,7 +9,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from orchestrator.engine.attempts import TargetAttempts, request_look
+from orchestrator.engine.attempts import TargetAttempts, make_look_request
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
@@ -35,14 +35,14 @@ class _ReadSequence:
         self._history = history
         self._seen: dict[str, Reading] = {}
         self._found = self._conclude()
-        """What the reads so far amount to, or the read that is still needed."""
+        """The reading that the reads so far amount to, or the read that is still needed."""
 
     async def read(self, admitted: AdmissionRequest) -> Reading | str:
         admission: AdmissionRequest | None = admitted
         found = self._found
         while isinstance(found, Operation):
             if admission is None:
-                admission = request_look(self._target, self._history)
+                admission = make_look_request(self._target, self._history)
                 if refused := await self._attempts.lane.admit(admission):
                     return refused
             reading = await self._attempts.send(

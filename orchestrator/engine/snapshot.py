@@ -1,4 +1,4 @@
-"""What is read of a target before its undeploy, for a restore and for the drift guard."""
+"""The reads of a target before its undeploy, for a restore and for the drift guard."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from orchestrator.engine.attempts import TargetAttempts, request_look
+from orchestrator.engine.attempts import TargetAttempts, make_look_request
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.exchange import count_as_unclear
 from orchestrator.model.events import SnapshotMissed
@@ -17,7 +17,7 @@ from orchestrator.rules.retry import TargetEnd, TargetHistory, draw_backoff, end
 
 
 class Precheck(NamedTuple):
-    """What came of the snapshot: the target and its history with what was seen, and how the target ends."""
+    """The result of a snapshot: the target and its history with the facts seen, and the target's end."""
 
     target: Target
     history: TargetHistory
@@ -95,7 +95,7 @@ class SnapshotTaker:
             found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
             if isinstance(found, Snapshot):
                 return found
-            admission = request_look(target, history)
+            admission = make_look_request(target, history)
             if refused := await self._lane.admit(admission):
                 return refused
             reading = count_as_unclear(await self._attempts.send(target, admission, found))

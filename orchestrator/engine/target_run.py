@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from orchestrator.engine.attempts import TargetAttempts, request_change, request_look
+from orchestrator.engine.attempts import TargetAttempts, make_change_request, make_look_request
 from orchestrator.engine.look import look_at
 from orchestrator.engine.resources import RunResources
 from orchestrator.engine.snapshot import SnapshotTaker
@@ -74,7 +74,7 @@ class TargetRun:
             return step
         await self._resources.run_gate.sleep(step.wait)
         repeat = AsyncRetrying(
-            retry=retry_if_result(_goes_on), wait=_wanted_wait, sleep=self._resources.run_gate.sleep
+            retry=retry_if_result(_is_unfinished), wait=_read_wait, sleep=self._resources.run_gate.sleep
         )
         end_or_deferral: TargetEnd | LookDeferred = await repeat(self._advance)
         return end_or_deferral
@@ -90,8 +90,8 @@ class TargetRun:
 
     async def _advance(self) -> Step | LookDeferred:
         """Do one step; return the next one, before which the caller waits."""
-        act = self._act_of(self._step)
-        admission = self._request_admission(act)
+        act = self._choose_act(self._step)
+        admission = self._make_request(act)
         refused = await self._lane.admit(admission)
         if refused is None:
             reading = await (self._look(admission) if act is Act.LOOK else self._change(admission))
@@ -105,13 +105,13 @@ class TargetRun:
             self._step = self._go_on_without(refused)
         return self._step
 
-    def _act_of(self, step: Step) -> Act:
+    def _choose_act(self, step: Step) -> Act:
         return Act.LOOK if isinstance(step, LookStep) else self._lane.policy.act
 
-    def _request_admission(self, act: Act) -> AdmissionRequest:
+    def _make_request(self, act: Act) -> AdmissionRequest:
         if act is Act.LOOK:
-            return request_look(self.target, self.history)
-        return request_change(self.target, act, self.history)
+            return make_look_request(self.target, self.history)
+        return make_change_request(self.target, act, self.history)
 
     async def _change(self, admitted: AdmissionRequest) -> Reading:
         """Send the undeploy, or in a restore the deploy."""
@@ -151,7 +151,7 @@ class TargetRun:
         step = self._step
         if isinstance(step, TargetEnd):
             return self._no_repeat or self._lane.state.hopeless if step.outcome is Outcome.UNKNOWN else None
-        act = self._act_of(step)
+        act = self._choose_act(step)
         settling = act is Act.LOOK and self.history.charged > 0
         if refused := self._lane.refusal(act, step.wait, settling=settling):
             return refused
@@ -171,11 +171,11 @@ class TargetRun:
         return end_blocked(self.history, self._no_repeat or refused)
 
 
-def _goes_on(step: Step | LookDeferred) -> bool:
+def _is_unfinished(step: Step | LookDeferred) -> bool:
     return not isinstance(step, TargetEnd | LookDeferred)
 
 
-def _wanted_wait(state: RetryCallState) -> float:
+def _read_wait(state: RetryCallState) -> float:
     """Return the wait that the step itself carries, so that policy and loop cannot disagree."""
     step: SendStep | LookStep = state.outcome.result() if state.outcome else SendStep()
     return step.wait

@@ -49,7 +49,7 @@ class WaveRunner:
                 self._announce_end(wave_step)
             if following is not None:
                 await self._judge(wave_step)
-                await pause_after_wave(self._wave_of(wave_step), self._resources)
+                await pause_after_wave(self._find_wave(wave_step), self._resources)
 
     async def _ask_again(self, first: WaveStep) -> None:
         """Ask whether to continue, if the session before ended between two wave steps without an answer."""
@@ -88,7 +88,7 @@ class WaveRunner:
         if is_accepted or self._is_too_late():
             return
         if is_fruitless(self._pending.count_outcomes(wave_step), left=self._count_left(wave_step)):
-            wave = self._wave_of(wave_step)
+            wave = self._find_wave(wave_step)
             where = f"step {wave_step.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
             done = "restored" if self._resources.spec.is_restore else "undeployed"
             self._run_gate.stop("stop_rule", f"nothing in {where} was {done}")
@@ -113,21 +113,21 @@ class WaveRunner:
         """Count the targets of a wave step that no worker took, since their lane ended first."""
         return sum(count for (other, _), count in self._pending.count_left().items() if other == wave_step)
 
-    def _wave_of(self, wave_step: WaveStep) -> Wave:
+    def _find_wave(self, wave_step: WaveStep) -> Wave:
         return self._plan.waves[wave_step.wave]
 
     def _announce_wave(self, wave_step: WaveStep) -> None:
         left = sum(count for (other, _), count in self._left.items() if other.wave == wave_step.wave)
-        at, name = self._resources.environment.now(), self._wave_of(wave_step).name
+        at, name = self._resources.environment.now(), self._find_wave(wave_step).name
         self._resources.emit(WaveStarted(at=at, wave=name, left=left))
 
     def _announce_end(self, wave_step: WaveStep) -> None:
-        at, name = self._resources.environment.now(), self._wave_of(wave_step).name
+        at, name = self._resources.environment.now(), self._find_wave(wave_step).name
         self._resources.emit(WaveEnded(at=at, wave=name))
 
     def _announce_step(self, wave_step: WaveStep, left: int) -> None:
         """Keep that a wave step begins, and have the stop rules count its shares afresh."""
-        at, wave = self._resources.environment.now(), self._wave_of(wave_step)
+        at, wave = self._resources.environment.now(), self._find_wave(wave_step)
         self._resources.record.keep_wave_step(at, wave_step)
         number, steps = wave_step.step + 1, self._pending.count_steps(wave_step.wave) if wave.sizes else 1
         self._resources.stop_rules.begin_wave(wave.name, f"step {number} of {steps}" if steps > 1 else "")

@@ -69,7 +69,7 @@ class WorkingTimeCurves:
         """Count the ended targets, by outcome, and the sent requests."""
         ended: list[Counter[str]] = [Counter() for _ in range(self._buckets)]
         requests = [0] * self._buckets
-        for _, values in self._by_session():
+        for _, values in self._list_sessions():
             for bucket, outcome, count in self._database.rows(_ENDED_BY_BUCKET, values):
                 ended[bucket][outcome] += count
             for bucket, count in self._database.rows(_SENT_BY_BUCKET, values):
@@ -86,7 +86,7 @@ class WorkingTimeCurves:
             if place in refusing or name in bound
         )
 
-    def _by_session(self) -> Iterator[tuple[int, tuple[float, ...]]]:
+    def _list_sessions(self) -> Iterator[tuple[int, tuple[float, ...]]]:
         """Yield for each session the bucket that it begins in, and ?1 to ?6 of the queries."""
         offset, last = 0.0, self._buckets - 1
         for session in self._sessions:
@@ -96,7 +96,7 @@ class WorkingTimeCurves:
     def _trace(self, place: int, name: str) -> PaceTimeline:
         starts, ends = RequestInstants(self._buckets), RequestInstants(self._buckets)
         bounds: dict[int, float | None] = {}
-        for first, values in self._by_session():
+        for first, values in self._list_sessions():
             bounds[first] = None  # no session begins with a bound of the one before
             last = self._database.rows(_LAST_BOUNDS, (*values, name))
             bounds |= {bucket: rate for bucket, rate, _ in last}

@@ -27,8 +27,8 @@ class _SearchTexts:
     def __init__(self, *texts: str) -> None:
         long = [text for text in texts if len(text) >= PIECE_LENGTH]
         self._whole = tuple(text for text in texts if len(text) < PIECE_LENGTH)
-        self._pieces = frozenset(piece for text in long for piece in _slide(text, PIECE_LENGTH))
-        self._grams = frozenset(gram for text in long for gram in _slide(text, GRAM_LENGTH))
+        self._pieces = frozenset(piece for text in long for piece in _cut_pieces(text, PIECE_LENGTH))
+        self._grams = frozenset(gram for text in long for gram in _cut_pieces(text, GRAM_LENGTH))
         self._heads = tuple(
             text[:size] for text in texts for size in range(SHORTEST_CUT, min(PIECE_LENGTH, len(text)))
         )
@@ -68,7 +68,7 @@ class _SearchTexts:
                 yield at, at + PIECE_LENGTH
 
 
-def _slide(text: str, size: int) -> Iterator[str]:
+def _cut_pieces(text: str, size: int) -> Iterator[str]:
     return (text[at : at + size] for at in range(len(text) - size + 1))
 
 
@@ -85,14 +85,14 @@ class LongSecret:
 
     def may_be_in(self, text: str) -> bool:
         """Return whether a text without escapes and splits may hold the credential."""
-        return any(search.may_be_in(read) for search, read in self._readings(text))
+        return any(search.may_be_in(read) for search, read in self._list_readings(text))
 
     def find(self, view: TextView) -> Iterator[Span]:
         """Yield each place of the credential in the text that a view is of."""
-        for search, read in self._readings(view.text):
+        for search, read in self._list_readings(view.text):
             yield from (view.locate(*span) for span in search.find(read))
 
-    def _readings(self, text: str) -> tuple[tuple[_SearchTexts, str], ...]:
+    def _list_readings(self, text: str) -> tuple[tuple[_SearchTexts, str], ...]:
         return (
             (self._plain, _lower(text)),
             (self._base64, text.translate(URL_SAFE)),
