@@ -46,7 +46,7 @@ class Controller:
         self._emit = resources.emit
         self._environment = resources.environment
         self.learned = dict(resources.spec.learned)
-        """What each lane begins with: its earlier pace, and limits that an operator set."""
+        """The first limits of each lane: its earlier pace, and limits that an operator set."""
 
     async def execute(self, command: ControlCommand, operator: Operator) -> str:
         """Carry out a command; return the answer for the operator. Raises UsageError if it cannot be done."""

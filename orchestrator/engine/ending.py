@@ -63,7 +63,7 @@ def _leave_unreached(resources: RunResources, at: float) -> None:
                 record.leave_target(seq, reason, at)
     for index, gateway in enumerate(spec.plan.gateways):
         lane = resources.lanes.get(gateway.name)
-        # What closed the lane comes before the run's own stop: a window, or a signal, came later.
+        # The reason of a closed lane comes before the run's own stop: a window, or a signal, came later.
         if lane is not None and (reason := lane.state.refusal(Act.UNDEPLOY) or lane.refusal()):
             record.leave_rest(reason, at, gateway=index)
     rest = run_gate.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"

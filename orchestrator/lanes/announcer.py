@@ -1,4 +1,4 @@
-"""What a lane tells of itself: its states, its pace, its warnings, each change once."""
+"""The news of a lane, each change once: its states, its pace, its warnings."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class ExchangeRows(Protocol):
 
 
 class LaneQuestion(Struct, Generic[Content], frozen=True):
-    """What to send, and how to read the reply."""
+    """A request to build, and the reader of its reply."""
 
     act: Act
     build: Callable[[Access, float], Request]
@@ -47,7 +47,7 @@ class LaneQuestion(Struct, Generic[Content], frozen=True):
 
 
 class ExchangeResult(Struct, Generic[Content], frozen=True):
-    """What came of one request."""
+    """The result of one request."""
 
     found: Content | Reading
     """The content, or the reading that the lane observed in its place, with its texts masked."""
@@ -56,8 +56,7 @@ class ExchangeResult(Struct, Generic[Content], frozen=True):
 
 
 ANSWERED = Reading(verdict=Verdict.UP)
-"""What a lane observes where a reply is no reading of its own, as a page of a list is none: a look was
-answered."""
+"""The reading that a lane observes for a reply with content of its own, such as a page of a list."""
 
 
 async def exchange(

@@ -8,7 +8,7 @@ from orchestrator.model.reading import Reading, Snapshot, Verdict
 
 
 class OfferedLooks:
-    """What the lane's replies have shown so far. A look that was never asked for counts as offered."""
+    """The looks on offer, as far as the lane's replies show. A look that was never sent counts as offered."""
 
     def __init__(self) -> None:
         self._offered: set[str] = set()

@@ -60,7 +60,7 @@ class DeferredTarget(NamedTuple):
 
 
 class StateList:
-    """What one lane's list said, and the targets that wait for the next list. Times are monotonic seconds."""
+    """The newest list of one lane, and the targets that wait for the next. Times are monotonic seconds."""
 
     def __init__(self, lane: Lane) -> None:
         self._keeps: frozenset[tuple[str, ...]] = frozenset()

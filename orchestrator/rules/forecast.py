@@ -19,7 +19,7 @@ from msgspec import Struct
 
 
 class GatewayWork(Struct, frozen=True, kw_only=True):
-    """What one gateway has left in one part of a run. A closed lane has no work: nothing will be sent."""
+    """The work left to one gateway in one part of a run. A closed lane has no work: nothing will be sent."""
 
     gateway: str
     targets: int

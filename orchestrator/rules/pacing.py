@@ -55,7 +55,7 @@ IDLE = 1.0
 """Seconds with nothing to send, pauses apart. Longer idle times do not count for the average taken."""
 
 ROUNDING = 1e-6
-"""What sums of floats may lack: a request that has waited exactly long enough must not wait again."""
+"""The error of a sum of floats: a request that has waited exactly long enough must not wait again."""
 
 
 class RefusalInterval(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a snapshot, and an approval, mean for a target that is about to be undeployed. Pure."""
+"""The meaning of a snapshot and of an approval for a target that is about to be undeployed. Pure."""
 
 from __future__ import annotations
 

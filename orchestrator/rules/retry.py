@@ -1,4 +1,4 @@
-"""What to do next for one target: product rules as pure functions, without a clock and without dice.
+"""The next step of one target: product rules as pure functions, without a clock and without dice.
 
 ``decide`` takes the history of a target (``TargetHistory``) and a new reading, and returns the next ``Step``.
 ``replay`` makes the same history again from the journal, so that a resume goes on where the run was.
@@ -57,7 +57,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 
 
 class TargetHistory(Struct, frozen=True, kw_only=True):
-    """What happened to one target so far."""
+    """The past of one target, as far as the rules need it."""
 
     requests: int = 0
     """Requests of any act; the number of the last attempt."""

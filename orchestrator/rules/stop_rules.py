@@ -27,7 +27,7 @@ class StopRule(Struct, frozen=True, kw_only=True):
     """One rule of ``stop_when``, under its key."""
 
     words: str
-    """What the targets are or did that the rule counts, after "more than 20% of the ended targets"."""
+    """The description of the targets that the rule counts, after "more than 20% of the ended targets"."""
     counts: Callable[[Outcome, str | None, bool], bool]
     """Returns whether the rule counts a target of this outcome and reason, in a first session or not."""
     in_restore: bool = True

@@ -96,7 +96,7 @@ class _StoppedRun(Struct, frozen=True, kw_only=True):
 def _read_stopped_run(folder: RunFolder, database: Database, options: RunOptions) -> _StoppedRun:
     meta = read_meta(database)
     if meta.act != "undeploy":
-        # What is protected is meant to be up: no pattern keeps a restore from it.
+        # A protected target is meant to be up: no pattern keeps a restore from it.
         options = replace(options, protect=(), protect_files=())
     return _StoppedRun(
         folder=folder,

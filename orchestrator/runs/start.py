@@ -103,7 +103,7 @@ def _select_targets(source: RunDraft, options: RunOptions) -> ProtectionSummary 
     refuse_idle_filters(database, plan, options)
     apply_selection(database, plan, options)
     split_waves(database, plan)
-    # What is protected is meant to be up: a restore brings it up like any other target.
+    # A protected target is meant to be up: a restore brings it up like any other target.
     return None if source.is_restore else summarize_protection(database, plan, options)
 
 
