@@ -76,7 +76,7 @@ async def rehearse(
     signals: bool = False,
     on_start: OnStart = lambda _: None,
 ) -> RunResult:
-    """Do the same run against other addresses, by gateway name, with credentials of their own.
+    """Run the plan against other addresses, by gateway name, with credentials of their own.
 
     A rehearsal resolves no credential of the plan and contacts no address of it. It waits for neither the
     plan's window nor its pauses, and asks no question. Its folder is among the rehearsals.

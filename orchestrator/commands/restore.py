@@ -23,7 +23,7 @@ from orchestrator.commands.terminal.agreement import (
     make_consent,
 )
 from orchestrator.commands.terminal.output import tell
-from orchestrator.commands.terminal.plan_words import MOST_NAMED, list_first
+from orchestrator.commands.terminal.plan_words import MOST_NAMED, render_first
 from orchestrator.commands.terminal.prompt import GO_ON, can_ask, read_answer
 from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
@@ -220,7 +220,7 @@ def _agree(
         restoration = _ask_about_obstacles(restoration, parent, request, stack, runs)
         for line in (
             *describe_restore(restoration),
-            *list_first(restoration.first(MOST_NAMED), restoration.coming),
+            *render_first(restoration.first(MOST_NAMED), restoration.coming),
         ):
             tell(line)
         ask_for_digest(restoration.digest, restoration.coming, "restore")

@@ -109,16 +109,20 @@ class JournalReportSource:
         return begun, self._database.one(_STEPS, (begun.wave,))[0]
 
     def list_still_down(self) -> Iterator[str]:
-        """Yield the place of each target that is down by this run and has a snapshot that brings it back: its
-        installation, and what follows the gateway's name in its id."""
+        """Yield the place of each target that only a restore of this run would bring back.
+
+        A place is the target's installation, and the rest of its id behind the gateway's name.
+        """
         installations = [gateway.installation for gateway in self.plan.gateways]
         for name, gateway in list_still_down(self._database):
             yield f"{installations[gateway]}/{name.partition('/')[2]}"
 
     def find_ids(self, ref: str) -> list[str]:
-        """Return the ids of the targets that ``ref`` may mean, ``MOST_NAMED`` of them and one more at most:
-        the target of that id, else those that match it as a pattern, else those that end with it, or hold
-        it."""
+        """Return the ids of the targets that ``ref`` may mean, at most ``MOST_NAMED`` and one more.
+
+        An equal id goes before a match of ``ref`` as a pattern, and that before an id that ends with ``ref``,
+        or holds it.
+        """
         return (
             self._list_ids("id = ?1", ref)
             or self._list_matching(ref)

@@ -115,8 +115,10 @@ def assess_restore(database: Database, mode: str) -> RestoreOutlook:
 
 
 def list_still_down(database: Database) -> Iterator[tuple[str, int]]:
-    """Yield the id, and the index of the gateway, of each target that only a restore by this journal would
-    bring back. ``database`` is as for ``assess_restore``."""
+    """Yield the id and gateway index of each target that only a restore by this journal would bring back.
+
+    ``database`` is as for ``assess_restore``.
+    """
     return ((name, gateway) for name, gateway in database.rows(_STILL_DOWN))
 
 

@@ -81,8 +81,10 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _parse_odd_address(text: str) -> IPv4Address | None:
-    """Read an IPv4 address as ``inet_aton`` does: one to four numbers, octal and hexadecimal ones too, the
-    last for all the bytes that are left."""
+    """Read an IPv4 address as ``inet_aton`` does; return None for any other text.
+
+    Such an address is one to four numbers, octal and hexadecimal ones too, the last for all the other bytes.
+    """
     pieces = text.split(".")
     if len(pieces) > 4 or not all(map(_WHOLE.fullmatch, pieces)):
         return None

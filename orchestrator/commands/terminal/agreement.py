@@ -118,7 +118,7 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approval: Approval
             "there is no terminal to ask on, and nothing was sent: "
             f"run it with --yes, or with --approve {loaded.digest[:LONG_DIGITS]} to run this very plan"
         )
-    from orchestrator.commands.terminal.plan_words import describe_run, list_first
+    from orchestrator.commands.terminal.plan_words import describe_run, render_first
     from orchestrator.preview.planned import count_planned, list_taken_ids
     from orchestrator.runs.selection import summarize_protection
 
@@ -128,7 +128,7 @@ def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approval: Approval
     if approval.no_preview or not _show_live_state(loaded, options):
         for _, warning in summarize_protection(loaded.draft.database, loaded.plan, options).warnings:
             tell(f"warning: {warning}")
-        for line in list_first(list_taken_ids(loaded, options), counts.taken.total()):
+        for line in render_first(list_taken_ids(loaded, options), counts.taken.total()):
             tell(line)
     ask_for_digest(loaded.digest, counts.taken.total())
 

@@ -120,8 +120,8 @@ def _describe_threshold(threshold: Threshold) -> str:
     return f"{format_percent(threshold.share or 0)} of the ended targets"
 
 
-def list_first(names: Iterable[str], whole: int) -> Iterator[str]:
-    """Yield the first of ``whole`` targets by name, and how many more there are."""
+def render_first(names: Iterable[str], whole: int) -> Iterator[str]:
+    """Yield lines with the first of ``whole`` targets by name, and how many more there are."""
     yield from (f"           {make_visible(name)}" for name in islice(names, MOST_NAMED))
     if whole > MOST_NAMED:
         yield f"           … and {whole - MOST_NAMED:,} more"

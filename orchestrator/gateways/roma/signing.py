@@ -105,7 +105,8 @@ def build_canonical_request(request: Request, sign: Sequence[str]) -> str:
 
 
 def _refuse_unfit(request: Request, names: Sequence[str]) -> None:
-    """Holds no header's value in a variable: a traceback may show variables."""
+    """Raise ``ValueError`` for a URL or a header that cannot be signed."""
+    # No variable holds a header's value: a traceback may show variables.
     if not request.url.isascii():
         raise ValueError("a URL is signed percent-encoded, and this one is not")
     held = [name.lower() for name in request.headers]
