@@ -168,8 +168,10 @@ def _describe_redirect(reply: Reply) -> str:
 
 
 def _find_written_host(parts: SplitResult) -> str | None:
-    """Return a URL's host as it is written, not in lower case: it may repeat a credential, and masking knows
-    that in its own case only."""
+    """Return the host of a URL as written, and not in lower case.
+
+    The host may repeat a credential, and masking finds a short or an encoded one only in its own case.
+    """
     host, place = parts.hostname, parts.netloc.rpartition("@")[2]
     at = place.lower().find(host) if host else -1
     return place[at : at + len(host or "")] if at >= 0 else host
