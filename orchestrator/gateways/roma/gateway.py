@@ -126,7 +126,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
     @property
     def restore(self) -> RomaRestore:
         """The definition, the deployment history and the front-end API; a deploy publishes another one."""
-        return RomaRestore()
+        return RomaRestore(self)
 
     @property
     def health(self) -> RomaHealth:

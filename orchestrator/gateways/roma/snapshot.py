@@ -18,6 +18,7 @@ from orchestrator.gateways.envelope import find_text, parse_object
 from orchestrator.gateways.naming import names_another
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import show_text
+from orchestrator.model.gateway import LookOnlyRestore
 from orchestrator.model.http import Reply
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import (
@@ -57,28 +58,18 @@ LARGEST_FIELD = 4096
 _BACKEND_ONLY = '{"deploy_front_api": false}'
 
 
-class RomaRestore:
-    """The restore feature: the reads of a snapshot, and the fields of it that a deploy needs."""
+class RomaRestore(LookOnlyRestore, frozen=True):
+    """The restore feature: the reads of a snapshot, and the fields of it that a deploy needs.
+
+    Its proof is the look: ``show`` also tells whether a backend API is deployed in full. ROMA Connect keeps
+    no revisions, so a snapshot pins none.
+    """
 
     def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
     ) -> Operation | Snapshot:
         """Return the next read of a snapshot, or the snapshot that the reads so far give."""
         return _next_read(target.parts[0], seen, lacking)
-
-    def next_proof(
-        self,
-        target: Target,  # noqa: ARG002
-        seen: Mapping[str, Reading],
-        lacking: frozenset[str],
-        about: Reading | None,  # noqa: ARG002
-    ) -> Operation | Reading:
-        """Return ``show``, which also tells whether a backend API is deployed in full, or its reading."""
-        return next_look(seen, lacking)
-
-    def pin_revision(self, snapshot: Snapshot) -> Snapshot:
-        """Return the snapshot unchanged: ROMA Connect keeps no revisions."""
-        return snapshot
 
 
 def next_look(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Reading:
