@@ -8,11 +8,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator.discover.explore import survey_gateways
 from orchestrator.discover.filters import DiscoveryFilters, assign_filters, check_group, choose_group
@@ -29,10 +26,6 @@ from orchestrator.plan.problems import suggest_nearest
 from orchestrator.plan.template import PlanTemplate, has_relative_paths
 from orchestrator.runs.machine import make_real_environment
 from orchestrator.system.users import find_login_name
-from orchestrator.transport.client import connect
-
-LARGEST_REPLY = 64 * 1024 * 1024
-"""Bytes of one reply that are read. Some lists of the vendors have long pages, others have no pages."""
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True):
@@ -61,7 +54,7 @@ class Discovery:
         """
         self._request = request
         self._listener = listener
-        self._environment = environment or _make_environment(request.frame.folder)
+        self._environment = environment or make_real_environment(request.frame.folder)
         self._chosen = _choose_gateways(request.frame, request.gateways)
         self._wanted = assign_filters(request.filters, self._chosen)
         check_group(request.group_by, self._chosen)
@@ -113,12 +106,6 @@ class Discovery:
             matched=self._found.matched[gateway.name],
             twin=self._twins.get(gateway.name),
         )
-
-
-def _make_environment(folder: Path) -> Environment:
-    return replace(
-        make_real_environment(folder), connect=partial(connect, folder=folder, largest=LARGEST_REPLY)
-    )
 
 
 def _choose_gateways(frame: PlanTemplate, names: Sequence[str]) -> list[Gateway]:

@@ -16,14 +16,17 @@ from orchestrator.lanes.exchange import LaneQuestion, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.credentials import Material
+from orchestrator.model.credentials import Access, Material
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply, Send
+from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.search import FoundTarget, QueryResult, SearchQuery, TargetFilter
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import draw_backoff
+
+LARGEST_REPLY = 64 * 1024 * 1024
+"""Bytes of one reply that are read. Some lists of the vendors have long pages, others have no pages."""
 
 MOST_TRIES = 4
 """Requests for one query until it counts as unanswered, without those that the gateway refused for haste."""
@@ -209,7 +212,10 @@ class GatewaySurvey:
     async def _ask(
         self, query: SearchQuery, admission: AdmissionRequest, lane: Lane
     ) -> QueryResult | Reading:
-        found = (await exchange(lane, admission, LaneQuestion(Act.LOOK, query.request, query.read))).found
+        def build(access: Access, now: float) -> Request:
+            return replace(query.request(access, now), largest=LARGEST_REPLY)
+
+        found = (await exchange(lane, admission, LaneQuestion(Act.LOOK, build, query.read))).found
         if isinstance(found, QueryResult):
             return _mask_result(found, lane.authenticator.mask)
         self._tell_busy(found)

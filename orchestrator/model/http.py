@@ -7,17 +7,22 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+LARGEST_BODY = 1024 * 1024
+"""Bytes of a reply's body that are read, unless the request allows more."""
+
 
 class Request(Struct, frozen=True):
     """One HTTP request. ``url`` is percent-encoded already and is sent exactly so.
 
-    ``repr`` leaves the headers and the body out, since they may hold a credential.
+    A reply is lost if its body, unpacked, has more than ``largest`` bytes: the page of a list may need more
+    than other replies. ``repr`` leaves the headers and the body out, since they may hold a credential.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes | None = None
+    largest: int = LARGEST_BODY
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.url})"

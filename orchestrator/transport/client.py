@@ -33,9 +33,6 @@ from orchestrator.transport.framing import LARGEST_HEAD, MOST_LINES
 from orchestrator.transport.proxy import ProxyServer, read_proxies
 from orchestrator.transport.tls import check_trust, explain_tls_error, make_context, refuses_our_certificate
 
-LARGEST_BODY = 1024 * 1024
-"""Bytes of a reply that are read; a longer reply is lost."""
-
 CONNECT_TIMEOUT = 10.0
 """Seconds until a connection stands, proxy and TLS included; at most half of the reply timeout."""
 
@@ -66,18 +63,15 @@ async def connect(
     gateway: Gateway,
     folder: Path,
     environment: Mapping[str, str] = os.environ,
-    *,
-    largest: int = LARGEST_BODY,
 ) -> AsyncIterator[Send]:
     """Open the connections of a lane: one pool, in which no request waits for another one.
 
-    The lane bounds the requests in flight, and an operator may raise that bound during a run. A reply of more
-    than ``largest`` bytes is lost.
+    The lane bounds the requests in flight, and an operator may raise that bound during a run.
     Raises CredentialError if a file that ``tls`` names cannot be used (paths are relative to ``folder``), and
     UsageError if a proxy variable of the ``environment`` holds no address of a proxy.
     """
     choose = cache(read_proxies(gateway.proxy, environment).choose)  # for a handful of addresses
-    connector = ConnectionPool(largest, limit=MOST_IN_FLIGHT, ssl=make_context(gateway, folder))
+    connector = ConnectionPool(limit=MOST_IN_FLIGHT, ssl=make_context(gateway, folder))
     # Always shorter than the total: a timeout while connecting has sent nothing, but the total may have.
     connecting = min(CONNECT_TIMEOUT, gateway.reply_timeout / 2)
     session = aiohttp.ClientSession(
@@ -104,7 +98,7 @@ async def connect(
             # Quoted anew, the address would no longer be the one that was signed.
             url = URL(request.url, encoded=True)
             route = _RequestRoute(
-                url=url, proxy=choose(url.scheme, url.host or "", url.port), largest=largest
+                url=url, proxy=choose(url.scheme, url.host or "", url.port), largest=request.largest
             )
             return await _send(session, request, route, gateway.reply_timeout)
 
@@ -116,7 +110,6 @@ class _RequestRoute(RequestProgress, kw_only=True):
 
     url: URL
     proxy: ProxyServer | None
-    largest: int = LARGEST_BODY
 
     @property
     def is_forwarded(self) -> bool:

@@ -34,7 +34,12 @@ TAIL = 5
 
 
 class RequestProgress(Struct):
-    """The progress of one request. Before a connection stands, no byte of the request can have left."""
+    """The progress of one request. Before a connection stands, no byte of the request can have left.
+
+    ``largest`` bounds the body of its reply, in bytes.
+    """
+
+    largest: int
 
     connected: bool = False
     fresh: bool = False
@@ -59,10 +64,9 @@ class ConnectionPool(aiohttp.TCPConnector):
     No exception of aiohttp tells that progress. Its tracing would, for a tenth of the cost of a request.
     """
 
-    def __init__(self, largest: int, **options: Any) -> None:
-        """``largest`` bounds the body of a reply, in bytes."""
+    def __init__(self, **options: Any) -> None:
         super().__init__(ttl_dns_cache=RESOLVED_FOR, **options)
-        self._factory: Any = partial(GuardedConnection, loop=self._loop, largest=largest)
+        self._factory: Any = partial(GuardedConnection, loop=self._loop)
 
     async def connect(
         self,
@@ -113,9 +117,9 @@ class GuardedRequest(aiohttp.ClientRequest):
 class GuardedConnection(ResponseHandler):
     """One connection. Its parser sees only the bytes of awaited replies."""
 
-    def __init__(self, loop: Any, largest: int) -> None:
+    def __init__(self, loop: Any) -> None:
         super().__init__(loop=loop)
-        self._largest = largest
+        self._largest = 0
         self._made_at = loop.time()
         self._is_awaiting = False
         self._used = False
@@ -141,6 +145,7 @@ class GuardedConnection(ResponseHandler):
             self.abort()
             raise UnsolicitedDataError
         self._is_awaiting = self._used = True
+        self._largest = PROGRESS.get().largest
         self._heads, self._head, self._payload = HeadReader(), None, None
         self._received, self._parsed, self._tail_seen = 0, 0, b""
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.discover.survey import MOST_GAPS, MOST_TRIES, MOST_UNANSWERED, GatewaySurvey
+from orchestrator.discover.survey import LARGEST_REPLY, MOST_GAPS, MOST_TRIES, MOST_UNANSWERED, GatewaySurvey
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -149,6 +149,21 @@ def test_everything_is_read_and_kept() -> None:
     assert (scene.survey.result.seen, scene.survey.result.requests) == (50, 51)
     assert scene.survey.result.whole
     assert scene.most == 4
+
+
+def test_long_replies_are_read() -> None:
+    bounds: set[int] = set()
+    scene = SurveyScene(5)
+    send = scene.send
+
+    async def watching(request: Request) -> Reply | Lost:
+        bounds.add(request.largest)
+        return await send(request)
+
+    scene.send = watching  # type: ignore[method-assign]
+    scene.play()
+
+    assert bounds == {LARGEST_REPLY}
 
 
 def test_only_as_many_queries_are_made_as_are_asked() -> None:

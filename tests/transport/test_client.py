@@ -15,11 +15,11 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from aioresponses import aioresponses
+from msgspec.structs import replace
 from yarl import URL
 
-from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.http import LARGEST_BODY, Lost, Reply, Request
 from orchestrator.transport import client
-from orchestrator.transport.client import LARGEST_BODY
 from tests.support.peer import (
     CREDENTIAL,
     HEADERS,
@@ -41,6 +41,7 @@ from tests.support.peer import (
 )
 
 connect = partial(client.connect, folder=Path(), environment={})
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 FAULT = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\nfault"
 
 
@@ -233,6 +234,26 @@ async def test_a_body_of_the_largest_size_is_read_and_one_more_byte_is_lost() ->
     assert len(whole.body) == LARGEST_BODY
     assert large == Lost(sent=True, detail=f"the reply is larger than {LARGEST_BODY} bytes")
     assert isinstance(after, Reply)
+
+
+async def test_each_request_bounds_its_own_reply() -> None:
+    """Also on a connection that an earlier request used, whether or not the head tells the length."""
+    size = 3 * LARGEST_BODY
+    long = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size),
+        CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (size, bytes(size)),
+        compressed(gzip.compress(bytes(size)), b"gzip"),
+    ]
+    answer = saying(OK, *(each for each in long for _ in range(2)))
+    async with serving(answer) as peer, connect(gateway()) as send:
+        asked = Request("GET", f"{peer.url}/a", HEADERS)
+        assert isinstance(await send(asked), Reply)
+        for _ in long:
+            page = await send(replace(asked, largest=size))
+            assert isinstance(page, Reply)
+            assert len(page.body) == size
+            lost = Lost(sent=True, detail=f"the reply is larger than {size - 1} bytes")
+            assert await send(replace(asked, largest=size - 1)) == lost
 
 
 async def test_a_body_without_end_is_lost() -> None:

@@ -13,6 +13,8 @@ from hashlib import sha256
 from hmac import new as keyed_hash
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from msgspec.structs import replace
+
 from orchestrator.model.credentials import AccessKeys
 from orchestrator.model.http import Request
 
@@ -58,11 +60,11 @@ def _add_date(request: Request, keys: AccessKeys, date: str) -> Request:
     own = {"Host": _find_host(request.url), "X-Sdk-Date": date}
     if keys.security_token is not None:
         own["X-Security-Token"] = keys.security_token.reveal()
-    return _add_headers(Request(request.method, request.url, bare, request.body), own)
+    return replace(request, headers={**bare, **own})
 
 
 def _add_headers(request: Request, more: Mapping[str, str]) -> Request:
-    return Request(request.method, request.url, {**request.headers, **more}, request.body)
+    return replace(request, headers={**request.headers, **more})
 
 
 def _find_host(url: str) -> str:
