@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import zip_longest
 
 import anyio
@@ -27,14 +27,23 @@ class WaveRunner:
         self._plan = resources.spec.plan
         self._pending = resources.pending
         self._run_gate = resources.run_gate
-        self._left = resources.pending.count_left()
+        self._left: dict[WaveStep, dict[str, int]] = defaultdict(dict)
+        """The open targets of each wave step by gateway name; of an ended one those that no worker took."""
+        self._open: Counter[str] = Counter()
+        """The open targets of all wave steps by gateway name."""
+        self._left_in_wave: Counter[int] = Counter()
+        """The targets that were open when the session began, by wave."""
         self._begun = resources.pending.list_begun()
         self._keys: dict[str, ExclusiveKeys] = defaultdict(ExclusiveKeys)
         """By installation: a plan may name one installation as two gateways."""
+        for (wave_step, name), count in resources.pending.count_left().items():
+            self._left[wave_step][name] = count
+            self._open[name] += count
+            self._left_in_wave[wave_step.wave] += count
 
     async def run(self) -> None:
         """Take the wave steps in their order. Returns when nothing is under way any more."""
-        steps = sorted({wave_step for wave_step, _ in self._left})
+        steps = sorted(self._left)
         if steps:
             await self._ask_again(steps[0])
         before: WaveStep | None = None
@@ -62,7 +71,7 @@ class WaveRunner:
     async def _run_step(self, wave_step: WaveStep) -> None:
         """Take the targets of one wave step as far as this session may, all lanes side by side."""
         lanes, pending = self._resources.lanes, self._pending
-        here = {name: count for name in lanes if (count := self._left.get((wave_step, name)))}
+        here = {name: count for name in lanes if (count := self._left[wave_step].get(name))}
         self._announce_step(wave_step, sum(here.values()))
         tracker = DependencyTracker(Dependencies(pending.list_prerequisites(wave_step)))
         async with anyio.create_task_group() as group:
@@ -80,6 +89,7 @@ class WaveRunner:
         except DiskError as error:
             self._run_gate.stop("disk", str(error))
             return
+        self._recount(wave_step)
         if breach := stop_rules.find_breach():
             self._run_gate.stop("stop_rule", breach)
             return
@@ -87,7 +97,8 @@ class WaveRunner:
         is_accepted = stop_rules.past_stop and wave_step in self._begun
         if is_accepted or self._is_too_late():
             return
-        if is_fruitless(self._pending.count_outcomes(wave_step), left=self._count_left(wave_step)):
+        left = sum(self._left[wave_step].values())
+        if is_fruitless(self._pending.count_outcomes(wave_step), left=left):
             wave = self._find_wave(wave_step)
             where = f"step {wave_step.step + 1} of wave {wave.name}" if wave.sizes else f"wave {wave.name}"
             done = "restored" if self._resources.spec.is_restore else "undeployed"
@@ -100,25 +111,27 @@ class WaveRunner:
         a wave step without a success is no sign of a mistake.
         """
         now, run_gate = self._resources.environment.monotonic(), self._run_gate
-        waiting = {name for _, name in self._pending.count_left()}
         lanes = self._resources.lanes.items()
-        timeouts = [lane.gateway.reply_timeout for name, lane in lanes if name in waiting]
+        timeouts = [lane.gateway.reply_timeout for name, lane in lanes if self._open[name]]
         return (
             run_gate.stop_kind is None
             and bool(timeouts)
             and all(run_gate.refusal(Act.UNDEPLOY, now, takes=timeout) is not None for timeout in timeouts)
         )
 
-    def _count_left(self, wave_step: WaveStep) -> int:
-        """Count the targets of a wave step that no worker took, since their lane ended first."""
-        return sum(count for (other, _), count in self._pending.count_left().items() if other == wave_step)
+    def _recount(self, wave_step: WaveStep) -> None:
+        """Count the targets of an ended wave step that no worker took, since their lane ended first."""
+        # Of this step alone: a run of many steps would count all of its targets as often.
+        self._open.subtract(self._left[wave_step])
+        self._left[wave_step] = self._pending.count_left_in(wave_step)
+        self._open.update(self._left[wave_step])
 
     def _find_wave(self, wave_step: WaveStep) -> Wave:
         return self._plan.waves[wave_step.wave]
 
     def _announce_wave(self, wave_step: WaveStep) -> None:
-        left = sum(count for (other, _), count in self._left.items() if other.wave == wave_step.wave)
         at, name = self._resources.environment.now(), self._find_wave(wave_step).name
+        left = self._left_in_wave[wave_step.wave]
         self._resources.emit(WaveStarted(at=at, wave=name, left=left))
 
     def _announce_end(self, wave_step: WaveStep) -> None:

@@ -114,6 +114,14 @@ class PendingTargets:
             for wave, step, gateway, count in self._database.rows(query)
         }
 
+    def count_left_in(self, wave_step: WaveStep) -> dict[str, int]:
+        """Count the open targets of a step of a wave by gateway name."""
+        query = (
+            "SELECT gateway, COUNT(*) FROM target WHERE wave = ? AND step = ? AND outcome IS NULL"
+            " GROUP BY gateway ORDER BY gateway"
+        )
+        return {self._names[gateway]: count for gateway, count in self._database.rows(query, wave_step)}
+
     def count_steps(self, wave: int) -> int:
         """Return the number of steps of a wave."""
         count: int = self._database.one(

@@ -65,6 +65,7 @@ def test_what_has_ended_is_neither_in_a_batch_nor_left(database: Database) -> No
     database.run(SET, ("unknown", "spent: x", 4))
     assert [made.seq for made, _ in pending(database).read_batch(CANARY, "roma", START)[0]] == [3, 5]
     assert pending(database).count_left() == {(CANARY, "apim"): 1, (CANARY, "roma"): 2, (REST, "roma"): 1}
+    assert pending(database).count_left_in(CANARY) == {"apim": 1, "roma": 2}
     assert pending(database).count_targets() == 6
     assert pending(database).count_outcomes() == {(Outcome.UNDEPLOYED, ""): 1, (Outcome.UNKNOWN, "spent"): 1}
     assert pending(database).count_outcomes(REST) == {}

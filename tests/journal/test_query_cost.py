@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ class Traced:
     """A database that keeps the statements of the block, so that a test can ask SQLite for their plans."""
 
     def __init__(self, database: Database) -> None:
-        self._connection: sqlite3.Connection = database._connection  # noqa: SLF001 - the plan is the point
+        self._connection: sqlite3.Connection = database._connection
         self.statements: list[str] = []
 
     def __enter__(self) -> list[str]:
@@ -82,3 +81,14 @@ def test_the_last_batch_costs_what_the_first_one_costs(database: Database) -> No
     traced = Traced(database)
     first, last = (traced.count_steps(read(after)) for after in (START, (0, COUNT - BATCH)))
     assert 0 < last <= first * 1.1
+
+
+def test_the_counts_and_the_prerequisites_of_a_step_read_that_step_alone(database: Database) -> None:
+    asked = PendingTargets(database, plan(), resumed=False)
+    with Traced(database) as statements:
+        asked.count_left_in(STEP)
+        asked.count_outcomes(STEP)
+        list(asked.list_prerequisites(STEP))
+    for statement in statements:
+        first = next(step for step in explain(database, statement) if step.startswith(("SEARCH", "SCAN")))
+        assert "USING INDEX target_turn (wave=? AND step=?" in first, statement
