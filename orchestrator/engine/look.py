@@ -5,7 +5,9 @@ The reads of a snapshot, which stand in for the first look, are in ``snapshot.py
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -13,27 +15,38 @@ from orchestrator.engine.attempts import TargetAttempts, make_look_request
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.retry import TargetHistory
+from orchestrator.rules.retry import TargetHistory, mirror_reading
 
 
 async def look_at(
-    attempts: TargetAttempts, target: Target, history: TargetHistory, admitted: AdmissionRequest
+    attempts: TargetAttempts,
+    target: Target,
+    history: TargetHistory,
+    admitted: AdmissionRequest,
+    seen: Mapping[str, Reading] = MappingProxyType({}),
 ) -> Reading | str:
     """Return what a look amounts to, or why its lane admits no further read of it.
 
-    The lane has ``admitted`` the first read; the others ask for themselves.
+    The lane has ``admitted`` the first read; the others ask for themselves. ``seen`` holds, by ``via``, the
+    readings that are known without a read.
     """
-    return await _ReadSequence(attempts, target, history).read(admitted)
+    return await _ReadSequence(attempts, target, history, seen).read(admitted)
 
 
 class _ReadSequence:
     """The reads of one look so far."""
 
-    def __init__(self, attempts: TargetAttempts, target: Target, history: TargetHistory) -> None:
+    def __init__(
+        self,
+        attempts: TargetAttempts,
+        target: Target,
+        history: TargetHistory,
+        seen: Mapping[str, Reading],
+    ) -> None:
         self._attempts = attempts
         self._target = target
         self._history = history
-        self._seen: dict[str, Reading] = {}
+        self._seen = dict(seen)
         self._found = self._conclude()
         """The reading that the reads so far amount to, or the read that is still needed."""
 
@@ -51,7 +64,7 @@ class _ReadSequence:
             admission, found = None, self._found
             if isinstance(found, Reading):
                 return reading
-        return found
+        return mirror_reading(self._attempts.lane.policy, Act.LOOK, found)
 
     def _take_in(self, via: str, reading: Reading) -> Reading:
         """Take in the newest reading; return what the journal keeps of it.

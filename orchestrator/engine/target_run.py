@@ -120,9 +120,10 @@ class TargetRun:
 
     async def _look(self, admitted: AdmissionRequest) -> Reading:
         """Read the live state: off the list, or by the vendor's reads of this one target."""
-        if reading := await self._look_at_list():
+        if self._last_look and self.history.looks == 0 and (reading := self._peek_at_list()):
             return mirror_reading(self._lane.policy, Act.LOOK, reading)
-        found = await look_at(self._attempts, self.target, self.history, admitted)
+        seen = await self._read_list()
+        found = await look_at(self._attempts, self.target, self.history, admitted, seen)
         if isinstance(found, str):
             self._no_repeat = found
             return Reading(verdict=Verdict.UNSENT, message=found)
@@ -130,16 +131,14 @@ class TargetRun:
             self._lane.announcer.warn(warning)
         return found
 
-    async def _look_at_list(self) -> Reading | None:
-        """Return what the lane's list says, where a list may say it."""
-        if self._state_list is None:
-            return None
-        # Before an undeploy any list may answer; after one, only the list at the end is new enough.
-        if not self.history.charged:
-            return await self._state_list.read_before_undeploy(self.target)
-        if self._last_look and self.history.looks == 0:
-            return self._state_list.peek(self.target)
-        return None
+    def _peek_at_list(self) -> Reading | None:
+        return None if self._state_list is None else self._state_list.peek(self.target)
+
+    async def _read_list(self) -> dict[str, Reading]:
+        """Return what the lane's lists say before the change. After it, no list is new enough."""
+        if self._state_list is None or self.history.charged:
+            return {}
+        return await self._state_list.read_before_look(self.target)
 
     def _may_defer_look(self, reading: Reading) -> bool:
         """Return whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""

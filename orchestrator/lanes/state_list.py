@@ -1,31 +1,30 @@
-"""One look for many targets: a gateway's whole list, read once for all that want a look.
+"""One look for many targets: a gateway's whole lists, read once for all targets that want a read.
 
-The lane believes a list's "deployed" at any age, and its "not deployed" for a minute. A target that is not on
-the list is looked at alone, since a credential without all grants gets a list with gaps.
+The lane believes a list for a minute, and in a look before an undeploy its "deployed" at any age. A target
+that is not on the list is read alone, since a credential without all grants gets a list with gaps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
-from msgspec.structs import replace
 
-from orchestrator.lanes.exchange import LaneQuestion, count_as_unclear, exchange
-from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Reading, StatePage, Verdict
-from orchestrator.model.search import MOST_LISTED
+from orchestrator.lanes.list_reader import LIST_ITSELF, ListReader, ReadList
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
-from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.retry import TargetHistory, draw_backoff
+from orchestrator.rules.retry import TargetHistory
 
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
 
 FRESH_FOR = 60.0
-"""Seconds for which a list's "not deployed" is believed."""
+"""Seconds for which a list is believed."""
+
+DUE_BEFORE = 5.0
+"""Seconds before the end of that time from which one worker reads the lists again, at least."""
 
 WORTH_LISTING = 50
 """Targets that a lane must have left, for a list to be cheaper than a look at each target."""
@@ -35,19 +34,6 @@ MOST_DEFERRED = 2000
 
 MOST_DEFERRED_DEPLOYS = 200
 """The same in a restore: there, no target that waits counts as restored yet."""
-
-LARGEST_ENTRY = 16 * 1024
-"""Bytes of a list's entry up to which the entry itself is kept; of a larger one only the state is."""
-
-MOST_TRIES = 4
-"""Requests for one page, refusals to take more included. After these the lane gives the list up, and looks at
-each target alone."""
-
-MOST_FAULTS = 2
-"""Faults of one page after which the lane gives the list up: so the page is asked for once more."""
-
-GIVEN_UP_FOR = 300.0
-"""Seconds for which the lane does not ask again for a list that it gave up."""
 
 
 class DeferredTarget(NamedTuple):
@@ -59,40 +45,64 @@ class DeferredTarget(NamedTuple):
     """Monotonic seconds at which a worker took the target."""
 
 
+class _HeldLists(NamedTuple):
+    """The lists as they were read, and what reading them has cost."""
+
+    lists: Mapping[str, ReadList]
+    read_at: float
+    """Monotonic seconds at which the first page was asked for: the lists are as old as their beginning."""
+    took: float
+    """Seconds from then until all pages were read."""
+
+    @property
+    def pages(self) -> int:
+        return sum(each.pages for each in self.lists.values())
+
+    def find_rows(self, target: Target) -> dict[str, tuple[Any, ...]]:
+        return {name: each.rows.get(target.parts, ()) for name, each in self.lists.items()}
+
+
 class StateList:
-    """The newest list of one lane, and the targets that wait for the next. Times are monotonic seconds."""
+    """The newest lists of one lane, and the targets that wait for the next. Times are monotonic seconds."""
 
     def __init__(self, lane: Lane) -> None:
-        self._keeps: frozenset[tuple[str, ...]] = frozenset()
-        self._entries: dict[tuple[str, ...], Reading] = {}
         self._lane = lane
         self._environment = lane.environment
-        self._states: dict[tuple[str, ...], Verdict] = {}
-        self._read_at: float | None = None
-        self._given_up_until = -math.inf
+        self._held: _HeldLists | None = None
+        self._served = 0
+        """Targets that have gone by the held lists."""
+        self._owed_from = -math.inf
+        """Looks that were put off want a list from this moment on."""
         self._lock = anyio.Lock()
-        self._offered = lane.policy.always_look and lane.gateway.listing is not None
+        self._feature = lane.gateway.listing
+        self._readers: dict[str, ListReader] = {}
+        self._has_told_gap = False
         self._deferred: list[DeferredTarget] = []
-        self._has_told_gap = self._has_told_length = False
-        self._spares = WORTH_LISTING
-        """How many looks the next list spares: a list of more pages is not worth reading."""
+        if self._feature is not None and lane.policy.always_look:
+            self._add_readers(self._feature.state_names)
 
-    def keep_entries(self, targets: Iterable[Target]) -> None:
-        """Keep the entries of these targets as reads of them, whatever the plan says of looks."""
-        self._keeps = frozenset(target.parts for target in targets)
-        self._offered = self._lane.gateway.listing is not None
+    def serve_snapshots(self) -> None:
+        """Read the lists that a snapshot needs, too, whatever the plan says of looks."""
+        if self._feature is not None:
+            self._add_readers(self._feature.names)
+
+    def _add_readers(self, names: tuple[str, ...]) -> None:
+        if self._feature is not None:
+            for name in names:
+                self._readers.setdefault(name, ListReader(self._lane, self._feature, name))
 
     @property
     def is_useful(self) -> bool:
-        """Whether looks may wait for a list: the gateway offers one, and the lane has enough targets."""
-        if not self._offered or self._environment.monotonic() < self._given_up_until:
-            return False
-        return self._read_at is not None or self._lane.left >= WORTH_LISTING
+        """Whether targets may wait for a list: the gateway offers one, and the lane has enough targets."""
+        return self._held is not None or (self._is_offered and self._lane.left >= WORTH_LISTING)
+
+    @property
+    def _is_offered(self) -> bool:
+        return any(reader.is_offered for reader in self._readers.values())
 
     def is_worth_reading(self, waiting: int) -> bool:
         """Return whether a list is cheaper than a look at each of so many targets that wait."""
-        rests = self._environment.monotonic() < self._given_up_until
-        return self.is_useful or (self._offered and not rests and waiting >= WORTH_LISTING)
+        return self._is_offered and (self.is_useful or waiting >= WORTH_LISTING)
 
     @property
     def is_full(self) -> bool:
@@ -115,45 +125,59 @@ class StateList:
     def take_deferred(self) -> list[DeferredTarget]:
         """Return the targets that wait, and forget them."""
         waiting, self._deferred = self._deferred, []
-        self._spares = len(waiting)
         return waiting
 
-    async def read_before_undeploy(self, target: Target) -> Reading | None:
-        """Return what the list says of a target for which nothing was sent; None if the list cannot say."""
-        if not self.is_useful:
-            return None
-        async with self._lock:
-            if self._read_at is None and self.is_useful:
-                # The workers who waited for this lock go by the list that the first of them has read.
-                self._spares = self._lane.left
-                await self._collect(target.id)
-        return self.peek(target)
+    async def read_before_look(self, target: Target) -> dict[str, Reading]:
+        """Return the readings, by ``via``, that a look before the change may believe off the lists."""
+        await self._read_if_due(target.id, for_look=True)
+        return self._find_readings(target)
+
+    async def read_before_snapshot(self, target: Target, *, with_state: bool = True) -> dict[str, Reading]:
+        """Return the readings, by ``via``, that a snapshot may believe off the lists.
+
+        ``with_state``: those that tell the target's state, too. An approval wants that read of each target
+        just before its undeploy.
+        """
+        await self._read_if_due(target.id)
+        if self._held is None or self._age > FRESH_FOR:
+            return {}
+        readings = self._find_readings(target)
+        if with_state:
+            return readings
+        return {via: reading for via, reading in readings.items() if reading.verdict is Verdict.TOLD}
 
     def peek(self, target: Target) -> Reading | None:
-        """Return UP or DOWN as the newest list says; None if the list cannot tell."""
-        if self._read_at is None:
+        """Return UP or DOWN as a list says that was read since looks were put off; None if none can tell."""
+        if self._held is None or self._held.read_at < self._owed_from:
             return None
-        verdict = self._states.get(target.parts)
-        if verdict is Verdict.UNCLEAR:
-            return None
+        readings, gateway = self._find_readings(target), self._lane.gateway
+        conclude = gateway.restore.next_proof if self._lane.policy.act is Act.DEPLOY else gateway.next_look
+        found = conclude(target, readings, self._lane.offered_looks.lacking, None)
+        return None if isinstance(found, Operation) else found
+
+    @property
+    def _age(self) -> float:
+        return math.inf if self._held is None else self._environment.monotonic() - self._held.read_at
+
+    def _find_readings(self, target: Target) -> dict[str, Reading]:
+        """Return the readings that the lists stand for, as far as the lists are new enough."""
+        if self._held is None or self._feature is None:
+            return {}
+        readings = self._feature.read_target(target, self._held.find_rows(target))
+        self._served += bool(readings)
+        mask, is_fresh = self._lane.authenticator.mask, self._age <= FRESH_FOR
         # A restore believes neither state for longer: a target that somebody deploys meanwhile must not be
         # deployed again.
-        lasts = verdict is Verdict.UP and self._lane.policy.act is Act.UNDEPLOY
-        if not lasts and self._environment.monotonic() - self._read_at > FRESH_FOR:
-            return None
-        return None if verdict is None else Reading(verdict=verdict, evidence="look")
-
-    def take_entry(self, target: Target) -> Reading | None:
-        """Return the list's entry of a target, once, if ``peek`` would believe the list."""
-        if self.peek(target) is None:
-            return None
-        entry = self._entries.pop(target.parts, None)
-        return entry and self._lane.authenticator.mask.clean_reading(entry)
+        is_undeploy = self._lane.policy.act is Act.UNDEPLOY
+        return {
+            via: mask.clean_reading(reading)
+            for via, reading in readings.items()
+            if is_fresh or (is_undeploy and reading.verdict is Verdict.UP)
+        }
 
     def note_single_look(self, target: Target, reading: Reading) -> str | None:
         """Take in a look at one target; return a warning, once, if the list leaves that target out."""
-        gap = self._read_at is not None and target.parts not in self._states
-        if self._has_told_gap or not gap or reading.verdict not in (Verdict.UP, Verdict.DOWN):
+        if self._has_told_gap or reading.verdict not in (Verdict.UP, Verdict.DOWN) or self._names(target):
             return None
         self._has_told_gap = True
         return (
@@ -161,89 +185,66 @@ class StateList:
             " applications, so what is not on the list is looked at one by one"
         )
 
+    def _names(self, target: Target) -> bool:
+        """Return whether the list of states names a target; true as well where there is no such list."""
+        if self._held is None or self._feature is None:
+            return True
+        listed = [self._held.lists[name] for name in self._feature.state_names if name in self._held.lists]
+        return not listed or any(target.parts in each.rows for each in listed)
+
     async def renew(self) -> None:
-        """Read the list again."""
+        """Read the lists of states again for the looks that were put off; none serves them if that fails."""
+        self._owed_from = self._environment.monotonic()
         async with self._lock:
-            await self._collect(_LIST_ITSELF)
+            await self._collect(LIST_ITSELF)
+
+    async def _read_if_due(self, wanted_by: TargetId, *, for_look: bool = False) -> None:
+        """Read the lists if they were not read yet, or are about to be too old.
+
+        The workers who wait for the lock go by the lists that the first of them has read. While the lists
+        are still believed, only one worker reads them again, and the others go on with them.
+        """
+        held = self._held
+        if not self._is_due(for_look=for_look) or (self._age <= FRESH_FOR and self._lock.locked()):
+            return
+        async with self._lock:
+            if self._held is held and self._is_due(for_look=for_look):
+                await self._collect(wanted_by)
+
+    def _is_due(self, *, for_look: bool) -> bool:
+        held, left = self._held, self._lane.left
+        if not self._is_offered:
+            return False
+        if held is None or (not for_look and self._lacks_list(held)):
+            return left >= WORTH_LISTING
+        # An old list still tells a look before an undeploy what is up, and that is nearly all.
+        if for_look and self._lane.policy.act is Act.UNDEPLOY:
+            return False
+        due = max(FRESH_FOR / 2, FRESH_FOR - max(DUE_BEFORE, 2 * held.took))
+        # At a slow gateway the pages may cost more than they would spare until they are too old again.
+        return self._age > due and held.pages <= min(left, self._served)
+
+    def _lacks_list(self, held: _HeldLists) -> bool:
+        return any(reader.is_offered and name not in held.lists for name, reader in self._readers.items())
 
     async def _collect(self, wanted_by: TargetId) -> None:
-        """Read every page before the lane believes any of them: a change meanwhile may shift the entries.
-
-        While only one target may send, that target may also fetch the list: ``wanted_by`` names it. A page
-        that names nothing new ends the list. A list of more pages than it spares looks is given up.
-        """
+        """Read every page before the lane believes any of them: a change meanwhile may shift the entries."""
         started = self._environment.monotonic()
-        states: dict[tuple[str, ...], Verdict] = {}
-        offset = pages = 0
-        while (page := await self._fetch_page(offset, wanted_by)) is not None:
-            known, pages = len(states), pages + 1
-            self._take_page(page, states)
-            offset += page.size
-            if len(states) == known or offset >= page.total:
-                # As old as its beginning: the first page may have changed while the last one was read.
-                self._states, self._read_at = states, started
-                return
-            if pages >= max(WORTH_LISTING, self._spares) or max(offset, page.total) > MOST_LISTED:
-                self._give_up(page.total)
-                break
-        self._read_at = None
+        most_pages = max(WORTH_LISTING, self._lane.left, len(self._deferred))
+        lists: dict[str, ReadList] = {}
+        for name, reader in self._readers.items():
+            if self._is_needless(name, wanted_by) or not reader.is_offered:
+                continue
+            earlier = {known: each.rows for known, each in lists.items()}
+            if found := await reader.read(wanted_by, earlier, most_pages):
+                lists[name] = found
+        if lists:
+            self._held = _HeldLists(lists, started, self._environment.monotonic() - started)
+            self._served = 0
+        elif self._held is not None and self._held.read_at < self._owed_from:
+            self._held = None
 
-    def _take_page(self, page: StatePage, states: dict[tuple[str, ...], Verdict]) -> None:
-        """Take in a page. An entry that two pages show in two states has an unknown state."""
-        for parts, verdict in page.states.items():
-            states[parts] = verdict if states.get(parts, verdict) is verdict else Verdict.UNCLEAR
-        self._entries.update((parts, entry) for parts, entry in page.entries.items() if parts in self._keeps)
-
-    def _give_up(self, total: int) -> None:
-        """Use no list of this gateway any more: reading it costs more than the looks that it spares."""
-        self._offered = False
-        if not self._has_told_length:
-            self._has_told_length = True
-            self._lane.announcer.warn(
-                f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
-            )
-
-    async def _fetch_page(self, offset: int, wanted_by: TargetId) -> StatePage | None:
-        """Return one page; None if the list is not to be had."""
-        faults = 0
-        for failures in range(1, MOST_TRIES + 1):
-            admission = AdmissionRequest(
-                wanted_by, Act.LOOK, settling=wanted_by == _LIST_ITSELF, dispensable=True
-            )
-            # A list that precedes undeploys is useless once no undeploy may start any more.
-            is_needless = wanted_by != _LIST_ITSELF and self._lane.refusal(self._lane.policy.act)
-            if is_needless or await self._lane.admit(admission):
-                return None
-            found = await self._ask(admission, offset)
-            if isinstance(found, StatePage):
-                return found
-            if found.verdict is Verdict.NOT_OFFERED:
-                self._offered = False
-                return None
-            faults += found.verdict is Verdict.UNCLEAR
-            if faults >= MOST_FAULTS:
-                break
-            if failures < MOST_TRIES:
-                await anyio.sleep(draw_backoff(self._lane.policy, failures, self._environment.roll()))
-        self._given_up_until = self._environment.monotonic() + GIVEN_UP_FOR
-        return None
-
-    async def _ask(self, admission: AdmissionRequest, offset: int) -> StatePage | Reading:
-        listing = self._lane.gateway.listing
-        if listing is None:
-            return Reading(verdict=Verdict.NOT_OFFERED)
-        question = LaneQuestion(
-            Act.LOOK,
-            lambda access, now: listing.build_request(offset, access, now=now),
-            listing.read,
-        )
-        self._lane.announcer.tell_request()
-        exchanged = await exchange(self._lane, admission, question)
-        found, answer = exchanged.found, exchanged.answer
-        if isinstance(found, Reading):
-            return count_as_unclear(found)
-        is_large = isinstance(answer, Reply) and len(answer.body) > LARGEST_ENTRY * max(1, found.size)
-        return replace(found, entries={}) if is_large else found
-
-
-_LIST_ITSELF = TargetId("(list)")
+    def _is_needless(self, name: str, wanted_by: TargetId) -> bool:
+        """Return whether no target will want such a list: only looks are owed, and they want the states."""
+        is_last = wanted_by == LIST_ITSELF and self._lane.left < WORTH_LISTING
+        return is_last and self._feature is not None and name not in self._feature.state_names

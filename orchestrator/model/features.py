@@ -6,8 +6,8 @@ method is pure: no clock, no network, no chance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from orchestrator.model.credentials import (
     Access,
@@ -17,25 +17,52 @@ from orchestrator.model.credentials import (
     Secret,
 )
 from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import ApiVersion, HealthCheck, Operation, Reading, Snapshot, StatePage
+from orchestrator.model.reading import ApiVersion, HealthCheck, ListPage, Operation, Reading, Snapshot
 from orchestrator.model.search import SearchQuery, TargetFilter
 from orchestrator.model.target import Target
 
+ListRows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], Sequence[Any]]]
+"""The rows of lists, by the name of a list and by the parts of a target."""
+
 
 class ListFeature(Protocol):
-    """One request tells the state of many targets."""
+    """The gateway lists many targets a page, and so spares the single reads of each."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the lists, in the order in which they are read."""
+        ...
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The lists that tell whether a target is deployed: a look needs no others, a snapshot needs all."""
+        ...
 
     @property
     def page_size(self) -> int:
-        """Most targets that one page names."""
+        """Most entries that one page names."""
         ...
 
-    def build_request(self, offset: int, access: Access, *, now: float) -> Request:
-        """Build the request for the page that begins behind ``offset`` entries; ``now`` in Unix seconds."""
+    def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
+        """Build the request for ``size`` entries of a list behind ``offset`` others; ``now`` in Unix seconds.
+
+        The request says how large a body is read (``Request.largest``).
+        """
         ...
 
-    def read(self, reply: Reply) -> StatePage | Reading:
-        """Read a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR. Never raises, whatever the bytes."""
+    def read(self, name: str, reply: Reply, earlier: ListRows) -> ListPage | Reading:
+        """Read a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR. Never raises, whatever the bytes.
+
+        ``earlier`` holds the lists before this one in ``names``: a row need not keep what they make needless.
+        """
+        ...
+
+    def read_target(self, target: Target, rows: Mapping[str, Sequence[Any]]) -> Mapping[str, Reading]:
+        """Return the readings, by ``via``, that the rows of a target stand for: ``seen`` of its next reads.
+
+        A list that was not read has no key; one that leaves the target out has an empty sequence. Rows that
+        contradict each other stand for no reading, so that the target is read alone.
+        """
         ...
 
 

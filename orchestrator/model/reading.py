@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -132,17 +132,16 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """The words of the obstacles to a restore."""
 
 
-class StatePage(Struct, frozen=True, kw_only=True):
-    """One page of a gateway's list: UP, DOWN or UNCLEAR by a target's parts.
+class ListPage(Struct, frozen=True, kw_only=True):
+    """One page of a gateway's list: for each entry, the parts of its target and the kind's own row.
 
-    ``size`` counts the entries of the page, ``total`` those of the whole list.
+    A row is compact and compares by value: an entry that two pages show alike counts once. ``size`` counts
+    the entries of the page, those without a target included; ``total`` those of the whole list.
     """
 
-    states: Mapping[tuple[str, ...], Verdict]
+    rows: Sequence[tuple[tuple[str, ...], Any]]
     size: int
     total: int
-    entries: Mapping[tuple[str, ...], Reading] = {}
-    """The readings that the first read of ``next_snapshot_read`` would give, where the list says as much."""
 
 
 class HealthCheck(Struct, frozen=True):

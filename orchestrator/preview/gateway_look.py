@@ -99,7 +99,7 @@ class GatewayLook:
         scope.cancel()
 
     async def _look(self, lane: Lane) -> None:
-        lane.state_list.keep_entries(planned.target for planned in self._planned)
+        lane.state_list.serve_snapshots()
         lane.begin_step(len(self._planned))
         doubts = DoubtCounter(self._warnings.append)
         reader = SnapshotReader(lane, self._send, self._keep, doubts)

@@ -76,9 +76,8 @@ class SnapshotReader:
         """Return the snapshot of a target, and how many of the vendor's reads it took."""
         if refused := self._lane.refusal(Act.LOOK) or self._doubts.find_refusal():
             return make_unknown(refused), 0
-        lane, readings = self._lane, dict[str, Reading]()
-        failures = 0
-        listed = await self._read_list(target)
+        lane, failures = self._lane, 0
+        readings = await lane.state_list.read_before_snapshot(target)
         while True:
             found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):
@@ -86,10 +85,9 @@ class SnapshotReader:
                 return lane.authenticator.mask.clean_snapshot(lane.offered_looks.explain(found)), len(
                     readings
                 )
-            # An entry of the list answers the first read, and a read that is not offered is not asked again.
-            known = listed or lane.offered_looks.refusal(found.via)
-            if known is not None:
-                readings[found.via], listed = known, None
+            # A read that is not offered is not asked again.
+            if refused_read := lane.offered_looks.refusal(found.via):
+                readings[found.via] = refused_read
                 continue
             reading = await self._ask(found, target)
             if isinstance(reading, str):
@@ -100,12 +98,6 @@ class SnapshotReader:
                 await anyio.sleep(draw_backoff(lane.policy, failures, lane.environment.roll()))
                 continue
             readings[found.via], failures = reading, 0
-
-    async def _read_list(self, target: Target) -> Reading | None:
-        """Return the entry of a target in the gateway's list; None where there is no list, or no entry."""
-        if await self._lane.state_list.read_before_undeploy(target) is None:
-            return None
-        return self._lane.state_list.take_entry(target)
 
     async def _ask(self, operation: Operation, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""

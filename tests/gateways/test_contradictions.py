@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
+from orchestrator.gateways.roma.listing import BACKENDS
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, LookFacts, Operation, Reading, StatePage, Verdict
+from orchestrator.model.reading import Act, ListPage, LookFacts, Operation, Reading, Verdict
 from orchestrator.rules.retry import LookStep, RetryPolicy, TargetEnd, TargetHistory, decide
 from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_requests, samples, target
 
@@ -96,7 +97,7 @@ def test_the_deployment_history_is_no_evidence_under_either_of_its_names(version
 
     assert [operation.via for operation in entry.LOOKS] == ["show"]
     assert entry.read(SHOW, API, history).verdict is Verdict.UNCLEAR
-    assert isinstance(entry.listing.read(history), Reading)
+    assert isinstance(entry.listing.read(BACKENDS, history, {}), Reading)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -104,13 +105,17 @@ def test_the_list_is_the_same_in_both_versions(version: str) -> None:
     """V1 and V2 share the shape of the list, in which the status is a number; its filter takes a text."""
     entry = gateway("roma", api_version=version)
     apis = [{"id": "a", "status": 4}, {"id": "b", "status": 3}, {"id": "c", "status": "4"}, {"id": "d"}]
-    page = entry.listing.read(reply(200, {"size": 4, "total": 9, "apis": apis}))
+    page = entry.listing.read(BACKENDS, reply(200, {"size": 4, "total": 9, "apis": apis}), {})
 
-    assert f"/{version}/" in entry.listing.build_request(0, TOKEN, now=0.0).url
-    assert isinstance(page, StatePage)
+    assert f"/{version}/" in entry.listing.build_request(BACKENDS, 0, 500, TOKEN, now=0.0).url
+    assert isinstance(page, ListPage)
     assert (page.size, page.total) == (4, 9)
-    told = [Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR, Verdict.UNCLEAR]
-    assert dict(page.states) == dict(zip([("a",), ("b",), ("c",), ("d",)], told, strict=True))
+    told = {
+        parts: {via: read.verdict for via, read in entry.listing.read_target(API, {BACKENDS: [row]}).items()}
+        for parts, row in page.rows
+    }
+    up, down = {"definition": Verdict.UP}, {"definition": Verdict.DOWN}
+    assert told == {("a",): up, ("b",): down, ("c",): {}, ("d",): {}}
 
 
 def test_a_status_of_roma_is_a_number_and_one_of_three() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.discover.filters import DiscoveryFilters, assign_filters
+from orchestrator.gateways.roma.listing import BACKENDS
 from orchestrator.gateways.roma.search import MOST_PAGES
 from orchestrator.model.credentials import AccessKeys, Secret
 from orchestrator.model.http import Reply
@@ -284,7 +285,7 @@ def test_a_list_without_an_end_ends(entries: Callable[[int], list[str | None]], 
 @pytest.mark.parametrize("total", [-1, "5", 5.0, True, None, 2**63, 10**300])
 def test_a_total_that_counts_nothing_is_no_list(total: object) -> None:
     body = msgspec.json.encode({"size": 0, "total": total, "apis": []})
-    found = gateway("roma").listing.read(Reply(200, {}, body, 0.0))
+    found = gateway("roma").listing.read(BACKENDS, Reply(200, {}, body, 0.0), {})
 
     assert isinstance(found, Reading)
     assert found.verdict is Verdict.UNCLEAR

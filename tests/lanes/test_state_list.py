@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -18,18 +18,21 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.pending import PendingTargets, reopen
 from orchestrator.journal.record import SessionRecord
+from orchestrator.lanes.list_reader import MOST_FAULTS, MOST_TRIES
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.state_list import FRESH_FOR, MOST_FAULTS, MOST_TRIES, WORTH_LISTING
+from orchestrator.lanes.state_list import FRESH_FOR, WORTH_LISTING
 from orchestrator.model.credentials import Access, Secret
+from orchestrator.model.features import ListRows
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.reading import Act, Operation, Reading, StatePage, Verdict
+from orchestrator.model.reading import Act, ListPage, Operation, Reading, Verdict
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target
 from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.stop_rules import StopRules
 from tests.engine.test_waves import CALM, KEYS, DirectWriting
 from tests.support.engine import (
+    LOOK,
     Answer,
     Heard,
     Scripted,
@@ -63,17 +66,26 @@ def _token(access: Access) -> str:
 class ScriptedListing:
     """A list whose pages are written out."""
 
-    page_size = 500
+    names = state_names = ("targets",)
+    page_size = PAGE
 
-    def build_request(self, offset: int, access: Access, *, now: float) -> Request:
+    def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
         return Request("list", str(offset), {"token": _token(access)})
 
-    def read(self, reply: Reply) -> StatePage | Reading:
+    def read(self, name: str, reply: Reply, earlier: ListRows) -> ListPage | Reading:
         if reply.status != 206:
             return msgspec.json.decode(reply.body, type=Reading)
         shown = msgspec.json.decode(reply.body, type=Shown)
-        states: dict[tuple[str, ...], Verdict] = {(name,): verdict for name, verdict in shown.states.items()}
-        return StatePage(states=states, size=len(shown.states), total=shown.total)
+        rows: list[tuple[tuple[str, ...], Verdict]] = [
+            ((one,), verdict) for one, verdict in shown.states.items()
+        ]
+        return ListPage(rows=rows, size=len(rows), total=shown.total)
+
+    def read_target(self, target: Target, rows: Mapping[str, Sequence[Verdict]]) -> Mapping[str, Reading]:
+        match rows.get("targets"):
+            case [Verdict.UP | Verdict.DOWN as verdict]:
+                return {LOOK.via: reading(verdict, evidence="look")}
+        return {}
 
 
 class Listed(Scripted, frozen=True, kw_only=True):
@@ -262,7 +274,7 @@ def test_looks_at_many_cost_pages_and_no_shows(tmp_path: Path) -> None:
     down = {f"t{seq}" for seq in range(1, 101, 10)}
     went = ran(tmp_path, Platform(100, down=down))
 
-    assert offsets(went) == [0, 30, 60, 90] * 2
+    assert offsets(went) == [0, 90, 60, 30, 90, 60, 30, 0]
     assert went.wire.targets(Act.LOOK) == []
     assert len(went.wire.targets(Act.UNDEPLOY)) == len(set(went.wire.targets(Act.UNDEPLOY))) == 90
     assert {name.removeprefix("gw/") for name, end in went.outcomes.items() if end != "undeployed"} == down
@@ -307,7 +319,7 @@ def test_the_list_is_whole_before_the_first_undeploy(tmp_path: Path) -> None:
 
     went = ran(tmp_path, platform, listing=listing)
 
-    assert offsets(went)[:4] == [0, 30, 60, 90]
+    assert offsets(went)[:4] == [0, 90, 60, 30]
     assert seen == [0] * 4 + [100] * 4
 
 
@@ -322,7 +334,7 @@ def test_a_list_that_ends_early_ends_the_collecting(tmp_path: Path) -> None:
 
     went = ran(tmp_path, platform, listing=listing)
 
-    assert offsets(went) == [0, 30, 60] * 2
+    assert offsets(went) == [0, 990, 30, 60, 30, 990, 60, 0]
     assert set(went.outcomes.values()) == {"undeployed"}
 
 
@@ -507,7 +519,7 @@ def test_one_fault_of_a_page_is_repeated_and_loses_nothing(tmp_path: Path) -> No
     platform, left = Platform(60), [FAULT]
     went = ran(tmp_path, platform, listing=lambda offset: left.pop() if left else platform.listed(offset))
 
-    assert offsets(went) == [0, 0, 30, 0, 30]
+    assert offsets(went) == [0, 0, 30, 30, 0]
     assert went.wire.targets(Act.LOOK) == []
 
 
@@ -530,7 +542,7 @@ def test_a_401_to_the_list_costs_one_refresh(tmp_path: Path) -> None:
         credentials=("the-token", "another"),
     )
 
-    assert offsets(went) == [0, 0, 30, 0, 30]
+    assert offsets(went) == [0, 0, 30, 30, 0]
     assert set(went.wire.tokens) == {"another"}
     assert set(went.outcomes.values()) == {"undeployed"}
 
@@ -597,7 +609,7 @@ def test_an_interrupt_before_the_shared_look_leaves_unknown_and_resume_looks_fir
 
     with journaled(tmp_path, [target(seq) for seq in range(1, 61)]) as database:
         cut = session(database, Shelf(platform.answer, listing, 0.0), run_gate=run_gate)
-        assert pages == [0, 30, 0]
+        assert pages == [0, 30, 30]
         assert set(cut.outcomes.values()) == {"unknown"}
         assert set(cut.reasons.values()) == {"interrupt: SIGINT was received"}
 
@@ -642,7 +654,7 @@ def test_what_is_owed_to_the_evidence_waits_until_all_undeploys_are_sent(tmp_pat
 def test_from_so_many_targets_on_a_list_pays(tmp_path: Path) -> None:
     went = ran(tmp_path, Platform(WORTH_LISTING))
 
-    assert offsets(went) == [0, 30] * 2
+    assert offsets(went) == [0, 30, 30, 0]
     assert went.wire.targets(Act.LOOK) == []
 
 
@@ -652,7 +664,7 @@ def test_a_small_wave_behind_a_large_one_goes_by_the_list_that_is_there(tmp_path
     with journaled(tmp_path, targets) as database:
         went = session(database, Shelf(platform.answer, platform.listed, 0.0))
 
-    assert offsets(went) == [0, 30, 60] * 3
+    assert offsets(went) == [0, 60, 30, *[60, 30, 0] * 2]
     assert went.wire.targets(Act.LOOK) == []
     assert set(went.outcomes.values()) == {"undeployed"}
 

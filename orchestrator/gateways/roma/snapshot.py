@@ -73,10 +73,10 @@ class RomaRestore(LookOnlyRestore, frozen=True):
 
 
 def next_look(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Reading:
-    """Return ``show``, the only look there is, or its reading."""
+    """Return ``show``, the only look there is, or its reading; the definition off a list is one as well."""
     if SHOW.via in lacking:
         return Reading(verdict=Verdict.NOT_OFFERED)
-    return seen.get(SHOW.via, SHOW)
+    return seen.get(SHOW.via) or seen.get(DEFINITION.via) or SHOW
 
 
 def _next_read(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Snapshot:
