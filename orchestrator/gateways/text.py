@@ -62,7 +62,10 @@ def _escape_invisible(text: str) -> str:
     )
 
 
-@lru_cache(maxsize=4096)
+# Nearly all names: nothing in them would be encoded, and no piece of them could vanish.
+_is_unreserved = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*").fullmatch
+
+
 def encode_segment(text: str) -> str:
     """Percent-encode ``text`` as one segment of a path, with no safe characters but the unreserved ones.
 
@@ -70,6 +73,11 @@ def encode_segment(text: str) -> str:
     server that piece disappears, and the URL that is left names something else. A plan's reader refuses such
     names long before; no journal, approval or caller gets past this one.
     """
+    return text if _is_unreserved(text) else _quote(text)
+
+
+@lru_cache(maxsize=4096)
+def _quote(text: str) -> str:
     if why := why_vanishing(text):
         raise ValueError(
             f"{shown_name(text)!r} cannot be a part of a URL's path; it would name something else: it {why}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
 from msgspec import Meta
@@ -27,7 +28,7 @@ from orchestrator.text.urls import normalize_url
 _WHOLE_ID = f"^{ID_PATTERN}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
 
 
-class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
+class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field="kind"):
     """One ROMA Connect instance. Its targets are backend ("livedata") APIs.
 
     An undeploy also deletes the front-end API that was published for the backend.
@@ -64,7 +65,7 @@ class Roma(Gateway, frozen=True, kw_only=True, tag="roma", tag_field="kind"):
         """The place of the instance: both versions of the API lead to the same one."""
         return f"{self.KIND} {normalize_url(self.url)} {self.project_id} {self.instance_id}"
 
-    @property
+    @cached_property
     def _requests(self) -> RomaRequests:
         return RomaRequests(
             url=self.url,

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator.gateways.roma.signing import sign_request
 from orchestrator.gateways.text import encode_segment, show_text
@@ -22,6 +24,7 @@ from orchestrator.model.reading import Act, Operation
 from orchestrator.model.target import Target
 
 ID_PATTERN = r"[A-Za-z0-9_-]{1,64}"
+_is_id = re.compile(ID_PATTERN).fullmatch
 
 SHOW = Operation(Act.LOOK, "show")
 DEFINITION = Operation(Act.LOOK, "definition")
@@ -33,7 +36,12 @@ FRONT = "front"
 Version: TypeAlias = Literal["v1", "v2"]
 
 
-class RomaRequests(Struct, frozen=True, kw_only=True):
+_READ: Mapping[str, str] = MappingProxyType({"Accept": "application/json"})
+# Without a body too: aiohttp would send such a POST as application/octet-stream.
+_CHANGE: Mapping[str, str] = MappingProxyType({**_READ, "Content-Type": "application/json"})
+
+
+class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
     """Builds the requests to one instance, through one version of its API."""
 
     url: str
@@ -41,7 +49,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True):
     project_id: str
     instance_id: str
 
-    @property
+    @cached_property
     def _apis_url(self) -> str:
         project, instance = check_id(self.project_id), check_id(self.instance_id)
         base = self.url.rstrip("/")
@@ -53,18 +61,16 @@ class RomaRequests(Struct, frozen=True, kw_only=True):
         Raises ``ValueError`` for a look that is unknown here, and for an id that is none: such a text could
         turn into another path.
         """
-        headers = {"Accept": "application/json"}
-        (api,) = map(check_id, target.parts)
+        api = check_id(target.parts[0])
         if operation.act is Act.LOOK:
-            return self._let_in(Request("GET", self._look_url(operation.via, api), headers), access, now)
-        # Without a body too: aiohttp would send such a POST as application/octet-stream.
-        headers["Content-Type"] = "application/json"
+            return self._let_in("GET", self._look_url(operation.via, api), access, now)
         fields = {"ld_api_id": api} if self.version == "v1" else {}
         if operation.act is Act.DEPLOY:
             fields |= msgspec.json.decode(target.deploy or "{}")
-        path = operation.act.value if self.version == "v1" else f"{api}/{operation.act.value}"
-        request = Request("POST", f"{self._apis_url}/{path}", headers, _encode_body(fields))
-        return self._let_in(request, access, now)
+        verb: str = operation.act.value
+        path = verb if self.version == "v1" else f"{api}/{verb}"
+        body = _encode_body(fields)
+        return self._let_in("POST", f"{self._apis_url}/{path}", access, now, headers=_CHANGE, body=body)
 
     def _look_url(self, via: str, api: str) -> str:
         read, _, front = via.partition("/")
@@ -83,36 +89,49 @@ class RomaRequests(Struct, frozen=True, kw_only=True):
         Without the status filter: an absence proves nothing, so APIs that are not deployed must be on the
         list too. Besides, an undeploy would shift the pages of a filtered list.
         """
-        return self._let_in(self.build_open_list(offset, limit), access, now)
+        return self._let_in("GET", self._list_url(offset, limit), access, now)
 
     def build_open_list(self, offset: int, limit: int) -> Request:
         """Build the same request without a credential."""
-        url = f"{self._apis_url}?limit={limit}&offset={offset}"
-        return Request("GET", url, {"Accept": "application/json"})
+        return Request("GET", self._list_url(offset, limit), _READ)
+
+    def _list_url(self, offset: int, limit: int) -> str:
+        return f"{self._apis_url}?limit={limit}&offset={offset}"
 
     def build_history(self, api: str, access: Access, now: float) -> Request:
         """Build the request for the deployment history of the backend API ``api``."""
-        request = Request("GET", f"{self._apis_url}/{check_id(api)}/deploy", {"Accept": "application/json"})
-        return self._let_in(request, access, now)
+        return self._let_in("GET", f"{self._apis_url}/{check_id(api)}/deploy", access, now)
 
-    def _let_in(self, request: Request, access: Access, now: float) -> Request:
-        """Add the token, or the signature of ``now``."""
+    def _let_in(
+        self,
+        method: str,
+        url: str,
+        access: Access,
+        now: float,
+        *,
+        headers: Mapping[str, str] = _READ,
+        body: bytes | None = None,
+    ) -> Request:
+        """Build a request with the token, or with the signature of ``now``."""
         if isinstance(access, AccessKeys):
-            scoped = replace(request, headers={**request.headers, "X-Project-Id": self.project_id})
+            scoped = Request(method, url, {**headers, "X-Project-Id": self.project_id}, body)
             return sign_request(scoped, access, now=datetime.fromtimestamp(now, UTC))
-        return replace(request, headers={**request.headers, "X-Auth-Token": access.reveal()})
+        return Request(method, url, {**headers, "X-Auth-Token": access.reveal()}, body)
 
 
 def check_id(text: str) -> str:
     """Return an id of the form that ids have. Raises ``ValueError`` for any other text."""
-    if re.fullmatch(ID_PATTERN, text) is None:
+    if _is_id(text) is None:
         raise ValueError(
             f"{show_text(text)} does not fit the pattern {ID_PATTERN}; it would name something else"
         )
     return text
 
 
+# Byte for byte as the vendor's own client writes it: the signature covers the spaces too.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _encode_body(fields: dict[str, Any]) -> bytes:
     """Encode a body; an empty one where there is nothing to say."""
-    # Byte for byte as the vendor's own client writes it: the signature covers the spaces too.
-    return json.dumps(fields, ensure_ascii=False).encode() if fields else b""
+    return _encode(fields).encode() if fields else b""
