@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import anyio
 from msgspec import Struct, field
 
+from orchestrator.lanes.exchange_guard import ExchangeGuard
 from orchestrator.lanes.masking import KnownSecrets
 from orchestrator.model.credentials import Material, Secret
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.http import Send
 
 
 class Environment(Struct, frozen=True, kw_only=True):
@@ -59,12 +59,9 @@ async def open_connection(environment: Environment, gateway: Gateway) -> AsyncIt
     """
     # The transport has timeouts of its own. This one holds whatever the transport does: a worker that hangs
     # would keep its lane, and the run, for ever.
-    seconds = compute_exchange_limit(gateway)
     async with environment.connect(gateway) as send:
-
-        async def send_within(request: Request) -> Reply | Lost:
-            with anyio.move_on_after(seconds):
-                return await send(request)
-            return Lost(sent=True, detail=f"the exchange did not end within {seconds:g} s")
-
-        yield send_within
+        guard = ExchangeGuard(send, compute_exchange_limit(gateway))
+        try:
+            yield guard.send
+        finally:
+            guard.close()
