@@ -1,4 +1,4 @@
-"""How near a run comes to what its gateways allow: figures P3 to P6 and P15, beside a bare loop, as ratios.
+"""How near a run comes to what its gateways allow: figures P3 to P6 and P14 to P16, beside a bare loop.
 
     python -m bench.control [--targets 6000] [--pairs 3] [--check]
 
@@ -11,8 +11,12 @@ exponential backoff with full jitter per target), each against a gateway of its 
     P4  the same with its rate in the plan: goal 1.01, none refused; floor 1.05
     P5  a healthy gateway beside a dead one: its time over its time alone; goal 1.02, floor 1.10
     P6  requests to a dead gateway with 1,000 targets, snapshots included: goal under 60, floor 200
+    P14 a default run (``snapshot: best``) against one bucket for reads and writes: time over that of the
+        requests that its gateway accepted; goal 1.05, floor 1.25
     P15 1,000 targets, 15 of them refused at random with ``Retry-After: 1`` by a gateway without a limit: time
         over the pauses asked for and the time without them; goal 1.1, floor 1.5
+    P16 a cold start against a limit that the plan does not know, for ten seconds' worth of targets: seconds
+        over the ideal; goal 1 s, floor 2 s
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -265,6 +270,92 @@ def dead_gateway(kind: str) -> Iterator[str]:
         process.stdin.close()
 
 
+class Books(NamedTuple):
+    """What the simulator saw of a run: the seconds from the first arrival to the last, and its requests."""
+
+    seconds: float
+    accepted: int
+    refused: int
+
+    @property
+    def share_refused(self) -> float:
+        return self.refused / (self.accepted + self.refused)
+
+
+def read_books(url: str) -> Books:
+    """Read the books of the one gateway at ``url``."""
+    seen: list[dict[str, Any]] = []
+    while page := _read_control(url, f"/_requests?after={len(seen)}&limit=2000"):
+        seen += page
+    refused = sum(request["status"] == 429 for request in seen)
+    return Books(seen[-1]["at"] - seen[0]["at"], len(seen) - refused, refused)
+
+
+def _read_control(url: str, path: str) -> Any:
+    origin = "/".join(url.split("/")[:3])
+    with urllib.request.urlopen(origin + path, timeout=30) as reply:
+        return json.load(reply)
+
+
+def run_and_read_books(
+    folder: Path, name: str, kind: str, targets: int, snapshot: str, rate: dict[str, float]
+) -> Books:
+    """Undeploy so many targets of one gateway with this token bucket, for reads and writes."""
+    with simulator(folder, name, targets, kind, rate=rate) as url:
+        run(folder, name, {"roma": (url, f"limits: {{concurrency: {CONCURRENCY}}}")}, targets, kind, snapshot)
+        return read_books(url)
+
+
+def one_bucket(folder: Path, targets: int) -> Iterator[Figure]:
+    """Measure P14, with a slack of a second and with next to none."""
+    cases = [
+        (f"P14 {kind}{tail}", kind, burst)
+        for kind in KINDS
+        for burst, tail in ((BURST, ""), (BURST // 10, " tight"))
+    ]
+
+    def measure(case: tuple[str, str, int]) -> Books:
+        name, kind, burst = case
+        rate = {"per_second": R, "burst": burst}
+        return run_and_read_books(folder, name.replace(" ", "-"), kind, targets, "best", rate)
+
+    with ThreadPoolExecutor(len(cases)) as pool:
+        for (name, _, _), books in zip(cases, pool.map(measure, cases), strict=True):
+            over = books.seconds * R / books.accepted
+            yield Figure(
+                name,
+                f"{over:.3f} of the ideal time of {books.accepted / targets:.2f} requests a target,"
+                f" {books.share_refused:.2%} refused; goal 1.05",
+                over <= 1.25,
+            )
+
+
+COLD_SECONDS = 10
+
+
+def cold(folder: Path) -> Iterator[Figure]:
+    """Measure P16: slow and fast limits, with much slack and little, named in the refusal or not."""
+    cases = [
+        (kind, rate, burst) for rate in (2, 20, 200) for burst in (rate, max(1, rate // 10)) for kind in KINDS
+    ]
+
+    def measure(case: tuple[str, int, int]) -> Books:
+        kind, rate, burst = case
+        bucket = {"per_second": rate, "burst": burst}
+        return run_and_read_books(
+            folder, f"p16-{kind}-{rate}-{burst}", kind, COLD_SECONDS * rate, "off", bucket
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        for (kind, rate, burst), books in zip(cases, pool.map(measure, cases), strict=True):
+            extra = books.seconds - books.accepted / rate
+            said = "named" if kind == "roma" else "unsaid"
+            text = (
+                f"{extra:+.2f} s over the ideal at {rate}/s, burst {burst}, {said}, {books.share_refused:.2%}"
+            )
+            yield Figure("P16", f"{text} refused; goal 1 s", extra <= 2.0)
+
+
 def spared(folder: Path) -> Iterator[Figure]:
     """Measure P6 with 1,000 targets. ``park_for`` is cut to 14 s, and what ten minutes would add is told: the
     probes that follow the one at 5 s, at 15, 35, 75 and then every 60 s."""
@@ -305,7 +396,14 @@ def main(targets: int, pairs: int, check: bool) -> None:
     missed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        parts = (paced(folder, targets), beside_a_dead_one(folder, pairs), spared(folder), scattered(folder))
+        parts = (
+            paced(folder, targets),
+            one_bucket(folder, targets // 2),
+            beside_a_dead_one(folder, pairs),
+            spared(folder),
+            scattered(folder),
+            cold(folder),
+        )
         for figures in parts:
             for figure in figures:
                 missed |= not figure.keeps

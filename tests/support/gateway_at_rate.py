@@ -18,7 +18,7 @@ from tests.support.engine import reading
 WAKES = 0.1
 """Seconds after which whoever waits asks again at the latest."""
 
-REMOVED = reading(Verdict.REMOVED)
+REMOVED, SEEN = reading(Verdict.REMOVED), reading(Verdict.UP)
 
 
 class Drive(NamedTuple):
@@ -85,11 +85,16 @@ class _Road:
         concurrency: int = 8,
         latency: float = 0.020,
         bare: bool = False,
+        looks: int = 0,
+        look_doors: Callable[[float], RateLimit | Door] | None = None,
         busy_until: Callable[[float], float] = lambda now: now,
     ) -> None:
         """Whoever is free at a time takes the next target at ``busy_until`` of it. The gateway refuses with
-        429 and the whole seconds to wait, or ``bare``: with a 503 that says nothing more."""
+        429 and the whole seconds to wait, or ``bare``: with a 503 that says nothing more. Each undeploy comes
+        after so many ``looks``, which go through the same doors unless they have ``look_doors`` of their own.
+        """
         self._lane, self._doors, self._latency = lane, doors, latency
+        self._looks, self._look_doors = looks, look_doors or doors
         self._targets, self._concurrency = targets, concurrency
         self._bare = bare
         self._paused_until = self._paused = 0.0
@@ -99,6 +104,7 @@ class _Road:
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._buckets: dict[RateLimit, Door] = {}
         self._left: list[float] = []
+        self._looks_left: dict[TargetId, int] = {}
         self._refused = self._ended = 0
 
     def run(self) -> Drive:
@@ -116,7 +122,9 @@ class _Road:
 
     def _take(self, now: float) -> None:
         if (number := next(self._todo, None)) is not None:
-            turn = AdmissionRequest(TargetId(f"gw/{number}"), Act.UNDEPLOY)
+            target = TargetId(f"gw/{number}")
+            turn = AdmissionRequest(target, Act.LOOK if self._looks else Act.UNDEPLOY)
+            self._looks_left[target] = self._looks
             self._at(self._busy_until(now), partial(self._ask, turn))
 
     def _ask(self, turn: AdmissionRequest, now: float) -> None:
@@ -131,27 +139,37 @@ class _Road:
                 self._at(now + asks, partial(self._ask, turn))
 
     def _arrive(self, turn: AdmissionRequest, began: float, now: float) -> None:
-        limit = self._doors(now)
+        limit = (self._look_doors if turn.act is Act.LOOK else self._doors)(now)
         door = self._buckets.setdefault(limit, TokenBucket(limit)) if isinstance(limit, RateLimit) else limit
         self._at(now + self._latency / 2, partial(self._land, turn, began, door.take(now)))
 
     def _land(self, turn: AdmissionRequest, began: float, wait: float, now: float) -> None:
-        said, status = REMOVED, 204
+        said, status = (SEEN, 200) if turn.act is Act.LOOK else (REMOVED, 204)
         if wait:
             said, status = reading(Verdict.BUSY, wait=max(1.0, math.ceil(wait))), 429
         if wait and self._bare:
-            said, status = reading(Verdict.DOUBT), 503
+            said, status = reading(Verdict.UNCLEAR if turn.act is Act.LOOK else Verdict.DOUBT), 503
         reach = self._concurrency
         self._lane.observe(
             turn, said, now, began=began, left=self._targets, within_reach=reach, status=status
         )
         if not wait:
-            self._ended += 1
-            self._take(now)
+            self._go_on(turn, now)
             return
         self._refused += 1
         if said.wait is not None:
             self._paused += max(0.0, now + said.wait - max(self._paused_until, now))
             self._paused_until = max(self._paused_until, now + said.wait)
-        again = AdmissionRequest(turn.target, Act.UNDEPLOY, repeats=self._bare)
+        again = AdmissionRequest(turn.target, turn.act, repeats=self._bare and turn.act is Act.UNDEPLOY)
         self._at(now + 0.5 * self._bare, partial(self._ask, again))
+
+    def _go_on(self, turn: AdmissionRequest, now: float) -> None:
+        """Send the next look at the target of this answered request, or its undeploy, or take another one."""
+        if turn.act is Act.UNDEPLOY:
+            del self._looks_left[turn.target]
+            self._ended += 1
+            self._take(now)
+            return
+        self._looks_left[turn.target] -= 1
+        act = Act.LOOK if self._looks_left[turn.target] else Act.UNDEPLOY
+        self._ask(AdmissionRequest(turn.target, act), now)
