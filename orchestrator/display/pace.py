@@ -22,7 +22,8 @@ class PaceMeter:
 
     def count(self, at: float) -> None:
         """Count one target that ended at ``at``."""
-        self._forward(int(at))
+        if (second := int(at)) > self._second:
+            self._forward(second)
         self._counts[-1] += 1
 
     def count_by_second(self, now: float) -> tuple[int, ...]:
@@ -43,7 +44,7 @@ class PaceMeter:
         self._second += int(seconds)
 
     def _forward(self, second: int) -> None:
+        """Begin a later second. A clock that jumps back begins none, so that no count is lost."""
         for _ in range(min(second - self._second, HISTORY_SECONDS)):
             self._counts.append(0)
-        # A clock that jumps back must not lose a count.
-        self._second = max(second, self._second)
+        self._second = second

@@ -14,14 +14,13 @@ class EventDispatcher:
     """
 
     def __init__(self, listeners: Sequence[Listener], complain: Callable[[str], None]) -> None:
-        self._listeners = list(listeners)
+        self._listeners = tuple(listeners)
         self._complain = complain
 
     def __call__(self, event: AnyEvent) -> None:
-        # A copy: a listener that fails leaves the list while the loop goes through it.
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             try:
                 listener(event)
             except Exception as error:  # noqa: BLE001 - a display that fails must not end a run
-                self._listeners.remove(listener)
+                self._listeners = tuple(each for each in self._listeners if each is not listener)
                 self._complain(f"a listener failed and is told no more: {error!r}")

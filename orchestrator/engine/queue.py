@@ -149,6 +149,8 @@ class TargetQueue:
         return None
 
     def _take_behind_key(self) -> QueuedTarget | None:
+        if not self._behind:
+            return None
         key = next((key for key in self._behind if self._keys.claim(key)), None)
         if key is None:
             return None

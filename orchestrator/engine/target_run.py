@@ -7,6 +7,8 @@ did not end the target.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from msgspec import Struct
 from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
@@ -113,10 +115,10 @@ class TargetRun:
             return make_look_request(self.target, self.history)
         return make_change_request(self.target, act, self.history)
 
-    async def _change(self, admitted: AdmissionRequest) -> Reading:
+    def _change(self, admitted: AdmissionRequest) -> Awaitable[Reading]:
         """Send the undeploy, or in a restore the deploy."""
         self._no_repeat = None
-        return await self._attempts.send(self.target, admitted, self._resources.spec.change)
+        return self._attempts.send(self.target, admitted, self._resources.spec.change)
 
     async def _look(self, admitted: AdmissionRequest) -> Reading:
         """Read the live state: off the list, or by the vendor's reads of this one target."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 
 from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, encode_pace, encode_wave_step
@@ -43,13 +45,15 @@ class SessionRecord:
         """Write that this session began; durable when this method returns."""
         await self._writing.write(_BEGIN, (self.session, at, holder, options.encode()))
 
-    async def keep_intent(self, target: Target, number: int, operation: Operation, at: float) -> None:
-        """Write that a request is about to leave. It may leave only when this method returns.
+    def keep_intent(self, target: Target, number: int, operation: Operation, at: float) -> Awaitable[None]:
+        """Write that a request is about to leave. It may leave only once the result is ready.
 
-        Raises DiskError where that failed: then the intent is not in the journal.
+        To wait for that raises DiskError where the write failed: then the intent is not in the journal.
         """
         # The request waits for the disk here. That is what leaves at most one doubt a worker after a kill.
-        await self._writing.write(INSERT_INTENT, (target.seq, number, operation.act.value, operation.via, at))
+        return self._writing.write(
+            INSERT_INTENT, (target.seq, number, operation.act.value, operation.via, at)
+        )
 
     def keep_result(
         self,

@@ -10,7 +10,7 @@ loop: there they cost microseconds, while a second thread would fight the loop f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
@@ -43,7 +43,7 @@ class RowSink(Protocol):
     """Takes the rows of a journal. ``GroupCommitWriter`` is one; a simulated disk is another."""
 
     def post(self, statement: str, values: tuple[Value, ...]) -> None: ...
-    async def write(self, statement: str, values: tuple[Value, ...]) -> None: ...
+    def write(self, statement: str, values: tuple[Value, ...]) -> Awaitable[None]: ...
     async def flush(self) -> None: ...
     async def close(self) -> None: ...
 
@@ -69,13 +69,13 @@ class GroupCommitWriter:
         if self._timer is None and self._under_way is None:
             self._timer = self._loop.call_later(IDLE, self._begin)
 
-    async def write(self, statement: str, values: tuple[Value, ...]) -> None:
-        """Return once this row, and all that was queued before, is on disk.
+    def write(self, statement: str, values: tuple[Value, ...]) -> Awaitable[None]:
+        """Queue a row; the result is ready once the row, and all that was queued before, is on disk.
 
-        Raises DiskError where that failed; then this row is not in the journal and will not be, while rows
-        that were posted are kept for a later commit.
+        To wait for it raises DiskError where that failed; then this row is not in the journal and will not
+        be, while rows that were posted are kept for a later commit.
         """
-        await self._make_durable((statement, values))
+        return self._make_durable((statement, values))
 
     async def flush(self) -> None:
         """Return once all that was queued is on disk. Raises DiskError where that failed."""
@@ -99,7 +99,8 @@ class GroupCommitWriter:
             if not self._thread.is_alive():
                 self._database.close()
 
-    async def _make_durable(self, entry: RowEntry | None) -> None:
+    def _make_durable(self, entry: RowEntry | None) -> Awaitable[None]:
+        # The future itself, for a coroutine around it would only pass it on.
         if self._closed:
             raise JournalError(f"{self._database.path}: the journal is closed")
         future = self._loop.create_future()
@@ -107,7 +108,7 @@ class GroupCommitWriter:
         if self._under_way is None and len(self._waiting) == 1:
             # At the end of this turn of the loop, so that all tasks that run in it share the commit.
             self._loop.call_soon(self._begin)
-        await future
+        return future
 
     def _begin(self) -> None:
         """Hand all queued rows to SQLite, and order the commit."""

@@ -67,14 +67,16 @@ async def exchange(
     Nothing is repeated: the caller decides what follows from a fault. The errors of ``question.read`` and of
     ``rows.begin`` pass through; after one of the latter nothing was sent.
     """
-    with lane.track_flight():
+    lane.begin_flight()
+    try:
         if rows is not None:
             await rows.begin()
         # Taken after the intent, since another worker may have renewed the credential meanwhile.
         active = lane.authenticator.active
         assert active is not None  # noqa: S101 - a lane admits nothing before its first login
+        request = _build(lane, admitted, question, active.access)
         began = lane.environment.monotonic()
-        answer = await _send(lane, admitted, question, active.access)
+        answer = request if isinstance(request, Lost) else await lane.send(request)
         seconds = lane.environment.monotonic() - began
         lost = Verdict.UNCLEAR if question.act is Act.LOOK else Verdict.DOUBT
         # The newest mask: a login during the request may have brought a token, which the reply may repeat.
@@ -91,15 +93,17 @@ async def exchange(
         elif status is not None:
             lane.confirm_credential(active.generation)
         return ExchangeResult(found, answer, seconds)
+    finally:
+        lane.end_flight()
 
 
-async def _send(
+def _build(
     lane: Lane, admitted: AdmissionRequest, question: LaneQuestion[Content], access: Access
-) -> Reply | Lost:
+) -> Request | Lost:
     # While the intent became durable the lane may have been closed: nothing more may reach the gateway then.
     if refused := lane.refusal(question.act, settling=admitted.settling):
         return Lost(sent=False, detail=refused)
-    return await lane.send(question.build(access, lane.environment.now()))
+    return question.build(access, lane.environment.now())
 
 
 def read_answer(

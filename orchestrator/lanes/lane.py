@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import anyio
 from msgspec import Struct
@@ -35,9 +34,6 @@ from orchestrator.rules.admission import (
     LaneState,
 )
 from orchestrator.rules.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class LearnedLimits(Struct, frozen=True, kw_only=True):
@@ -170,17 +166,16 @@ class Lane:
         self.announcer.tell_answer(answer)
         return answer
 
-    @contextmanager
-    def track_flight(self) -> Iterator[None]:
-        """Count one request as in flight for the block, from its intent to its result."""
+    def begin_flight(self) -> None:
+        """Count one request as in flight, from its intent on."""
         self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            if self._is_crowded:
-                self._is_crowded = False
-                self._wakeup.ring()
+
+    def end_flight(self) -> None:
+        """Count it no more, since it has its result."""
+        self._in_flight -= 1
+        if self._is_crowded:
+            self._is_crowded = False
+            self._wakeup.ring()
 
     def limit(self, *, concurrency: int | None = None, rate: float | Literal["same"] | None = "same") -> None:
         """Put other limits in force at once; a limit that is not given stays as it is."""

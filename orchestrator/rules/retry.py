@@ -209,13 +209,13 @@ def replay(history: TargetHistory, act: Act, reading: Reading | None) -> TargetH
         case Verdict.CONTESTED | Verdict.REFUSED | Verdict.ABSENT:
             return replace(history, charged=history.charged + 1, unsettled_reply=reading)
         case _:
-            history = _keep_disobedience(history, reading)
             return replace(
                 history,
                 charged=history.charged + 1,
                 may_have_arrived=True,
                 in_doubt=True,
                 unsettled_reply=reading,
+                partial_reply=_find_disobedience(history, reading),
             )
 
 
@@ -228,14 +228,14 @@ def _replay_look(history: TargetHistory, reading: Reading | None) -> TargetHisto
     return history
 
 
-def _keep_disobedience(history: TargetHistory, reading: Reading | None) -> TargetHistory:
-    """Keep which pods did not obey, until a reply has full evidence for all."""
+def _find_disobedience(history: TargetHistory, reading: Reading | None) -> Reading | None:
+    """Return the reply that names the pods which did not obey, until a reply has full evidence for all."""
     match reading.verdict if reading else None:
         case Verdict.PARTIAL:
-            return replace(history, partial_reply=reading)
+            return reading
         case Verdict.REMOVED:
-            return replace(history, partial_reply=None)
-    return history
+            return None
+    return history.partial_reply
 
 
 def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> TargetHistory:
@@ -281,8 +281,16 @@ def _charge(history: TargetHistory, reading: Reading) -> TargetHistory:
 def _decide_after_arrival(
     policy: RetryPolicy, history: TargetHistory, reading: Reading, roll: float
 ) -> tuple[TargetHistory, Step]:
-    history = _charge(_keep_disobedience(history, reading), reading)
-    history = replace(history, may_have_arrived=True, in_doubt=True)
+    history = replace(
+        history,
+        charged=history.charged + 1,
+        unsent=0,
+        looks=0,
+        unsettled_reply=reading,
+        partial_reply=_find_disobedience(history, reading),
+        may_have_arrived=True,
+        in_doubt=True,
+    )
     match reading.verdict:
         # Full evidence needs no look, unless the plan wants one after each undeploy.
         case Verdict.REMOVED if not policy.always_look:

@@ -84,6 +84,7 @@ class StopRules:
     ) -> None:
         self._thresholds = list_thresholds(stop_when)
         self._first_run = first_run
+        self._matching_without_reason = {outcome: self._find_matching(outcome, None) for outcome in Outcome}
         self.past_stop = past_stop
         self._in_run: Counter[str] = Counter()
         for (outcome, word), count in () if past_stop else before.items():
@@ -142,6 +143,10 @@ class StopRules:
 
     def _match(self, outcome: Outcome, reason: str | None) -> list[str]:
         """Return the keys of the rules that count a target."""
+        # Nearly all targets end without a reason, and there are few outcomes.
+        return self._find_matching(outcome, reason) if reason else self._matching_without_reason[outcome]
+
+    def _find_matching(self, outcome: Outcome, reason: str | None) -> list[str]:
         return [key for key, rule in STOP_RULES.items() if rule.counts(outcome, reason, self._first_run)]
 
 

@@ -58,7 +58,7 @@ async def test_a_write_returns_once_another_connection_sees_it(tmp_path: Path) -
     async with writing(tmp_path) as (writer, database):
         database.gate.clear()
         writer.post(NOTE, ("posted before",))
-        pending = asyncio.create_task(writer.write(NOTE, ("written",)))
+        pending = asyncio.ensure_future(writer.write(NOTE, ("written",)))
         await asyncio.sleep(IDLE * 2)
         assert not pending.done()
         assert texts(database.path) == []
@@ -78,9 +78,9 @@ async def test_a_commit_reaches_the_disk_before_it_returns(tmp_path: Path) -> No
 async def test_a_hundred_writes_at_once_share_their_commits(tmp_path: Path) -> None:
     async with writing(tmp_path) as (writer, database):
         database.gate.clear()
-        first = asyncio.create_task(writer.write(NOTE, ("first",)))
+        first = asyncio.ensure_future(writer.write(NOTE, ("first",)))
         await asyncio.sleep(0)
-        rest = [asyncio.create_task(writer.write(NOTE, (f"{number}",))) for number in range(100)]
+        rest = [asyncio.ensure_future(writer.write(NOTE, (f"{number}",))) for number in range(100)]
         await asyncio.sleep(0)
         database.gate.set()
         await asyncio.gather(first, *rest)
@@ -102,7 +102,7 @@ async def test_what_nobody_waits_for_is_committed_a_moment_later(tmp_path: Path)
 async def test_what_is_posted_during_a_commit_goes_into_the_next(tmp_path: Path) -> None:
     async with writing(tmp_path) as (writer, database):
         database.gate.clear()
-        first = asyncio.create_task(writer.write(NOTE, ("first",)))
+        first = asyncio.ensure_future(writer.write(NOTE, ("first",)))
         await asyncio.sleep(IDLE / 5)
         writer.post(NOTE, ("meanwhile",))
         database.gate.set()
@@ -229,10 +229,10 @@ async def test_a_waiter_that_is_cancelled_harms_nobody(tmp_path: Path) -> None:
     """Its row may be in the journal all the same: an intent too many is a look too many, not a loss."""
     async with writing(tmp_path) as (writer, database):
         database.gate.clear()
-        first = asyncio.create_task(writer.write(NOTE, ("first",)))
+        first = asyncio.ensure_future(writer.write(NOTE, ("first",)))
         await asyncio.sleep(IDLE / 5)
-        given_up = asyncio.create_task(writer.write(NOTE, ("given up",)))
-        probe = asyncio.create_task(writer.write(NOTE, ("patient",)))
+        given_up = asyncio.ensure_future(writer.write(NOTE, ("given up",)))
+        probe = asyncio.ensure_future(writer.write(NOTE, ("patient",)))
         await asyncio.sleep(0)
         for task in (first, given_up):
             task.cancel()
