@@ -8,7 +8,7 @@ WORKERS := -n 2 --dist worksteal
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate bench-control shape clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate bench bench-gate shape clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -58,8 +58,11 @@ docs: setup  ## the README's help texts are those of the program
 simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
 
-bench-control: setup  ## how near a run comes to what its gateways allow, beside a bare loop
-	$(BIN)/python -m bench.control
+bench: setup  ## measure what a run costs, and write docs/benchmarks.md: make bench [PARTS="run p9"]
+	$(BIN)/python -m bench $(PARTS)
+
+bench-gate: setup  ## fail if a figure is below its floor; takes minutes
+	$(BIN)/python -m bench --gate $(PARTS)
 
 shape: setup  ## what shape the code is in: rooms, names, functions, comments, words
 	$(BIN)/python -m bench.shape

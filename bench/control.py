@@ -1,34 +1,15 @@
-"""How near a run comes to what its gateways allow: figures P3 to P6 and P14 to P16, beside a bare loop.
-
-    python -m bench.control [--targets 6000] [--pairs 3] [--check]
+"""How near a run comes to what its gateways allow: P3 to P6 and P14 to P16, beside a bare loop.
 
 Each simulator is a process of its own. P3 and P4 run at the same time as the bare loop (fixed concurrency,
 exponential backoff with full jitter per target), each against a gateway of its own with a token bucket of
-100/s and a burst of 100, so that all of them meet the same noise. ``--check`` fails where a floor is missed.
-
-    P3  a bucket that the plan does not know: time over the ideal; goal 1.03, 1 % refused, floor 1.12, 5 %;
-        with ROMA, whose refusals name its rate, and with Apinizer, whose refusals do not
-    P4  the same with its rate in the plan: goal 1.01, none refused; floor 1.05
-    P5  a healthy gateway beside a dead one: its time over its time alone; goal 1.02, floor 1.10
-    P6  requests to a dead gateway with 1,000 targets, snapshots included: goal under 60, floor 200
-    P14 a default run (``snapshot: best``) against one bucket for reads and writes: time over that of the
-        requests that its gateway accepted; goal 1.05, floor 1.25
-    P15 1,000 targets, 15 of them refused at random with ``Retry-After: 1`` by a gateway without a limit: time
-        over the pauses asked for and the time without them; goal 1.1, floor 1.5
-    P16 a cold start against a limit that the plan does not know, for ten seconds' worth of targets: seconds
-        over the ideal; goal 1 s, floor 2 s
+100/s and a burst of 100, so that all of them meet the same noise.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,24 +17,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import aiohttp
-import click
+from bench.figures import BenchmarkError, Figure, Sizes
+from bench.plans import INSTANCE, PROJECT
+from bench.processes import measure, run_program, serve_program
 
 R, BURST, LATENCY, CONCURRENCY = 100, 100, 0.02, 8
-PROJECT, INSTANCE = "0123456789abcdef0123456789abcdef", "f0fa1789-3b76-433b-a787-9892951c620e"
-TOKEN = "rehearsal-token"
-BACKOFF_FIRST, BACKOFF_CEILING = 0.5, 30.0
-
-
 Faults: TypeAlias = Mapping[int, Sequence[str]]
-
-
-class Figure(NamedTuple):
-    """One line of the result: what was measured, and whether it keeps its floor."""
-
-    name: str
-    text: str
-    keeps: bool
 
 
 class Run(NamedTuple):
@@ -108,12 +77,8 @@ def simulator(
         named = {f"roma/{number:032x}": list(each) for number, each in faults.items()}
         script.write_text(json.dumps({"script": named}))
         command += ["--faults", str(script)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            yield process.stdout.readline().split()[1]
-        finally:
-            process.terminate()
+    with serve_program(command) as line:
+        yield line.split()[1]
 
 
 def run(
@@ -137,16 +102,12 @@ def run(
             out.writelines(form.format(number) for number in range(targets))
     state = folder / f"{name}.state"
     command = [sys.executable, "-m", "orchestrator", "run", str(plan), "--yes", "--quiet"]
-    done = subprocess.run(
-        [*command, "--state", str(state), "--events", str(events)],
-        env={"PATH": "", "BENCH_TOKEN": TOKEN, "NO_PROXY": "*"}, check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    if done.returncode in (2, 3):
-        sys.exit(done.stderr)
-    return _measured([json.loads(line) for line in events.open()], done.returncode)
+    run_program([*command, "--state", str(state), "--events", str(events)], statuses=(0, 1, 4))
+    with events.open(encoding="utf-8") as lines:
+        return _measured([json.loads(line) for line in lines])
 
 
-def _measured(events: list[dict[str, Any]], status: int) -> Run:
+def _measured(events: list[dict[str, Any]]) -> Run:
     sent = [event for event in events if event["event"] == "attempt_started"]
     replies = [event for event in events if event["event"] == "attempt_ended"]
     began = sent[0]["at"]
@@ -157,7 +118,7 @@ def _measured(events: list[dict[str, Any]], status: int) -> Run:
         replies[-1]["at"] - began,
         len(replies),
         sum(event["status"] == 429 for event in replies),
-        status,
+        events[-1]["exit_status"],
         ended[-1] - began if ended else 0.0,
         _covered([event["at"] for event in replies if event["status"] == 429]),
     )
@@ -172,102 +133,132 @@ def _covered(begins: Iterable[float], lasting: float = 1.0) -> float:
     return covered
 
 
-def bare(url: str, targets: int) -> Run:
+def run_backing_off(url: str, targets: int) -> Run:
     """Do the same with a loop that knows nothing of a lane: each target backs off for itself."""
-    base = f"{url}/v2/{PROJECT}/apic/instances/{INSTANCE}/livedata-apis"
-    numbers, counts = iter(range(targets)), [0, 0]
-
-    async def work(session: aiohttp.ClientSession) -> None:
-        for number in numbers:
-            for failures in range(1000):
-                async with session.post(
-                    f"{base}/{number:032x}/undeploy", headers={"X-Auth-Token": TOKEN}
-                ) as reply:
-                    await reply.read()
-                counts[0] += 1
-                if reply.status == 204:
-                    break
-                counts[1] += 1
-                await asyncio.sleep(random.random() * min(BACKOFF_CEILING, BACKOFF_FIRST * 2**failures))
-
-    async def main() -> float:
-        async with aiohttp.ClientSession() as session:
-            began = time.monotonic()
-            await asyncio.gather(*(work(session) for _ in range(CONCURRENCY)))
-            return time.monotonic() - began
-
-    return Run(asyncio.run(main()), counts[0], counts[1], 0, 0.0)
+    told = measure("backing_off_loop", url, targets, CONCURRENCY)
+    return Run(told["seconds"], int(told["requests"]), int(told["refused"]), 0, 0.0)
 
 
-def paced(folder: Path, targets: int) -> Iterator[Figure]:
-    """Measure P3 and P4, and the bare loop beside them."""
+def measure_pace(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P3 and P4, and the bare loop beside them, all at the same time in each round."""
+    rounds = [_run_paced(folder / f"round-{number}", sizes.targets) for number in range(sizes.pairs)]
+    ideal = sizes.targets / R
+    for name, variant, runs in (
+        ("P3", "ROMA, whose refusals name its rate", [each.unknown for each in rounds]),
+        ("P3", "Apinizer, whose refusals do not", [each.unsaid for each in rounds]),
+        ("P4", "ROMA", [each.known for each in rounds]),
+        ("bare loop", "", [each.bare for each in rounds]),
+    ):
+        yield Figure(name, variant, tuple(run.seconds / ideal for run in runs))
+        if name == "P4":
+            yield Figure("P4 refused", variant, tuple(float(run.refused) for run in runs))
+        else:
+            yield Figure(f"{name} refused", variant, tuple(run.refused / run.requests for run in runs))
+
+
+class PacedRound(NamedTuple):
+    """Four runs at the same time, each at a bucket of its own."""
+
+    unknown: Run
+    unsaid: Run
+    known: Run
+    bare: Run
+
+
+def _run_paced(folder: Path, targets: int) -> PacedRound:
+    folder.mkdir()
     rate = {"per_second": R, "burst": BURST}
+    limits = f"limits: {{concurrency: {CONCURRENCY}"
     with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
-        urls = [
+        unknown, known, plain = (
             stack.enter_context(simulator(folder, name, targets, rate=rate)) for name in ("p3", "p4", "bare")
-        ]
-        silent = stack.enter_context(simulator(folder, "p3-silent", targets, "apinizer", rate=rate))
-        limits = f"limits: {{concurrency: {CONCURRENCY}"
-        asked = [
-            pool.submit(run, folder, "p3", {"roma": (urls[0], f"{limits}}}")}, targets),
-            pool.submit(run, folder, "p4", {"roma": (urls[1], f"{limits}, rate: {R}/s}}")}, targets),
-            pool.submit(bare, urls[2], targets),
-            pool.submit(run, folder, "p3-silent", {"roma": (silent, f"{limits}}}")}, targets, "apinizer"),
-        ]
-        p3, p4, loop, p3_silent = (each.result() for each in asked)
-    ideal = targets / R
-
-    def told(run: Run) -> tuple[float, float, str]:
-        over, refused = run.seconds / ideal, run.refused / targets
-        return over, refused, f"{over:.3f} of the ideal time, {refused:.2%} refused"
-
-    for name, each in (("P3", p3), ("P3 unsaid", p3_silent)):
-        over, refused, text = told(each)
-        yield Figure(name, f"{text}; goal 1.03, 1 %", over <= 1.12 and refused <= 0.05)
-    over, refused, text = told(p4)
-    yield Figure("P4", f"{text}; goal 1.01, none", over <= 1.05 and not refused)
-    yield Figure("bare loop", told(loop)[2], keeps=True)
+        )
+        unsaid = stack.enter_context(simulator(folder, "p3-unsaid", targets, "apinizer", rate=rate))
+        asked = (
+            pool.submit(run, folder, "p3", {"roma": (unknown, f"{limits}}}")}, targets),
+            pool.submit(run, folder, "p3-unsaid", {"roma": (unsaid, f"{limits}}}")}, targets, "apinizer"),
+            pool.submit(run, folder, "p4", {"roma": (known, f"{limits}, rate: {R}/s}}")}, targets),
+            pool.submit(run_backing_off, plain, targets),
+        )  # fmt: skip
+        return PacedRound(*[each.result() for each in asked])
 
 
-def beside_a_dead_one(folder: Path, pairs: int) -> Iterator[Figure]:
-    """Measure P5: alone and beside a dead gateway in turn, which refuses connections or answers 500."""
-    healthy = f"limits: {{concurrency: {CONCURRENCY}}}"
+def measure_beside_an_ill_one(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P5: alone and beside an ill gateway in turn."""
     for kind in ("refusing", "answering 500"):
-        ratios = []
-        for pair in range(pairs):
-            with ExitStack() as stack:
-                name = f"p5-{kind[0]}{pair}"
-                fields = {"targets": 1500}
-                alone, beside = (
-                    stack.enter_context(simulator(folder, f"{name}-{side}", **fields)) for side in ("a", "b")
-                )
-                dead = stack.enter_context(dead_gateway(kind))
-                one = run(folder, f"{name}-alone", {"roma": (alone, healthy)}, 1500)
-                two = run(
-                    folder, f"{name}-beside",
-                    {"roma": (beside, healthy), "dead": (dead, "park_for: 4s, timeout: 5s")}, 1500,
-                )  # fmt: skip
-                ratios.append(two.healthy / one.healthy)
-        ratio = statistics.median(ratios)
-        yield Figure("P5", f"{ratio:.3f} of its time alone beside a gateway {kind}; goal 1.02", ratio <= 1.10)
+        ratios = tuple(
+            _compare_beside(folder, f"p5-{kind[0]}{pair}", kind, sizes.targets) for pair in range(sizes.pairs)
+        )
+        yield Figure("P5", f"beside a gateway {kind}", ratios)
+
+
+def _compare_beside(folder: Path, name: str, kind: str, targets: int) -> float:
+    healthy = f"limits: {{concurrency: {CONCURRENCY}}}"
+    with ExitStack() as stack:
+        alone, beside = (
+            stack.enter_context(simulator(folder, f"{name}-{side}", targets)) for side in ("a", "b")
+        )
+        ill = stack.enter_context(ill_gateway(kind))
+        one = run(folder, f"{name}-alone", {"roma": (alone, healthy)}, targets)
+        both = {"roma": (beside, healthy), "dead": (ill, "park_for: 4s, timeout: 5s")}
+        two = run(folder, f"{name}-beside", both, targets)
+    return two.healthy / one.healthy
 
 
 @contextmanager
-def dead_gateway(kind: str) -> Iterator[str]:
+def ill_gateway(kind: str) -> Iterator[str]:
     """Yield the address of a gateway that refuses connections, or answers nothing but 500."""
     if kind == "refusing":
         yield "http://127.0.0.1:9"
         return
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.server", "500"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.stdin.close()
+    with serve_program([sys.executable, "-m", "bench.server", "--status", "500"]) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+PROBES_LATER = 11
+"""The probes that ten minutes add to 14 s: after the one at 5 s those at 15, 35, 75 and then every 60 s."""
+
+
+def count_requests_to_an_ill_one(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P6. ``park_for`` is cut to 14 s, and the probes of ten minutes are added."""
+    for kind in ("refusing", "answering 500"):
+        counts = []
+        for pair in range(sizes.pairs):
+            with ill_gateway(kind) as url:
+                keys = "park_for: 14s, timeout: 5s"
+                name = f"p6-{kind[0]}{pair}"
+                ended = run(folder, name, {"roma": (url, keys)}, sizes.targets, snapshot="best")
+            if ended.status != 4:
+                raise BenchmarkError(
+                    f"a run against a gateway {kind} ended with {ended.status}, and not with 4"
+                )
+            counts.append(float(ended.requests + PROBES_LATER))
+        yield Figure("P6", f"a gateway {kind}", tuple(counts))
+
+
+STRUCK = 15
+
+
+def measure_scattered_refusals(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P15: the same run without a fault, and with fifteen targets that are told to wait a second."""
+    yield Figure(
+        "P15", "ROMA", tuple(_scatter(folder / f"p15-{pair}", sizes.targets) for pair in range(sizes.pairs))
+    )
+
+
+def _scatter(folder: Path, targets: int) -> float:
+    folder.mkdir()
+    struck = random.Random(15).sample(range(targets), STRUCK)
+    healthy = f"limits: {{concurrency: {CONCURRENCY}}}"
+    with ExitStack() as stack:
+        calm = stack.enter_context(simulator(folder, "calm", targets))
+        faults = dict.fromkeys(struck, ("429@1",))
+        uneasy = stack.enter_context(simulator(folder, "uneasy", targets, faults=faults))
+        alone = run(folder, "calm", {"roma": (calm, healthy)}, targets)
+        told = run(folder, "uneasy", {"roma": (uneasy, healthy)}, targets)
+    if told.refused != STRUCK:
+        raise BenchmarkError(f"{told.refused} requests were refused, and not {STRUCK}")
+    return told.seconds / (told.paused + alone.seconds)
 
 
 class Books(NamedTuple):
@@ -297,121 +288,58 @@ def _read_control(url: str, path: str) -> Any:
         return json.load(reply)
 
 
-def run_and_read_books(
-    folder: Path, name: str, kind: str, targets: int, snapshot: str, rate: dict[str, float]
-) -> Books:
-    """Undeploy so many targets of one gateway with this token bucket, for reads and writes."""
-    with simulator(folder, name, targets, kind, rate=rate) as url:
-        run(folder, name, {"roma": (url, f"limits: {{concurrency: {CONCURRENCY}}}")}, targets, kind, snapshot)
-        return read_books(url)
+class Bucket(NamedTuple):
+    """A run of so many targets against a token bucket for reads and writes together."""
+
+    kind: str
+    rate: int
+    burst: int
+    targets: int
+    snapshot: str
+
+    def run(self, folder: Path, name: str) -> Books:
+        """Undeploy, and return what the gateway saw."""
+        rate = {"per_second": self.rate, "burst": self.burst}
+        limits = f"limits: {{concurrency: {CONCURRENCY}}}"
+        with simulator(folder, name, self.targets, self.kind, rate=rate) as url:
+            run(folder, name, {"roma": (url, limits)}, self.targets, self.kind, self.snapshot)
+            return read_books(url)
 
 
-def one_bucket(folder: Path, targets: int) -> Iterator[Figure]:
-    """Measure P14, with a slack of a second and with next to none."""
-    cases = [
-        (f"P14 {kind}{tail}", kind, burst)
-        for kind in KINDS
-        for burst, tail in ((BURST, ""), (BURST // 10, " tight"))
-    ]
-
-    def measure(case: tuple[str, str, int]) -> Books:
-        name, kind, burst = case
-        rate = {"per_second": R, "burst": burst}
-        return run_and_read_books(folder, name.replace(" ", "-"), kind, targets, "best", rate)
-
-    with ThreadPoolExecutor(len(cases)) as pool:
-        for (name, _, _), books in zip(cases, pool.map(measure, cases), strict=True):
-            over = books.seconds * R / books.accepted
-            yield Figure(
-                name,
-                f"{over:.3f} of the ideal time of {books.accepted / targets:.2f} requests a target,"
-                f" {books.share_refused:.2%} refused; goal 1.05",
-                over <= 1.25,
-            )
-
-
-COLD_SECONDS = 10
-
-
-def cold(folder: Path) -> Iterator[Figure]:
-    """Measure P16: slow and fast limits, with much slack and little, named in the refusal or not."""
-    cases = [
-        (kind, rate, burst) for rate in (2, 20, 200) for burst in (rate, max(1, rate // 10)) for kind in KINDS
-    ]
-
-    def measure(case: tuple[str, int, int]) -> Books:
-        kind, rate, burst = case
-        bucket = {"per_second": rate, "burst": burst}
-        return run_and_read_books(
-            folder, f"p16-{kind}-{rate}-{burst}", kind, COLD_SECONDS * rate, "off", bucket
-        )
-
+def _run_buckets(folder: Path, buckets: Sequence[Bucket], pairs: int) -> list[list[Books]]:
+    """Return the books of each bucket's runs; four run at a time, and meet the same noise."""
     with ThreadPoolExecutor(4) as pool:
-        for (kind, rate, burst), books in zip(cases, pool.map(measure, cases), strict=True):
-            extra = books.seconds - books.accepted / rate
-            said = "named" if kind == "roma" else "unsaid"
-            text = (
-                f"{extra:+.2f} s over the ideal at {rate}/s, burst {burst}, {said}, {books.share_refused:.2%}"
-            )
-            yield Figure("P16", f"{text} refused; goal 1 s", extra <= 2.0)
+        asked = [
+            [pool.submit(bucket.run, folder, f"bucket-{place}-{pair}") for pair in range(pairs)]
+            for place, bucket in enumerate(buckets)
+        ]
+        return [[each.result() for each in runs] for runs in asked]
 
 
-def spared(folder: Path) -> Iterator[Figure]:
-    """Measure P6 with 1,000 targets. ``park_for`` is cut to 14 s, and what ten minutes would add is told: the
-    probes that follow the one at 5 s, at 15, 35, 75 and then every 60 s."""
-    for kind in ("refusing", "answering 500"):
-        with dead_gateway(kind) as url:
-            keys = "park_for: 14s, timeout: 5s"
-            ended = run(folder, f"p6-{kind[0]}", {"roma": (url, keys)}, 1000, snapshot="best")
-        later = 11
-        text = (
-            f"{ended.requests} requests to a gateway {kind} in 14 s, {ended.requests + later} in ten minutes"
-        )
-        yield Figure("P6", f"{text}; goal 60", ended.requests + later < 200 and ended.status == 4)
+def measure_one_bucket(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P14: default runs, with a slack of a second and with next to none."""
+    buckets = [
+        Bucket(kind, R, burst, sizes.targets, "best") for kind in KINDS for burst in (BURST, BURST // 10)
+    ]
+    for bucket, found in zip(buckets, _run_buckets(folder, buckets, sizes.pairs), strict=True):
+        variant = f"{bucket.kind}, burst {bucket.burst}"
+        yield Figure("P14", variant, tuple(each.seconds * R / each.accepted for each in found))
+        yield Figure("P14 refused", variant, tuple(each.share_refused for each in found))
+        yield Figure("P14 requests", variant, tuple(each.accepted / bucket.targets for each in found))
 
 
-def scattered(folder: Path) -> Iterator[Figure]:
-    """Measure P15: the same run without a fault, and with fifteen targets that are told to wait a second."""
-    struck = random.Random(15).sample(range(1000), 15)
-    healthy = f"limits: {{concurrency: {CONCURRENCY}}}"
-    with ExitStack() as stack:
-        calm = stack.enter_context(simulator(folder, "p15-calm", 1000))
-        faults = dict.fromkeys(struck, ("429@1",))
-        uneasy = stack.enter_context(simulator(folder, "p15", 1000, faults=faults))
-        alone = run(folder, "p15-calm", {"roma": (calm, healthy)}, 1000)
-        told = run(folder, "p15", {"roma": (uneasy, healthy)}, 1000)
-    over = told.seconds / (told.paused + alone.seconds)
-    asked = (
-        f"{told.refused} refused at random, {told.paused:.1f} s of pauses and {alone.seconds:.1f} s of work"
-    )
-    yield Figure("P15", f"{over:.3f} of that: {asked}; goal 1.1", over <= 1.5 and told.refused == 15)
+def measure_cold_start(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P16: slow and fast limits, with much slack and little, named in the refusal or not.
 
-
-@click.command()
-@click.option("--targets", default=6000, show_default=True)
-@click.option("--pairs", default=3, show_default=True)
-@click.option("--check", is_flag=True, help="Exit with 1 where a floor is missed.")
-def main(targets: int, pairs: int, check: bool) -> None:
-    """Print the figures."""
-    missed = False
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        parts = (
-            paced(folder, targets),
-            one_bucket(folder, targets // 2),
-            beside_a_dead_one(folder, pairs),
-            spared(folder),
-            scattered(folder),
-            cold(folder),
-        )
-        for figures in parts:
-            for figure in figures:
-                missed |= not figure.keeps
-                print(
-                    f"{figure.name:<10} {figure.text}{'' if figure.keeps else '   FLOOR MISSED'}", flush=True
-                )
-    sys.exit(1 if check and missed else 0)
-
-
-if __name__ == "__main__":
-    main()
+    ``sizes`` has the targets at the fastest limit; every run has work for the same number of seconds.
+    """
+    seconds = sizes.targets / 200
+    buckets = [
+        Bucket(kind, rate, burst, max(1, round(seconds * rate)), "off")
+        for rate in (2, 20, 200)
+        for burst in (rate, max(1, rate // 10))
+        for kind in KINDS
+    ]
+    for bucket, found in zip(buckets, _run_buckets(folder, buckets, sizes.pairs), strict=True):
+        variant = f"{bucket.kind}, {bucket.rate}/s, burst {bucket.burst}"
+        yield Figure("P16", variant, tuple(each.seconds - each.accepted / bucket.rate for each in found))

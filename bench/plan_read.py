@@ -1,20 +1,18 @@
-"""How long a plan of many targets takes to read, as a ratio to a bare libyaml event loop over the same file.
+"""How long `check` reads a plan, over a bare libyaml event loop over the same file: P8.
 
-    python -m bench.plan_read [TARGETS] [PAIRS]
-
-The two are measured in turn, each time in a fresh process, and the median of the pairs' ratios is printed:
-absolute times on a shared machine mean nothing. The goal is 1.5, the floor 2.5.
+Ours reads the plan, checks every target, and lays them out in the draft of a journal. The two are measured in
+turn, each in a process of its own, by the processor's time; imports and start-up are not counted.
 """
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
-import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-HEAD = """\
+from bench.figures import Figure, Sizes
+from bench.processes import measure
+
+_HEAD = """\
 version: 1
 name: bench
 gateways:
@@ -30,67 +28,29 @@ gateways:
     auth: {token: {env: ROMA_TOKEN}}
 targets:
 """
-BARE = """
-from yaml.cyaml import CParser
-with open(path, "rb") as stream:
-    next_event = CParser(stream).get_event
-    while next_event() is not None:
-        pass
-"""
-READ = """
-class Uncounted:
-    def add(self, target, place): pass
-    def require(self, seq, needs, place): pass
-    def astray(self): return iter(())
-    def duplicates(self, installations): return iter(())
-read_plan(Path(path), Uncounted())
-"""
-MEASURE = """
-import sys, time
-from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
-from yaml.cyaml import CParser
-from orchestrator.plan.reader import read_plan
-path = sys.argv[1]
-before = getrusage(RUSAGE_SELF).ru_maxrss
-start = time.process_time()
-{work}
-print(time.process_time() - start, getrusage(RUSAGE_SELF).ru_maxrss - before)
-"""
-SHAPES = {
+_SHAPES: dict[str, Callable[[int], str]] = {
+    "ROMA, two lines a target": "  - gateway: roma\n    ld_api_id: {0:032x}\n".format,
     "Apinizer, four lines a target": (
-        "  - gateway: apim\n    project: Retail\n    proxy: orders-api-{0}\n    environment: production\n"
+        "  - gateway: apim\n    project: Retail\n    proxy: orders-{0}\n    environment: production\n".format
     ),
-    "ROMA, two lines a target": "  - gateway: roma\n    ld_api_id: bd42841c20184da6bbf4{0:012d}\n",
     "Apinizer, one flow line a target": (
-        "  - {{gateway: apim, project: Retail, proxy: orders-api-{0}, environment: production}}\n"
+        "  - {{gateway: apim, project: Retail, proxy: orders-api-{0}, environment: production}}\n".format
     ),
 }
 
 
-def seconds_and_memory(work: str, path: Path) -> tuple[float, int]:
-    """Return the CPU seconds of ``work`` in a fresh process, and by how many KiB its memory grew."""
-    command = [sys.executable, "-c", MEASURE.format(work=work), str(path)]
-    words = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(words[0]), int(words[1])
-
-
-def main(targets: int, pairs: int) -> None:
-    """Print a line for each way to write a target."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "plan.yaml"
-        for name, entry in SHAPES.items():
-            with path.open("w", encoding="utf-8") as out:
-                out.write(HEAD)
-                out.writelines(entry.format(number) for number in range(targets))
-            measured = [
-                (seconds_and_memory(BARE, path), seconds_and_memory(READ, path)) for _ in range(pairs)
-            ]
-            ratio = statistics.median(read[0] / bare[0] for bare, read in measured)
-            micros = statistics.median(read[0] for _, read in measured) / targets * 1e6
-            grown = max(read[1] for _, read in measured) - min(bare[1] for bare, _ in measured)
-            print(f"{name}: {ratio:.2f} of bare libyaml, {micros:.0f} us a target, {grown:+,} KiB")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000, int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+def measure_plan_reading(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P8 for each way to write a target."""
+    path = folder / "plan.yaml"
+    for shape, write_entry in _SHAPES.items():
+        with path.open("w", encoding="utf-8") as out:
+            out.write(_HEAD)
+            out.writelines(map(write_entry, range(sizes.targets)))
+        ratios, micros = [], []
+        for _ in range(sizes.pairs):
+            bare = measure("bare_yaml", path)["processor"]
+            ours = measure("read_plan", path)["processor"]
+            ratios.append(ours / bare)
+            micros.append(ours / sizes.targets * 1e6)
+        yield Figure("P8", shape, tuple(ratios))
+        yield Figure("P8 µs", shape, tuple(micros))

@@ -1,0 +1,65 @@
+"""The goals and the floors: the one place where they stand.
+
+A floor that is missed fails `make bench-gate`. A yardstick without goal and floor is told, and not judged.
+"""
+
+from __future__ import annotations
+
+from bench.figures import Unit, Yardstick
+
+_ROWS = (
+    Yardstick(
+        "P1", "run",
+        "pace of a whole run (plan, durable journal, execution, all reports) over a bare aiohttp loop's",
+        Unit.RATIO, 0.85, 0.70, "more",
+    ),
+    Yardstick("P2", "run", "pace of its execution alone over that loop's", Unit.RATIO, 1.10, 0.90, "more"),
+    Yardstick("P1 uvloop", "run", "P1 with uvloop on both sides", Unit.RATIO, better="more"),
+    Yardstick("P2 uvloop", "run", "P2 with uvloop on both sides", Unit.RATIO, 0.95, 0.80, "more"),
+    Yardstick(
+        "slow", "slow", "pace of a whole run over a bare loop's, if replies take 20 ms", Unit.RATIO,
+        better="more",
+    ),
+    Yardstick("slow execution", "slow", "pace of its execution alone", Unit.RATIO, better="more"),
+    Yardstick("P1 µs", "run", "processor time a target, imports apart", Unit.MICROSECONDS),
+    Yardstick(
+        "P3", "pace", "time over the ideal at a gateway with a token bucket that the plan does not know",
+        Unit.RATIO, 1.03, 1.12,
+    ),
+    Yardstick("P3 refused", "pace", "share of its requests that it refuses", Unit.SHARE, 0.01, 0.05),
+    Yardstick(
+        "P4", "pace", "the same with the gateway's rate in the plan", Unit.RATIO, 1.01, 1.05
+    ),
+    Yardstick("P4 refused", "pace", "requests refused then", Unit.COUNT, 0, 0),
+    Yardstick("bare loop", "pace", "time over the ideal of a bare loop beside them", Unit.RATIO),
+    Yardstick("bare loop refused", "pace", "share of its requests that the gateway refuses", Unit.SHARE),
+    Yardstick(
+        "P5", "ill", "time of a healthy gateway beside an ill one over its time alone", Unit.RATIO, 1.02, 1.10
+    ),
+    Yardstick(
+        "P6", "parked", "requests to an ill gateway for 1,000 targets, in ten minutes", Unit.COUNT, 60, 200
+    ),
+    Yardstick(
+        "P8", "check", "processor time of `check` over a bare loop's over libyaml's events",
+        Unit.RATIO, 1.8, 2.5,
+    ),
+    Yardstick("P8 µs", "check", "processor time of `check` a target", Unit.MICROSECONDS),
+    Yardstick(
+        "P14", "bucket", "time of a default run at one bucket for reads and writes, over its requests' ideal",
+        Unit.RATIO, 1.05, 1.25,
+    ),
+    Yardstick("P14 refused", "bucket", "share of its requests that the gateway refuses", Unit.SHARE),
+    Yardstick("P14 requests", "bucket", "accepted requests a target", Unit.RATIO),
+    Yardstick(
+        "P15", "scattered",
+        "time with 15 of 1,000 targets refused at random, over the pauses asked for and the time without",
+        Unit.RATIO, 1.1, 1.5,
+    ),
+    Yardstick(
+        "P16", "cold", "seconds over the ideal of a cold start at a limit that the plan does not know",
+        Unit.SECONDS, 1.0, 2.0,
+    ),
+)  # fmt: skip
+
+YARDSTICKS = {row.name: row for row in _ROWS}
+"""The yardsticks by their names, in the order of the page."""

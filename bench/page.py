@@ -1,0 +1,148 @@
+"""docs/benchmarks.md, written from the kept results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bench.figures import Figure, Standing, Yardstick
+from bench.goals import YARDSTICKS
+from bench.machine import Machine
+from bench.parts import PARTS
+from bench.processes import ROOT
+from bench.results import RecordedFigure, Results
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+_INTRODUCTION = """\
+# Benchmarks
+
+`make bench` writes this page; do not edit it. It needs this repository, and for the fastest server and the
+comparisons Debian's nginx and curl. Every figure is a ratio to something that was measured in turn with it
+(A B A B) on the same machine and the same server, or a count. A figure is the median of its pairs; the spread
+is their least and greatest value.
+
+```console
+$ make bench                    # everything: some hours
+$ make bench PARTS="run check"  # some parts, or figures: PARTS="p1 p8"
+$ make bench-gate               # the floors alone, at smaller sizes: some minutes
+```
+"""
+_JUDGED = ("", "figure", "of", "median", "spread", "goal", "floor", "", "session")
+_TOLD = ("figure", "of", "median", "spread", "session")
+
+
+def write_page(results: Results) -> str:
+    """Return the page."""
+    return "\n".join(_write_lines(results))
+
+
+def _write_lines(results: Results) -> Iterator[str]:
+    numbers = {name: str(number) for number, name in enumerate(results.sessions, 1)}
+    yield _INTRODUCTION
+    yield "## Goals and floors\n"
+    yield from _write_table(_JUDGED, _list_judged(results, numbers))
+    yield from _write_misses(results)
+    yield "\n## Told, and not judged\n"
+    yield from _write_table(_TOLD, _list_told(results, numbers))
+    yield "\n## Sessions\n"
+    yield from (_describe_session(numbers[name], machine) for name, machine in results.sessions.items())
+    yield "\n## Parts\n"
+    yield from _write_table(("part", "measures", "targets", "pairs", "minutes"), _list_parts())
+    yield ""
+
+
+def _write_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _is_judged(yardstick: Yardstick) -> bool:
+    return yardstick.goal is not None or yardstick.floor is not None
+
+
+def _find_figures(results: Results, name: str) -> list[RecordedFigure]:
+    return [each for each in results.figures if each.figure.name == name]
+
+
+def _list_judged(results: Results, numbers: dict[str, str]) -> Iterator[Sequence[str]]:
+    for name, stick in YARDSTICKS.items():
+        if _is_judged(stick):
+            bounds = [stick.show_bound(stick.goal), stick.show_bound(stick.floor)]
+            found = _find_figures(results, name)
+            for each in found:
+                cells = show_figure(stick, each.figure)
+                yield (
+                    name,
+                    stick.about,
+                    each.figure.variant,
+                    *cells,
+                    *bounds,
+                    judge(each.figure),
+                    numbers[each.session],
+                )
+            if not found:
+                yield name, stick.about, "", "", "", *bounds, Standing.NOT_MEASURED.value, ""
+
+
+def _list_told(results: Results, numbers: dict[str, str]) -> Iterator[Sequence[str]]:
+    for name, stick in YARDSTICKS.items():
+        if not _is_judged(stick):
+            for each in _find_figures(results, name):
+                yield (
+                    stick.about,
+                    each.figure.variant,
+                    *show_figure(stick, each.figure),
+                    numbers[each.session],
+                )
+
+
+def show_figure(stick: Yardstick, figure: Figure) -> tuple[str, str]:
+    """Return the median and the spread of a figure, or the reason why there are none."""
+    if not figure.values:
+        return figure.absent, ""
+    median = stick.unit.show(figure.median)
+    if len(figure.values) == 1:
+        return median, "one value"
+    return median, f"{stick.unit.show(min(figure.values))} to {stick.unit.show(max(figure.values))}"
+
+
+def judge(figure: Figure) -> str:
+    """Return where a figure stands, in words."""
+    if not figure.values:
+        return Standing.NOT_MEASURED.value
+    return YARDSTICKS[figure.name].judge(figure.median).value
+
+
+def _write_misses(results: Results) -> Iterator[str]:
+    judged = [each.figure for each in results.figures if _is_judged(YARDSTICKS[each.figure.name])]
+    for words, standing in (
+        ("Below their floors", Standing.BELOW_FLOOR),
+        ("Above their floors, and short of their goals", Standing.FLOOR_KEPT),
+        ("Not measured here", Standing.NOT_MEASURED),
+    ):
+        missed = [_name_figure(figure) for figure in judged if judge(figure) == standing.value]
+        yield f"\n{words}: {', '.join(missed) or 'none'}."
+
+
+def _name_figure(figure: Figure) -> str:
+    return f"{figure.name} ({figure.variant})" if figure.variant else figure.name
+
+
+def _describe_session(number: str, machine: Machine) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    return (
+        f"{number}. {machine.when}, commit {machine.commit}: {machine.cores} cores ({machine.processor}),"
+        f" {machine.system}, load {machine.load} before it began; {versions}."
+    )
+
+
+def _list_parts() -> Iterator[Sequence[str]]:
+    for name, part in PARTS.items():
+        yield (
+            f"`make bench PARTS={name}`",
+            part.about,
+            f"{part.full.targets:,}",
+            str(part.full.pairs),
+            str(part.minutes),
+        )

@@ -1,0 +1,93 @@
+"""The parts of the benchmark: each measures some figures, at one of three sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from bench.control import (
+    count_requests_to_an_ill_one,
+    measure_beside_an_ill_one,
+    measure_cold_start,
+    measure_one_bucket,
+    measure_pace,
+    measure_scattered_refusals,
+)
+from bench.figures import BenchmarkError, Figure, Sizes
+from bench.goals import YARDSTICKS
+from bench.plan_read import measure_plan_reading
+from bench.whole_run import measure_run_at_a_slow_gateway, measure_whole_run
+
+
+class Part(Struct, frozen=True):
+    """One part: what it measures, for about how many minutes in full, and how.
+
+    ``tiny`` proves that the part works; its figures mean nothing. ``gate`` is the size at which the floors
+    are judged in a few minutes; None for a part that takes too long for it, or has no floors.
+    """
+
+    about: str
+    minutes: int
+    measure: Callable[[Path, Sizes], Iterator[Figure]]
+    full: Sizes
+    tiny: Sizes
+    gate: Sizes | None = None
+
+
+PARTS = {
+    "run": Part(
+        "whole runs beside a bare aiohttp loop",
+        20, measure_whole_run, Sizes(100_000, 5), Sizes(200, 1), Sizes(20_000, 5),
+    ),
+    "slow": Part(
+        "the same at a server that takes 20 ms to answer",
+        3, measure_run_at_a_slow_gateway, Sizes(20_000, 5), Sizes(200, 1),
+    ),
+    "pace": Part(
+        "runs against token buckets of 100/s, beside a bare loop with back-off",
+        6, measure_pace, Sizes(6000, 5), Sizes(150, 1), Sizes(3000, 1),
+    ),
+    "ill": Part(
+        "a healthy gateway beside an ill one",
+        3, measure_beside_an_ill_one, Sizes(1500, 5), Sizes(100, 1), Sizes(1500, 3),
+    ),
+    "parked": Part(
+        "requests to an ill gateway",
+        3, count_requests_to_an_ill_one, Sizes(1000, 5), Sizes(50, 1), Sizes(1000, 1),
+    ),
+    "scattered": Part(
+        "a few refusals at random",
+        2, measure_scattered_refusals, Sizes(1000, 5), Sizes(40, 1), Sizes(1000, 3),
+    ),
+    "bucket": Part(
+        "default runs against one bucket of 100/s for reads and writes",
+        5, measure_one_bucket, Sizes(3000, 5), Sizes(120, 1), Sizes(3000, 1),
+    ),
+    "cold": Part(
+        "the start against limits that the plan does not know",
+        3, measure_cold_start, Sizes(2000, 5), Sizes(200, 1), Sizes(2000, 1),
+    ),
+    "check": Part(
+        "reading a plan beside a bare libyaml loop",
+        5, measure_plan_reading, Sizes(100_000, 5), Sizes(200, 1), Sizes(50_000, 3),
+    ),
+}  # fmt: skip
+"""The parts by their names, in the order in which they run."""
+
+
+def choose_parts(words: Iterable[str]) -> list[str]:
+    """Return the parts that are asked for, by name or by a figure (``p3``); all of them for none.
+
+    Raises BenchmarkError for a word that is neither.
+    """
+    chosen = {_find_part(word) for word in words}
+    return [name for name in PARTS if name in chosen or not chosen]
+
+
+def _find_part(word: str) -> str:
+    known = {row.name.lower(): row.part for row in YARDSTICKS.values()} | {name: name for name in PARTS}
+    if word.lower() not in known:
+        raise BenchmarkError(f"there is no part or figure {word}; the parts are {', '.join(PARTS)}")
+    return known[word.lower()]
