@@ -8,16 +8,16 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from bench.figures import BenchmarkError, Figure, Standing
+from bench.figures import BenchmarkError, Figure, Sizes, Standing
 from bench.goals import YARDSTICKS
 from bench.machine import Machine, describe_machine
-from bench.page import PAGE, judge, show_figure, write_page
-from bench.parts import PARTS, choose_parts
+from bench.page import PAGE, judge, name_figure, show_figure, write_page
+from bench.parts import PARTS, SizeName, choose_parts
 from bench.processes import LAUNCHER
 from bench.results import RecordedFigure, load_results, save_results
 from bench.servers import name_server
@@ -25,59 +25,69 @@ from bench.servers import name_server
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("words", metavar="[PART...]", nargs=-1)
-@click.option("--gate", is_flag=True, help="Judge the floors at smaller sizes; exit with 1 if one is missed.")
-@click.option("--tiny", is_flag=True, help="Only prove that the parts work; the figures mean nothing.")
-def main(words: tuple[str, ...], gate: bool, tiny: bool) -> None:
+@click.option(
+    "--gate", "size", flag_value="gate", help="Judge the floors at smaller sizes; 1 if one is missed."
+)
+@click.option("--tiny", "size", flag_value="tiny", help="Only prove that the parts work.")
+@click.option("--targets", type=click.IntRange(min=20), help="Measure with so many targets.")
+@click.option("--pairs", type=click.IntRange(min=1), help="Measure so many pairs.")
+def main(words: tuple[str, ...], size: SizeName | None, targets: int | None, pairs: int | None) -> None:
     """Measure parts of the benchmark (all if none is named), and write docs/benchmarks.md.
 
-    A part is named by itself or by a figure: `run` and `p1` are the same. --gate and --tiny leave the page
-    as it is.
+    A part is named by itself or by a figure: `run` and `p1` are the same. With any of the options the page
+    stays as it is.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, LAUNCHER.interrupt)
+    keeps = size is None and targets is None and pairs is None
     try:
-        names = choose_parts(words)
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            # What a killed program leaves in its temporary folder goes with ours.
-            os.environ["TMPDIR"] = folder
-            size = "gate" if gate else "tiny" if tiny else "full"
-            figures = list(_measure_parts(names, size, Path(folder)))
+        chosen = _choose_sizes(choose_parts(words), size or "full", targets, pairs)
+        figures = list(_measure_parts(chosen, keeps=keeps))
     except BenchmarkError as error:
         sys.exit(130 if LAUNCHER.interrupted else f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
     missed = [figure for figure in figures if judge(figure) == Standing.BELOW_FLOOR.value]
-    if gate and missed:
-        sys.exit(f"below the floor: {', '.join(f'{each.name} {each.variant}' for each in missed)}")
+    if size == "gate" and missed:
+        sys.exit(f"below the floor: {', '.join(map(name_figure, missed))}")
 
 
-def _measure_parts(names: list[str], size: str, folder: Path) -> Iterator[Figure]:
+def _choose_sizes(
+    names: list[str], size: SizeName, targets: int | None, pairs: int | None
+) -> Iterator[tuple[str, Sizes]]:
+    for name in names:
+        sizes = PARTS[name].choose_sizes(size)
+        if sizes is not None:
+            yield name, Sizes(targets or sizes.targets, pairs or sizes.pairs)
+
+
+def _measure_parts(chosen: Iterable[tuple[str, Sizes]], *, keeps: bool) -> Iterator[Figure]:
     machine = describe_machine()
     print(f"the fast server is {name_server()}; {machine.cores} cores, load {machine.load}", flush=True)
-    for name in names:
-        sizes = getattr(PARTS[name], size)
-        if sizes is None:
-            continue
-        print(
-            f"\n{name}: {PARTS[name].about}; {sizes.targets:,} targets, {sizes.pairs} pairs"
-            + (f", about {PARTS[name].minutes} minutes" if size == "full" else ""),
-            flush=True,
-        )
-        began, found = time.monotonic(), []
-        place = folder / name
-        place.mkdir()
-        for figure in PARTS[name].measure(place, sizes):
-            print(_tell(figure), flush=True)
-            found.append(figure)
-            yield figure
-        shutil.rmtree(place)
-        print(f"({time.monotonic() - began:.0f} s)", flush=True)
-        if size == "full":
-            _keep(
-                name,
-                machine,
-                [RecordedFigure(each, machine.when, sizes.targets, sizes.pairs) for each in found],
-            )
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        # What a killed program leaves in its temporary folder goes with ours.
+        os.environ["TMPDIR"] = folder
+        for name, sizes in chosen:
+            found = []
+            for figure in _measure_part(name, sizes, Path(folder) / name):
+                found.append(figure)
+                yield figure
+            if keeps:
+                _keep(name, machine, [RecordedFigure(each, machine.when, sizes) for each in found])
+
+
+def _measure_part(name: str, sizes: Sizes, place: Path) -> Iterator[Figure]:
+    part, began = PARTS[name], time.monotonic()
+    words = f"{sizes.targets:,} targets, {sizes.pairs} pairs"
+    if sizes == part.full:
+        words += f", about {part.minutes} minutes"
+    print(f"\n{name}: {part.about}; {words}", flush=True)
+    place.mkdir()
+    for figure in part.measure(place, sizes):
+        print(_tell(figure), flush=True)
+        yield figure
+    shutil.rmtree(place)
+    print(f"({time.monotonic() - began:.0f} s)", flush=True)
 
 
 def _keep(part: str, machine: Machine, found: list[RecordedFigure]) -> None:

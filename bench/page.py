@@ -121,11 +121,12 @@ def _write_misses(results: Results) -> Iterator[str]:
         ("Above their floors, and short of their goals", Standing.FLOOR_KEPT),
         ("Not measured here", Standing.NOT_MEASURED),
     ):
-        missed = [_name_figure(figure) for figure in judged if judge(figure) == standing.value]
+        missed = [name_figure(figure) for figure in judged if judge(figure) == standing.value]
         yield f"\n{words}: {', '.join(missed) or 'none'}."
 
 
-def _name_figure(figure: Figure) -> str:
+def name_figure(figure: Figure) -> str:
+    """Return the name and the variant of a figure, for people."""
     return f"{figure.name} ({figure.variant})" if figure.variant else figure.name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -20,6 +21,8 @@ from bench.goals import YARDSTICKS
 from bench.plan_read import measure_plan_reading
 from bench.whole_run import measure_run_at_a_slow_gateway, measure_whole_run
 
+SizeName: TypeAlias = Literal["full", "gate", "tiny"]
+
 
 class Part(Struct, frozen=True):
     """One part: what it measures, for about how many minutes in full, and how.
@@ -34,6 +37,10 @@ class Part(Struct, frozen=True):
     full: Sizes
     tiny: Sizes
     gate: Sizes | None = None
+
+    def choose_sizes(self, size: SizeName) -> Sizes | None:
+        """Return the sizes with this name; None where the part has none for the gate."""
+        return {"full": self.full, "gate": self.gate, "tiny": self.tiny}[size]
 
 
 PARTS = {

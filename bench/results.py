@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from bench.figures import Figure
+from bench.figures import Figure, Sizes
 from bench.goals import YARDSTICKS
 from bench.machine import Machine
 
@@ -20,8 +20,7 @@ class RecordedFigure(Struct, frozen=True):
 
     figure: Figure
     session: str
-    targets: int
-    pairs: int
+    sizes: Sizes
 
 
 class Results(Struct, frozen=True):
