@@ -179,6 +179,9 @@ class Session:
             self._controller.learned.get(gateway.name, LearnedLimits()),
             self._spec.change.act,
         )
+        # An approval is compared with what a snapshot would keep, be one wanted or not.
+        if self._spec.snapshot != "off" or self._resources.pending.has_approvals:
+            lane.state_list.serve_snapshots()
         texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
         for warning in filter(None, texts):
             lane.announcer.warn(warning)

@@ -40,9 +40,14 @@ class SnapshotTaker:
         # After an undeploy was sent, a snapshot would show our own work.
         if history.charged or (self._resources.spec.snapshot == "off" and approved is None):
             return Precheck(target, history)
-        snapshot = await self._read(target, history)
+        # An approval wants each target's state read just before its undeploy.
+        state_list = self._lane.state_list
+        seen = await state_list.read_before_snapshot(target, with_state=approved is None)
+        snapshot = await self._read(target, history, seen)
         if isinstance(snapshot, str):
             return self._go_without(target, history, approved, snapshot)
+        if warning := state_list.note_single_look(target, Reading(verdict=snapshot.verdict)):
+            self._lane.announcer.warn(warning)
         snapshot = self._lane.authenticator.mask.clean_snapshot(self._lane.offered_looks.explain(snapshot))
         target = replace(target, pods=snapshot.facts.pods_responded or 0)
         self._resources.record.keep_snapshot(target, snapshot, self._resources.environment.now())
@@ -83,12 +88,11 @@ class SnapshotTaker:
         text = f"{why}: {target.id} may go down, and a restore could not bring it back"
         self._lane.announcer.warn_once(f"{snapshot.verdict.value} {snapshot.code}", text)
 
-    async def _read(self, target: Target, history: TargetHistory) -> Snapshot | str:
+    async def _read(self, target: Target, history: TargetHistory, seen: dict[str, Reading]) -> Snapshot | str:
         """Read what a snapshot needs; return the snapshot, or why the lane admits no read.
 
-        Each read is made once, and once more after a passing fault.
+        ``seen`` is what the lists tell. Each read is made once, and once more after a passing fault.
         """
-        seen: dict[str, Reading] = {}
         repeated: set[str] = set()
         while True:
             looks = self._lane.offered_looks

@@ -160,12 +160,17 @@ class PendingTargets:
                     f"{self._database.path}: it names {show_name(name)}: {why}; nothing was sent"
                 )
 
-    def read_approved(self, seq: int) -> StateAtApproval | None:
-        """Return the approved state of the target with the number ``seq``; None without an approval."""
-        # Most runs have no approved states, so that is asked once and not for each target.
+    @property
+    def has_approvals(self) -> bool:
+        """Whether any target of the run has a state that was approved."""
+        # Most runs have none, so that is asked once and not for each target.
         if self._has_approval is None:
             self._has_approval = bool(self._database.one("SELECT EXISTS (SELECT 1 FROM approved)")[0])
-        if not self._has_approval:
+        return self._has_approval
+
+    def read_approved(self, seq: int) -> StateAtApproval | None:
+        """Return the approved state of the target with the number ``seq``; None without an approval."""
+        if not self.has_approvals:
             return None
         rows = self._database.rows("SELECT state, revision, since FROM approved WHERE seq = ?", (seq,))
         return next(

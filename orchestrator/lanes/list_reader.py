@@ -70,7 +70,7 @@ class ListReader:
         """Whether the list may be asked for now: the gateway offers it, and it is not given up."""
         return self._is_offered and self._lane.environment.monotonic() >= self._rests_until
 
-    async def read(self, wanted_by: TargetId, earlier: ListRows, most_pages: int) -> ReadList | None:
+    async def read(self, wanted_by: TargetId, earlier: ListRows | None, most_pages: int) -> ReadList | None:
         """Return the whole list; None where it is not to be had.
 
         While only one target may send, that target may also fetch the list: ``wanted_by`` names it. A list
@@ -131,7 +131,7 @@ class ListReader:
         )
         raise _MissingList(for_good=True)
 
-    def _ask(self, earlier: ListRows) -> Callable[[int, int], LaneQuestion[ListPage]]:
+    def _ask(self, earlier: ListRows | None) -> Callable[[int, int], LaneQuestion[ListPage]]:
         feature, name = self._feature, self._name
         return lambda offset, size: LaneQuestion(
             Act.LOOK,

@@ -49,6 +49,8 @@ class _HeldLists(NamedTuple):
     """The lists as they were read, and what reading them has cost."""
 
     lists: Mapping[str, ReadList]
+    is_whole: bool
+    """Whether the rows hold what a snapshot needs, and not only the states."""
     read_at: float
     """Monotonic seconds at which the first page was asked for: the lists are as old as their beginning."""
     took: float
@@ -76,6 +78,7 @@ class StateList:
         self._lock = anyio.Lock()
         self._feature = lane.gateway.listing
         self._readers: dict[str, ListReader] = {}
+        self._serves_snapshots = False
         self._has_told_gap = False
         self._deferred: list[DeferredTarget] = []
         if self._feature is not None and lane.policy.always_look:
@@ -84,12 +87,12 @@ class StateList:
     def serve_snapshots(self) -> None:
         """Read the lists that a snapshot needs, too, whatever the plan says of looks."""
         if self._feature is not None:
+            self._serves_snapshots = True
             self._add_readers(self._feature.names)
 
     def _add_readers(self, names: tuple[str, ...]) -> None:
         if self._feature is not None:
-            for name in names:
-                self._readers.setdefault(name, ListReader(self._lane, self._feature, name))
+            self._readers = {name: ListReader(self._lane, self._feature, name) for name in names}
 
     @property
     def is_useful(self) -> bool:
@@ -139,7 +142,7 @@ class StateList:
         just before its undeploy.
         """
         await self._read_if_due(target.id)
-        if self._held is None or self._age > FRESH_FOR:
+        if self._held is None or not self._held.is_whole or self._age > FRESH_FOR:
             return {}
         readings = self._find_readings(target)
         if with_state:
@@ -215,7 +218,7 @@ class StateList:
         held, left = self._held, self._lane.left
         if not self._is_offered:
             return False
-        if held is None or (not for_look and self._lacks_list(held)):
+        if held is None or not (held.is_whole or for_look):
             return left >= WORTH_LISTING
         # An old list still tells a look before an undeploy what is up, and that is nearly all.
         if for_look and self._lane.policy.act is Act.UNDEPLOY:
@@ -224,27 +227,27 @@ class StateList:
         # At a slow gateway the pages may cost more than they would spare until they are too old again.
         return self._age > due and held.pages <= min(left, self._served)
 
-    def _lacks_list(self, held: _HeldLists) -> bool:
-        return any(reader.is_offered and name not in held.lists for name, reader in self._readers.items())
-
     async def _collect(self, wanted_by: TargetId) -> None:
         """Read every page before the lane believes any of them: a change meanwhile may shift the entries."""
         started = self._environment.monotonic()
         most_pages = max(WORTH_LISTING, self._lane.left, len(self._deferred))
+        is_whole = self._serves_snapshots and not self._is_last(wanted_by)
         lists: dict[str, ReadList] = {}
         for name, reader in self._readers.items():
-            if self._is_needless(name, wanted_by) or not reader.is_offered:
+            if not reader.is_offered or not (is_whole or self._tells_state(name)):
                 continue
-            earlier = {known: each.rows for known, each in lists.items()}
+            earlier = {known: each.rows for known, each in lists.items()} if is_whole else None
             if found := await reader.read(wanted_by, earlier, most_pages):
                 lists[name] = found
         if lists:
-            self._held = _HeldLists(lists, started, self._environment.monotonic() - started)
+            self._held = _HeldLists(lists, is_whole, started, self._environment.monotonic() - started)
             self._served = 0
         elif self._held is not None and self._held.read_at < self._owed_from:
             self._held = None
 
-    def _is_needless(self, name: str, wanted_by: TargetId) -> bool:
-        """Return whether no target will want such a list: only looks are owed, and they want the states."""
-        is_last = wanted_by == LIST_ITSELF and self._lane.left < WORTH_LISTING
-        return is_last and self._feature is not None and name not in self._feature.state_names
+    def _is_last(self, wanted_by: TargetId) -> bool:
+        """Return whether only looks that are owed want the lists, and hardly a snapshot any more."""
+        return wanted_by == LIST_ITSELF and self._lane.left < WORTH_LISTING
+
+    def _tells_state(self, name: str) -> bool:
+        return self._feature is not None and name in self._feature.state_names

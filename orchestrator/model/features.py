@@ -50,10 +50,12 @@ class ListFeature(Protocol):
         """
         ...
 
-    def read(self, name: str, reply: Reply, earlier: ListRows) -> ListPage | Reading:
+    def read(self, name: str, reply: Reply, earlier: ListRows | None) -> ListPage | Reading:
         """Read a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR. Never raises, whatever the bytes.
 
-        ``earlier`` holds the lists before this one in ``names``: a row need not keep what they make needless.
+        ``earlier`` holds the lists before this one in ``names``, as far as they could be read: a row need not
+        keep what they make needless. It is None where only looks want the list: then a row need not keep
+        what a snapshot needs.
         """
         ...
 

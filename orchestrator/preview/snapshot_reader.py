@@ -73,31 +73,29 @@ class SnapshotReader:
             self._keep(seen)
 
     async def _read(self, target: Target) -> tuple[Snapshot, int]:
-        """Return the snapshot of a target, and how many of the vendor's reads it took."""
+        """Return the snapshot of a target, and how many of the vendor's reads it took beside the lists."""
         if refused := self._lane.refusal(Act.LOOK) or self._doubts.find_refusal():
             return make_unknown(refused), 0
-        lane, failures = self._lane, 0
+        lane, failures, reads = self._lane, 0, 0
         readings = await lane.state_list.read_before_snapshot(target)
         while True:
             found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):
                 self._warn_of_gap(target, found)
-                return lane.authenticator.mask.clean_snapshot(lane.offered_looks.explain(found)), len(
-                    readings
-                )
+                return lane.authenticator.mask.clean_snapshot(lane.offered_looks.explain(found)), reads
             # A read that is not offered is not asked again.
             if refused_read := lane.offered_looks.refusal(found.via):
                 readings[found.via] = refused_read
                 continue
             reading = await self._ask(found, target)
             if isinstance(reading, str):
-                return make_unknown(reading), len(readings)
+                return make_unknown(reading), reads
             if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
                 continue  # the lane admits the next look only after the pause, or with a new credential
             if reading.verdict is Verdict.UNCLEAR and (failures := failures + 1) < LOOKS_PER_DOUBT:
                 await anyio.sleep(draw_backoff(lane.policy, failures, lane.environment.roll()))
                 continue
-            readings[found.via], failures = reading, 0
+            readings[found.via], failures, reads = reading, 0, reads + 1
 
     async def _ask(self, operation: Operation, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""

@@ -7,6 +7,7 @@ from msgspec import Struct
 from orchestrator.model.obstacles import MISSING_HISTORY
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.reading import Reading, Snapshot, Verdict
+from orchestrator.model.search import parse_instant
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, describe, end_absent
 
 
@@ -68,9 +69,15 @@ def describe_drift(approved: StateAtApproval, now: StateAtApproval) -> str | Non
         ("its revision", approved.revision, now.revision),
         ("its last deploy", approved.since, now.since),
     ):
-        if before is not None and after is not None and before != after:
+        if before is not None and after is not None and not _is_same(before, after):
             return f"{what} was {before} when it was approved, and is {after} now"
     return None
+
+
+def _is_same(before: str, after: str) -> bool:
+    """Return whether two texts of a vendor are equal, or write the same instant in two zones."""
+    instant = parse_instant(before)
+    return before == after or (instant is not None and instant == parse_instant(after))
 
 
 def _describe_state(state: str) -> str:

@@ -1,15 +1,24 @@
-"""ROMA Connect's list of backend APIs: the definitions of many in place of one read for each."""
+"""ROMA Connect's two lists, in place of up to three reads for each target: front ends, and backend APIs.
+
+An entry of the first names the backend API that it was published for, so the two are joined by that id.
+After the API reference: "Querying APIs", "Querying Backend APIs".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
-from orchestrator.gateways.roma.replies import read_definition, read_refused_look
+from orchestrator.gateways.roma.definition import condense_definition, is_untouched
+from orchestrator.gateways.roma.replies import judge_definition, read_refused_look, tell_definition
 from orchestrator.gateways.roma.requests import DEFINITION, RomaRequests
+from orchestrator.gateways.roma.snapshot import FRONTS, LARGEST_FIELD
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import ListRows
 from orchestrator.model.http import Reply, Request
@@ -19,7 +28,53 @@ from orchestrator.model.target import Target
 LONGEST_PAGE = 500
 """Entries; the vendor's own limit."""
 
+LARGEST_PAGE = 16 * 1024 * 1024
+"""Bytes of a page. Definitions hold their scripts: 500 of them may have 32 KB each."""
+
 BACKENDS = "backends"
+
+_SHORT = 64
+"""Characters up to which a text may well be that of many front ends, and is kept once."""
+
+
+class FrontRow(Struct, frozen=True, kw_only=True):
+    """A front-end API, as far as a deploy and the facts of a snapshot need it."""
+
+    id: Any = None
+    name: Any = None
+    group_id: Any = None
+    run_env_id: Any = None
+    publish_time: Any = None
+    req_protocol: Any = None
+    req_method: Any = None
+    req_uri: Any = None
+    auth_type: Any = None
+    authorizer_id: Any = None
+    cors: Any = None
+    roma_app_id: Any = None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self | None:
+        """Return the row of an entry; None where a field is too long to keep, or has a strange type."""
+        values = {name: fields.get(name) for name in cls.__struct_fields__}
+        if not isinstance(values["id"], str) or not all(map(_is_plain, values.values())):
+            return None
+        return cls(**{name: _share(value) for name, value in values.items()})
+
+
+class BackendRow(Struct, frozen=True):
+    """The state of a backend API, and what a snapshot needs of its definition."""
+
+    verdict: Verdict
+    kept: dict[str, Any]
+
+    @classmethod
+    def of(cls, fields: dict[str, Any], *, kept: dict[str, Any]) -> Self:
+        return cls(judge_definition(fields), {name: _share(each) for name, each in kept.items()})
+
+    def make_reading(self) -> Reading:
+        """Return the reading that the single read of this definition would have given."""
+        return tell_definition(self.verdict, self.kept, self.kept)
 
 
 class RomaListing(Struct, frozen=True):
@@ -29,8 +84,8 @@ class RomaListing(Struct, frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The backend APIs."""
-        return (BACKENDS,)
+        """The front ends before the backend APIs: which definitions to compare depends on the front ends."""
+        return (FRONTS, BACKENDS)
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -42,30 +97,22 @@ class RomaListing(Struct, frozen=True):
         """The longest pages that there are."""
         return LONGEST_PAGE
 
-    def build_request(
-        self,
-        name: str,  # noqa: ARG002
-        offset: int,
-        size: int,
-        access: Access,
-        *,
-        now: float,
-    ) -> Request:
+    def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
         """Build the request for ``size`` entries behind ``offset`` others."""
-        return self.requests.build_list(offset, size, access, now)
+        build = self.requests.build_front_list if name == FRONTS else self.requests.build_list
+        return replace(build(offset, size, access, now), largest=LARGEST_PAGE)
 
-    def read(self, name: str, reply: Reply, earlier: ListRows) -> ListPage | Reading:  # noqa: ARG002
-        """Read a page of LdApiInfo, or why there is none."""
+    def read(self, name: str, reply: Reply, earlier: ListRows | None) -> ListPage | Reading:
+        """Read a page of front ends or of LdApiInfo, or why there is none."""
         fields = parse_object(reply) if reply.status == 200 else None
         apis, total = (fields or {}).get("apis"), as_count((fields or {}).get("total"))
         if not isinstance(apis, list) or total is None:
             unreadable = Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
             return unreadable if reply.status == 200 else read_refused_look(reply)
-        rows = [
-            ((api["id"],), read_definition(api, api))
-            for api in apis
-            if isinstance(api, dict) and isinstance(api.get("id"), str)
-        ]
+        key = "ld_api_id" if name == FRONTS else "id"
+        named = [api for api in apis if isinstance(api, dict) and isinstance(api.get(key), str)]
+        make_row = FrontRow.of if name == FRONTS else _choose_reader(earlier)
+        rows = [((api[key],), make_row(api)) for api in named]
         return ListPage(rows=rows, size=len(apis), total=total)
 
     def read_target(
@@ -73,8 +120,53 @@ class RomaListing(Struct, frozen=True):
         target: Target,  # noqa: ARG002
         rows: Mapping[str, Sequence[Any]],
     ) -> Mapping[str, Reading]:
-        """Return the definition, which is a look as well; nothing where two entries contradict each other."""
-        definitions: Sequence[Reading] = rows.get(BACKENDS, ())
-        if len(definitions) != 1 or definitions[0].verdict is Verdict.UNCLEAR:
-            return {}
-        return {DEFINITION.via: definitions[0]}
+        """Return the definition, which is a look as well, and the front ends that are listed for it.
+
+        Nothing of a list whose entries contradict each other.
+        """
+        readings = {}
+        definitions: Sequence[BackendRow] = rows.get(BACKENDS, ())
+        if len(definitions) == 1 and definitions[0].verdict is not Verdict.UNCLEAR:
+            readings[DEFINITION.via] = definitions[0].make_reading()
+        fronts: Sequence[FrontRow | None] | None = rows.get(FRONTS)
+        if fronts is not None and _agree(fronts):
+            kept = {"apis": [msgspec.structs.asdict(front) for front in fronts if front is not None]}
+            readings[FRONTS] = Reading(verdict=Verdict.TOLD, kept=kept)
+        return readings
+
+
+def _choose_reader(earlier: ListRows | None) -> Callable[[dict[str, Any]], BackendRow]:
+    """Return the reader of a backend's entry: a digest of each field only where the history is to be read."""
+    if earlier is None:
+        return lambda api: BackendRow.of(api, kept={})
+    fronts = earlier.get(FRONTS, {})
+
+    def make_row(api: dict[str, Any]) -> BackendRow:
+        comparable = not _spares_history(api, fronts.get((api["id"],), ()))
+        return BackendRow.of(api, kept=condense_definition(api, comparable=comparable))
+
+    return make_row
+
+
+def _spares_history(definition: Mapping[str, Any], fronts: Sequence[FrontRow | None]) -> bool:
+    match fronts:
+        case [FrontRow() as front]:
+            return is_untouched(definition, front.publish_time)
+    return False
+
+
+def _agree(fronts: Sequence[FrontRow | None]) -> bool:
+    """Return whether each front end stands there once, and can be kept."""
+    ids = {front.id for front in fronts if front is not None}
+    return len(ids) == len(fronts)
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LARGEST_FIELD
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _share(value: Any) -> Any:
+    """Return a value; of a short text the one object that all rows share."""
+    return sys.intern(value) if type(value) is str and len(value) <= _SHORT else value

@@ -199,15 +199,25 @@ def read_definition(
 
     Only the three documented states tell anything; an unknown one is not "down".
     """
-    verdict = Verdict.UNCLEAR if find_text(fields, "error_code", "errorCode") else _read_state(fields)
+    verdict = judge_definition(fields)
     if verdict is Verdict.UNCLEAR:
         return Reading(verdict=verdict, message=otherwise, kept=kept)
+    return tell_definition(verdict, fields, kept)
+
+
+def judge_definition(fields: Mapping[str, Any]) -> Verdict:
+    """Return UP, DOWN or UNCLEAR, as an LdApiInfo says."""
+    return Verdict.UNCLEAR if find_text(fields, "error_code", "errorCode") else _read_state(fields)
+
+
+def tell_definition(verdict: Verdict, fields: Mapping[str, Any], kept: dict[str, Any] | None) -> Reading:
+    """Return the reading of an LdApiInfo that is UP or DOWN."""
     changed = find_text(fields, "modified_time")  # ROMA counts no revisions; this tells two apart
     facts = LookFacts(deployed=verdict is Verdict.UP, revision=changed and keep_whole(changed))
     return Reading(verdict=verdict, evidence="look", facts=facts, kept=kept)
 
 
-def _read_state(fields: dict[str, Any]) -> Verdict:
+def _read_state(fields: Mapping[str, Any]) -> Verdict:
     state = as_whole_number(fields.get("status"))
     return Verdict.UNCLEAR if state is None else _STATES.get(state, Verdict.UNCLEAR)
 

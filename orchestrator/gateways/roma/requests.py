@@ -51,9 +51,16 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _apis_url(self) -> str:
+        return f"{self._find_base(self.version)}/livedata-apis"
+
+    @property
+    def _fronts_url(self) -> str:
+        # Only the backend APIs have a V1: all else of the instance is under V2, whatever the plan says.
+        return f"{self._find_base('v2')}/apis"
+
+    def _find_base(self, version: Version) -> str:
         project, instance = check_id(self.project_id), check_id(self.instance_id)
-        base = self.url.rstrip("/")
-        return f"{base}/{self.version}/{project}/apic/instances/{instance}/livedata-apis"
+        return f"{self.url.rstrip('/')}/{version}/{project}/apic/instances/{instance}"
 
     def build(self, operation: Operation, target: Target, access: Access, now: float) -> Request:
         """Build the request for a target.
@@ -80,7 +87,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
             case HISTORY.via:
                 return f"{self._apis_url}/{api}/deploy"
             case "front" if front:
-                return f"{self._apis_url.removesuffix('livedata-apis')}apis/{encode_segment(front)}"
+                return f"{self._fronts_url}/{encode_segment(front)}"
         raise ValueError(f"ROMA Connect is not asked to look {via}".rstrip())
 
     def build_list(self, offset: int, limit: int, access: Access, now: float) -> Request:
@@ -97,6 +104,11 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
 
     def _list_url(self, offset: int, limit: int) -> str:
         return f"{self._apis_url}?limit={limit}&offset={offset}"
+
+    def build_front_list(self, offset: int, limit: int, access: Access, now: float) -> Request:
+        """Build the request for ``limit`` front-end APIs behind ``offset`` others."""
+        url = f"{self._fronts_url}?limit={limit}&offset={offset}"
+        return self._let_in(Request("GET", url, {"Accept": "application/json"}), access, now)
 
     def build_history(self, api: str, access: Access, now: float) -> Request:
         """Build the request for the deployment history of the backend API ``api``."""

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import find_text, parse_object
 from orchestrator.gateways.naming import names_another
+from orchestrator.gateways.roma.definition import find_newest, is_untouched, was_edited
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import show_text
 from orchestrator.model.gateway import LookOnlyRestore
@@ -42,8 +43,8 @@ _OF_RECORD = ("group_id", "env_id")
 _MANDATORY = ("auth_type", "group_id", "env_id", "protocol")
 """Without these no front-end API is published."""
 _FRONT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_PASSING = frozenset({"status", "created_time", "modified_time"})
-"""Fields about the life of a definition, not about its content."""
+FRONTS = "fronts"
+"""The list of front-end APIs. Among the reads of a target: those that the list names for it."""
 
 NEW_FRONT_END_ID = Obstacle(
     word="new-front-end-id",
@@ -87,6 +88,21 @@ def _next_read(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[s
         return DEFINITION
     if show.verdict is not Verdict.UP:
         return _make_snapshot(show)
+    listed = _list_fronts(seen.get(FRONTS))
+    for front in listed.values() if len(listed) == 1 else ():
+        if is_untouched(show.kept, front.get("publish_time")):
+            return _go_by_front(show, front)
+    return _read_by_history(ld_api_id, show, listed, seen, lacking)
+
+
+def _read_by_history(
+    ld_api_id: str,
+    show: Reading,
+    listed: Mapping[str, Mapping[str, Any]],
+    seen: Mapping[str, Reading],
+    lacking: frozenset[str],
+) -> Operation | Snapshot:
+    """Return the next read, or the snapshot, where the deployment history tells what was published."""
     history = seen.get(HISTORY.via)
     if history is None and HISTORY.via not in lacking:
         return HISTORY
@@ -94,14 +110,37 @@ def _next_read(ld_api_id: str, seen: Mapping[str, Reading], lacking: frozenset[s
     newest = _find_newest(records, ld_api_id) if records else None
     if newest is None:  # it is deployed, so there was a deployment
         return _keep_without_front(show)
-    front = find_text(newest, "api_id")
-    if front is None:
+    name = find_text(newest, "api_id")
+    if name is None:
         return _keep_backend(show, newest)
     # The id becomes a part of the next read's path; any other text could turn into another path.
-    if not _FRONT_ID.fullmatch(front):
-        return _keep_without_front(show, newest, front)
-    read = seen.get(f"{FRONT}/{front}")
-    return Operation(Act.LOOK, f"{FRONT}/{front}") if read is None else _combine(show, newest, read, front)
+    if not _FRONT_ID.fullmatch(name):
+        return _keep_without_front(show, newest, name)
+    if name in listed:
+        return _combine(show, newest, Reading(verdict=Verdict.TOLD, kept=listed[name]), name)
+    read = seen.get(f"{FRONT}/{name}")
+    return Operation(Act.LOOK, f"{FRONT}/{name}") if read is None else _combine(show, newest, read, name)
+
+
+def _list_fronts(fronts: Reading | None) -> dict[str, Mapping[str, Any]]:
+    """Return by their ids the front-end APIs that the list names for a backend API."""
+    listed = fronts.kept["apis"] if fronts is not None and fronts.kept else ()
+    return {front["id"]: front for front in listed if _FRONT_ID.fullmatch(front["id"])}
+
+
+def _go_by_front(show: Reading, front: Mapping[str, Any]) -> Snapshot:
+    """Return the snapshot of an API that was not edited since its only front-end API was published.
+
+    Its history would name that front-end API, and the definition as it is now.
+    """
+    record = {
+        "api_id": front["id"],
+        "group_id": front.get("group_id"),
+        "env_id": front.get("run_env_id"),
+        "deploy_time": front.get("publish_time"),
+        "api_definition": show.kept,
+    }
+    return _combine(show, record, Reading(verdict=Verdict.TOLD, kept=front), front["id"])
 
 
 def _make_snapshot(show: Reading) -> Snapshot:
@@ -133,9 +172,11 @@ def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str
     path, name = find_text(read.kept, "req_uri"), find_text(read.kept, "name")
     published = FrontEnd(id=_show_id(front), name=name and show_text(name), path=path and show_text(path))
     found = _add_record(show, newest)
+    # The lists tell when it was published, and not when it was deployed: so this holds whatever was read.
+    since = show_text(find_newest(read.kept.get("publish_time")) or "") or found.facts.since
     return replace(
         found,
-        facts=replace(found.facts, path=published.path),
+        facts=replace(found.facts, path=published.path, since=since),
         fronts=(published,),
         deploy=msgspec.json.encode(body).decode(),
         obstacles=(*found.obstacles, NEW_FRONT_END_ID.word),
@@ -163,7 +204,7 @@ def _keep_without_front(
 def _add_record(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot with the facts of the deployment's record added to those of the definition."""
     since = find_text(newest, "deploy_time")
-    edited = _was_edited(show.kept, newest.get("api_definition"))
+    edited = was_edited(show.kept, newest.get("api_definition"))
     obstacles: dict[bool | None, tuple[str, ...]] = {
         True: (UNPUBLISHED_EDITS.word,),
         None: (MISSING_HISTORY.word,),
@@ -217,14 +258,6 @@ def _is_record_of(record: Mapping[str, Any], ld_api_id: str) -> bool:
     then = record.get("api_definition")
     of_another = isinstance(then, dict) and names_another(then.get("id"), ld_api_id)
     return record.get("ld_api_id") == ld_api_id and not of_another
-
-
-def _was_edited(now: Mapping[str, Any] | None, then: object) -> bool | None:
-    """Return whether the definition has changed since its deploy; None where the reads do not tell."""
-    if not now or not isinstance(then, dict):
-        return None
-    shared = (now.keys() & then.keys()) - _PASSING
-    return any(now[key] != then[key] for key in shared)
 
 
 def find_subjects(kind: str, fields: Mapping[str, Any]) -> list[tuple[Literal["api", "front"], object]]:
