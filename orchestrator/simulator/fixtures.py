@@ -62,6 +62,10 @@ class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``deployed`` is the Unix time of its only deployment. ``status`` is the one in its document, true or
     not.
+
+    ``environments``: where its front-end API is published; none: it was deployed without a front end.
+    ``second_front``: whether another front-end API names it as well. ``modified`` and ``published`` are the
+    texts of ``modified_time`` and ``publish_time`` as the documents write them, fit to be read or not.
     """
 
     name: str | None = None
@@ -71,6 +75,10 @@ class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: Literal["data", "function", ""] = "data"
     deployed: float | None = None
     status: int | None = None
+    environments: tuple[str, ...] | None = None
+    second_front: bool = False
+    modified: str | None = None
+    published: str | None = None
 
 
 class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
@@ -82,6 +90,9 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     ``about``: the differences of single backend APIs, by id. ``shifts``: after each of the first so many
     pages the list loses its first entry, as after a deletion by another user. ``miscount``: the number by
     which ``total`` is too large.
+
+    ``unlisted``: ids that both lists leave out, as for a user without all grants. ``lists``: whether this
+    version lists front-end APIs as well, or nothing. ``script_bytes``: the size of each definition's script.
 
     ``dialects``: the API versions that answer. ``again``: the answer to an undeploy of an API that is not
     deployed, which the vendor leaves open. ``lag``: seconds after an undeploy in which a look still shows
@@ -99,6 +110,9 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     about: Mapping[str, BackendFixture] = {}
     shifts: Annotated[int, Meta(ge=0)] = 0
     miscount: int = 0
+    unlisted: tuple[str, ...] = ()
+    lists: Literal["both", "backends", "none"] = "both"
+    script_bytes: Annotated[int, Meta(ge=0)] = 0
     keys: tuple[AccessKey, ...] = ()
     # The vendor warns of such a lock and names no number.
     lock_after: Annotated[int, Meta(ge=0)] = 5

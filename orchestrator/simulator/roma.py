@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, TypeVar
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -29,6 +29,20 @@ from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
 from orchestrator.simulator.gates import RomaGate
 from orchestrator.simulator.roma_replies import SimulatedBackend
 
+_Entry = TypeVar("_Entry")
+_FRONT_FILTERS = frozenset(
+    {
+        "id",
+        "name",
+        "group_id",
+        "req_protocol",
+        "req_method",
+        "req_uri",
+        "auth_type",
+        "env_id",
+        "roma_app_id",
+    }
+)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -72,6 +86,8 @@ class SimulatedRoma:
                 down=down,
                 status=status,
                 deployments=(now if about.deployed is None else about.deployed,),
+                environments=(say.ENVIRONMENT,) if about.environments is None else about.environments,
+                script_bytes=fixture.script_bytes,
                 about=about,
                 edited=ld_api_id in edited,
             )
@@ -101,14 +117,15 @@ class SimulatedRoma:
         match path.split("/"):
             case ["", ("v1" | "v2") as dialect, project, "apic", "instances", instance, *rest] if rest:
                 call = self._route_operation(dialect, asked.method, rest, query, asked.body)
-                lost = self._find_misplacement(dialect, project, instance)
+                lost = self._find_misplacement(dialect, project, instance, rest[0])
                 if lost is None or call is None:
                     return call or PlatformCall(perform=answer_always(say.no_such_route()))
                 return PlatformCall(perform=answer_always(lost), act=call.act)
         return PlatformCall(perform=answer_always(say.no_such_route()))
 
-    def _find_misplacement(self, dialect: str, project: str, instance: str) -> HttpAnswer | None:
-        if dialect not in self._fixture.dialects:
+    def _find_misplacement(self, dialect: str, project: str, instance: str, noun: str) -> HttpAnswer | None:
+        # Only the backend APIs have a V1, and only they may lack a V2.
+        if dialect not in (self._fixture.dialects if noun == "livedata-apis" else ("v2",)):
             return say.no_such_route()
         if not _ID.fullmatch(instance):
             return say.invalid("instance_id")
@@ -136,10 +153,12 @@ class SimulatedRoma:
 
     def _route_unnamed(self, rest: list[str], query: str) -> PlatformCall | None:
         """Route the looks that do not name a backend."""
-        match rest:
-            case ["livedata-apis"]:
+        match rest, self._fixture.lists:
+            case [["livedata-apis"], "both" | "backends"]:
                 return PlatformCall(act=Act.LOOK, perform=lambda now, _twist: self._list(query, now))
-            case ["apis", api_id]:
+            case [["apis"], "both"]:
+                return PlatformCall(act=Act.LOOK, perform=lambda _now, _twist: self._list_fronts(query))
+            case [["apis", api_id], _]:
                 return PlatformCall(
                     act=Act.LOOK, perform=lambda _now, _twist: self._show_front(unquote(api_id))
                 )
@@ -196,6 +215,7 @@ class SimulatedRoma:
             return CallResult(self.error(409))
         row.status, row.down, row.edited = say.DEPLOYED, False, False
         row.deployments = (*row.deployments, now)
+        row.environments = (wish.env_id,) if wish.deploy_front_api and wish.env_id else ()
         return CallResult(
             json_answer(200, self._describe_deployment(row, len(row.deployments))), RequestEffect.UP
         )
@@ -219,26 +239,60 @@ class SimulatedRoma:
     def _show_front(self, api_id: str) -> CallResult:
         row = self._backends.get(self._fronts.get(api_id, ""))
         # An undeploy deletes the front-end API, and the next deploy makes another one.
-        if row is None or row.status != say.DEPLOYED or say.front_id(row) != api_id:
-            return CallResult(say.no_such_front(api_id))
-        return CallResult(json_answer(200, say.front(row, _get_id(row))))
+        for fields in () if row is None else say.list_fronts(row, _get_id(row)):
+            if fields["id"] == api_id:
+                return CallResult(json_answer(200, say.show_front(fields)))
+        return CallResult(say.no_such_front(api_id))
+
+    def _list_fronts(self, query: str) -> CallResult:
+        asked = _parse_query(query)
+        filters = {key: text for key, text in asked.items() if key in _FRONT_FILTERS}
+        found = [
+            (row, index)
+            for row in self._backends.values()
+            if not row.deleted and _get_id(row) not in self._fixture.unlisted
+            for index in range(say.count_fronts(row))
+            if not filters or _matches_front(self._show_listed(row, index), filters, asked)
+        ]
+        return _cut_page(found, asked, len(found), lambda entry: self._show_listed(*entry))
+
+    def _show_listed(self, row: SimulatedBackend, index: int) -> dict[str, object]:
+        fields = say.list_fronts(row, _get_id(row))[index]
+        self._fronts[str(fields["id"])] = _get_id(row)
+        return fields
 
     def _list(self, query: str, now: float) -> CallResult:
-        asked = {key: values[-1] for key, values in parse_qs(query).items()}
-        try:
-            offset, limit = max(0, int(asked.get("offset", 0))), int(asked.get("limit", 20))
-        except ValueError:
-            return CallResult(say.invalid("offset"))
-        # The bounds of the vendor's older pages; the newest one prints none.
-        if not 1 <= limit <= 500:
-            return CallResult(say.invalid("limit"))
-        found = [row for row in self._backends.values() if not row.deleted and _matches(row, asked)]
-        page = [self._describe(row, now) for row in found[offset : offset + limit]]
+        asked = _parse_query(query)
+        found = [
+            row
+            for row in self._backends.values()
+            if not row.deleted and _matches(row, asked) and _get_id(row) not in self._fixture.unlisted
+        ]
         total = len(found) + self._fixture.miscount
+        page = _cut_page(found, asked, total, lambda row: self._describe(row, now))
         self._pages += 1
         if found and self._pages <= self._fixture.shifts:
             found[0].deleted = True
-        return CallResult(json_answer(200, {"size": len(page), "total": total, "apis": page}))
+        return page
+
+
+def _parse_query(query: str) -> dict[str, str]:
+    return {key: values[-1] for key, values in parse_qs(query).items()}
+
+
+def _cut_page(
+    found: Sequence[_Entry], asked: Mapping[str, str], total: int, show: Callable[[_Entry], object]
+) -> CallResult:
+    """Answer one page of ``found``, each entry as ``show`` writes it."""
+    try:
+        offset, limit = max(0, int(asked.get("offset", 0))), int(asked.get("limit", 20))
+    except ValueError:
+        return CallResult(say.invalid("offset"))
+    # The bounds of the vendor's older pages; the newest one prints none.
+    if not 1 <= limit <= 500:
+        return CallResult(say.invalid("limit"))
+    page = [show(entry) for entry in found[offset : offset + limit]]
+    return CallResult(json_answer(200, {"size": len(page), "total": total, "apis": page}))
 
 
 def _get_id(row: SimulatedBackend) -> str:
@@ -251,6 +305,18 @@ def _matches(row: SimulatedBackend, asked: Mapping[str, str]) -> bool:
     if (name := asked.get("name")) is None:
         return True
     return row.name == name if "name" in asked.get("precise_search", "").split(",") else name in row.name
+
+
+def _matches_front(
+    fields: Mapping[str, object], filters: Mapping[str, str], asked: Mapping[str, str]
+) -> bool:
+    precise = asked.get("precise_search", "").split(",")
+    for key, wanted in filters.items():
+        value = str(fields["run_env_id" if key == "env_id" else key])
+        is_part = key in ("name", "req_uri", "env_id") and key not in precise
+        if not (wanted in value if is_part else wanted == value):
+            return False
+    return True
 
 
 def _bind(do: _Do, row: SimulatedBackend) -> Perform:

@@ -24,8 +24,12 @@ from orchestrator.simulator.iam import format_time as ended_at
 APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
 GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"
 ENVIRONMENT = "DEFAULT_ENVIRONMENT_RELEASE_ID"
+EDITED_AFTER = 60.0
+"""Seconds from the newest deployment until a definition was edited."""
 DEVELOPED = 3
 DEPLOYED = 4
+SECOND = 10**6
+"""In place of the number of a deployment: makes up the id of a second front-end API."""
 
 _GATEWAY_REQUEST = "51a6c0ffee51a6c0ffee51a6c0ffee51"
 _USUAL: Mapping[int, tuple[str, str]] = MappingProxyType(
@@ -47,12 +51,17 @@ _USUAL: Mapping[int, tuple[str, str]] = MappingProxyType(
 
 
 class SimulatedBackend(SimulatedTarget):
-    """One backend API. ``deployments`` are the times of its deployments, oldest first."""
+    """One backend API. ``deployments`` are the times of its deployments, oldest first.
+
+    ``environments`` are those in which its newest front-end API is published; empty: it has none.
+    """
 
     status: int = DEPLOYED
     edited: bool = False
     """Whether its definition was changed after the last deployment."""
     deployments: tuple[float, ...] = ()
+    environments: tuple[str, ...] = (ENVIRONMENT,)
+    script_bytes: int = 0
     about: BackendFixture = BackendFixture()
     deleted: bool = False
     """Whether it was deleted while the list was read, and exists no more."""
@@ -167,9 +176,13 @@ def definition(
         "type": about.type,
         "status": status if about.status is None else about.status,
         "created_time": created,
-        "modified_time": format_time(row.deployments[-1]),
-        "scripts": [],
+        "modified_time": about.modified or format_time(row.deployments[-1] + (EDITED_AFTER if edited else 0)),
+        "scripts": _list_scripts(row),
     }
+
+
+def _list_scripts(row: SimulatedBackend) -> list[dict[str, object]]:
+    return [{"type": "SQL", "content": "Y" * row.script_bytes}] if row.script_bytes else []
 
 
 def deployment(row: SimulatedBackend, ld_api_id: str, instance: str, number: int) -> dict[str, object]:
@@ -178,15 +191,34 @@ def deployment(row: SimulatedBackend, ld_api_id: str, instance: str, number: int
         "id": _make_up("deployment", row, number),
         "ld_api_id": ld_api_id,
         "group_id": GROUP,
-        "env_id": ENVIRONMENT,
-        "api_id": front_id(row, number),
+        "env_id": next(iter(row.environments), ENVIRONMENT),
+        "api_id": front_id(row, number) if row.environments or number < len(row.deployments) else "",
         "deploy_time": format_time(row.deployments[number - 1]),
         "api_definition": definition(row, ld_api_id, instance, status=DEPLOYED),
     }
 
 
+def count_fronts(row: SimulatedBackend) -> int:
+    """Count the front-end APIs that are published for a backend API now."""
+    return 1 + row.about.second_front if row.status == DEPLOYED and row.environments else 0
+
+
+def list_fronts(row: SimulatedBackend, ld_api_id: str) -> list[dict[str, object]]:
+    """Return the front-end APIs that are published for a backend API now: none, one or two."""
+    if not count_fronts(row):
+        return []
+    second = {
+        "id": front_id(row, SECOND),
+        "name": f"second_{ld_api_id[:8]}",
+        "req_uri": f"/second/{ld_api_id}",
+    }
+    newest = front(row, ld_api_id)
+    return [newest, {**newest, **second}] if row.about.second_front else [newest]
+
+
 def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
-    """Return the front-end API that a deployment published."""
+    """Return the front-end API that the newest deployment published, as a list and a single read show it."""
+    published = row.about.published or format_time(row.deployments[-1])
     return {
         "id": front_id(row),
         "name": f"front_{ld_api_id[:8]}",
@@ -194,10 +226,7 @@ def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
         "status": 1,
         "group_id": GROUP,
         "group_name": "simulated",
-        "run_env_id": ENVIRONMENT,
-        "run_env_name": "RELEASE",
-        "publish_id": front_id(row)[::-1],
-        "publish_time": format_time(row.deployments[-1]),
+        **_join_environments(row, published),
         "req_protocol": "HTTPS",
         "req_method": "GET",
         "req_uri": f"/backends/{ld_api_id}",
@@ -209,5 +238,23 @@ def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
         "backend_type": "HTTP",
         "roma_app_id": APPLICATION,
         "req_params": [],
-        "backend_params": [],
     }
+
+
+def _join_environments(row: SimulatedBackend, published: str) -> dict[str, str]:
+    """Return the fields in which the vendor joins several environments by a bar."""
+    each = [
+        (name, _name_environment(name), f"{front_id(row)[::-1]}{index or ''}", published)
+        for index, name in enumerate(row.environments)
+    ]
+    fields = ("run_env_id", "run_env_name", "publish_id", "publish_time")
+    return {field: "|".join(texts) for field, texts in zip(fields, zip(*each, strict=True), strict=True)}
+
+
+def _name_environment(name: str) -> str:
+    return "RELEASE" if name == ENVIRONMENT else name.upper()
+
+
+def show_front(fields: dict[str, object]) -> dict[str, object]:
+    """Return a front-end API as its single read shows it, which has more than the list."""
+    return {**fields, "backend_params": []}

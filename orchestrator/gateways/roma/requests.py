@@ -53,7 +53,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
     def _apis_url(self) -> str:
         return f"{self._find_base(self.version)}/livedata-apis"
 
-    @property
+    @cached_property
     def _fronts_url(self) -> str:
         # Only the backend APIs have a V1: all else of the instance is under V2, whatever the plan says.
         return f"{self._find_base('v2')}/apis"
@@ -96,19 +96,15 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         Without the status filter: an absence proves nothing, so APIs that are not deployed must be on the
         list too. Besides, an undeploy would shift the pages of a filtered list.
         """
-        return self._let_in("GET", self._list_url(offset, limit), access, now)
+        return self._let_in("GET", _cut_page(self._apis_url, offset, limit), access, now)
 
     def build_open_list(self, offset: int, limit: int) -> Request:
         """Build the same request without a credential."""
-        return Request("GET", self._list_url(offset, limit), _READ)
-
-    def _list_url(self, offset: int, limit: int) -> str:
-        return f"{self._apis_url}?limit={limit}&offset={offset}"
+        return Request("GET", _cut_page(self._apis_url, offset, limit), _READ)
 
     def build_front_list(self, offset: int, limit: int, access: Access, now: float) -> Request:
         """Build the request for ``limit`` front-end APIs behind ``offset`` others."""
-        url = f"{self._fronts_url}?limit={limit}&offset={offset}"
-        return self._let_in(Request("GET", url, {"Accept": "application/json"}), access, now)
+        return self._let_in("GET", _cut_page(self._fronts_url, offset, limit), access, now)
 
     def build_history(self, api: str, access: Access, now: float) -> Request:
         """Build the request for the deployment history of the backend API ``api``."""
@@ -129,6 +125,10 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
             scoped = Request(method, url, {**headers, "X-Project-Id": self.project_id}, body)
             return sign_request(scoped, access, now=datetime.fromtimestamp(now, UTC))
         return Request(method, url, {**headers, "X-Auth-Token": access.reveal()}, body)
+
+
+def _cut_page(url: str, offset: int, limit: int) -> str:
+    return f"{url}?limit={limit}&offset={offset}"
 
 
 def check_id(text: str) -> str:
