@@ -66,9 +66,9 @@ class DependencyTracker:
         """Tell this queue, too, from now on."""
         self._queues.append(queue)
 
-    def settle(self, seq: int, outcome: Outcome | None) -> None:
+    def settle(self, target: Target, outcome: Outcome | None) -> None:
         """Note the outcome of a target; None says that no worker takes it any more."""
-        if self.dependencies.settle(seq, outcome):
+        if self.dependencies.settle(target.seq, target.id, outcome):
             self._unblock()
 
     def abandon(self, gateway: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import partial
 from itertools import zip_longest
 
 import anyio
@@ -73,7 +74,7 @@ class WaveRunner:
         lanes, pending = self._resources.lanes, self._pending
         here = {name: count for name in lanes if (count := self._left[wave_step].get(name))}
         self._announce_step(wave_step, sum(here.values()))
-        tracker = DependencyTracker(Dependencies(pending.list_prerequisites(wave_step)))
+        tracker = DependencyTracker(Dependencies(partial(pending.list_prerequisites, wave_step)))
         async with anyio.create_task_group() as group:
             for name, count in here.items():
                 gateway = lanes[name].gateway

@@ -63,7 +63,7 @@ class LaneWorkers:
             finally:
                 lane.leave(queued.target.id)
                 # Without an outcome by now the target is not reached, and no other one may wait for it.
-                self._tracker.settle(queued.target.seq, None)
+                self._tracker.settle(queued.target, None)
 
     async def _run_target(self, queued: QueuedTarget) -> None:
         target, history, _ = queued
@@ -142,4 +142,4 @@ class LaneWorkers:
         )
         if breach := resources.stop_rules.count_end(end.outcome, end.reason, doubted=doubted, waited=waited):
             self._run_gate.stop("stop_rule", breach)
-        self._tracker.settle(target.seq, end.outcome)
+        self._tracker.settle(target, end.outcome)

@@ -10,7 +10,7 @@ from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
-from orchestrator.plan.cycles import compute_depths, find_cycles
+from orchestrator.plan.cycles import find_cycles, list_depths
 from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.target_sink import MOST_SUGGESTED, DependencyFault, DuplicateTarget
 from orchestrator.rules.precheck import StateAtApproval
@@ -59,6 +59,9 @@ _ASTRAY = f"""
     {_JOINED} WHERE why IS NOT NULL
 """
 _DEPEND = f"INSERT OR IGNORE INTO dependency SELECT target.seq, needed.seq {_JOINED} WHERE {_FAULT} IS NULL"
+_DEPENDENCIES = "SELECT seq, needs FROM dependency"
+# A target that needs others has a depth, unless it is in a cycle or comes after one.
+_HAS_CYCLE = "SELECT EXISTS (SELECT 1 FROM dependency CROSS JOIN target USING (seq) WHERE depth = 0)"
 _REQUIRED_AT = """
     SELECT requirement.file, requirement.line, requirement.column
     FROM requirement JOIN target ON nfc(target.id) = requirement.needs
@@ -163,15 +166,18 @@ class Draft:
         with self.database.translate_errors():
             for statement in (*_FIND, _DEPEND):
                 self.database.run(self._choose_comparison(statement))
-        needs: dict[int, list[int]] = {}
-        for seq, before in self.database.rows("SELECT seq, needs FROM dependency"):
-            needs.setdefault(seq, []).append(before)
-        found = compute_depths(needs)
-        if len(found) < len(needs):
-            self._circles = list(find_cycles(needs))
+        depths = list_depths(self.database.rows(_DEPENDENCIES))
         self.database.run_many(
-            "UPDATE target SET depth = ? WHERE seq = ?", [(depth, seq) for seq, depth in found.items()]
+            "UPDATE target SET depth = ? WHERE seq = ?", ((depth, seq) for seq, depth in depths)
         )
+        if self.database.one(_HAS_CYCLE)[0]:
+            self._circles = self._find_circles()
+
+    def _find_circles(self) -> list[list[int]]:
+        needs: dict[int, list[int]] = {}
+        for seq, before in self.database.rows(_DEPENDENCIES):
+            needs.setdefault(seq, []).append(before)
+        return list(find_cycles(needs))
 
     def _write_required(self) -> None:
         if not self._required:

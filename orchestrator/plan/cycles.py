@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
+
+from orchestrator.rules.followers import Followers
 
 Needs = Mapping[int, Sequence[int]]
 """By the number of each target that comes after others: the numbers of the targets that go first."""
@@ -13,28 +15,27 @@ MOST_CYCLES = 200
 """Cycles that one reading names. Once they are broken, the next reading names the rest."""
 
 
-def compute_depths(needs: Needs) -> dict[int, int]:
-    """Return the depth of each target that ``needs`` others: one more than the deepest of those.
+def list_depths(dependencies: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield each target that needs others, and its depth: one more than the deepest of those.
 
-    Targets without needs have depth 0 and are left out. So are the targets of a cycle, and those that come
-    after one.
+    ``dependencies`` gives each target that needs another one, and that one. Targets without needs have depth
+    0 and are left out. So are the targets of a cycle, and those that come after one.
     """
-    waiting = {seq: len(before) for seq, before in needs.items()}
-    followers: dict[int, list[int]] = {}
-    for seq, before in needs.items():
-        for earlier in before:
-            followers.setdefault(earlier, []).append(seq)
-    ready = deque(seq for seq in followers if seq not in needs)
-    found = dict.fromkeys(ready, 0)
-    while ready:
-        earlier = ready.popleft()
-        for seq in followers.get(earlier, ()):
-            waiting[seq] -= 1
-            if not waiting[seq]:
-                # The queue goes level by level, so the last of its needs that a target sees is the deepest.
-                found[seq] = found[earlier] + 1
-                ready.append(seq)
-    return {seq: depth for seq, depth in found.items() if depth}
+    followers = Followers(dependencies)
+    waits_for = followers.waits_for
+    level = array("i", (seq for seq in followers.awaited_by if not waits_for[seq]))
+    for depth in count(1):
+        # Level by level: the last of its needs that a target sees is the deepest.
+        reached = (seq for earlier in level for seq in followers[earlier] if not waits_for.take_one(seq))
+        level = array("i", reached)
+        if not level:
+            return
+        yield from ((seq, depth) for seq in level)
+
+
+def compute_depths(needs: Needs) -> dict[int, int]:
+    """Return the depth of each target that ``needs`` others, as ``list_depths`` finds it."""
+    return dict(list_depths((seq, earlier) for seq, before in needs.items() for earlier in before))
 
 
 def find_cycles(needs: Needs) -> Iterator[list[int]]:

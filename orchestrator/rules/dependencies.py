@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from orchestrator.model.outcome import DONE, Outcome, Reason
 from orchestrator.model.target import TargetId
+from orchestrator.rules.followers import Followers
 
 
 class Prerequisite(NamedTuple):
@@ -31,59 +32,70 @@ class Prerequisite(NamedTuple):
 class Dependencies:
     """The waiting targets of one wave step, and the targets that they wait for.
 
-    A target is refused if a target that it requires did not end down. Memory grows with the waiting targets
-    only.
+    A target is refused if a target that it requires did not end down. A million dependencies take 30 MB.
     """
 
-    def __init__(self, prerequisites: Iterable[Prerequisite]) -> None:
-        self._required_by: defaultdict[int, set[int]] = defaultdict(set)
-        """For each waiting target, the open targets that it requires."""
-        self._followers: defaultdict[int, list[int]] = defaultdict(list)
-        """For each open required target, those that wait for it."""
-        self._open: dict[int, Prerequisite] = {}
-        self._refusals: dict[int, str] = {}
+    def __init__(self, read: Callable[[], Iterable[Prerequisite]]) -> None:
+        """``read`` gives the entries of ``after`` in this wave step; it is called again for a lane that ends
+        early, since the entries themselves are not kept."""
+        self._read = read
+        self._refused_by: dict[int, int] = {}
+        """For each refused target that no worker has taken: the target that it requires."""
+        self._explanations: dict[int, str] = {}
+        """For each such required target: why none goes after it."""
         self._unblocked: deque[int] = deque()
-        for entry in prerequisites:
+        self._followers = Followers(self._list_open())
+        self._waits_for, self._awaited_by = self._followers.waits_for, self._followers.awaited_by
+
+    def _list_open(self) -> Iterator[tuple[int, int]]:
+        """Yield each waiting target with one that it requires; refuse those that require one in vain."""
+        for entry in self._read():
             if entry.outcome in DONE:
                 continue
             # An earlier wave step has ended: a target of it that is not down by now will not be.
             if entry.outcome is not None or not entry.in_same_step:
-                self._refusals.setdefault(entry.seq, _explain_refusal(entry, entry.outcome))
-            self._required_by[entry.seq].add(entry.required)
-            self._followers[entry.required].append(entry.seq)
-            self._open[entry.required] = entry
+                self._explanations[entry.required] = _explain_refusal(entry.id, entry.outcome)
+                self._refused_by.setdefault(entry.seq, entry.required)
+            yield entry.seq, entry.required
 
     def is_waiting(self, seq: int) -> bool:
         """Return whether a target has to wait still; a refused one has not."""
-        return bool(self._required_by.get(seq)) and seq not in self._refusals
+        return self._waits_for[seq] > 0 and seq not in self._refused_by
 
     def refusal(self, seq: int) -> str | None:
         """Return why a target will not be started, or None."""
-        return self._refusals.get(seq)
+        required = self._refused_by.get(seq)
+        return None if required is None else self._explanations[required]
 
     def is_awaited(self, seq: int) -> bool:
         """Return whether another target waits for this one."""
-        return seq in self._open
+        return self._awaited_by[seq] > 0
 
-    def settle(self, seq: int, outcome: Outcome | None) -> bool:
-        """Note a target's outcome; None if it was not reached. Return whether another one waited for it."""
-        entry = self._open.pop(seq, None)
-        if entry is None:
+    def settle(self, seq: int, name: TargetId, outcome: Outcome | None) -> bool:
+        """Note the outcome of the target ``name``; None if it was not reached.
+
+        Return whether another one waited for it.
+        """
+        self._refused_by.pop(seq, None)
+        if not self._awaited_by.take_all(seq):
             return False
-        for follower in self._followers.pop(seq):
-            self._required_by[follower].discard(seq)
+        if outcome not in DONE:
+            self._explanations[seq] = _explain_refusal(name, outcome)
+        for follower in self._followers[seq]:
+            left = self._waits_for.take_one(follower)
             if outcome not in DONE:
-                self._refusals.setdefault(follower, _explain_refusal(entry, outcome))
-            if not self.is_waiting(follower):
+                self._refused_by.setdefault(follower, seq)
+            if not left or follower in self._refused_by:
                 self._unblocked.append(follower)
         return True
 
     def abandon(self, gateway: str) -> bool:
         """Note that no worker takes this gateway's targets any more. Return whether any was awaited."""
-        left = [seq for seq, entry in self._open.items() if entry.gateway == gateway]
-        for seq in left:
-            self.settle(seq, None)
-        return bool(left)
+        if not any(self._awaited_by):
+            return False
+        left = {entry.required: entry.id for entry in self._read() if entry.gateway == gateway}
+        settled = [self.settle(required, name, None) for required, name in left.items()]
+        return any(settled)
 
     def take_unblocked(self) -> list[int]:
         """Return the targets unblocked since the last call, including those whose dependency failed."""
@@ -91,6 +103,6 @@ class Dependencies:
         return unblocked
 
 
-def _explain_refusal(entry: Prerequisite, outcome: Outcome | None) -> str:
+def _explain_refusal(required: TargetId, outcome: Outcome | None) -> str:
     became = "was not reached" if outcome is None else f"is {outcome.replace('_', ' ')}"
-    return f"{Reason.DEPENDENCY}: {entry.id}, which comes first, {became}"
+    return f"{Reason.DEPENDENCY}: {required}, which comes first, {became}"

@@ -33,7 +33,7 @@ class BatchedTargets:
 def make_queue(
     batches: BatchedTargets, keys: ExclusiveKeys | None = None, order: DependencyTracker | None = None
 ) -> TargetQueue:
-    order = order or DependencyTracker(Dependencies(()))
+    order = order or DependencyTracker(Dependencies(tuple))
     return TargetQueue(batches, WaveStep(0, 0), gateway(), keys or ExclusiveKeys(), order)  # type: ignore[arg-type]
 
 
@@ -133,10 +133,10 @@ def test_two_gateway_names_of_one_installation_share_their_keys() -> None:
 
 def test_a_target_is_held_back_until_the_one_it_requires_is_down() -> None:
     async def main() -> list[int | None]:
-        order = DependencyTracker(Dependencies([require(2, 1)]))
+        order = DependencyTracker(Dependencies(lambda: [require(2, 1)]))
         source = make_queue(BatchedTargets([target(seq) for seq in (1, 2, 3)]), order=order)
         seen = [await take_at_once(source) for _ in range(3)]
-        order.settle(1, Outcome.UNDEPLOYED)
+        order.settle(target(1), Outcome.UNDEPLOYED)
         seen += [await take_at_once(source) for _ in range(2)]
         return [one and one.seq for one in seen]
 
@@ -145,14 +145,14 @@ def test_a_target_is_held_back_until_the_one_it_requires_is_down() -> None:
 
 def test_a_target_whose_requirement_failed_is_handed_out_with_the_reason() -> None:
     async def main() -> list[str | None]:
-        order = DependencyTracker(Dependencies([require(2, 1), require(3, 2)]))
+        order = DependencyTracker(Dependencies(lambda: [require(2, 1), require(3, 2)]))
         source = make_queue(BatchedTargets([target(seq) for seq in (1, 2, 3)]), order=order)
         broken = []
         for outcome in (Outcome.FAILED, Outcome.NOT_STARTED, Outcome.NOT_STARTED):
             item = await source.take()
             assert item
             broken.append(item.refusal)
-            order.settle(item.target.seq, outcome)
+            order.settle(item.target, outcome)
         assert await source.take() is None
         return broken
 
@@ -165,7 +165,7 @@ def test_a_target_whose_requirement_failed_is_handed_out_with_the_reason() -> No
 
 def test_a_worker_that_waits_for_a_lane_that_has_ended_is_woken() -> None:
     async def main() -> tuple[float, str | None]:
-        order = DependencyTracker(Dependencies([require(1, 9, gateway="other")]))
+        order = DependencyTracker(Dependencies(lambda: [require(1, 9, gateway="other")]))
         source = make_queue(BatchedTargets([target(1)]), order=order)
         async with anyio.create_task_group() as group:
 
@@ -184,11 +184,11 @@ def test_an_unblocked_target_still_waits_for_its_exclusive_key() -> None:
     """t3 comes after t2; when it may go, t1, which excludes it, is still under way."""
 
     async def main() -> list[int | None]:
-        order = DependencyTracker(Dependencies([require(3, 2)]))
+        order = DependencyTracker(Dependencies(lambda: [require(3, 2)]))
         targets = [target(1, like="x"), target(2), target(3, like="x")]
         source = make_queue(BatchedTargets(targets), order=order)
         seen = [await take_at_once(source) for _ in range(2)]
-        order.settle(2, Outcome.ALREADY_UNDEPLOYED)
+        order.settle(target(2), Outcome.ALREADY_UNDEPLOYED)
         seen.append(await take_at_once(source))
         source.release(targets[0])
         seen += [await take_at_once(source) for _ in range(2)]

@@ -16,40 +16,40 @@ def require(
 
 
 def test_a_target_waits_until_all_targets_that_it_requires_are_down() -> None:
-    dependencies = Dependencies([require(3, 1), require(3, 2)])
+    dependencies = Dependencies(lambda: [require(3, 1), require(3, 2)])
     assert dependencies.is_waiting(3)
     assert not dependencies.is_waiting(1)
     assert dependencies.is_awaited(1)
     assert not dependencies.is_awaited(3)
 
-    assert dependencies.settle(1, Outcome.UNDEPLOYED)
+    assert dependencies.settle(1, TargetId("gw/t1"), Outcome.UNDEPLOYED)
     assert (dependencies.is_waiting(3), dependencies.take_unblocked()) == (True, [])
-    assert dependencies.settle(2, Outcome.ALREADY_UNDEPLOYED)
+    assert dependencies.settle(2, TargetId("gw/t2"), Outcome.ALREADY_UNDEPLOYED)
     assert (dependencies.is_waiting(3), dependencies.take_unblocked(), dependencies.refusal(3)) == (
         False,
         [3],
         None,
     )
     assert dependencies.take_unblocked() == []
-    assert not dependencies.settle(2, Outcome.UNDEPLOYED)
+    assert not dependencies.settle(2, TargetId("gw/t2"), Outcome.UNDEPLOYED)
 
 
 @pytest.mark.parametrize("outcome", sorted(set(Outcome) - DONE))
 def test_a_target_that_did_not_end_down_has_all_that_come_after_it_refused_at_once(outcome: Outcome) -> None:
-    dependencies = Dependencies([require(3, 1), require(3, 2), require(4, 1)])
-    dependencies.settle(1, outcome)
+    dependencies = Dependencies(lambda: [require(3, 1), require(3, 2), require(4, 1)])
+    dependencies.settle(1, TargetId("gw/t1"), outcome)
 
     why = f"dependency: gw/t1, which comes first, is {outcome.replace('_', ' ')}"
     assert dependencies.take_unblocked() == [3, 4]
     assert [dependencies.refusal(seq) for seq in (3, 4)] == [why, why]
     assert not dependencies.is_waiting(3)
-    dependencies.settle(2, Outcome.FAILED)
+    dependencies.settle(2, TargetId("gw/t2"), Outcome.FAILED)
     assert dependencies.refusal(3) == why
 
 
 def test_outcomes_of_an_earlier_wave_step_are_known_from_the_start() -> None:
     dependencies = Dependencies(
-        [
+        lambda: [
             require(5, 1, Outcome.UNDEPLOYED, in_same_step=False),
             require(6, 2, Outcome.UNKNOWN, in_same_step=False),
             require(7, 3, None, in_same_step=False),
@@ -67,7 +67,7 @@ def test_outcomes_of_an_earlier_wave_step_are_known_from_the_start() -> None:
 
 
 def test_a_lane_that_ends_settles_the_targets_that_it_did_not_reach() -> None:
-    dependencies = Dependencies([require(2, 1, gateway="one"), require(4, 3, gateway="two")])
+    dependencies = Dependencies(lambda: [require(2, 1, gateway="one"), require(4, 3, gateway="two")])
 
     assert dependencies.abandon("one")
     assert dependencies.take_unblocked() == [2]
