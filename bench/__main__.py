@@ -42,14 +42,16 @@ def main(words: tuple[str, ...], size: SizeName | None, targets: int | None, pai
     keeps = size is None and targets is None and pairs is None
     try:
         chosen = _choose_sizes(choose_parts(words), size or "full", targets, pairs)
-        figures = list(_measure_parts(chosen, keeps=keeps))
+        figures, faults = _measure_parts(chosen, keeps=keeps)
     except BenchmarkError as error:
-        sys.exit(130 if LAUNCHER.interrupted else f"bench: {error}")
+        sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
     missed = [figure for figure in figures if judge(figure) == Standing.BELOW_FLOOR.value]
     if size == "gate" and missed:
-        sys.exit(f"below the floor: {', '.join(map(name_figure, missed))}")
+        faults.append(f"below the floor: {', '.join(map(name_figure, missed))}")
+    if faults:
+        sys.exit("\n".join(faults))
 
 
 def _choose_sizes(
@@ -61,19 +63,27 @@ def _choose_sizes(
             yield name, Sizes(targets or sizes.targets, pairs or sizes.pairs)
 
 
-def _measure_parts(chosen: Iterable[tuple[str, Sizes]], *, keeps: bool) -> Iterator[Figure]:
+def _measure_parts(chosen: Iterable[tuple[str, Sizes]], *, keeps: bool) -> tuple[list[Figure], list[str]]:
+    """Return all figures, and a line for each part that could not be measured; the others go on."""
     machine = describe_machine()
     print(f"the fast server is {name_server()}; {machine.cores} cores, load {machine.load}", flush=True)
+    figures, faults = [], []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         # What a killed program leaves in its temporary folder goes with ours.
         os.environ["TMPDIR"] = folder
         for name, sizes in chosen:
-            found = []
-            for figure in _measure_part(name, sizes, Path(folder) / name):
-                found.append(figure)
-                yield figure
+            try:
+                found = list(_measure_part(name, sizes, Path(folder) / name))
+            except BenchmarkError as error:
+                if LAUNCHER.interrupted:
+                    raise KeyboardInterrupt from None
+                print(f"  cannot be measured: {error}", flush=True)
+                faults.append(f"{name} could not be measured")
+                continue
+            figures += found
             if keeps:
                 _keep(name, machine, [RecordedFigure(each, machine.when, sizes) for each in found])
+    return figures, faults
 
 
 def _measure_part(name: str, sizes: Sizes, place: Path) -> Iterator[Figure]:

@@ -68,7 +68,7 @@ class Yardstick(Struct, frozen=True):
         """Return the goal or the floor as people read it."""
         if bound is None:
             return "none"
-        return f"{bound:g}" if self.unit is Unit.RATIO else self.unit.show(bound)
+        return f"{bound:.2f}" if self.unit is Unit.RATIO else self.unit.show(bound)
 
     def judge(self, value: float) -> Standing:
         """Return where a value stands."""

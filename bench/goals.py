@@ -39,11 +39,38 @@ _ROWS = (
     Yardstick(
         "P6", "parked", "requests to an ill gateway for 1,000 targets, in ten minutes", Unit.COUNT, 60, 200
     ),
+    Yardstick("P7", "scale", "peak memory of the whole process", Unit.MEGABYTES, 100, 200),
+    Yardstick("P7 growth", "scale", "of it, what the last nine tenths of the targets added", Unit.MEGABYTES),
     Yardstick(
         "P8", "check", "processor time of `check` over a bare loop's over libyaml's events",
         Unit.RATIO, 1.8, 2.5,
     ),
     Yardstick("P8 µs", "check", "processor time of `check` a target", Unit.MICROSECONDS),
+    Yardstick(
+        "P9", "start", 'processor time of `--help` and `--version` over `python -c "import argparse"`',
+        Unit.RATIO, 2.2, 3.0,
+    ),
+    Yardstick("P9 runs", "start", "the same of `runs`", Unit.RATIO, 3.5, 5.0),
+    Yardstick("P9 check", "start", "the same of `check`", Unit.RATIO, 6.0, 9.0),
+    Yardstick(
+        "P10", "curl", "pace of a whole run, start-up included, over that of another program",
+        Unit.RATIO, 1.0, better="more",
+    ),
+    Yardstick("beside", "others", "pace of a whole run over another program's", Unit.RATIO, better="more"),
+    Yardstick(
+        "P11", "resume", "processor time of the resume of a finished run over a bare scan of its journal",
+        Unit.RATIO, 1.5, 2.5,
+    ),
+    Yardstick("P11 written", "resume", "reports that it writes again", Unit.COUNT, 0),
+    Yardstick(
+        "P12", "scale", "processor time a target, over that of a run of a hundredth of the targets",
+        Unit.RATIO, 1.1, 1.2,
+    ),
+    Yardstick("P13 ROMA", "requests", "requests a target of a default run", Unit.RATIO, 1.02, 1.10),
+    Yardstick("P13 Apinizer", "requests", "requests a target of a default run", Unit.RATIO, 2.0, 2.1),
+    Yardstick(
+        "P13 report", "requests", "the same with the administrator's report", Unit.RATIO, 1.05, 1.15
+    ),
     Yardstick(
         "P14", "bucket", "time of a default run at one bucket for reads and writes, over its requests' ideal",
         Unit.RATIO, 1.05, 1.25,

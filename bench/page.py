@@ -115,7 +115,7 @@ def judge(figure: Figure) -> str:
 
 
 def _write_misses(results: Results) -> Iterator[str]:
-    judged = [each.figure for each in results.figures if _is_judged(YARDSTICKS[each.figure.name])]
+    judged = list(_judged_figures(results))
     for words, standing in (
         ("Below their floors", Standing.BELOW_FLOOR),
         ("Above their floors, and short of their goals", Standing.FLOOR_KEPT),
@@ -123,6 +123,14 @@ def _write_misses(results: Results) -> Iterator[str]:
     ):
         missed = [name_figure(figure) for figure in judged if judge(figure) == standing.value]
         yield f"\n{words}: {', '.join(missed) or 'none'}."
+
+
+def _judged_figures(results: Results) -> Iterator[Figure]:
+    """Yield every figure with a goal or a floor; one without values for a yardstick that has none."""
+    for name, stick in YARDSTICKS.items():
+        if _is_judged(stick):
+            found = [each.figure for each in _find_figures(results, name)]
+            yield from found or [Figure(name, "")]
 
 
 def name_figure(figure: Figure) -> str:

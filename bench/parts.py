@@ -19,6 +19,11 @@ from bench.control import (
 from bench.figures import BenchmarkError, Figure, Sizes
 from bench.goals import YARDSTICKS
 from bench.plan_read import measure_plan_reading
+from bench.requests import count_requests
+from bench.resume import measure_resume
+from bench.scale import measure_scale
+from bench.startup import measure_start_up
+from bench.tools import compare_with_curl, compare_with_others
 from bench.whole_run import measure_run_at_a_slow_gateway, measure_whole_run
 
 SizeName: TypeAlias = Literal["full", "gate", "tiny"]
@@ -67,6 +72,30 @@ PARTS = {
     "scattered": Part(
         "a few refusals at random",
         2, measure_scattered_refusals, Sizes(1000, 5), Sizes(40, 1), Sizes(1000, 3),
+    ),
+    "start": Part(
+        "the start of commands",
+        2, measure_start_up, Sizes(100, 20), Sizes(20, 1), Sizes(100, 10),
+    ),
+    "curl": Part(
+        "whole runs beside `curl -Z`",
+        6, compare_with_curl, Sizes(100_000, 5), Sizes(100, 1),
+    ),
+    "others": Part(
+        "whole runs beside other tools, where they are installed",
+        10, compare_with_others, Sizes(20_000, 5), Sizes(100, 1),
+    ),
+    "resume": Part(
+        "the resume of a finished run",
+        3, measure_resume, Sizes(100_000, 10), Sizes(50, 1), Sizes(20_000, 5),
+    ),
+    "requests": Part(
+        "requests a target of default runs",
+        1, count_requests, Sizes(1000, 1), Sizes(100, 1), Sizes(1000, 1),
+    ),
+    "scale": Part(
+        "runs of a million targets, of a tenth and of a hundredth",
+        60, measure_scale, Sizes(1_000_000, 1), Sizes(2000, 1),
     ),
     "bucket": Part(
         "default runs against one bucket of 100/s for reads and writes",

@@ -80,7 +80,10 @@ def make_environment(**more: str) -> dict[str, str]:
         for name, text in os.environ.items()
         if not name.startswith("UNDEPLOY_") and not name.lower().endswith("_proxy")
     }
-    return {**kept, "PYTHONPATH": str(ROOT), "BENCH_TOKEN": TOKEN, **more}
+    # Kept bytecode is what a user has, too.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    path = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
+    return {**kept, "PYTHONPATH": path, "BENCH_TOKEN": TOKEN, **more}
 
 
 def measure(module: str, *arguments: object, **environment: str) -> dict[str, float]:
@@ -103,7 +106,8 @@ def run_program(
     finally:
         end_process(process)
     if process.returncode not in statuses:
-        raise BenchmarkError(f"{' '.join(command[:4])} … ended with {process.returncode}:\n{errors[-2000:]}")
+        said = f"{output[-1000:]}\n{errors[-2000:]}"
+        raise BenchmarkError(f"{' '.join(command[:4])} … ended with {process.returncode}:\n{said}")
     return output
 
 
