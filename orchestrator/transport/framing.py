@@ -18,8 +18,9 @@ MOST_LINES = 1000
 _START = b"HTTP/1."
 _END = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?=[ \r\n])")
-_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=[\r\n])", re.IGNORECASE)
-_CODED = re.compile(rb"\ntransfer-encoding:", re.IGNORECASE)
+_FRAMING = re.compile(
+    rb"\n(?:content-length:[ \t]*([0-9]+)[ \t]*(?=[\r\n])|(transfer-encoding):)", re.IGNORECASE
+)
 _BODILESS = frozenset({204, 304})
 
 
@@ -55,7 +56,7 @@ class HeadReader:
     """Finds the head of the final reply in bytes that come in pieces; it skips interim replies."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._data: bytes | bytearray = b""
         self._begins = 0
         self._searched = 0
 
@@ -64,12 +65,14 @@ class HeadReader:
 
         Raises FramingError if the head is too long, or if the bytes do not begin as a head does.
         """
-        self._data += data
+        self._append(data)
         while (end := _END.search(self._data, self._searched)) is not None:
             head, self._searched = bytes(self._data[self._begins : end.end()]), end.end()
             self._refuse_long(end.end())
-            if not _is_interim(head):
-                return _read_framing(head), bytes(self._data[end.end() :])
+            status = _read_status(head)
+            # 101 is final, since it would end HTTP on this connection.
+            if status >= 200 or status == 101:
+                return _read_framing(head, status), bytes(self._data[end.end() :])
             self._begins = end.end()
         # The end of a head may be split between two pieces.
         self._searched = max(self._begins, len(self._data) - 2)
@@ -77,15 +80,18 @@ class HeadReader:
         _refuse_other(bytes(self._data[self._begins : self._begins + len(_START)]))
         return None
 
+    def _append(self, data: bytes) -> None:
+        # A head mostly comes in one piece, which is not copied then; a head may also come byte by byte.
+        if not self._data:
+            self._data = data
+            return
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
+        self._data += data
+
     def _refuse_long(self, size: int) -> None:
         if size > LARGEST_HEAD:
             raise FramingError(f"the head of the reply is larger than {LARGEST_HEAD} bytes")
-
-
-def _is_interim(head: bytes) -> bool:
-    """Return whether another head follows; 101 is final, since it would end HTTP on this connection."""
-    status = _read_status(head)
-    return 100 <= status < 200 and status != 101
 
 
 def _read_status(head: bytes) -> int:
@@ -95,14 +101,15 @@ def _read_status(head: bytes) -> int:
     return int(found[1])
 
 
-def _read_framing(head: bytes) -> ReplyHead:
+def _read_framing(head: bytes, status: int) -> ReplyHead:
     if head.count(b"\n") > MOST_LINES:
         raise FramingError(f"the head of the reply has more than {MOST_LINES} lines")
-    lengths = _LENGTH.findall(head)
-    coded = _CODED.search(head) is not None
+    found = _FRAMING.findall(head)
+    lengths = [length for length, _ in found if length]
+    coded = any(coding for _, coding in found)
     # Several lengths, or one beside a transfer coding, leave it open where the body ends (RFC 9112, 6.3).
     length = int(lengths[0]) if len(lengths) == 1 and len(lengths[0]) < 19 and not coded else None
-    return ReplyHead(head, length, coded, _read_status(head) in _BODILESS)
+    return ReplyHead(head, length, coded, status in _BODILESS)
 
 
 def _refuse_other(beginning: bytes) -> None:

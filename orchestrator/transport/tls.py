@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.errors import CredentialError
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.settings import Tls
 from orchestrator.system.reading import FileRefusedError, read_regular
+from orchestrator.transport.proxy import ProxyServer
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
@@ -40,7 +43,20 @@ def check_trust(gateway: Gateway, folder: Path) -> None:
 
     The text names the gateway, the key and the file. Paths are relative to ``folder``.
     """
-    make_context(gateway, folder)
+    if gateway.tls != Tls():
+        make_context(gateway, folder)
+
+
+def needs_context(gateway: Gateway, proxies: Iterable[ProxyServer]) -> bool:
+    """Return whether a request may need TLS: to the gateway, its login or a proxy, or since ``tls`` says so.
+
+    Reading the system's store takes longer than the rest of the start of a small run.
+    """
+    login = gateway.auth.password_login
+    urls = [gateway.url, *(proxy.url for proxy in proxies)]
+    if login is not None and login.url is not None:
+        urls.append(login.url)
+    return gateway.tls != Tls() or any(urlsplit(url).scheme == "https" for url in urls)
 
 
 def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:

@@ -154,8 +154,20 @@ async def test_a_reply_is_handed_on_whole() -> None:
     assert before <= reply.at <= time.time()
 
 
-@pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 404, 429, 500, 503])
+STATUSES = [200, 204, 302, 400, 401, 404, 429, 500, 503]
+
+
+@pytest.mark.parametrize("status", STATUSES)
 async def test_no_status_is_an_error_here(status: int) -> None:
+    async with serving(saying(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)) as peer:
+        reply = await ask(f"{peer.url}/a")
+    assert isinstance(reply, Reply)
+    assert reply.status == status
+
+
+@pytest.mark.parametrize("client_name", ["session"], indirect=True)
+@pytest.mark.parametrize("status", STATUSES)
+async def test_no_status_is_an_error_for_the_session(status: int) -> None:
     with aioresponses() as vendor:
         vendor.post("http://roma.invalid/a", status=status, body=b"{}", response_class=MockedResponse)
         reply = await ask("http://roma.invalid/a")

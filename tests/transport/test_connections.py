@@ -17,7 +17,7 @@ import trustme
 
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.settings import Tls
-from orchestrator.transport import client, connections
+from orchestrator.transport import aiohttp_parts, client, request_connection, session_connections
 from tests.support.peer import HEADERS, NO_CONTENT, OK, SHORT, Peer, gateway, listening, saying, serving, take
 
 connect = partial(client.connect, folder=Path(), environment={})
@@ -136,11 +136,13 @@ async def test_bytes_that_were_not_read_yet_answer_no_request(body: bytes | None
 
 
 @pytest.mark.promise(3)
+@pytest.mark.parametrize("client_name", ["session"], indirect=True)
 @pytest.mark.parametrize("body", [None, b"{}"], ids=["no body", "body"])
 async def test_bytes_that_come_between_the_check_and_the_request_stop_the_request(
     body: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections.GuardedConnection, "is_idle", lambda _line, _now: True)
+    """The exchange has no such moment: it checks and writes in one turn of the event loop."""
+    monkeypatch.setattr(session_connections.GuardedConnection, "is_idle", lambda _line, _now: True)
     with saying_too_much() as (url, say_more):
         async with connect(gateway()) as send:
             await ask(send, url, body=body)
@@ -437,8 +439,9 @@ async def test_a_name_is_asked_again_when_its_address_fails(addresses: list[str]
 async def test_a_name_is_asked_again_after_a_while_though_its_old_address_answers(
     addresses: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert connections.RESOLVED_FOR <= 60
-    monkeypatch.setattr(connections, "RESOLVED_FOR", SHORT)
+    for module in (aiohttp_parts, request_connection, session_connections):
+        assert module.RESOLVED_FOR <= 60
+        monkeypatch.setattr(module, "RESOLVED_FOR", SHORT)
     async with at("127.0.0.1", 0, OK) as port, at("127.0.0.2", port, DENIED), connect(gateway()) as send:
         assert statuses(await ask(send, f"{FAR}:{port}")) == [200]
         addresses[:] = ["127.0.0.2"]

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from orchestrator.errors import CredentialError
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Tls
-from orchestrator.transport import client
+from orchestrator.transport import exchange, session_client
 from orchestrator.transport.client import connect
 from orchestrator.transport.tls import check_trust, explain_tls_error, list_warnings
 from tests.support.peer import (
@@ -259,7 +259,8 @@ async def test_a_handshake_that_is_dropped_without_a_word_is_no_request(ca: trus
 async def test_a_refusal_proves_that_nothing_was_read_only_on_a_new_connection(
     monkeypatch: pytest.MonkeyPatch, served: int
 ) -> None:
-    monkeypatch.setattr(client, "refuses_our_certificate", lambda _: True)
+    for module in (exchange, session_client):
+        monkeypatch.setattr(module, "refuses_our_certificate", lambda _: True)
 
     async def answer(peer: Peer, writer: asyncio.StreamWriter) -> None:
         await (saying(NO_CONTENT) if len(peer.requests) <= served else reset)(peer, writer)

@@ -1,4 +1,4 @@
-"""The connections that carry requests: when one may be used again, and to which request its bytes belong.
+"""The connections of ``session_client``: when one may be used again, and to which request its bytes belong.
 
 In HTTP/1.1 only the order says to which request a reply belongs. So bytes that come while no reply is awaited
 end their connection, and a connection is used again only if the last reply has certainly ended with the last
@@ -18,19 +18,9 @@ from aiohttp.helpers import set_exception
 from msgspec import Struct
 
 from orchestrator.transport.framing import LARGEST_HEAD, FramingError, HeadReader, ReplyHead
-
-RESOLVED_FOR = 60
-"""Seconds for which the addresses of a name are used, and connections to them: a name may move to another
-address during a run."""
-
-MOST_FRAMING = 128 * 1024
-"""Bytes that may surround the chunks of a body (sizes, extensions, trailers), plus a quarter of the body."""
-
-PIECE = 32 * 1024
-"""Bytes that are parsed at once, before their size as a body is checked."""
-
-TAIL = 5
-"""Last bytes of a reply that are kept, to see whether the reply has ended."""
+from orchestrator.transport.losses import UnreadableReplyError, UnsolicitedDataError, describe_too_large
+from orchestrator.transport.reply_reader import MOST_FRAMING, PIECE, TAIL
+from orchestrator.transport.route import RESOLVED_FOR
 
 
 class RequestProgress(Struct):
@@ -48,14 +38,6 @@ class RequestProgress(Struct):
 
 PROGRESS: ContextVar[RequestProgress] = ContextVar("progress")
 """The progress of the request that the current task sends."""
-
-
-class UnsolicitedDataError(aiohttp.ClientError):
-    """Bytes came before any request was sent on this connection."""
-
-
-class UnreadableReplyError(aiohttp.ClientError):
-    """The reply cannot be read; the text tells people why."""
 
 
 class ConnectionPool(aiohttp.TCPConnector):
@@ -251,7 +233,7 @@ class GuardedConnection(ResponseHandler):
         return [self._head.data, *(self._split(body) if body else ())]
 
     def _make_too_large_error(self) -> FramingError:
-        return FramingError(f"the reply is larger than {self._largest} bytes")
+        return FramingError(describe_too_large(self._largest))
 
     def _fail(self, why: str) -> None:
         """Lose the reply, and the connection with it."""

@@ -1,0 +1,64 @@
+"""The bytes of a request in HTTP/1.1. Pure.
+
+Whatever could end a line, or frame the request otherwise than its length says, is refused: a gateway would
+read the rest as another request.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from orchestrator.model.http import Request
+
+USER_AGENT = "undeploy-orchestrator"
+
+_METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FRAMING = frozenset(
+    {"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that say how a message is framed, or what becomes of its connection: only ours to write."""
+
+_DEFAULTS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+
+
+def encode_request(request: Request, target: str, host: str, more: str = "") -> bytes:
+    """Return a request as bytes, with ``target`` in its first line and ``host`` unless it names its own.
+
+    ``more`` are whole lines that the way to the server needs. Raises ValueError, with a text that repeats no
+    value, for what cannot be written.
+    """
+    headers = request.headers
+    if request.method not in _METHODS or not _fits_in_line(target):
+        raise ValueError("the method or the address cannot be written in one line")
+    values = "".join(headers.values())
+    # Whatever is printable breaks no line, and telling that costs a tenth of the search.
+    if not values.isprintable() and _CONTROLS.search(values) is not None:
+        raise ValueError("the value of a header holds a control character")
+    own = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    body = request.body or b""
+    length = f"Content-Length: {len(body)}\r\n" if body or request.method != "GET" else ""
+    first = f"{request.method} {target} HTTP/1.1\r\n{_complete(tuple(headers), host)}{more}"
+    return f"{first}{own}{length}\r\n".encode() + body
+
+
+def _fits_in_line(text: str) -> bool:
+    """Return whether a text is plain ASCII without spaces and control characters."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+@lru_cache(maxsize=256)
+def _complete(names: tuple[str, ...], host: str) -> str:
+    """Return the lines that a request with headers of these ``names`` lacks.
+
+    Raises ValueError for a name that no header can have, that stands twice, or that frames the request.
+    """
+    given = [name.lower() for name in names]
+    if len(set(given)) < len(given) or not _FRAMING.isdisjoint(given):
+        raise ValueError("a header stands twice, or frames the request")
+    if not all(map(_NAME.fullmatch, names)) or not _fits_in_line(host):
+        raise ValueError("the name of a header, or the host, cannot be written")
+    defaults = {"Host": host, **_DEFAULTS}
+    return "".join(f"{name}: {value}\r\n" for name, value in defaults.items() if name.lower() not in given)
