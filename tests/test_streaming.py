@@ -9,7 +9,7 @@ import pytest
 
 import orchestrator
 from orchestrator.errors import CredentialError, ExitStatus, UsageError
-from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, TargetEnded
+from orchestrator.model.events import AnyEvent, GatewayWarned, RunEnded, RunStarted, TargetEnded
 from orchestrator.model.outcome import Outcome
 from orchestrator.simulator.faults import FaultScenario, FaultStorm
 from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, SimulatorFixture
@@ -156,3 +156,17 @@ def test_the_public_names_are_all_there() -> None:
         assert getattr(orchestrator, name)
     with pytest.raises(AttributeError, match="has no attribute 'undeploy_all'"):
         orchestrator.undeploy_all  # noqa: B018
+
+
+async def test_an_aiohttp_that_is_otherwise_is_told_once_and_undeploys_all_the_same(
+    plan: orchestrator.LoadedPlan, options: orchestrator.RunOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("orchestrator.transport.aiohttp_parts.HttpResponseParser")
+    async with stream(plan, options) as events:
+        seen: list[AnyEvent] = [event async for event in events]
+        result = events.result
+
+    (warned,) = (event for event in seen if isinstance(event, GatewayWarned))
+    assert "is not the one that this program was made for (parser)" in warned.text
+    assert result is not None
+    assert result.report.totals.undeployed == 6

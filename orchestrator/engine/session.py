@@ -138,6 +138,9 @@ class Session:
         )
         for gateway, warning in () if spec.protection is None else spec.protection.warnings:
             self._lane_recorder.warn(gateway, warning)
+        if (text := self._environment.warning()) is not None:
+            # About no gateway: told once, under the first.
+            self._lane_recorder.warn(spec.plan.gateways[0].name, text)
         await self._window.wait_until_open(self._run_gate, self._emit)
         if self._is_approval_expired():
             return

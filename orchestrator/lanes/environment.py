@@ -28,6 +28,8 @@ class Environment(Struct, frozen=True, kw_only=True):
     """A number from 0 up to 1."""
     connect: Callable[[Gateway], AbstractAsyncContextManager[Send]]
     """Opens the connections of one lane, as many as its limits allow and with its timeouts."""
+    warning: Callable[[], str | None] = lambda: None
+    """Returns what a run is to be told of this machine, if there is something; needs a running event loop."""
     check: Callable[[Gateway], None] = lambda _: None
     """Raises UsageError if the plan's certificates or proxy for a gateway cannot be used."""
     passwords: Callable[[Gateway], tuple[Secret, ...]] = lambda _: ()

@@ -15,7 +15,7 @@ import anyio.to_thread
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
-from orchestrator.transport.client import check_connection, connect
+from orchestrator.transport.client import check_connection, connect, describe_fallback
 from orchestrator.transport.credentials import resolve
 from orchestrator.transport.proxy import list_passwords
 
@@ -40,6 +40,7 @@ def make_real_environment(folder: Path) -> Environment:
         monotonic=_choose_monotonic_clock(),
         roll=random.random,
         connect=partial(connect, folder=folder),
+        warning=describe_fallback,
         check=partial(check_connection, folder=folder),
         passwords=lambda gateway: list_passwords(gateway.proxy, os.environ),
         credential=partial(_resolve_in_thread, folder=folder),

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator.model.gateway import Gateway
@@ -56,3 +57,14 @@ CLIENTS = {"exchange": open_exchange, "session": open_session}
 def choose_client() -> str:
     """Return the name of the client to use: the exchange, if the parts of aiohttp that it needs are there."""
     return "session" if find_differences() else "exchange"
+
+
+def describe_fallback() -> str | None:
+    """Return the warning that a run gets if its requests do not go by the exchange."""
+    parts = find_differences()
+    if not parts:
+        return None
+    return (
+        f"aiohttp {version('aiohttp')} is not the one that this program was made for ({', '.join(parts)}), so"
+        " requests are sent by a slower client, with the same promises"
+    )
