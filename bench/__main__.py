@@ -19,6 +19,7 @@ from bench.machine import Machine, describe_machine
 from bench.page import PAGE, judge, name_figure, show_figure, write_page
 from bench.parts import PARTS, SizeName, choose_parts
 from bench.processes import LAUNCHER
+from bench.readme import README, write_into
 from bench.results import RecordedFigure, load_results, save_results
 from bench.servers import name_server
 
@@ -32,10 +33,10 @@ from bench.servers import name_server
 @click.option("--targets", type=click.IntRange(min=20), help="Measure with so many targets.")
 @click.option("--pairs", type=click.IntRange(min=1), help="Measure so many pairs.")
 def main(words: tuple[str, ...], size: SizeName | None, targets: int | None, pairs: int | None) -> None:
-    """Measure parts of the benchmark (all if none is named), and write docs/benchmarks.md.
+    """Measure parts of the benchmark (all if none is named), and write them down.
 
-    A part is named by itself or by a figure: `run` and `p1` are the same. With any of the options the page
-    stays as it is.
+    They go into docs/benchmarks.md and the README's cost section, but for figures of other sizes than the full
+    ones. A part is named by itself or by a figure: `run` and `p1` are the same.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, LAUNCHER.interrupt)
@@ -104,6 +105,7 @@ def _keep(part: str, machine: Machine, found: list[RecordedFigure]) -> None:
     results = load_results().replace_part(part, machine, found)
     save_results(results)
     PAGE.write_text(write_page(results), encoding="utf-8")
+    README.write_text(write_into(README.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 def _tell(figure: Figure) -> str:

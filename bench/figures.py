@@ -37,6 +37,10 @@ class Unit(StrEnum):
             case _:
                 return f"{value:,.0f} {self.value}"
 
+    def show_short(self, value: float) -> str:
+        """Return a value as a sentence has it."""
+        return f"{value:.2f}" if self is Unit.RATIO else self.show(value)
+
 
 class Standing(StrEnum):
     """Where a figure stands against its goal and its floor."""
@@ -68,7 +72,7 @@ class Yardstick(Struct, frozen=True):
         """Return the goal or the floor as people read it."""
         if bound is None:
             return "none"
-        return f"{bound:.2f}" if self.unit is Unit.RATIO else self.unit.show(bound)
+        return self.unit.show_short(bound)
 
     def judge(self, value: float) -> Standing:
         """Return where a value stands."""

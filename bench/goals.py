@@ -63,7 +63,7 @@ _ROWS = (
     ),
     Yardstick("P11 written", "resume", "reports that it writes again", Unit.COUNT, 0),
     Yardstick(
-        "P12", "scale", "processor time a target, over that of a run of a hundredth of the targets",
+        "P12", "scale", "processor time a target of a million, over that of ten thousand",
         Unit.RATIO, 1.1, 1.2,
     ),
     Yardstick("P13 ROMA", "requests", "requests a target of a default run", Unit.RATIO, 1.02, 1.10),

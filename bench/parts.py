@@ -94,8 +94,8 @@ PARTS = {
         1, count_requests, Sizes(1000, 1), Sizes(100, 1), Sizes(1000, 1),
     ),
     "scale": Part(
-        "runs of a million targets, of a tenth and of a hundredth",
-        60, measure_scale, Sizes(1_000_000, 1), Sizes(2000, 1),
+        "runs of a million targets, of a tenth of them and of ten thousand",
+        60, measure_scale, Sizes(1_000_000, 1), Sizes(500, 1), Sizes(100_000, 1),
     ),
     "bucket": Part(
         "default runs against one bucket of 100/s for reads and writes",

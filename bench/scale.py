@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,8 @@ from bench.plans import PlanText
 from bench.processes import measure
 from bench.servers import serve_fast
 
+FEW = 10_000
+"""Targets of the small run, with which the processor time a target of a large one is compared."""
 SMALL_RUNS = 3
 """How often the small run is measured; its processor time is the median."""
 
@@ -34,21 +37,22 @@ SHAPES = (
 
 
 def measure_scale(folder: Path, sizes: Sizes) -> Iterator[Figure]:
-    """Measure P7 and P12: each shape with a hundredth of the targets, a tenth, and all of them."""
+    """Measure P7 and P12: each shape with few targets, with a tenth of all, and with all of them."""
+    few = min(FEW, sizes.targets // 10)
     for shape in SHAPES:
-        runs = [
-            [_run(folder / f"{shape.chained:d}{shape.looks:d}-{part}-{again}", shape, sizes.targets // part)
-             for again in range(repeats)]
-            for part, repeats in ((100, SMALL_RUNS), (10, 1), (1, sizes.pairs))
-        ]  # fmt: skip
-        few, some, all_of_them = runs
-        base = statistics.median(each["processor"] * 100 for each in few)
-        yield Figure("P7", shape.name, tuple(each["peak"] for each in all_of_them))
-        yield Figure("P7 growth", shape.name, tuple(each["peak"] - some[0]["peak"] for each in all_of_them))
-        yield Figure("P12", shape.name, tuple(each["processor"] / base for each in all_of_them))
+        small = [_run(folder, shape, few) for _ in range(SMALL_RUNS)]
+        tenth = _run(folder, shape, sizes.targets // 10)
+        whole = [_run(folder, shape, sizes.targets) for _ in range(sizes.pairs)]
+        base = statistics.median(each["processor"] for each in small) / few
+        yield Figure("P7", shape.name, tuple(each["peak"] for each in whole))
+        yield Figure("P7 growth", shape.name, tuple(each["peak"] - tenth["peak"] for each in whole))
+        yield Figure("P12", shape.name, tuple(each["processor"] / sizes.targets / base for each in whole))
 
 
-def _run(folder: Path, shape: Shape, targets: int) -> dict[str, float]:
+def _run(place: Path, shape: Shape, targets: int) -> dict[str, float]:
+    # A journal of a million targets takes 200 MB: none is left behind for the next run.
+    folder = place / "run"
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     keys = "limits: {concurrency: 100}"
     with ExitStack() as stack:

@@ -10,6 +10,7 @@ from bench.goals import YARDSTICKS
 from bench.machine import describe_machine
 from bench.page import PAGE, judge, write_page
 from bench.parts import PARTS
+from bench.readme import BEGIN, README, write_cost, write_into
 from bench.results import RecordedFigure, Results, load_results
 
 SIZES = Sizes(100, 3)
@@ -28,6 +29,24 @@ def table_rows(page: str, heading: str) -> list[list[str]]:
 @pytest.mark.source
 def test_the_page_is_as_the_command_writes_it() -> None:
     assert PAGE.read_text(encoding="utf-8") == write_page(load_results())
+
+
+@pytest.mark.source
+def test_the_readme_has_the_figures_of_the_page() -> None:
+    readme = README.read_text(encoding="utf-8")
+
+    assert BEGIN in readme
+    assert readme == write_into(readme, load_results())
+
+
+def test_the_readme_tells_the_worst_of_a_figure_and_what_was_not_measured() -> None:
+    results = Results().replace_part(
+        "requests", describe_machine(), [record("P13 ROMA", 1.01), record("P13 ROMA", 1.2)]
+    )
+
+    told = " ".join(write_cost(results).split())
+
+    assert "sends 1.20 requests a target to ROMA and (not measured yet) to Apinizer" in told
 
 
 @pytest.mark.source
