@@ -35,8 +35,8 @@ from bench.servers import name_server
 def main(words: tuple[str, ...], size: SizeName | None, targets: int | None, pairs: int | None) -> None:
     """Measure parts of the benchmark (all if none is named), and write them down.
 
-    They go into docs/benchmarks.md and the README's cost section, but for figures of other sizes than the full
-    ones. A part is named by itself or by a figure: `run` and `p1` are the same.
+    They go into docs/benchmarks.md and the README's cost section, unless an option asks for other sizes than
+    the full ones. A part is named by itself or by a figure: `run` and `p1` are the same.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, LAUNCHER.interrupt)

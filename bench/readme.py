@@ -13,22 +13,26 @@ BEGIN, END = "<!-- made by python -m bench: begin -->\n", "<!-- made by python -
 _UNKNOWN = "(not measured yet)"
 
 
+_SENTENCES = """\
+In practice the gateway's own limit decides: a default run sends {roma} requests a target to ROMA and
+{apinizer} to Apinizer, and against a limit that its plan does not know it takes {limited} times the
+least time that the limit allows. At a gateway without any limit a whole run, with its durable journal
+and five reports, goes at {pace} of the pace of a bare aiohttp loop that only sends, and a million
+targets take {memory} of memory. There `curl -Z` is {curl} times as fast as we are: take it where you
+need no journal, no resume, no care for what a reply means, and no report."""
+
+
 def write_cost(results: Results) -> str:
     """Return the sentences as a paragraph."""
-    roma, apinizer, limited, pace, memory = (
-        _tell(results, name) for name in ("P13 ROMA", "P13 Apinizer", "P3", "P1", "P7")
+    text = _SENTENCES.format(
+        roma=_tell(results, "P13 ROMA"),
+        apinizer=_tell(results, "P13 Apinizer"),
+        limited=_tell(results, "P3"),
+        pace=_tell(results, "P1"),
+        memory=_tell(results, "P7"),
+        curl=_tell_curl(results),
     )
-    sentences = (
-        f"In practice the gateway's own limit decides: a default run sends {roma} requests a target to ROMA and"
-        f" {apinizer} to Apinizer, and against a limit that its plan does not know it takes {limited} times the"
-        " least time that the limit allows.",
-        "At a gateway without any limit a whole run, with its durable journal and five reports, goes at"
-        f" {pace} of the pace of a bare aiohttp loop that only sends, and a million targets take {memory} of"
-        " memory.",
-        f"There `curl -Z` is {_tell_curl(results)} times as fast as we are: take it where you need no journal,"
-        " no resume, no care for what a reply means, and no report.",
-    )
-    return textwrap.fill(" ".join(sentences), 119, break_on_hyphens=False, break_long_words=False) + "\n"
+    return textwrap.fill(text, 119, break_on_hyphens=False, break_long_words=False) + "\n"
 
 
 def write_into(readme: str, results: Results) -> str:
