@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import anyio
+import anyio.lowlevel
 
+from orchestrator.engine.deferred_looks import DeferredLooks, DeferredTarget
 from orchestrator.engine.queue import DependencyTracker, QueuedTarget, TargetQueue
 from orchestrator.engine.resources import RunResources
 from orchestrator.engine.target_run import TargetRun
 from orchestrator.errors import DiskError
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.state_list import DeferredTarget
 from orchestrator.model.events import TargetEnded
 from orchestrator.rules.retry import TargetEnd, end_blocked
+
+LOOKS_IN_ONE_GO = 50
+"""Looks at a list after which the other workers get their turn."""
 
 
 class LaneWorkers:
@@ -28,6 +32,7 @@ class LaneWorkers:
         self._lane = lane
         self._queue = queue
         self._tracker = tracker
+        self._deferred = DeferredLooks()
 
     async def run(self, targets: int) -> None:
         """Work until the lane's ``targets`` of this step are taken; then make the looks that were put off.
@@ -85,28 +90,37 @@ class LaneWorkers:
 
     async def _defer(self, waiting: DeferredTarget) -> None:
         """Put a target's look off until the lane's list is read for many of them."""
-        self._lane.state_list.defer(waiting)
+        self._deferred.add(waiting)
         if breach := self._resources.stop_rules.count_waiting():
             self._run_gate.stop("stop_rule", breach)
-        if self._lane.state_list.is_full:
+        if len(self._deferred) >= self._lane.state_list.most_deferred:
             # Only this worker looks: the others go on with their undeploys meanwhile.
             await self._look_at_deferred(workers=1)
 
     async def _look_at_deferred(self, workers: int) -> None:
         """Look at the targets whose look was put off: in a list that is read again, or one by one."""
         state_list = self._lane.state_list
-        if not (waiting := state_list.take_deferred()):
+        if not (waiting := self._deferred.take()):
+            return
+        # The journal gives them again, so what they wait with must be there.
+        try:
+            await self._resources.record.flush()
+        except DiskError as error:
+            self._run_gate.stop("disk", str(error))
             return
         if state_list.is_worth_reading(len(waiting)):
-            await state_list.renew()
-        remaining = iter(waiting)
+            await state_list.renew(len(waiting))
+        remaining = waiting.read(self._resources.pending, self._lane.gateway.name)
         async with anyio.create_task_group() as group:
             for _ in range(min(workers, len(waiting))):
                 group.start_soon(self._finish_deferred, remaining)
 
     async def _finish_deferred(self, remaining: Iterator[DeferredTarget]) -> None:
         lane = self._lane
-        for target, history, began in remaining:
+        for number, (target, history, began) in enumerate(remaining, 1):
+            # A list answers without a wait: thousands of looks in one go would keep replies waiting.
+            if not number % LOOKS_IN_ONE_GO:
+                await anyio.lowlevel.checkpoint()
             target_run = TargetRun(
                 target, history, lane, self._resources, state_list=lane.state_list, last_look=True
             )

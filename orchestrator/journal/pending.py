@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +38,11 @@ _NEXT = (
 _OPEN = (
     f"SELECT * FROM ({_NEXT.format(behind='depth = ?4 AND seq > ?5')})"
     f" UNION ALL SELECT * FROM ({_NEXT.format(behind='depth > ?4')}) LIMIT ?6"
+)
+_AGAIN = (
+    "SELECT seq, id, wave, description, persistent,"
+    " value ->> 'deploy', value ->> '$.facts.pods_responded'"
+    " FROM target LEFT JOIN snapshot USING (seq) WHERE seq IN (SELECT value FROM json_each(?))"
 )
 _NEEDS = """
 SELECT dependency.seq, first.seq, first.id, first.gateway, first.outcome,
@@ -220,9 +225,17 @@ class PendingTargets:
         fresh = TargetHistory()
         return [(target, pasts.get(target.seq, fresh)) for target in targets], (rows[-1][-1], rows[-1][0])
 
-    def _read_histories(self, seqs: list[int], evidence: str) -> dict[int, TargetHistory]:
+    def read_again(self, seqs: Sequence[int], gateway: str) -> list[tuple[Target, TargetHistory]]:
+        """Return targets of a gateway by their numbers, with their histories up to the newest row on disk."""
+        rows = self._database.rows(_AGAIN, (_encode_numbers(seqs),))
+        targets = {row[0]: _decode_target(row, gateway) for row in rows}
+        pasts = self._read_histories(seqs, self._evidence[gateway])
+        fresh = TargetHistory()
+        return [(targets[seq], pasts.get(seq, fresh)) for seq in seqs]
+
+    def _read_histories(self, seqs: Sequence[int], evidence: str) -> dict[int, TargetHistory]:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
-        for seq, *row in self._database.rows(_ATTEMPTS, (msgspec.json.encode(seqs).decode(),)):
+        for seq, *row in self._database.rows(_ATTEMPTS, (_encode_numbers(seqs),)):
             act = Act(row[0])
             attempts.setdefault(seq, []).append((act, decode_reading(act, *row[1:], evidence=evidence)))
         return {seq: replay_all(entries) for seq, entries in attempts.items()}
@@ -293,6 +306,10 @@ def leave_up(database: Database, restore: str) -> frozenset[str]:
         told = f"left up, since restore {restore} brought it back or may have; before that "
         database.run_many(_TELL_LEFT_UP, [(told, seq) for seq, _ in rows])
     return frozenset(name for _, name in rows)
+
+
+def _encode_numbers(seqs: Sequence[int]) -> str:
+    return msgspec.json.encode(list(seqs)).decode()
 
 
 def _decode_target(row: Row, gateway: str) -> Target:

@@ -15,7 +15,6 @@ import anyio
 from orchestrator.lanes.list_reader import LIST_ITSELF, ListReader, ReadList
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
-from orchestrator.rules.retry import TargetHistory
 
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
@@ -30,19 +29,11 @@ WORTH_LISTING = 50
 """Targets that a lane must have left, for a list to be cheaper than a look at each target."""
 
 MOST_DEFERRED = 2000
-"""Targets that may wait for the next list, before the lane reads one in the middle of a wave."""
+"""Targets that may wait for the next list, before the lane reads one in the middle of a wave; or half of the
+entries of the list, if these are more."""
 
 MOST_DEFERRED_DEPLOYS = 200
-"""The same in a restore: there, no target that waits counts as restored yet."""
-
-
-class DeferredTarget(NamedTuple):
-    """A target with the vendor's full evidence, whose look is still owed."""
-
-    target: Target
-    history: TargetHistory
-    began: float
-    """Monotonic seconds at which a worker took the target."""
+"""The same in a restore, where no target that waits counts as restored yet; or a twentieth of the entries."""
 
 
 class _HeldLists(NamedTuple):
@@ -80,7 +71,6 @@ class StateList:
         self._readers: dict[str, ListReader] = {}
         self._serves_snapshots = False
         self._has_told_gap = False
-        self._deferred: list[DeferredTarget] = []
         if self._feature is not None and lane.policy.always_look:
             self._add_readers(self._feature.state_names)
 
@@ -108,10 +98,15 @@ class StateList:
         return self._is_offered and (self.is_useful or waiting >= WORTH_LISTING)
 
     @property
-    def is_full(self) -> bool:
-        """Whether so many targets wait that the next list is due before the wave ends."""
-        most = MOST_DEFERRED if self._lane.policy.act is Act.UNDEPLOY else MOST_DEFERRED_DEPLOYS
-        return len(self._deferred) >= most
+    def most_deferred(self) -> int:
+        """How many targets may wait for a list before one is due in the middle of a wave."""
+        # It grows with the list: a bound alone would have a long list read for each few of its entries.
+        if self._lane.policy.act is Act.UNDEPLOY:
+            return max(MOST_DEFERRED, self._count_entries() // 2)
+        return max(MOST_DEFERRED_DEPLOYS, self._count_entries() // 20)
+
+    def _count_entries(self) -> int:
+        return 0 if self._held is None else max(len(each.rows) for each in self._held.lists.values())
 
     @property
     def defers_looks(self) -> bool:
@@ -120,15 +115,6 @@ class StateList:
         Undeploys go first, since a window may close. In a restore a look waits only if a list spares it.
         """
         return self._lane.policy.act is Act.UNDEPLOY or self.is_useful
-
-    def defer(self, waiting: DeferredTarget) -> None:
-        """Let a target wait for the next list."""
-        self._deferred.append(waiting)
-
-    def take_deferred(self) -> list[DeferredTarget]:
-        """Return the targets that wait, and forget them."""
-        waiting, self._deferred = self._deferred, []
-        return waiting
 
     async def read_before_look(self, target: Target) -> dict[str, Reading]:
         """Return the readings, by ``via``, that a look before the change may believe off the lists."""
@@ -195,11 +181,14 @@ class StateList:
         listed = [self._held.lists[name] for name in self._feature.state_names if name in self._held.lists]
         return not listed or any(target.parts in each.rows for each in listed)
 
-    async def renew(self) -> None:
-        """Read the lists of states again for the looks that were put off; none serves them if that fails."""
+    async def renew(self, waiting: int) -> None:
+        """Read the lists of states again for so many looks that were put off.
+
+        None serves them if that fails.
+        """
         self._owed_from = self._environment.monotonic()
         async with self._lock:
-            await self._collect(LIST_ITSELF)
+            await self._collect(LIST_ITSELF, waiting)
 
     async def _read_if_due(self, wanted_by: TargetId, *, for_look: bool = False) -> None:
         """Read the lists if they were not read yet, or are about to be too old.
@@ -227,10 +216,10 @@ class StateList:
         # At a slow gateway the pages may cost more than they would spare until they are too old again.
         return self._age > due and held.pages <= min(left, self._served)
 
-    async def _collect(self, wanted_by: TargetId) -> None:
+    async def _collect(self, wanted_by: TargetId, waiting: int = 0) -> None:
         """Read every page before the lane believes any of them: a change meanwhile may shift the entries."""
         started = self._environment.monotonic()
-        most_pages = max(WORTH_LISTING, self._lane.left, len(self._deferred))
+        most_pages = max(WORTH_LISTING, self._lane.left, waiting)
         is_whole = self._serves_snapshots and not self._is_last(wanted_by)
         lists: dict[str, ReadList] = {}
         for name, reader in self._readers.items():

@@ -674,3 +674,21 @@ def test_a_lane_that_looks_only_at_doubts_asks_for_no_list(tmp_path: Path) -> No
 
     assert went.wire.pages == []
     assert went.wire.targets(Act.LOOK) == []
+
+
+def test_lists_stay_a_small_share_of_the_requests_however_many_targets_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list grows with the targets: read for each so many of them it would cost their square."""
+    monkeypatch.setattr("orchestrator.lanes.state_list.MOST_DEFERRED", 40)
+    lists = {}
+    for count in (120, 480, 1920):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        went = ran(folder, Platform(count), takes=1.0)
+        assert went.wire.targets(Act.LOOK) == []
+        assert set(went.outcomes.values()) == {"undeployed"}
+        lists[count] = len(went.wire.pages) / (count / PAGE)
+
+    # One before the first undeploy, one for each half of the targets, and one for those that came meanwhile.
+    assert all(each <= 4.1 for each in lists.values()), lists
