@@ -71,9 +71,11 @@ def _make_opening(route: Route) -> aiohttp.ClientRequest:
 
 
 def make_parser(
-    owner: Any, loop: asyncio.AbstractEventLoop, largest: int, *, bodiless: bool = False
+    owner: Any, loop: asyncio.AbstractEventLoop, largest: int, *, with_body: bool = True
 ) -> HttpResponseParser:
-    """Return a parser for one reply. It leaves the body as it is packed; ``bodiless`` tells that none comes.
+    """Return a parser for one reply. It leaves the body as it is packed.
+
+    It reads the head alone unless it is told that a body comes ``with_body``.
 
     ``owner`` gets the calls ``pause_reading`` and ``resume_reading`` of bodies over ``largest`` bytes.
     """
@@ -82,7 +84,7 @@ def make_parser(
         loop,
         largest,
         payload_exception=aiohttp.ClientPayloadError,
-        response_with_body=not bodiless,
+        response_with_body=with_body,
         read_until_eof=True,
         auto_decompress=False,
         max_line_size=LARGEST_HEAD,

@@ -43,8 +43,8 @@ class Owner:
         pass
 
 
-def parse(*pieces: bytes, largest: int = 1000, bodiless: bool = False) -> Any:
-    parser = make_parser(Owner(), asyncio.get_running_loop(), largest, bodiless=bodiless)
+def parse(*pieces: bytes, largest: int = 1000, with_body: bool = True) -> Any:
+    parser = make_parser(Owner(), asyncio.get_running_loop(), largest, with_body=with_body)
     return parser, [parse_reply(parser, piece) for piece in pieces]
 
 
@@ -174,10 +174,11 @@ async def test_a_body_stays_packed_and_its_coding_is_told(coding: str) -> None:
     assert found[1].read_nowait() == b"\x1f\x8b!"
 
 
-async def test_a_reply_without_a_body_ends_with_its_head() -> None:
-    _, (found,) = parse(b"HTTP/1.1 204 X\r\nContent-Length: 3\r\n\r\n", bodiless=True)
-    assert found[1].is_eof()
-    assert found[1].read_nowait() == b""
+@pytest.mark.parametrize("status", [200, 204, 304, 500])
+@pytest.mark.parametrize("framing", ["Content-Length: 3", "Transfer-Encoding: chunked", "X: y"])
+async def test_a_head_is_read_without_its_body(status: int, framing: str) -> None:
+    _, (found,) = parse(f"HTTP/1.1 {status} X\r\n{framing}\r\n\r\n".encode(), with_body=False)
+    assert found[0].code == status
 
 
 async def test_a_body_of_unknown_length_ends_with_the_connection() -> None:
