@@ -63,6 +63,7 @@ class ParsedBody:
         self._largest = largest
         self._received = self._parsed = 0
         self._tail = b""
+        self._has_junk = False
 
     def feed(self, data: bytes) -> bool:
         """Take bytes, the ones behind the body too; return whether it is whole. Raises FramingError."""
@@ -76,7 +77,7 @@ class ParsedBody:
     @property
     def tail(self) -> bytes:
         """The last bytes that came; none if junk came behind the body."""
-        return self._tail if self._parsed == self._received else b""
+        return b"" if self._has_junk or self._parsed < self._received else self._tail
 
     def end(self) -> None:
         """Take the end of the connection. Raises ClientPayloadError if the body is cut short."""
@@ -92,11 +93,11 @@ class ParsedBody:
         self._parsed += len(piece)
         self._tail = (self._tail + piece)[-TAIL:]
         try:
-            parse_reply(self._parser, piece)
+            self._has_junk = parse_reply(self._parser, piece) is not None  # another reply
         except FramingError:
-            # Of a whole body the fault is in the junk behind it.
             if not self._content.is_eof():
                 raise
+            self._has_junk = True  # the fault is behind the body
         self._refuse_small_pieces()
 
     def _refuse_small_pieces(self) -> None:
