@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.exchange import ask_target, exchange
 from orchestrator.lanes.lane import Lane
@@ -67,47 +69,37 @@ class TargetAttempts:
         return exchanged.found
 
 
-class _AttemptRows:
+class _AttemptRows(Struct, frozen=True):
     """The two rows of one attempt, each with its event."""
 
-    def __init__(
-        self,
-        lane: Lane,
-        resources: RunResources,
-        target: Target,
-        number: int,
-        operation: Operation,
-        conclude: Conclude,
-    ) -> None:
-        self._lane = lane
-        self._resources = resources
-        self._target = target
-        self._number = number
-        self._operation = operation
-        self._conclude = conclude
+    lane: Lane
+    resources: RunResources
+    target: Target
+    number: int
+    operation: Operation
+    conclude: Conclude
 
     async def begin(self) -> None:
-        target, number, operation = self._target, self._number, self._operation
-        at = self._resources.environment.now()
-        await self._resources.record.keep_intent(
-            target, number, self._lane.authenticator.mask.clean_operation(operation), at
-        )
-        self._resources.emit(
+        target, number, operation = self.target, self.number, self.operation
+        at = self.resources.environment.now()
+        kept = self.lane.authenticator.mask.clean_operation(operation)
+        await self.resources.record.keep_intent(target, number, kept, at)
+        self.resources.emit(
             AttemptStarted(at=at, target=target.id, gateway=target.gateway, number=number, act=operation.act)
         )
 
     def end(self, answer: Reply | Lost, reading: Reading, seconds: float) -> Reading:
         # A conclusion may quote what an earlier read of the same look kept, so its texts are masked again.
-        concluded = mirror_reading(self._lane.policy, self._operation.act, self._conclude(reading))
-        concluded = self._lane.authenticator.mask.clean_reading(concluded)
-        self._resources.record.keep_result(self._target, self._number, answer, concluded, seconds=seconds)
-        self._resources.emit(
+        concluded = mirror_reading(self.lane.policy, self.operation.act, self.conclude(reading))
+        concluded = self.lane.authenticator.mask.clean_reading(concluded)
+        self.resources.record.keep_result(self.target, self.number, answer, concluded, seconds=seconds)
+        self.resources.emit(
             AttemptEnded(
-                at=self._resources.environment.now(),
-                target=self._target.id,
-                gateway=self._target.gateway,
-                number=self._number,
-                act=self._operation.act,
+                at=self.resources.environment.now(),
+                target=self.target.id,
+                gateway=self.target.gateway,
+                number=self.number,
+                act=self.operation.act,
                 seconds=seconds,
                 status=_find_status(answer),
                 code=concluded.code,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.journal.pending import START, PendingTargets
 from orchestrator.lanes.wakeup import Wakeup
@@ -82,7 +84,7 @@ class DependencyTracker:
             queue.unblock(unblocked)
 
 
-class QueuedTarget(NamedTuple):
+class QueuedTarget(Struct, frozen=True):
     """A target for a worker."""
 
     target: Target
@@ -125,7 +127,7 @@ class TargetQueue:
     async def take(self) -> QueuedTarget | None:
         """Return the next target that may go now, or None if none is left to wait for."""
         while True:
-            queued = self._take_unblocked() or self._take_behind_key() or self._take_next()
+            queued = self._take_held_back() or self._take_next()
             if queued is not None or not (self._behind_count or self._waiting):
                 return queued
             # Both ring here: a key that is given back, and an awaited target that has ended.
@@ -142,6 +144,11 @@ class TargetQueue:
             self._unblocked.extend(own)
             self._keys.wake()
 
+    def _take_held_back(self) -> QueuedTarget | None:
+        if not (self._unblocked or self._behind):  # as in most runs
+            return None
+        return self._take_unblocked() or self._take_behind_key()
+
     def _take_unblocked(self) -> QueuedTarget | None:
         while self._unblocked:
             if queued := self._offer(self._unblocked.popleft()):
@@ -149,8 +156,6 @@ class TargetQueue:
         return None
 
     def _take_behind_key(self) -> QueuedTarget | None:
-        if not self._behind:
-            return None
         key = next((key for key in self._behind if self._keys.claim(key)), None)
         if key is None:
             return None
@@ -172,7 +177,7 @@ class TargetQueue:
     def _offer(self, queued: QueuedTarget) -> QueuedTarget | None:
         """Return the target if it may go now; otherwise hold it back behind its exclusive key."""
         if (refusal := self._dependencies.refusal(queued.target.seq)) is not None:
-            return queued._replace(refusal=refusal)
+            return replace(queued, refusal=refusal)
         key = self._gateway.exclusive_key(queued.target)
         # Even if the key is free: others of its key may be held back already, and go first.
         if key is None or (key not in self._behind and self._keys.claim(key)):

@@ -26,6 +26,11 @@ class Precheck(NamedTuple):
     is_up: bool = False
 
 
+def are_snapshots_wanted(resources: RunResources) -> bool:
+    """Return whether some target of the run is to be read before its undeploy."""
+    return resources.spec.snapshot != "off" or resources.pending.has_approvals
+
+
 class SnapshotTaker:
     """Takes the snapshot of one target, where the plan or an approval wants one."""
 

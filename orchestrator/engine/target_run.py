@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from orchestrator.engine.attempts import TargetAttempts, make_change_request, make_look_request
 from orchestrator.engine.look import look_at
 from orchestrator.engine.resources import RunResources
-from orchestrator.engine.snapshot import SnapshotTaker
+from orchestrator.engine.snapshot import SnapshotTaker, are_snapshots_wanted
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.state_list import StateList
 from orchestrator.model.events import RetryPlanned
@@ -35,6 +35,8 @@ from orchestrator.rules.retry import (
     end_blocked,
     mirror_reading,
 )
+
+_UNFINISHED = (SendStep, LookStep)
 
 
 class LookDeferred(Struct, frozen=True):
@@ -68,11 +70,11 @@ class TargetRun:
 
     async def run(self) -> TargetEnd | LookDeferred:
         """Take the target to its outcome, or to where this session must leave it; or to the shared look."""
-        if end := await self._check_before():
+        if are_snapshots_wanted(self._resources) and (end := await self._check_before()):
             return end
         # Most targets end after one step: only the others need a loop.
         step = await self._advance()
-        if isinstance(step, TargetEnd | LookDeferred):
+        if not isinstance(step, _UNFINISHED):
             return step
         await self._resources.run_gate.sleep(step.wait)
         repeat = AsyncRetrying(
@@ -173,7 +175,7 @@ class TargetRun:
 
 
 def _is_unfinished(step: Step | LookDeferred) -> bool:
-    return not isinstance(step, TargetEnd | LookDeferred)
+    return isinstance(step, _UNFINISHED)
 
 
 def _read_wait(state: RetryCallState) -> float:

@@ -71,7 +71,7 @@ class LaneWorkers:
                 self._tracker.settle(queued.target, None)
 
     async def _run_target(self, queued: QueuedTarget) -> None:
-        target, history, _ = queued
+        target, history = queued.target, queued.history
         # A target that others wait for gets a look of its own: the shared look comes after all others.
         is_awaited = self._tracker.dependencies.is_awaited(target.seq)
         state_list = None if is_awaited else self._lane.state_list

@@ -83,6 +83,7 @@ class Lane:
         """Targets of the present step that have not ended."""
         self.offered_looks = OfferedLooks()
         self._send = send
+        self._reply_timeout = gateway.reply_timeout
         self._under_way: set[TargetId] = set()
         self._hire: Callable[[int], None] = _hire_nobody
         self._run_gate = run_gate
@@ -101,7 +102,7 @@ class Lane:
 
         ``settling``: a look that is to settle a doubt."""
         now = self.environment.monotonic() + wait
-        if refused := self._run_gate.refusal(act, now, takes=self.gateway.reply_timeout):
+        if refused := self._run_gate.refusal(act, now, takes=self._reply_timeout):
             return refused
         return self.state.refusal(act, settling=settling)
 

@@ -76,6 +76,8 @@ class Dependencies:
 
         Return whether another one waited for it.
         """
+        if not self._followers:
+            return False
         self._refused_by.pop(seq, None)
         if not self._awaited_by.take_all(seq):
             return False

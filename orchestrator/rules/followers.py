@@ -56,6 +56,10 @@ class Followers:
         self._first = min(required, default=0)
         self._group(waiting, required)
 
+    def __len__(self) -> int:
+        """Return the number of dependencies."""
+        return len(self._followers)
+
     def __getitem__(self, earlier: int) -> array[int]:
         index = earlier - self._first
         if not 0 <= index < len(self._ends):
