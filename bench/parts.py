@@ -87,7 +87,7 @@ PARTS = {
     ),
     "resume": Part(
         "the resume of a finished run",
-        3, measure_resume, Sizes(100_000, 10), Sizes(50, 1), Sizes(20_000, 5),
+        3, measure_resume, Sizes(100_000, 10), Sizes(50, 1), Sizes(100_000, 5),
     ),
     "requests": Part(
         "requests a target of default runs",
