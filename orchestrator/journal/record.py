@@ -66,7 +66,7 @@ class SessionRecord:
     ) -> None:
         """Write the result of a request; durable before the next intent of this worker."""
         status, sent = (None, answer.sent) if isinstance(answer, Lost) else (answer.status, True)
-        pods = _encode_pods(reading) if reading.pods else None
+        pods = _encode_pods(reading) if reading.pods or reading.pod_count else None
         values = (
             seconds,
             status,

@@ -39,9 +39,9 @@ CREATE TABLE snapshot (
 CREATE TABLE approved (seq INTEGER PRIMARY KEY, state TEXT NOT NULL, revision TEXT, since TEXT);
 
 -- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
--- fills the rest. `sent` is 0 if nothing left this machine. `pods` are those that a partial result named,
--- as JSON: some names, the count of all pods, and how many more did not obey. In a restore `verdict` speaks
--- of what is wanted: `down` is "as it should be".
+-- fills the rest. `sent` is 0 if nothing left this machine. `pods` are those that a result named, as JSON:
+-- the names of some that did not obey, the count of all, and how many more did not obey. In a restore
+-- `verdict` speaks of what is wanted: `down` is "as it should be".
 CREATE TABLE attempt (
     seq INTEGER NOT NULL, number INTEGER NOT NULL, act TEXT NOT NULL, via TEXT NOT NULL,
     started REAL NOT NULL, seconds REAL, status INTEGER, code TEXT, message TEXT,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
@@ -27,7 +28,9 @@ _REACHED = f"""(
     )
 )"""
 _TAKEN = f"""
-SELECT seq, id, gateway, wave, persistent, value FROM target JOIN snapshot USING (seq)
+SELECT seq, id, gateway, wave, persistent, value, (
+    SELECT MAX(pods ->> '$[1]') FROM attempt WHERE attempt.seq = target.seq AND act = 'undeploy'
+) FROM target JOIN snapshot USING (seq)
 WHERE snapshot.verdict = 'up' AND {_REACHED} ORDER BY seq DESC
 """
 _UNSEEN = f"""
@@ -71,10 +74,21 @@ class TakenDown(NamedTuple):
 
 def list_taken_down(database: Database) -> Iterator[TakenDown]:
     """Yield the targets that the run took down, or may have, the last one first."""
-    for seq, name, gateway, wave, persistent, value in database.rows(_TAKEN):
+    for seq, name, gateway, wave, persistent, value, pods in database.rows(_TAKEN):
         keeps = None if persistent is None else bool(persistent)
-        snapshot = msgspec.json.decode(value, type=Snapshot)
+        snapshot = _count_pods(msgspec.json.decode(value, type=Snapshot), pods or 0)
         yield TakenDown(seq, TargetId(name), gateway, wave, keeps, snapshot)
+
+
+def _count_pods(snapshot: Snapshot, named: int) -> Snapshot:
+    """Return a snapshot that counts as many pods as the replies to the undeploys have ``named``.
+
+    Most snapshots ask no pods, and yet a target is up again only where none of its pods is missing.
+    """
+    facts = snapshot.facts
+    if named <= (facts.pods_responded or 0):
+        return snapshot
+    return replace(snapshot, facts=replace(facts, pods_responded=named))
 
 
 def count_unseen(database: Database) -> int:

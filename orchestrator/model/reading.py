@@ -105,7 +105,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     more_pods: int = 0
     """With PARTIAL: number of further pods that did not obey."""
     pod_count: int = 0
-    """With PARTIAL: how many pods (or rows) the reply named in all."""
+    """With PARTIAL and REMOVED: how many pods (or rows) the reply named in all; 0 where it named none."""
     hint: str = ""
     facts: LookFacts | None = None
     kept: Mapping[str, Any] | None = None

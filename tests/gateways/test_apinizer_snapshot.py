@@ -38,22 +38,31 @@ def ask_next_read(lacking: frozenset[str] = NONE, **readings: Reading | str) -> 
     return APIM.restore.next_snapshot_read(OURS, seen(**readings), lacking)
 
 
-def test_the_record_is_read_then_the_pods() -> None:
+def test_the_record_alone_is_read_of_what_is_deployed() -> None:
     assert ask_next_read() == STATUS
-    assert ask_next_read(status="deployed") == HEALTH
-
-
-def test_what_is_deployed_is_kept_with_its_revision_and_its_pods() -> None:
-    found = ask_next_read(status="deployed", health=pods(2, 2))
+    found = ask_next_read(status="deployed")
 
     assert isinstance(found, Snapshot)
     assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, "{}", ())
-    assert (found.facts.pods_responded, found.facts.edited) == (2, False)
+    assert (found.facts.pods_responded, found.facts.edited) == (None, False)
     assert found.facts.revision is not None
 
 
+def test_what_the_manager_calls_undeployed_wants_the_pods_word() -> None:
+    assert ask_next_read(status="undeployed") == HEALTH
+
+
+def test_with_a_look_after_each_undeploy_the_pods_are_asked_before_it_too() -> None:
+    restore = replace(APIM, look="always").restore
+    found = restore.next_snapshot_read(OURS, seen(status="deployed", health=pods(2, 2)), NONE)
+
+    assert restore.next_snapshot_read(OURS, seen(status="deployed"), NONE) == HEALTH
+    assert isinstance(found, Snapshot)
+    assert (found.verdict, found.facts.pods_active, found.facts.pods_responded) == (Verdict.UP, 2, 2)
+
+
 def test_edits_that_were_never_deployed_are_in_the_way() -> None:
-    found = ask_next_read(status="edited", health=pods(2, 2))
+    found = ask_next_read(status="edited")
 
     assert isinstance(found, Snapshot)
     assert found.obstacles == ("unpublished-edits",)
@@ -61,7 +70,8 @@ def test_edits_that_were_never_deployed_are_in_the_way() -> None:
 
 @pytest.mark.parametrize("health", ["500", "html", "no-pod-answers"])
 def test_pods_that_cannot_be_read_are_in_nobody_s_way(health: str) -> None:
-    found = ask_next_read(status="deployed", health=health)
+    restore = replace(APIM, look="always").restore
+    found = restore.next_snapshot_read(OURS, seen(status="deployed", health=health), NONE)
 
     assert isinstance(found, Snapshot)
     assert (found.verdict, found.obstacles) == (Verdict.UP, ())
@@ -116,6 +126,7 @@ def test_a_revision_that_is_known_comes_back_whatever_was_edited_since() -> None
 
 PARTIAL = Reading(verdict=Verdict.PARTIAL, pods=("pod-2",), pod_count=2, evidence="deploymentResult")
 FULL = Reading(verdict=Verdict.REMOVED, evidence="deploymentResult")
+FULL_OF_TWO = replace(FULL, pod_count=2)
 
 
 def proof(
@@ -142,6 +153,8 @@ def test_a_proof_asks_the_manager_and_then_its_pods() -> None:
         (1, 2, FULL, 0, Verdict.PARTIAL),
         (0, 2, FULL, 0, Verdict.PARTIAL),
         (1, 1, PARTIAL, 0, Verdict.UNCLEAR),  # fewer than the reply named
+        (2, 2, FULL_OF_TWO, 0, Verdict.UP),
+        (1, 1, FULL_OF_TWO, 0, Verdict.UNCLEAR),  # fewer than the reply named, and no snapshot asked them
         (1, 1, FULL, 2, Verdict.UNCLEAR),  # fewer than the snapshot heard from
         (0, 0, FULL, 0, Verdict.UNCLEAR),
     ],
@@ -185,6 +198,19 @@ def test_no_manager_s_word_alone_overturns_a_pod_that_its_reply_called_false(lac
     assert isinstance(alone, Reading)
     assert isinstance(against, Reading)
     assert (alone.verdict, against.verdict, against.pods) == (Verdict.UP, Verdict.PARTIAL, ("pod-2",))
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    ("responded", "verdict"), [(0, Verdict.UNCLEAR), (1, Verdict.UNCLEAR), (2, Verdict.DOWN)]
+)
+def test_without_pods_in_the_snapshot_a_partial_undeploy_wants_those_of_its_reply(
+    responded: int, verdict: Verdict
+) -> None:
+    found = APIM.next_look(OURS, seen(status="undeployed", health=pods(0, responded)), NONE, PARTIAL)
+
+    assert isinstance(found, Reading)
+    assert found.verdict is verdict
 
 
 def test_a_partial_undeploy_wants_the_pods_of_its_snapshot_too() -> None:

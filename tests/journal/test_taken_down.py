@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.pending import START, PendingTargets
@@ -54,6 +55,23 @@ def way_back(database: Database) -> RestoreOutlook:
     found = JournalReportSource(database, RunId("r1"), held=False).report.restore_outlook
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize(
+    ("heard", "named", "counted"), [(None, 3, 3), (2, 3, 3), (2, None, 2), (None, None, None)]
+)
+def test_a_restore_wants_the_pods_that_the_undeploy_named(
+    tmp_path: Path, heard: int | None, named: int | None, counted: int | None
+) -> None:
+    seen = replace(UP, facts=LookFacts(revision="7", pods_responded=heard))
+    database = filled(
+        tmp_path, (seen, [("undeploy", "doubt"), ("undeploy", "removed"), ("look", "down")], "undeployed")
+    )
+    if named is not None:
+        database.run("UPDATE attempt SET pods = ? WHERE number = 2", (f"[[],{named}]",))
+    (found,) = list_taken_down(database)
+
+    assert found.snapshot.facts == LookFacts(revision="7", pods_responded=counted)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_show_tells_all_of_one_target(staged: Callable[..., Stage], ref: str, wa
 
     snapshot = found.pop("snapshot")
     assert found == listed
-    assert (snapshot["verdict"], snapshot["facts"]["pods_responded"]) == ("up", 2)
+    assert (snapshot["verdict"], snapshot["facts"]["revision"]) == ("up", "1")
     assert snapshot["taken"].startswith("2")
     assert f"target    {wanted}" in lines
     assert "outcome   undeployed" in lines

@@ -117,7 +117,8 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     @property
     def restore(self) -> ApinizerRestore:
         """The manager's record and what its pods serve; a deploy publishes the present definition."""
-        return ApinizerRestore()
+        # `look: always` buys certainty with requests: then the pods are asked before the undeploy, too.
+        return ApinizerRestore(asks_pods=self.look == "always")
 
     @property
     def health(self) -> ApinizerHealth:

@@ -256,7 +256,7 @@ def read_undeploy(target: Target, reply: Reply) -> Reading:
     if is_success(body) and any(row.success is False for row in found):
         return _read_partial(reply, body, found)
     if reply.status == 200 and is_success(body) and _is_proven(found, target):
-        return Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE)
+        return Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE, pod_count=_count_leaves(found))
     return _read_fault(target, reply, body, found)
 
 
@@ -308,7 +308,6 @@ def _read_partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Result
     failed = [row for row in below if row.success is False]
     named = [row.name for row in failed if row.leaf] or [row.name for row in failed]
     pods, more = list_first(named)
-    count = sum(row.leaf for row in below)
     return make_reading(
         Verdict.PARTIAL,
         reply,
@@ -316,8 +315,13 @@ def _read_partial(reply: Reply, body: dict[str, Any] | None, found: tuple[Result
         message=_describe_failures(found),
         pods=pods,
         more_pods=more,
-        pod_count=count,
+        pod_count=_count_leaves(found),
     )
+
+
+def _count_leaves(found: tuple[ResultRow, ...]) -> int:
+    """Return how many pods a result names; where its rows are environments, how many of those."""
+    return sum(row.leaf for row in found[1:])
 
 
 def _describe_failures(found: tuple[ResultRow, ...]) -> str | None:
@@ -325,9 +329,7 @@ def _describe_failures(found: tuple[ResultRow, ...]) -> str | None:
     failed = [row for row in found[1:] if row.success is False and row.leaf]
     if not failed:
         return found[0].text and show_text(found[0].text)
-    many = (
-        f"{len(failed):,} of {sum(row.leaf for row in found[1:]):,} failed: " if len(failed) > NAMED else ""
-    )
+    many = f"{len(failed):,} of {_count_leaves(found):,} failed: " if len(failed) > NAMED else ""
     texts = (f"{row.name}: {row.text}" if row.text else row.name for row in failed[:NAMED])
     return show_text(many + "; ".join(texts))
 

@@ -27,8 +27,11 @@ def find_revision(deploy: str | None) -> str | None:
     return msgspec.json.decode(deploy, type=_RollbackDeploy).revision if deploy else None
 
 
-class ApinizerRestore:
+class ApinizerRestore(Struct, frozen=True):
     """The restore feature: the reads of a snapshot, and the proof that a proxy is deployed again."""
+
+    asks_pods: bool = False
+    """Whether a snapshot asks the pods of a deployed proxy, too; the manager's record tells all else."""
 
     def next_snapshot_read(
         self,
@@ -36,8 +39,11 @@ class ApinizerRestore:
         seen: Mapping[str, Reading],
         lacking: frozenset[str],
     ) -> Operation | Snapshot:
-        """Return the next read of a snapshot: the manager's record, then the state of its pods."""
-        return _next_read(seen, lacking)
+        """Return the next read of a snapshot: the manager's record, then the pods where they are wanted.
+
+        The manager's "undeployed" always wants the pods' word, since pods may serve against it.
+        """
+        return _next_read(seen, lacking, asks_pods=self.asks_pods)
 
     def next_proof(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
@@ -64,7 +70,9 @@ class _RollbackDeploy(Struct):
     revision: str | None = None
 
 
-def _next_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Snapshot:
+def _next_read(
+    seen: Mapping[str, Reading], lacking: frozenset[str], *, asks_pods: bool
+) -> Operation | Snapshot:
     """Return the next read of a snapshot, or the snapshot that the reads so far give."""
     found = next_look(seen, lacking, None)
     if isinstance(found, Operation):
@@ -78,7 +86,7 @@ def _next_read(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operatio
             deploy=PLAIN_DEPLOY,
             obstacles=(MISSING_HISTORY.word,),
         )
-    if is_offered(HEALTH, seen, lacking) and HEALTH.via not in seen:
+    if asks_pods and is_offered(HEALTH, seen, lacking) and HEALTH.via not in seen:
         return HEALTH
     health = seen.get(HEALTH.via)
     facts = join_facts(found.facts or LookFacts(), (health.facts if health else None) or LookFacts())
