@@ -123,7 +123,7 @@ def choose_parts(words: Iterable[str]) -> list[str]:
 
 
 def _find_part(word: str) -> str:
-    known = {row.name.lower(): row.part for row in YARDSTICKS.values()} | {name: name for name in PARTS}
-    if word.lower() not in known:
-        raise BenchmarkError(f"there is no part or figure {word}; the parts are {', '.join(PARTS)}")
-    return known[word.lower()]
+    for row in YARDSTICKS.values():
+        if word.lower() in (row.part, row.name.lower(), row.name.lower().partition(" ")[0]):
+            return row.part
+    raise BenchmarkError(f"there is no part or figure {word}; the parts are {', '.join(PARTS)}")

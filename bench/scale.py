@@ -61,5 +61,5 @@ def _run(place: Path, shape: Shape, targets: int) -> dict[str, float]:
         else:
             url = f"http://127.0.0.1:{stack.enter_context(serve_fast(folder))}"
         more = f"{keys}, look: always" if shape.looks else keys
-        plan = PlanText("roma", url, targets, more, chained=shape.chained).write(folder / "plan.yaml")
-        return measure("whole_run", plan, folder / "state", "asyncio")
+        plan = PlanText("roma", url, targets, more, chained=shape.chained, in_files=True)
+        return measure("whole_run", plan.write(folder / "plan.yaml"), folder / "state", "asyncio")

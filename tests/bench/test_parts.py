@@ -29,6 +29,7 @@ def test_a_part_finds_each_of_its_figures(name: str, tmp_path: Path) -> None:
 
 def test_a_part_is_found_by_its_name_and_by_its_figures() -> None:
     assert choose_parts(["p4", "run", "P2"]) == ["run", "pace"]
+    assert choose_parts(["p13"]) == ["requests"]
     assert choose_parts([]) == list(PARTS)
     with pytest.raises(BenchmarkError, match="no part or figure p99"):
         choose_parts(["p99"])
