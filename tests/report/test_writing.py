@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -10,13 +11,13 @@ from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import TextIO, cast
 
 import pytest
 
 from orchestrator.errors import JournalError, UsageError
-from orchestrator.report.formats import FORMATS, ReportFormat, find_format
-from orchestrator.report.values import TargetReport
+from orchestrator.report.formats import FORMATS, ReportFormat, ReportStream, find_format
+from orchestrator.report.values import ReportSource, TargetReport
 from orchestrator.report.writing import ReportError, write_all, write_report
 from tests.support.made_up_runs import FakeReportSource, build_run, build_target, make_up_run, render_report
 
@@ -53,15 +54,24 @@ def test_the_ending_of_a_file_stands_for_a_format(ending: str, name: str | None)
     assert find_format(ending) == name
 
 
+def _write_plain(source: ReportSource, out: TextIO) -> ReportStream:
+    out.write(f"{source.report.run.id}\n")
+    while targets := (yield):
+        out.writelines(f"{target.id}\n" for target in targets)
+
+
 def test_a_new_format_is_a_module_and_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     added = ModuleType("added")
-    added.write = lambda source, out: out.write(source.report.run.id)  # type: ignore[attr-defined]  # a module's own
+    added.write = _write_plain  # type: ignore[attr-defined]  # a module's own
     monkeypatch.setitem(sys.modules, "added", added)
     monkeypatch.setitem(cast("dict[str, ReportFormat]", FORMATS), "text", ReportFormat("added", (".txt",)))
 
-    write_all(make_up_run(1), tmp_path)
+    source = make_up_run(1)
 
-    assert (tmp_path / "report.txt").read_text(encoding="utf-8") == build_run().id
+    write_all(source, tmp_path)
+
+    told = [build_run().id, *(target.id for target in source.targets())]
+    assert (tmp_path / "report.txt").read_text(encoding="utf-8").splitlines() == told
     assert find_format(".TXT") == "text"
 
 
@@ -127,6 +137,77 @@ def test_a_journal_that_breaks_half_way_keeps_the_old_report(tmp_path: Path) -> 
     assert caught.value.failures.keys() >= {"report.json", "report.xml", "report.html", "report.csv"}
     whole = {form.file for form in FORMATS.values()} - caught.value.failures.keys()
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", *whole}
+
+
+class _CountingReads(FakeReportSource):
+    """Counts how often its targets are read, and how many of them."""
+
+    reads = 0
+    taken = 0
+
+    def targets(self) -> Iterable[TargetReport]:
+        self.reads += 1
+        for target in super().targets():
+            self.taken += 1
+            yield target
+
+
+def test_one_read_of_the_targets_serves_all_formats(tmp_path: Path) -> None:
+    source = _CountingReads(tuple(make_up_run(500).targets()), build_run())
+
+    write_all(source, tmp_path)
+
+    assert (source.reads, source.taken) == (1, 500)
+
+
+def test_a_report_without_targets_reads_none() -> None:
+    source = _CountingReads(tuple(make_up_run(500).targets()), build_run())
+
+    write_report("markdown", source, StringIO())
+
+    assert source.taken == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_disk_that_is_full_in_the_middle_of_one_report_spares_the_others(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_until_full(source: ReportSource, out: TextIO) -> ReportStream:
+        out.write("the beginning")
+        yield
+        yield
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    full = ModuleType("full")
+    full.write = write_until_full  # type: ignore[attr-defined]  # a module's own
+    monkeypatch.setitem(sys.modules, "full", full)
+    form = FORMATS[name]
+    monkeypatch.setitem(cast("dict[str, ReportFormat]", FORMATS), name, ReportFormat("full", form.endings))
+    (tmp_path / form.file).write_text("old", encoding="utf-8")
+    source = make_up_run(1_000)
+
+    with pytest.raises(ReportError, match="No space left on device") as caught:
+        write_all(source, tmp_path)
+
+    assert caught.value.failures.keys() == {form.file}
+    assert (tmp_path / form.file).read_text(encoding="utf-8") == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {form.file for form in FORMATS.values()}
+    others = FORMATS.keys() - {name}
+    for other in others:
+        assert (tmp_path / FORMATS[other].file).read_bytes().decode() == render_report(other, source)
+
+
+def test_an_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
+    class Interrupted(FakeReportSource):
+        def targets(self) -> Iterable[TargetReport]:
+            yield from super().targets()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_all(Interrupted(tuple(make_up_run(500).targets()), build_run()), tmp_path)
+
+    # The Markdown report needs no targets, so it was whole before them.
+    assert {path.name for path in tmp_path.iterdir()} == {"report.md"}
 
 
 class _Counting(FakeReportSource):

@@ -4,24 +4,38 @@ A new format is a module here with a ``write``, and a row in ``FORMATS``. Every 
 gateways' URLs, and whether it was a rehearsal: people read a report without its folder beside it. All but a
 mere table of targets tell the sessions, the approval and the rule that stopped the run, too.
 
+A ``write`` is a generator that is sent the targets, so that one read of the journal serves all formats::
+
+    def write(source: ReportSource, out: TextIO) -> ReportStream:
+        out.write("the beginning")
+        while targets := (yield):
+            out.writelines(map(format_target, targets))
+        out.write("the end")
+
 A format's module is imported when a report in that format is first written: ``--help`` lists the formats, and
 must not wait for jinja2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from orchestrator.report.values import ReportSource
+    from orchestrator.report.values import ReportSource, TargetReport
+
+ReportStream: TypeAlias = "Generator[None, Sequence[TargetReport], None]"
+"""A report that is being written: it is sent the targets in the plan's order, a batch at a time.
+
+An empty batch says that there are no more. A format that wants no more targets may end before that one.
+"""
 
 
 class ReportWriter(Protocol):
-    """Writes one report to ``out``, target by target; never holds all targets."""
+    """Writes one report to ``out``, batch by batch; never holds all targets."""
 
-    def __call__(self, source: ReportSource, out: TextIO, /) -> None: ...
+    def __call__(self, source: ReportSource, out: TextIO, /) -> ReportStream: ...
 
 
 class ReportFormat(NamedTuple):

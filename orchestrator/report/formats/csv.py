@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC
+from functools import lru_cache
 from typing import TextIO
 
 from msgspec.json import Encoder
 
+from orchestrator.report.formats import ReportStream
 from orchestrator.report.values import ReportSource, TargetReport, round_to_milliseconds
 
 COLUMNS = (
@@ -26,34 +27,33 @@ _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0
 _ENCODER = Encoder()
 
 
-def write(source: ReportSource, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> ReportStream:
     """Write a row for each target under ``COLUMNS``. None is an empty cell."""
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(COLUMNS)
-    rows.writerows(_build_rows(source))
-
-
-def _build_rows(source: ReportSource) -> Iterator[tuple[object, ...]]:
     run = source.report.run
     # People put the rows of several runs into one sheet, where each row must tell its run.
     of_run = (_defuse(run.id), run.act, "yes" if run.rehearsal else "no")
     urls = {gateway.name: _defuse(gateway.url) for gateway in source.report.gateways}
-    for target in source.targets():
-        yield (
-            _defuse(target.id),
-            _defuse(target.gateway),
-            target.kind,
-            _defuse(target.wave),
-            target.outcome,
-            _defuse(target.reason),
-            target.evidence,
-            *_read_times(target),
-            len(target.attempts),
-            *_read_last_attempt(target),
-            _ENCODER.encode(target.coordinates).decode(),
-            urls.get(target.gateway),
-            *of_run,
-        )
+    while targets := (yield):
+        rows.writerows((*_build_cells(target), urls.get(target.gateway), *of_run) for target in targets)
+
+
+def _build_cells(target: TargetReport) -> tuple[object, ...]:
+    """Return the cells of a target, without those of its gateway and its run."""
+    return (
+        _defuse(target.id),
+        _defuse_again(target.gateway),
+        target.kind,
+        _defuse_again(target.wave),
+        target.outcome,
+        _defuse_again(target.reason),
+        target.evidence,
+        *_read_times(target),
+        len(target.attempts),
+        *_read_last_attempt(target),
+        _ENCODER.encode(target.coordinates).decode(),
+    )
 
 
 def _defuse(text: str | None) -> str | None:
@@ -61,6 +61,10 @@ def _defuse(text: str | None) -> str | None:
         return text
     shown = text if text.isprintable() else text.translate(_CONTROLS)
     return f"'{shown}" if shown[0] in _DANGEROUS else shown
+
+
+_defuse_again = lru_cache(maxsize=500)(_defuse)
+"""``_defuse`` for texts that many targets share: the names of gateways and waves, reasons, messages."""
 
 
 def _read_times(target: TargetReport) -> tuple[str | None, float | None]:
@@ -76,4 +80,4 @@ def _read_last_attempt(target: TargetReport) -> tuple[str | int | None, ...]:
     if not target.attempts:
         return None, None, None, None
     last = target.attempts[-1]
-    return last.act, last.status, _defuse(last.code), _defuse(last.message)
+    return last.act, last.status, _defuse_again(last.code), _defuse_again(last.message)

@@ -7,21 +7,25 @@ all targets. The content policy allows the page's own style and script, by their
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
+from itertools import islice
 from typing import TextIO
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.report.advice import advise
 from orchestrator.report.causes import CauseGroup, group_by_cause
+from orchestrator.report.counts import count_done
+from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, find_dangers
 from orchestrator.report.page.chart import draw_bar, draw_pace, draw_timeline, place_latencies
-from orchestrator.report.page.rows import choose_targets, encode_document
-from orchestrator.report.values import GOOD_OUTCOMES, ReportSource
+from orchestrator.report.page.rows import RowWriter
+from orchestrator.report.values import GOOD_OUTCOMES, Report, ReportSource
 from orchestrator.report.words import (
     ACT_WORDS,
     OUTCOME_WORDS,
@@ -44,10 +48,39 @@ MAX_LINES = 200
 """The most gateways, waves, sessions and controls that the page shows."""
 
 
-def write(source: ReportSource, out: TextIO) -> None:
-    """Write the page, target by target."""
+def write(source: ReportSource, out: TextIO) -> ReportStream:
+    """Write the page, whose targets are at its end."""
+    out.writelines(_render_beginning(source))
+    rows = RowWriter(out, source.report.run.started)
+    rows.begin()
+    if source.report.totals.targets > MAX_TARGETS:
+        yield from _write_trouble_first(source, rows)
+    else:
+        while targets := (yield):
+            rows.write(targets)
+    rows.end()
+    out.write(_make_environment().get_template("page_end.html.jinja").render(_load_assets()))
+
+
+def _write_trouble_first(source: ReportSource, rows: RowWriter) -> ReportStream:
+    """Write at most ``MAX_TARGETS``: those that are not down, then the first of those that are."""
+    trouble = min(_count_trouble(source.report), MAX_TARGETS)
+    for target in islice(source.trouble(), trouble):
+        rows.write((target,))
+    room = MAX_TARGETS - trouble
+    while room and (targets := (yield)):
+        down = [target for target in targets if target.outcome in DONE][:room]
+        rows.write(down)
+        room -= len(down)
+
+
+def _count_trouble(report: Report) -> int:
+    return report.totals.targets - count_done(report.totals)
+
+
+def _render_beginning(source: ReportSource) -> Iterable[str]:
+    """Return the page up to its targets, in pieces."""
     report = source.report
-    targets, embedded, trouble = choose_targets(source, MAX_TARGETS)
     groups = group_by_cause(source.trouble())
     page = _make_environment().get_template("page.html.jinja")
     stream = page.stream(
@@ -69,14 +102,13 @@ def write(source: ReportSource, out: TextIO) -> None:
         waves=[(wave, draw_bar(wave.totals)) for wave in report.waves[:MAX_LINES]],
         groups=groups[:MAX_CAUSES],
         unlisted=len(groups) - MAX_CAUSES,
-        embedded=embedded,
-        trouble=trouble,
-        document=map(Markup, encode_document(targets, report.run.started)),  # every "<" in it is escaped
+        embedded=min(report.totals.targets, MAX_TARGETS),
+        trouble=min(_count_trouble(report), MAX_TARGETS),
         **_load_assets(),
     )
     # Otherwise each piece of the template, often a few characters, is a write of its own.
     stream.enable_buffering(50)
-    out.writelines(stream)
+    return stream
 
 
 @cache

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.json import Encoder
 from msgspec.structs import asdict, replace
 
+from orchestrator.report.formats import ReportStream
 from orchestrator.report.values import (
     GOOD_OUTCOMES,
     SCHEMA,
@@ -31,9 +32,18 @@ from orchestrator.report.values import (
 _ENCODER = Encoder()
 
 
-def write(source: ReportSource, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> ReportStream:
     """Write the report as JSON (schema 1). Times are UTC with ``Z``, seconds are rounded to milliseconds."""
-    report = source.report
+    _write_head(source.report, out)
+    separator = '"targets":[\n'
+    while targets := (yield):
+        out.write(separator + _encode_lines(map(encode_target, targets)))
+        separator = ",\n"
+    out.write('"targets":[]}\n' if separator.startswith('"') else "\n]}\n")
+
+
+def _write_head(report: Report, out: TextIO) -> None:
+    """Write all that comes before the targets."""
     head = encode_head(report)
     out.write(f'{{"schema":{SCHEMA},\n"run":{_encode_text(head["run"])},\n')
     if report.chain:
@@ -46,9 +56,7 @@ def write(source: ReportSource, out: TextIO) -> None:
     _write_lines(head["waves"], out)
     out.write(',\n"controls":')
     _write_lines((replace(control, at=_convert_to_utc(control.at)) for control in report.controls), out)
-    out.write(',\n"targets":')
-    _write_lines(map(encode_target, source.targets()), out)
-    out.write("}\n")
+    out.write(",\n")
 
 
 def encode_head(report: Report) -> dict[str, Any]:
@@ -66,12 +74,15 @@ def encode_head(report: Report) -> dict[str, Any]:
 
 
 def _write_lines(values: Iterable[Struct | dict[str, Any]], out: TextIO) -> None:
-    encode, write = _ENCODER.encode, out.write
-    separator = "[\n"
-    for value in values:
-        write(separator + encode(value).decode())
-        separator = ",\n"
-    write("[]" if separator == "[\n" else "\n]")
+    """Write a list with a line for each value."""
+    lines = _encode_lines(values)
+    out.write(f"[\n{lines}\n]" if lines else "[]")
+
+
+def _encode_lines(values: Iterable[Struct | dict[str, Any]]) -> str:
+    """Return the values with a comma and a line break between them; empty for no value."""
+    # No line break of a text is in the JSON as such, so each one is between two values.
+    return _ENCODER.encode_lines(values).rstrip(b"\n").replace(b"\n", b",\n").decode()
 
 
 def _encode_text(value: Struct | dict[str, Any]) -> str:

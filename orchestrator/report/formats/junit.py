@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from datetime import UTC
 from itertools import groupby
 from operator import attrgetter
 from typing import TextIO
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import find_dangers
 from orchestrator.report.values import AttemptReport, Report, ReportSource, TargetReport, Totals
 from orchestrator.report.words import describe_dated_approval, describe_session, describe_window
@@ -17,9 +18,11 @@ from orchestrator.report.words import describe_dated_approval, describe_session,
 _ILLEGAL = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}")
 _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _XML = _ILLEGAL | str.maketrans(_MARKUP)
+_has_markup = re.compile(r"[^ !#-%'-;=?-~]").search
+"""Find a character that may have to be escaped. Few ids have one, and to translate them all costs time."""
 
 
-def write(source: ReportSource, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> ReportStream:
     """Write JUnit XML: failed and unknown are failures, not started is skipped, all else has passed.
 
     Relies on the plan's order, in which the targets of a wave stand together.
@@ -31,21 +34,24 @@ def write(source: ReportSource, out: TextIO) -> None:
         f'<testsuites name="{_escape(report.run.plan)}" tests="{totals.targets}" '
         f'failures="{_count_failures(totals)}" errors="0" time="{report.run.seconds:.3f}">\n'
     )
-    for wave, targets in groupby(source.targets(), key=attrgetter("wave")):
-        _write_suite(report, wave, targets, out)
-    out.write("</testsuites>\n")
+    current, ending = None, ""
+    while targets := (yield):
+        for wave, members in groupby(targets, key=attrgetter("wave")):
+            if wave != current:
+                out.write(ending + _begin_suite(report, wave))
+                current, ending = wave, "</testsuite>\n"
+            out.writelines(map(_format_case, members))
+    out.write(f"{ending}</testsuites>\n")
 
 
-def _write_suite(report: Report, wave: str, targets: Iterable[TargetReport], out: TextIO) -> None:
+def _begin_suite(report: Report, wave: str) -> str:
     totals = next((entry.totals for entry in report.waves if entry.name == wave), Totals())
     started = report.run.started.astimezone(UTC)
-    out.write(
+    return (
         f'<testsuite name="{_escape(wave)}" tests="{totals.targets}" failures="{_count_failures(totals)}" '
         f'errors="0" skipped="{totals.not_started}" timestamp="{started:%Y-%m-%dT%H:%M:%S}Z">\n'
+        f"{_format_properties(report)}"
     )
-    out.write(_format_properties(report))
-    out.writelines(map(_format_case, targets))
-    out.write("</testsuite>\n")
 
 
 def _format_properties(report: Report) -> str:
@@ -112,4 +118,4 @@ def _count_failures(totals: Totals) -> int:
 
 
 def _escape(text: str) -> str:
-    return text.translate(_XML)
+    return text.translate(_XML) if _has_markup(text) else text

@@ -7,6 +7,7 @@ from typing import TextIO
 
 from orchestrator.report.advice import advise
 from orchestrator.report.causes import CauseGroup, group_by_cause
+from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, describe_end, find_dangers
 from orchestrator.report.values import (
     GOOD_OUTCOMES,
@@ -40,8 +41,9 @@ MAX_ROWS = 40
 _OTHER_COUNTS = ("failed", "unknown", "not_started", "requests", "retries")
 
 
-def write(source: ReportSource, out: TextIO) -> None:
+def write(source: ReportSource, out: TextIO) -> ReportStream:
     """Write the report as Markdown with GitHub's tables, which most trackers read."""
+    yield from ()  # the counts and the causes are all that it tells of the targets
     report = source.report
     act = report.run.act
     title = f"{escape_markdown(report.run.plan)}: {_name_report(report)} {format_code(report.run.id)}"
