@@ -70,7 +70,7 @@ class DependencyTracker:
 
     def settle(self, target: Target, outcome: Outcome | None) -> None:
         """Note the outcome of a target; None says that no worker takes it any more."""
-        if self.dependencies.settle(target.seq, target.id, outcome):
+        if not self.dependencies.is_empty and self.dependencies.settle(target.seq, target.id, outcome):
             self._unblock()
 
     def abandon(self, gateway: str) -> None:
@@ -89,6 +89,8 @@ class QueuedTarget(Struct, frozen=True):
 
     target: Target
     history: TargetHistory
+    key: str | None
+    """Its exclusive key."""
     refusal: str | None = None
     """Why the worker must not start it; None if it may."""
 
@@ -133,9 +135,9 @@ class TargetQueue:
             # Both ring here: a key that is given back, and an awaited target that has ended.
             await self._keys.wait()
 
-    def release(self, target: Target) -> None:
+    def release(self, queued: QueuedTarget) -> None:
         """Give back the exclusive key of a target that has ended."""
-        self._keys.release(self._gateway.exclusive_key(target))
+        self._keys.release(queued.key)
 
     def unblock(self, seqs: list[int]) -> None:
         """Let those of these targets go that wait here for another target."""
@@ -168,6 +170,8 @@ class TargetQueue:
 
     def _take_next(self) -> QueuedTarget | None:
         while self._behind_count + len(self._waiting) < LOOK_AHEAD and (queued := self._read()) is not None:
+            if self._dependencies.is_empty and queued.key is None:
+                return queued
             if self._dependencies.is_waiting(queued.target.seq):
                 self._waiting[queued.target.seq] = queued
             elif offered := self._offer(queued):
@@ -178,7 +182,7 @@ class TargetQueue:
         """Return the target if it may go now; otherwise hold it back behind its exclusive key."""
         if (refusal := self._dependencies.refusal(queued.target.seq)) is not None:
             return replace(queued, refusal=refusal)
-        key = self._gateway.exclusive_key(queued.target)
+        key = queued.key
         # Even if the key is free: others of its key may be held back already, and go first.
         if key is None or (key not in self._behind and self._keys.claim(key)):
             return queued
@@ -189,6 +193,7 @@ class TargetQueue:
     def _read(self) -> QueuedTarget | None:
         if not self._batch and not self._drained:
             batch, self._after = self._pending.read_batch(self._wave_step, self._gateway.name, self._after)
-            self._batch.extend(QueuedTarget(target, history) for target, history in batch)
+            find_key = self._gateway.exclusive_key
+            self._batch.extend([QueuedTarget(target, history, find_key(target)) for target, history in batch])
             self._drained = not batch
         return self._batch.popleft() if self._batch else None

@@ -146,8 +146,10 @@ class TargetRun:
 
     def _may_defer_look(self, reading: Reading) -> bool:
         """Return whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
-        may_defer = self._state_list is not None and not self._last_look and self._state_list.defers_looks
-        return may_defer and reading.verdict is Verdict.REMOVED and isinstance(self._step, LookStep)
+        is_owed = reading.verdict is Verdict.REMOVED and isinstance(self._step, LookStep)
+        if not is_owed or self._state_list is None or self._last_look:
+            return False
+        return self._state_list.defers_looks
 
     def _plan_next(self) -> str | None:
         """Announce the wait before the next step, or return why that step must not be waited for."""

@@ -73,7 +73,8 @@ class LaneWorkers:
     async def _run_target(self, queued: QueuedTarget) -> None:
         target, history = queued.target, queued.history
         # A target that others wait for gets a look of its own: the shared look comes after all others.
-        is_awaited = self._tracker.dependencies.is_awaited(target.seq)
+        dependencies = self._tracker.dependencies
+        is_awaited = not dependencies.is_empty and dependencies.is_awaited(target.seq)
         state_list = None if is_awaited else self._lane.state_list
         target_run = TargetRun(target, history, self._lane, self._resources, state_list=state_list)
         self._lane.enter(target.id)
@@ -81,7 +82,7 @@ class LaneWorkers:
         try:
             end = await target_run.run()
         finally:
-            self._queue.release(target)
+            self._queue.release(queued)
         if isinstance(end, TargetEnd):
             seconds = self._environment.monotonic() - began
             self._keep(end, target_run, seconds, doubted=history.requests > 0)

@@ -102,7 +102,6 @@ class LaneAnnouncer:
         text = f"it asks to wait for {asked}; it is asked again after {bound:g} s (park_for)"
         self.warn_once("long wait", text)
 
-    def tell_refusal(self, reading: Reading, pause: float | None) -> None:
-        """Tell of the pause that a reading has begun, if it has begun one."""
-        if pause is not None:
-            self.tell_pause(describe(reading), pause)
+    def tell_refusal(self, reading: Reading, pause: float) -> None:
+        """Tell of the pause that a reading has begun."""
+        self.tell_pause(describe(reading), pause)

@@ -235,10 +235,12 @@ class Lane:
             within_reach=len(self._under_way),
             status=status,
         )
-        self.announcer.tell_refusal(reading, pause)
+        if pause is not None:
+            self.announcer.tell_refusal(reading, pause)
         self.announcer.tell_state(self.state)
         self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
-        self.announcer.warn_of_long_wait(reading)
+        if reading.wait is not None:
+            self.announcer.warn_of_long_wait(reading)
         # Waiting workers ask again only where the answer may have changed: a thousand replies a second would
         # otherwise wake every worker a thousand times.
         if pause is not None or self.state.state != before or before == "parked" or one_by_one:

@@ -46,6 +46,8 @@ class Dependencies:
         self._unblocked: deque[int] = deque()
         self._followers = Followers(self._list_open())
         self._waits_for, self._awaited_by = self._followers.waits_for, self._followers.awaited_by
+        self.is_empty = not self._followers
+        """Whether no target waits for another one, as in most wave steps."""
 
     def _list_open(self) -> Iterator[tuple[int, int]]:
         """Yield each waiting target with one that it requires; refuse those that require one in vain."""
@@ -76,8 +78,6 @@ class Dependencies:
 
         Return whether another one waited for it.
         """
-        if not self._followers:
-            return False
         self._refused_by.pop(seq, None)
         if not self._awaited_by.take_all(seq):
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from orchestrator.engine.queue import LOOK_AHEAD, DependencyTracker, ExclusiveKeys, TargetQueue
+from orchestrator.engine.queue import LOOK_AHEAD, DependencyTracker, ExclusiveKeys, QueuedTarget, TargetQueue
 from orchestrator.journal.pending import Cursor
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
@@ -47,6 +47,11 @@ def require(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
     return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, in_same_step=True)
 
 
+def held(one: Target) -> QueuedTarget:
+    """Return a target as a worker holds it."""
+    return QueuedTarget(one, TargetHistory(), gateway().exclusive_key(one))
+
+
 async def take_at_once(source: TargetQueue) -> Target | None:
     """The target that a worker gets without waiting; None if it must wait or leave."""
     with anyio.move_on_after(0.001):
@@ -69,7 +74,7 @@ def test_targets_that_exclude_each_other_take_turns_and_the_others_overtake() ->
         seen: list[Target | None] = [await take_at_once(source) for _ in range(4)]
         for _ in range(3):
             first = next(one for one in seen if one and one.parts[1:] == ("x",))
-            source.release(first)
+            source.release(held(first))
             seen.append(await take_at_once(source))
         return [one.seq if one else None for one in seen]
 
@@ -87,7 +92,7 @@ def test_a_worker_that_waits_for_a_key_is_woken_and_one_with_nothing_to_wait_for
             got.append((anyio.current_time(), item and item.target.seq))
             if item:
                 await anyio.sleep(5.0)
-                source.release(item.target)
+                source.release(item)
 
         async with anyio.create_task_group() as group:
             for delay in (0.0, 1.0, 6.0):
@@ -121,7 +126,7 @@ def test_two_gateway_names_of_one_installation_share_their_keys() -> None:
         first = await take_at_once(one)
         blocked = await take_at_once(two)
         assert first
-        one.release(first)
+        one.release(held(first))
         after = await take_at_once(two)
         return [found and found.seq for found in (first, blocked, after)]
 
@@ -190,7 +195,7 @@ def test_an_unblocked_target_still_waits_for_its_exclusive_key() -> None:
         seen = [await take_at_once(source) for _ in range(2)]
         order.settle(target(2), Outcome.ALREADY_UNDEPLOYED)
         seen.append(await take_at_once(source))
-        source.release(targets[0])
+        source.release(held(targets[0]))
         seen += [await take_at_once(source) for _ in range(2)]
         return [one and one.seq for one in seen]
 
