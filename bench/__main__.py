@@ -95,7 +95,7 @@ def _measure_part(name: str, sizes: Sizes, place: Path) -> Iterator[Figure]:
     print(f"\n{name}: {part.about}; {words}", flush=True)
     place.mkdir()
     for figure in part.measure(place, sizes):
-        print(_tell(figure), flush=True)
+        print(_tell(figure, judges=sizes != part.tiny), flush=True)
         yield figure
     shutil.rmtree(place)
     print(f"({time.monotonic() - began:.0f} s)", flush=True)
@@ -108,11 +108,11 @@ def _keep(part: str, machine: Machine, found: list[RecordedFigure]) -> None:
     README.write_text(write_into(README.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
-def _tell(figure: Figure) -> str:
+def _tell(figure: Figure, *, judges: bool) -> str:
     stick = YARDSTICKS[figure.name]
     median, spread = show_figure(stick, figure)
     line = f"  {figure.name:<18} {figure.variant:<34} {median:>10}  {f'({spread})' if spread else ''}"
-    if stick.goal is not None or stick.floor is not None:
+    if judges and (stick.goal is not None or stick.floor is not None):
         line += (
             f"  goal {stick.show_bound(stick.goal)}, floor {stick.show_bound(stick.floor)}: {judge(figure)}"
         )

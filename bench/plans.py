@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 PROJECT, INSTANCE = "0123456789abcdef0123456789abcdef", "f0fa1789-3b76-433b-a787-9892951c620e"
+GATEWAY = "gateway"
+"""The name of a plan's first gateway."""
 CHAIN = 10
 """How many targets stand in one chain of ``after``."""
 
@@ -18,8 +20,9 @@ IN_ONE_FILE = 200_000
 
 
 class GatewayKind(NamedTuple):
-    """How a plan names a gateway of this kind, and the keys of a target by its number."""
+    """How people and plans name a gateway of this kind, and the keys of a target by its number."""
 
+    title: str
     keys: str
     name_target: Callable[[int], dict[str, str]]
 
@@ -34,23 +37,32 @@ def _name_proxy(number: int) -> dict[str, str]:
 
 KINDS = {
     "roma": GatewayKind(
-        f"kind: roma, api_version: v2, project_id: '{PROJECT}', instance_id: {INSTANCE}", _name_backend
+        "ROMA",
+        f"kind: roma, api_version: v2, project_id: '{PROJECT}', instance_id: {INSTANCE}",
+        _name_backend,
     ),
-    "apinizer": GatewayKind("kind: apinizer", _name_proxy),
+    "apinizer": GatewayKind("Apinizer", "kind: apinizer", _name_proxy),
 }
 
 
+class PlanGateway(NamedTuple):
+    """A gateway of a plan; ``keys`` are further ones of its own."""
+
+    url: str
+    keys: str = "limits: {concurrency: 100}"
+    kind: str = "roma"
+    name: str = GATEWAY
+
+
 class PlanText(NamedTuple):
-    """What a plan asks for; ``keys`` are further keys of its only gateway, ``top`` further lines.
+    """What a plan asks for: so many targets of each of its gateways. ``top`` has further lines.
 
     With ``chained`` each target comes after the one before it, but for the first one of each chain. With
     ``in_files`` the targets stand in files beside the plan, as those of long plans must.
     """
 
-    kind: str
-    url: str
+    gateways: Sequence[PlanGateway]
     targets: int
-    keys: str = "limits: {concurrency: 100}"
     top: str = "snapshot: off"
     chained: bool = False
     in_files: bool = False
@@ -59,12 +71,9 @@ class PlanText(NamedTuple):
         """Write the plan, and its files beside it; return its path."""
         with path.open("w", encoding="utf-8") as out:
             out.writelines(f"{line}\n" for line in self._list_head())
-            if self.in_files:
-                out.writelines(
-                    f"  - {{gateway: gateway, from_file: {name}}}\n" for name in self._write_files(path)
-                )
-            else:
-                out.writelines(f"  - {_write_flow(target)}\n" for target in self._list_targets())
+            for gateway in self.gateways:
+                entries = self._write_files(gateway, path) if self.in_files else self._list_targets(gateway)
+                out.writelines(f"  - {_write_flow(gateway.name, entry)}\n" for entry in entries)
         return path
 
     def _list_head(self) -> Iterator[str]:
@@ -73,32 +82,34 @@ class PlanText(NamedTuple):
         yield "name: bench"
         yield self.top
         yield "gateways:"
-        yield f"  gateway: {{{KINDS[self.kind].keys}, url: '{self.url}', {auth}, {self.keys}}}"
+        for gateway in self.gateways:
+            own = f"{KINDS[gateway.kind].keys}, {auth}, {gateway.keys}"
+            yield f"  {gateway.name}: {{url: '{gateway.url}', {own}}}"
         yield "targets:"
 
-    def _list_targets(self) -> Iterator[dict[str, Any]]:
-        name_target = KINDS[self.kind].name_target
+    def _list_targets(self, gateway: PlanGateway) -> Iterator[dict[str, Any]]:
+        name_target = KINDS[gateway.kind].name_target
         for number in range(self.targets):
             keys = name_target(number)
             if self.chained and number % CHAIN:
-                yield {**keys, "after": ["/".join(["gateway", *name_target(number - 1).values()])]}
+                yield {**keys, "after": ["/".join([gateway.name, *name_target(number - 1).values()])]}
             else:
                 yield keys
 
-    def _write_files(self, plan: Path) -> Iterator[str]:
-        targets = self._list_targets()
+    def _write_files(self, gateway: PlanGateway, plan: Path) -> Iterator[dict[str, Any]]:
+        targets = self._list_targets(gateway)
         number = 0
         while some := list(islice(targets, IN_ONE_FILE)):
-            path = plan.with_suffix(f".{number}.jsonl")
+            path = plan.with_name(f"{plan.stem}-{gateway.name}-{number}.jsonl")
             path.write_text("".join(f"{json.dumps(target)}\n" for target in some), encoding="utf-8")
-            yield path.name
+            yield {"from_file": path.name}
             number += 1
 
 
-def _write_flow(target: dict[str, Any]) -> str:
-    """Return a target as most people write one, on one line."""
+def _write_flow(gateway: str, target: dict[str, Any]) -> str:
+    """Return an entry as most people write one, on one line."""
     words = ", ".join(f"{key}: {_write_scalar(value)}" for key, value in target.items())
-    return f"{{gateway: gateway, {words}}}"
+    return f"{{gateway: {gateway}, {words}}}"
 
 
 def _write_scalar(value: str | list[str]) -> str:

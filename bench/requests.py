@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.control import simulator
 from bench.figures import Figure, Sizes
-from bench.plans import PlanText
+from bench.plans import PlanGateway, PlanText
 from bench.processes import measure
+from bench.simulated import serve_simulator
 
 _CASES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("P13 ROMA", ""): ("roma", {}),
@@ -21,8 +21,8 @@ _CASES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
 def count_requests(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Measure P13 by the simulators' gateways without a limit."""
     for (name, variant), (kind, fields) in _CASES.items():
-        with simulator(folder, name, sizes.targets, kind, latency=0.0, **fields) as url:
-            text = PlanText(kind, url, sizes.targets, keys="", top="snapshot: best")
+        with serve_simulator(folder, name, sizes.targets, kind, latency=0.0, **fields) as url:
+            text = PlanText([PlanGateway(url, "", kind)], sizes.targets, "snapshot: best")
             plan = text.write(folder / f"{name}.yaml")
             told = measure("whole_run", plan, folder / f"{name}.state", "asyncio")
         yield Figure(name, variant, (told["requests"] / sizes.targets,))

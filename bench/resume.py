@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figures import BenchmarkError, Figure, Sizes
-from bench.plans import PlanText
+from bench.plans import PlanGateway, PlanText
 from bench.processes import measure
 from bench.servers import serve_fast
 
@@ -15,7 +15,8 @@ def measure_resume(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Measure P11 by the processor's time, with the gateway gone, and see that the reports are left alone."""
     state = folder / "state"
     with serve_fast(folder) as port:
-        plan = PlanText("roma", f"http://127.0.0.1:{port}", sizes.targets).write(folder / "plan.yaml")
+        gateway = PlanGateway(f"http://127.0.0.1:{port}")
+        plan = PlanText([gateway], sizes.targets).write(folder / "plan.yaml")
         measure("whole_run", plan, state, "asyncio")
     (journal,) = state.glob("runs/*/journal.sqlite")
     before = _read_times(journal.parent)

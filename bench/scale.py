@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.control import simulator
 from bench.figures import Figure, Sizes
-from bench.plans import PlanText
+from bench.plans import PlanGateway, PlanText
 from bench.processes import measure
 from bench.servers import serve_fast
+from bench.simulated import serve_simulator
 
 FEW = 10_000
 """Targets of the small run, with which the processor time a target of a large one is compared."""
@@ -57,9 +57,9 @@ def _run(place: Path, shape: Shape, targets: int) -> dict[str, float]:
     keys = "limits: {concurrency: 100}"
     with ExitStack() as stack:
         if shape.looks:
-            url = stack.enter_context(simulator(folder, "platform", targets, latency=0.0))
+            url = stack.enter_context(serve_simulator(folder, "platform", targets, latency=0.0))
         else:
             url = f"http://127.0.0.1:{stack.enter_context(serve_fast(folder))}"
         more = f"{keys}, look: always" if shape.looks else keys
-        plan = PlanText("roma", url, targets, more, chained=shape.chained, in_files=True)
+        plan = PlanText([PlanGateway(url, more)], targets, chained=shape.chained, in_files=True)
         return measure("whole_run", plan.write(folder / "plan.yaml"), folder / "state", "asyncio")

@@ -8,7 +8,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 from bench.figures import Figure, Sizes
-from bench.plans import PlanText
+from bench.plans import PlanGateway, PlanText
 from bench.processes import ROOT, measure, run_program
 from bench.servers import serve_fast
 
@@ -20,7 +20,8 @@ def measure_start_up(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Measure P9; `runs` lists a run of so many targets, and `check` reads the example."""
     state = folder / "state"
     with serve_fast(folder) as port:
-        plan = PlanText("roma", f"http://127.0.0.1:{port}", sizes.targets).write(folder / "plan.yaml")
+        gateway = PlanGateway(f"http://127.0.0.1:{port}")
+        plan = PlanText([gateway], sizes.targets).write(folder / "plan.yaml")
         measure("whole_run", plan, state, "asyncio")
     commands: Mapping[tuple[str, str], Sequence[str]] = {
         ("P9", "--help"): ("--help",),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.figures import BenchmarkError, Figure, Sizes
-from bench.plans import INSTANCE, PROJECT, PlanText
+from bench.plans import INSTANCE, PROJECT, PlanGateway, PlanText
 from bench.processes import run_program
 from bench.servers import serve_fast
 
@@ -124,8 +124,8 @@ def compare_with_others(folder: Path, sizes: Sizes) -> Iterator[Figure]:
 
 def _compare(folder: Path, name: str, tools: Sequence[OtherTool], sizes: Sizes) -> Iterator[Figure]:
     with serve_fast(folder) as port:
-        keys = f"limits: {{concurrency: {PARALLEL}}}"
-        plan = PlanText("roma", f"http://127.0.0.1:{port}", sizes.targets, keys).write(folder / "plan.yaml")
+        gateway = PlanGateway(f"http://127.0.0.1:{port}", f"limits: {{concurrency: {PARALLEL}}}")
+        plan = PlanText([gateway], sizes.targets).write(folder / "plan.yaml")
         for tool in tools:
             if not tool.needs():
                 yield Figure(name, tool.name, absent="not installed here")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.figures import Figure, Sizes
-from bench.plans import PlanText
+from bench.plans import KINDS, PlanGateway, PlanText
 from bench.processes import measure
 from bench.servers import serve_fast, serve_slow
 
@@ -34,10 +34,10 @@ def measure_whole_run(folder: Path, sizes: Sizes) -> Iterator[Figure]:
         for kind in ("roma", "apinizer"):
             pairs = _measure_pairs(folder, port, sizes, kind, "asyncio")
             yield from _compare(pairs, "P1", "P2", kind)
-            yield from _tell_processor_time(pairs, sizes, kind)
+            yield from _tell_costs(pairs, sizes, kind)
         if find_spec("uvloop") is None:
-            yield Figure("P1 uvloop", "roma", absent="uvloop is not installed here")
-            yield Figure("P2 uvloop", "roma", absent="uvloop is not installed here")
+            yield Figure("P1 uvloop", "ROMA", absent="uvloop is not installed here")
+            yield Figure("P2 uvloop", "ROMA", absent="uvloop is not installed here")
         else:
             yield from _compare(
                 _measure_pairs(folder, port, sizes, "roma", "uvloop"), "P1 uvloop", "P2 uvloop", "roma"
@@ -53,10 +53,8 @@ def measure_run_at_a_slow_gateway(folder: Path, sizes: Sizes) -> Iterator[Figure
 
 
 def _measure_pairs(folder: Path, port: int, sizes: Sizes, kind: str, loop: str) -> list[RunPair]:
-    plan = PlanText(
-        kind, f"http://127.0.0.1:{port}", sizes.targets, f"limits: {{concurrency: {CONCURRENCY}}}"
-    )
-    path = plan.write(folder / f"{kind}-{loop}-{port}.yaml")
+    gateway = PlanGateway(f"http://127.0.0.1:{port}", f"limits: {{concurrency: {CONCURRENCY}}}", kind)
+    path = PlanText([gateway], sizes.targets).write(folder / f"{kind}-{loop}-{port}.yaml")
     return [
         RunPair(
             measure("bare_loop", kind, port, sizes.targets, CONCURRENCY, loop),
@@ -68,16 +66,15 @@ def _measure_pairs(folder: Path, port: int, sizes: Sizes, kind: str, loop: str) 
 
 def _compare(pairs: list[RunPair], whole: str, execution: str, kind: str) -> Iterator[Figure]:
     for name, part in ((whole, "seconds"), (execution, "execute")):
-        yield Figure(name, kind, tuple(pair.bare["seconds"] / pair.ours[part] for pair in pairs))
+        yield Figure(name, KINDS[kind].title, tuple(pair.bare["seconds"] / pair.ours[part] for pair in pairs))
 
 
-def _tell_processor_time(pairs: list[RunPair], sizes: Sizes, kind: str) -> Iterator[Figure]:
-    micros = 1e6 / sizes.targets
-    yield Figure("P1 µs", f"{kind}, the bare loop", tuple(pair.bare["processor"] * micros for pair in pairs))
-    yield Figure("P1 µs", f"{kind}, a whole run", tuple(pair.ours["processor"] * micros for pair in pairs))
-    yield Figure(
-        "P1 µs", f"{kind}, its plan by the clock", tuple(pair.ours["plan"] * micros for pair in pairs)
-    )
-    yield Figure(
-        "P1 µs", f"{kind}, its reports by the clock", tuple(pair.ours["reports"] * micros for pair in pairs)
-    )
+def _tell_costs(pairs: list[RunPair], sizes: Sizes, kind: str) -> Iterator[Figure]:
+    for about, values in (
+        ("the bare loop", [pair.bare["processor"] for pair in pairs]),
+        ("a whole run", [pair.ours["processor"] for pair in pairs]),
+        ("its plan, by the clock", [pair.ours["plan"] for pair in pairs]),
+        ("its reports, by the clock", [pair.ours["reports"] for pair in pairs]),
+    ):
+        micros = tuple(value / sizes.targets * 1e6 for value in values)
+        yield Figure("P1 µs", f"{KINDS[kind].title}, {about}", micros)
