@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from yarl import URL
 
 import orchestrator
-from bench.plans import PlanText
+from bench.plans import PlanGateway, PlanText
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import RunRequest
 from orchestrator.engine.signals import NoSignals
@@ -111,7 +111,7 @@ def run_counted(
 ) -> RunCosts:
     """Run a plan of so many ROMA targets to its end; ``keys`` are further keys of the gateway."""
     keys = f"limits: {{concurrency: 50}}, {keys}"
-    text = PlanText("roma", "https://roma.example", targets, keys, top, chained=chained)
+    text = PlanText([PlanGateway("https://roma.example", keys)], targets, top, chained)
     path = text.write(folder / "plan.yaml")
     parsed, sink = load_targets(folder, path.read_text())
     counter = _Counter()
