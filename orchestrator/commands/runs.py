@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.journal.folder import RunFolder
     from orchestrator.journal.restores import Restore
-    from orchestrator.report.values import Report
+    from orchestrator.journal.run_report import RunOverview
 
 HEADINGS = (
     "run", "plan", "state", "started", "act", "targets", "done", "failed", "unknown", "not started",
@@ -85,19 +85,21 @@ def render_json(folders: Sequence[RunFolder]) -> str:
 
 
 def _describe_run(folder: RunFolder, restores: Sequence[Restore]) -> dict[str, Any]:
-    from orchestrator.report.formats.json import encode_head
+    from orchestrator.report.formats.json import encode_run, encode_totals
 
     place = {"id": folder.id, "folder": str(folder.path)}
     try:
-        with folder.open_source(among=restores) as source:
-            report = source.report
+        found = folder.read_overview(among=restores, requests=True)
     except OrchestratorError as error:
         # One run that cannot be read must not hide the others.
         return {**place, "error": str(error)}
-    head = encode_head(report)
-    begun = [{"id": each.id, "begun": each.begun, "live": each.live} for each in report.restores]
-    counts = {"up_again": sum(report.up_again.values()), "restores": begun}
-    return {**place, "run": head["run"], "totals": head["totals"], **counts}
+    return {
+        **place,
+        "run": encode_run(found.run),
+        "totals": encode_totals(found.totals, found.run.act),
+        "up_again": found.up_again,
+        "restores": [{"id": each.id, "begun": each.begun, "live": each.live} for each in found.restores],
+    }
 
 
 def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]:
@@ -109,29 +111,28 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
     from orchestrator.text.characters import make_visible
 
     try:
-        with folder.open_source(among=restores) as source:
-            report = source.report
+        found = folder.read_overview(among=restores)
     except OrchestratorError as error:
         return (folder.id, "", f"unreadable: {make_visible(str(error))}", *[""] * (len(HEADINGS) - 3))
-    totals = report.totals
+    totals = found.totals
     counts = (totals.targets, count_done(totals), totals.failed, totals.unknown, totals.not_started)
     identity = (
         folder.id,
-        make_visible(report.run.plan),
-        report.run.state,
-        _format_minute(report.run.started),
-        report.run.act,
+        make_visible(found.run.plan),
+        found.run.state,
+        _format_minute(found.run.started),
+        found.run.act,
     )
-    return (*identity, *(f"{count:,}" for count in counts), _describe_up_again(report))
+    return (*identity, *(f"{count:,}" for count in counts), _describe_up_again(found))
 
 
-def _describe_up_again(report: Report) -> str:
+def _describe_up_again(found: RunOverview) -> str:
     """Return how many of a run's targets are up again, since when, and by which restore; empty for none."""
-    if not report.restores:
+    if not found.restores:
         return ""
-    newest = report.restores[-1]
+    newest = found.restores[-1]
     since = f"since {_format_minute(newest.begun)}" if newest.begun else "about to begin"
-    return f"{sum(report.up_again.values()):,} {since} by {newest.id}"
+    return f"{found.up_again:,} {since} by {newest.id}"
 
 
 def _format_minute(at: datetime) -> str:

@@ -20,7 +20,7 @@ from orchestrator.journal.mounts import find_network_file_system
 from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, find_restores, select_restores
-from orchestrator.journal.run_report import SessionEnding
+from orchestrator.journal.run_report import RunOverview, SessionEnding
 from orchestrator.model.plan import RunId
 from orchestrator.system.writing import sync_path
 from orchestrator.text.names import to_nfc
@@ -95,18 +95,23 @@ class RunFolder:
         """
         return select_restores(self.id, find_restores(self.path.resolve().parent) if among is None else among)
 
-    def open(self, *, write: bool = False) -> Database:
-        """Open the journal. Raises JournalError if that fails, RunError if the folder is another user's."""
+    def open(self, *, write: bool = False, whole: bool = True) -> Database:
+        """Open the journal. Raises JournalError if that fails, RunError if the folder is another user's.
+
+        ``whole`` is as for ``open_database``.
+        """
         check_run(self.path)
-        return open_database(self.journal, write=write)
+        return open_database(self.journal, write=write, whole=whole)
 
     @contextmanager
-    def open_source(self, *, among: Iterable[Restore] | None = None) -> Iterator[JournalReportSource]:
+    def open_source(
+        self, *, among: Iterable[Restore] | None = None, whole: bool = True
+    ) -> Iterator[JournalReportSource]:
         """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment.
 
-        ``among`` is as in ``list_restores``.
+        ``among`` is as in ``list_restores``, ``whole`` as for ``open_database``.
         """
-        database = self.open()
+        database = self.open(whole=whole)
         try:
             held = self.describe_holder() is not None
             restores = self.list_restores(among=among)
@@ -114,10 +119,18 @@ class RunFolder:
         finally:
             database.close()
 
+    def read_overview(self, *, among: Iterable[Restore] | None = None, requests: bool = False) -> RunOverview:
+        """Return the run with its counts, as a list of many runs shows it.
+
+        A damaged page is found only where the counts are read. ``among`` is as in ``list_restores``;
+        ``requests`` counts the requests as well.
+        """
+        with self.open_source(among=among, whole=False) as source:
+            return source.read_overview(requests=requests)
+
     def read_state(self) -> RunState:
         """Return the state of the run."""
-        with self.open_source() as source:
-            return source.report.run.state
+        return self.read_overview().run.state
 
     def describe_holder(self) -> str | None:
         """Return in words who holds the run's lock (user, host, process, since when), or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice, starmap
 from typing import Any
 
@@ -13,7 +14,18 @@ from orchestrator.journal.ended import KILLED, create_ended_view
 from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.notes import read_last_begun
 from orchestrator.journal.restores import Restore, collect_up_again, read_restored_outcome
-from orchestrator.journal.run_report import RunSummary, SessionEnding, build_report, to_datetime
+from orchestrator.journal.run_report import (
+    RunOverview,
+    RunSummary,
+    SessionEnding,
+    build_report,
+    count_all,
+    count_outcomes,
+    count_up_again,
+    report_restores,
+    report_run,
+    to_datetime,
+)
 from orchestrator.journal.sessions import measure_sessions, read_sessions
 from orchestrator.journal.taken_down import list_still_down
 from orchestrator.journal.target_reports import stream_targets
@@ -26,6 +38,7 @@ from orchestrator.report.values import (
     PaceTimeline,
     Report,
     RestoredTarget,
+    RunReport,
     RunTimeline,
     TargetRecord,
     TargetReport,
@@ -68,18 +81,33 @@ class JournalReportSource:
         sessions = read_sessions(database)
         self._working_times = measure_sessions(database, sessions)
         collect_up_again(database, self.plan.gateways, self._restores)
-        self.report: Report = build_report(
-            database,
-            RunSummary(
-                run=run,
-                plan=self.plan,
-                meta=read_meta(database),
-                sessions=sessions,
-                working_times=self._working_times,
-                held=held,
-                ending=ending,
-                restores=self._restores,
-            ),
+        self._summary = RunSummary(
+            run=run,
+            plan=self.plan,
+            meta=read_meta(database),
+            sessions=sessions,
+            working_times=self._working_times,
+            held=held,
+            ending=ending,
+            restores=self._restores,
+        )
+
+    @cached_property
+    def report(self) -> Report:
+        """The whole report but its targets, which takes several scans of the journal."""
+        return build_report(self._database, self._summary)
+
+    def read_run(self) -> RunReport:
+        """Return the facts about the run itself, which needs no scan."""
+        return report_run(self._summary)
+
+    def read_overview(self, *, requests: bool = False) -> RunOverview:
+        """Return the run with its counts, as a list of runs shows it; ``requests`` counts them as well."""
+        return RunOverview(
+            run=self.read_run(),
+            totals=(count_all if requests else count_outcomes)(self._database),
+            restores=report_restores(self._restores),
+            up_again=sum(count_up_again(self._database).values()),
         )
 
     def targets(self) -> Iterator[TargetReport]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -49,13 +51,15 @@ SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
 ) JOIN target USING (seq) GROUP BY gateway, wave
 """
 _LATENCIES = """
-SELECT a.seconds FROM attempt AS a JOIN target AS t USING (seq)
-WHERE t.gateway = ? AND a.act <> 'look' AND a.status IS NOT NULL ORDER BY a.seconds
+SELECT t.gateway, a.seconds FROM attempt AS a JOIN target AS t USING (seq)
+WHERE a.act <> 'look' AND a.status IS NOT NULL ORDER BY t.gateway, a.seconds
 """
-_KEPT_OUT = f"""
-SELECT {WORD}, COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} IN {KEPT} GROUP BY 1 ORDER BY 1
-"""
-_NOT_STARTED = f"SELECT COUNT(*) FROM target WHERE outcome = 'not_started' AND {WORD} = ?"
+_OUTCOMES = "SELECT outcome, COUNT(*) FROM ended GROUP BY outcome"
+_NOT_STARTED = (
+    f"SELECT {WORD}, {WORD} IN {KEPT}, COUNT(*) FROM target WHERE outcome = 'not_started'"
+    " GROUP BY 1 ORDER BY 1"
+)
+_NONE = (0, 0)
 _SNAPSHOTS = "SELECT COUNT(*) FROM snapshot WHERE verdict NOT IN ('unclear', 'not_offered')"
 _UP_AGAIN = "SELECT outcome, COUNT(*) FROM ended JOIN up_again USING (id) GROUP BY outcome"
 _LEFT_OUT = (
@@ -87,19 +91,28 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     restores: tuple[Restore, ...]
 
 
+class RunOverview(Struct, frozen=True, kw_only=True):
+    """A run as a list of runs shows it."""
+
+    run: RunReport
+    totals: Totals
+    """Without requests and retries, unless they were asked for."""
+    restores: tuple[RestoreReport, ...]
+    up_again: int
+    """Number of targets that a restore has brought back."""
+
+
 def build_report(database: Database, summary: RunSummary) -> Report:
     """Return the report. ``database`` has the view ``ended`` and the table ``up_again``."""
-    plan, consent = summary.plan, report_consent(summary.meta.approved)
+    plan = summary.plan
     cells = _count_cells(database)
     besides = count_requests(database)
+    not_started = {word: (count, kept) for word, kept, count in database.rows(_NOT_STARTED)}
     return Report(
-        run=_report_run(summary, consent),
+        run=report_run(summary),
         plan=plan,
         totals=_add([*cells.values(), Totals(requests=sum(besides.values()))]),
-        gateways=tuple(
-            _report_gateway(database, place, gateway, cells, besides.get(gateway.name, 0))
-            for place, gateway in enumerate(plan.gateways)
-        ),
+        gateways=tuple(_report_gateways(database, plan.gateways, cells, besides)),
         waves=tuple(
             WaveReport(
                 name=wave.name,
@@ -107,13 +120,13 @@ def build_report(database: Database, summary: RunSummary) -> Report:
             )
             for place, wave in enumerate(plan.waves)
         ),
-        kept_out=dict(database.rows(_KEPT_OUT)),
-        dependent=_count_not_started(database, Reason.DEPENDENCY),
-        cut_off=_count_not_started(database, Reason.WINDOW),
+        kept_out={word: count for word, (count, kept) in not_started.items() if kept},
+        dependent=not_started.get(Reason.DEPENDENCY, _NONE)[0],
+        cut_off=not_started.get(Reason.WINDOW, _NONE)[0],
         controls=tuple(_report_control(at, note) for at, note in list_controls(database)),
-        approval=consent,
-        restores=tuple(map(_report_restore, summary.restores)),
-        up_again=dict(database.rows(_UP_AGAIN)),
+        approval=report_consent(summary.meta.approved),
+        restores=report_restores(summary.restores),
+        up_again=count_up_again(database),
         **_report_snapshots(database, summary),
     )
 
@@ -130,6 +143,23 @@ def to_datetime(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
+def count_outcomes(database: Database) -> Totals:
+    """Count the targets by outcome, and leave the requests at 0: to count those takes three times as long."""
+    counts: dict[str, int] = dict(database.rows(_OUTCOMES))
+    return Totals(targets=sum(counts.values()), **counts)
+
+
+def count_all(database: Database) -> Totals:
+    """Count the targets by outcome, and the requests."""
+    besides = Totals(requests=sum(count_requests(database).values()))
+    return _add([*_count_cells(database).values(), besides])
+
+
+def count_up_again(database: Database) -> dict[str, int]:
+    """Count the targets that a restore has brought back, by their outcome in this run."""
+    return dict(database.rows(_UP_AGAIN))
+
+
 def _count_cells(database: Database) -> dict[tuple[int, int], Totals]:
     """Count by gateway and wave."""
     counts: dict[tuple[int, int], dict[str, int]] = {}
@@ -143,42 +173,42 @@ def _count_cells(database: Database) -> dict[tuple[int, int], Totals]:
     return {key: Totals(**cell) for key, cell in counts.items()}
 
 
-def _count_not_started(database: Database, word: Reason) -> int:
-    count: int = database.one(_NOT_STARTED, (word.value,))[0]
-    return count
-
-
-def _report_gateway(
+def _report_gateways(
     database: Database,
-    place: int,
-    gateway: Gateway,
-    cells: dict[tuple[int, int], Totals],
-    besides: int,
-) -> GatewayReport:
-    """``besides`` counts the requests to the gateway that belong to no single target."""
-    own = [totals for (index, _), totals in cells.items() if index == place]
-    return GatewayReport(
-        name=gateway.name,
-        kind=gateway.KIND,
-        url=gateway.url,
-        totals=_add([*own, Totals(requests=besides)]),
-        seconds=_measure_replies(database, place),
-        lane=read_lane(database, gateway.name),
-        warnings=list_warnings(database, gateway.name),
-    )
+    gateways: Sequence[Gateway],
+    cells: Mapping[tuple[int, int], Totals],
+    besides: Mapping[str, int],
+) -> Iterator[GatewayReport]:
+    """``besides`` counts the requests to each gateway that belong to no single target."""
+    seconds = _measure_replies(database)
+    for place, gateway in enumerate(gateways):
+        own = [totals for (index, _), totals in cells.items() if index == place]
+        yield GatewayReport(
+            name=gateway.name,
+            kind=gateway.KIND,
+            url=gateway.url,
+            totals=_add([*own, Totals(requests=besides.get(gateway.name, 0))]),
+            seconds=seconds.get(place, LatencyPercentiles()),
+            lane=read_lane(database, gateway.name),
+            warnings=list_warnings(database, gateway.name),
+        )
 
 
-def _measure_replies(database: Database, gateway: int) -> LatencyPercentiles:
-    """Return the smallest times that 50, 95 and 99 of a hundred replies did not exceed."""
-    seconds = array("d", (row[0] for row in database.rows(_LATENCIES, (gateway,))))
-    if not seconds:
-        return LatencyPercentiles()
+def _measure_replies(database: Database) -> dict[int, LatencyPercentiles]:
+    """Return for each gateway that answered the smallest times that 50, 95 and 99 of 100 replies kept to."""
+    rows = groupby(database.rows(_LATENCIES), key=itemgetter(0))
+    return {gateway: _find_percentiles(array("d", (row[1] for row in replies))) for gateway, replies in rows}
+
+
+def _find_percentiles(seconds: array[float]) -> LatencyPercentiles:
     p50, p95, p99 = (seconds[-(-len(seconds) * share // 100) - 1] for share in (50, 95, 99))
     return LatencyPercentiles(p50=p50, p95=p95, p99=p99)
 
 
-def _report_run(summary: RunSummary, consent: RunApproval | None) -> RunReport:
+def report_run(summary: RunSummary) -> RunReport:
+    """Return the facts about the run itself, which need no row of its targets."""
     meta, plan = summary.meta, summary.plan
+    consent = report_consent(meta.approved)
     newest = summary.sessions[-1] if summary.sessions else None
     end = _find_end(newest, summary.ending)
     began = summary.sessions[0].started if summary.sessions else meta.created
@@ -241,9 +271,16 @@ def _report_control(at: float, note: ControlNote) -> ControlReport:
     return ControlReport(at=to_datetime(at), act=note.act, by=note.by, origin=note.origin)
 
 
-def _report_restore(restore: Restore) -> RestoreReport:
-    begun = None if restore.begun is None else to_datetime(restore.begun)
-    return RestoreReport(id=restore.id, begun=begun, live=restore.live)
+def report_restores(restores: Iterable[Restore]) -> tuple[RestoreReport, ...]:
+    """Return the restores as a report tells them."""
+    return tuple(
+        RestoreReport(
+            id=restore.id,
+            begun=None if restore.begun is None else to_datetime(restore.begun),
+            live=restore.live,
+        )
+        for restore in restores
+    )
 
 
 def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]:

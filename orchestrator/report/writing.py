@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ from orchestrator.report.formats import FORMATS, ReportFormat, ReportStream
 from orchestrator.report.values import ReportSource, TargetReport
 from orchestrator.system.writing import write_regular_file
 
+_MACHINE_REPORT = FORMATS["json"]
 BATCH = 200
 """So many targets are in memory at a time."""
 
@@ -61,6 +63,32 @@ def write_all(source: ReportSource, folder: Path) -> None:
                 report.fail(error)
     if failures := {report.name: report.failure for report in reports if report.failure is not None}:
         raise ReportError(folder, source.report.run.id, failures)
+
+
+def are_current(source: ReportSource, folder: Path) -> bool:
+    """Return whether all reports are in ``folder``, and were written after the run last ended as it has now.
+
+    A report that could not be written, so that an older one stayed, is older than that end. And report.json
+    begins with the sessions and all counts, which must be those of ``source``.
+    """
+    ended = source.report.run.ended
+    if ended is None:
+        return False
+    try:
+        written = [(folder / form.file).stat().st_mtime for form in FORMATS.values()]
+        return min(written) >= ended.timestamp() and _begins_as(_MACHINE_REPORT, source, folder)
+    except OSError:
+        return False
+
+
+def _begins_as(form: ReportFormat, source: ReportSource, folder: Path) -> bool:
+    """Return whether the report in ``folder`` begins with all that ``form`` tells before the first target."""
+    beginning = StringIO(newline="\n")
+    with closing(form.load_writer()(source, beginning)) as stream:
+        next(stream)
+    with (folder / form.file).open("rb") as report:
+        told = beginning.getvalue().encode()
+        return report.read(len(told)) == told
 
 
 def _send_to_all(reports: Sequence[_ReportFile], source: ReportSource) -> None:

@@ -56,7 +56,7 @@ def _read_candidate(folder: RunFolder, restores: Iterable[Restore], before: date
     """Read one run; a run that cannot be read stays."""
     try:
         with folder.open_source(among=restores) as source:
-            run = source.report.run
+            run = source.read_run()
             down = (
                 frozenset() if run.act == "restore" or run.rehearsal else frozenset(source.list_still_down())
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.resources import SessionSpec
@@ -12,7 +13,8 @@ from orchestrator.errors import ExitStatus, OrchestratorError, UsageError
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.run_report import SessionEnding
 from orchestrator.model.outcome import Reason
-from orchestrator.report.writing import write_all
+from orchestrator.report.values import ReportSource
+from orchestrator.report.writing import are_current, write_all
 from orchestrator.runs.result import RunResult
 from orchestrator.system.writing import check_folder
 
@@ -41,24 +43,30 @@ def write_reports(folder: RunFolder, options: RunOptions, status: ExitStatus | N
     """Write every report into the run's folder, and into ``report_dir`` if there is one.
 
     A report that cannot be written is among the result's warnings. Without a ``status`` the run ended in an
-    earlier session, and its journal has the status.
+    earlier session, whose journal has the status: then reports that are up to date are left alone.
     """
-    warnings = []
-    with folder.open_source() as source:
-        for place in [folder.path, options.report_dir]:
-            try:
-                if place is not None:
-                    check_folder(place)
-                    place.mkdir(parents=True, exist_ok=True)
-                    write_all(source, place)
-            except OrchestratorError as error:
-                warnings.append(str(error))
-            except OSError as error:
-                warnings.append(f"the reports cannot be written to {place}: {error.strerror or error}")
+    places = [folder.path] if options.report_dir is None else [folder.path, options.report_dir]
+    # This process has had the journal open just before, and looked at all of it then.
+    with folder.open_source(whole=False) as source:
+        stale = (place for place in places if status is not None or not are_current(source, place))
+        warnings = tuple(filter(None, (_write_to(place, source) for place in stale)))
         report = source.report
     if status is None:
         status = ExitStatus(report.run.exit_status or 0)
-    return RunResult(exit_status=status, folder=folder, report=report, warnings=tuple(warnings))
+    return RunResult(exit_status=status, folder=folder, report=report, warnings=warnings)
+
+
+def _write_to(place: Path, source: ReportSource) -> str | None:
+    """Write every report into a folder; return why that failed, None if it did not."""
+    try:
+        check_folder(place)
+        place.mkdir(parents=True, exist_ok=True)
+        write_all(source, place)
+    except OrchestratorError as error:
+        return str(error)
+    except OSError as error:
+        return f"the reports cannot be written to {place}: {error.strerror or error}"
+    return None
 
 
 def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...]) -> RunResult:

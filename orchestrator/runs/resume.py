@@ -73,7 +73,7 @@ async def resume_run(
             request.on_start(folder)
             if spec is None:
                 database.close()
-                # The process before may have been killed before it wrote the reports.
+                # The process before may have been killed before it wrote the reports, or some of them.
                 return write_reports(folder, request.options)
             session = Session(spec, database, environment)
         return await run_and_report(session, spec, held)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.commands.runs import prune_runs
+from bench.finished_runs import make_finished_run
+from orchestrator.commands.runs import build_row, prune_runs
+from orchestrator.journal.database import Database
 from orchestrator.journal.folder import list_runs
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
@@ -43,6 +45,23 @@ def test_a_journal_that_cannot_be_read_is_said_so_in_its_row(folder: Path, undep
     assert ended.status == 0
     assert "20200101-000000-x-1" in ended.out
     assert "unreadable" in ended.out
+
+
+def test_a_list_of_runs_reads_no_request_and_checks_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the counts of its targets: a state folder may hold many large runs."""
+    folder = make_finished_run(tmp_path / "state", 20, failed=2)
+    asked: list[str] = []
+    rows, one = Database.rows, Database.one
+    monkeypatch.setattr(
+        Database, "rows", lambda self, *query: (asked.append(query[0]), rows(self, *query))[1]
+    )
+    monkeypatch.setattr(Database, "one", lambda self, *query: (asked.append(query[0]), one(self, *query))[1])
+
+    assert build_row(folder, ())[5:10] == ("20", "18", "2", "0", "0")
+    assert not [query for query in asked if "quick_check" in query or "FROM attempt" in query]
+    assert len([query for query in asked if "FROM ended" in query]) == 2  # by outcome, and what is up again
 
 
 @pytest.mark.parametrize(("age", "removed"), [("30d", False), ("0s", True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,15 +12,23 @@ from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, UsageError
 from orchestrator.report.formats import FORMATS, ReportFormat, ReportStream, find_format
-from orchestrator.report.values import ReportSource, TargetReport
-from orchestrator.report.writing import ReportError, write_all, write_report
-from tests.support.made_up_runs import FakeReportSource, build_run, build_target, make_up_run, render_report
+from orchestrator.report.values import ReportSource, SessionReport, TargetReport
+from orchestrator.report.writing import ReportError, are_current, write_all, write_report
+from tests.support.made_up_runs import (
+    STARTED,
+    FakeReportSource,
+    build_run,
+    build_target,
+    make_up_run,
+    render_report,
+)
 
 FILES = {
     "json": "report.json",
@@ -208,6 +217,49 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
 
     # The Markdown report needs no targets, so it was whole before them.
     assert {path.name for path in tmp_path.iterdir()} == {"report.md"}
+
+
+def _make_source(**run: Any) -> FakeReportSource:
+    return FakeReportSource(tuple(make_up_run(60).targets()), replace(build_run(), **run))
+
+
+def test_reports_of_the_last_end_are_current(tmp_path: Path) -> None:
+    assert not are_current(_make_source(), tmp_path)
+
+    write_all(_make_source(), tmp_path)
+
+    assert are_current(_make_source(), tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMATS.values())
+def test_a_missing_report_is_not_current(form: ReportFormat, tmp_path: Path) -> None:
+    write_all(_make_source(), tmp_path)
+    (tmp_path / form.file).unlink()
+
+    assert not are_current(_make_source(), tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMATS.values())
+def test_a_report_from_before_the_last_end_is_not_current(form: ReportFormat, tmp_path: Path) -> None:
+    """As where the disk was full when the newest session wrote it, so that an older one stayed."""
+    source = _make_source()
+    write_all(source, tmp_path)
+    assert source.report.run.ended is not None
+    before = source.report.run.ended.timestamp() - 1
+    os.utime(tmp_path / form.file, (before, before))
+
+    assert not are_current(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"state": "stopped"}, {"exit_status": 4}, {"sessions": ()}, {"ended": None}]
+)
+def test_reports_of_another_state_are_not_current(change: dict[str, Any], tmp_path: Path) -> None:
+    session = SessionReport(started=STARTED, ended=STARTED, exit_status=0, by="ops", host="build-7")
+    write_all(_make_source(sessions=(session,)), tmp_path)
+
+    assert are_current(_make_source(sessions=(session,)), tmp_path)
+    assert not are_current(_make_source(**{"sessions": (session,)} | change), tmp_path)
 
 
 class _Counting(FakeReportSource):

@@ -155,6 +155,37 @@ def test_a_resume_of_what_has_ended_sends_nothing_and_says_the_same(staged: Call
     assert stage.report() == report
 
 
+def test_a_resume_of_what_has_ended_leaves_its_reports_alone(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 3)
+    stage.undeploy("run", stage.write_plan(), "--yes")
+    written = _list_reports(stage)
+    (stage.run / "plan.yaml").unlink()  # no resume reads it for a run that has ended
+    resumed = stage.undeploy("resume", "latest")
+
+    assert resumed.status == 0, resumed.err
+    assert len(written) == 5
+    assert _list_reports(stage) == written
+
+
+def test_a_resume_of_what_has_ended_writes_the_reports_that_its_process_could_not(
+    staged: Callable[..., Stage],
+) -> None:
+    stage = staged(4, 3)
+    stage.undeploy("run", stage.write_plan(), "--yes")
+    written = _list_reports(stage)
+    (stage.run / "report.csv").unlink()
+    resumed = stage.undeploy("resume", "latest", "--report-dir", stage.folder / "elsewhere")
+
+    assert resumed.status == 0, resumed.err
+    assert _list_reports(stage).keys() == written.keys()
+    assert {path.name for path in (stage.folder / "elsewhere").iterdir()} == written.keys()
+
+
+def _list_reports(stage: Stage) -> dict[str, tuple[int, int]]:
+    """Return the file number and the time of each report: a report that was written again has new ones."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in stage.run.glob("report.*")}
+
+
 def test_a_stopped_run_wants_past_stop(staged: Callable[..., Stage]) -> None:
     stage = staged(20, 10)
     stage.expect(dict.fromkeys((roma_id(0), roma_id(1)), ("403",)))

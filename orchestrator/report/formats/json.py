@@ -64,7 +64,7 @@ def encode_head(report: Report) -> dict[str, Any]:
     act = report.run.act
     return {
         "run": encode_run(report.run),
-        "totals": _encode_totals(report.totals, act),
+        "totals": encode_totals(report.totals, act),
         "waves": [_encode_group(wave, act) for wave in report.waves],
         "gateways": [
             _encode_group(replace(gateway, seconds=_round_percentiles(gateway.seconds)), act)
@@ -89,14 +89,14 @@ def _encode_text(value: Struct | dict[str, Any]) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def _encode_totals(totals: Totals, act: str) -> dict[str, int]:
+def encode_totals(totals: Totals, act: str) -> dict[str, int]:
     """Return the counts without the two outcomes of the other act, which are always 0."""
     foreign = {name.value for name in GOOD_OUTCOMES["restore" if act == "undeploy" else "undeploy"]}
     return {name: count for name, count in asdict(totals).items() if name not in foreign}
 
 
 def _encode_group(value: GatewayReport | WaveReport, act: str) -> dict[str, Any]:
-    return {**asdict(value), "totals": _encode_totals(value.totals, act)}
+    return {**asdict(value), "totals": encode_totals(value.totals, act)}
 
 
 def encode_run(run: RunReport) -> RunReport:
