@@ -22,9 +22,9 @@ comparisons Debian's nginx and curl. Every figure is a ratio to something that w
 is their least and greatest value.
 
 ```console
-$ make bench                    # everything: some hours
+$ make bench                    # everything: about {minutes} minutes
 $ make bench PARTS="run check"  # some parts, or figures: PARTS="p1 p8"
-$ make bench-gate               # the floors alone, at smaller sizes: some minutes
+$ make bench-gate               # the floors alone, at smaller sizes: about ten minutes
 ```
 """
 _JUDGED = ("", "figure", "of", "median", "spread", "goal", "floor", "", "session")
@@ -38,7 +38,7 @@ def write_page(results: Results) -> str:
 
 def _write_lines(results: Results) -> Iterator[str]:
     numbers = {name: str(number) for number, name in enumerate(results.sessions, 1)}
-    yield _INTRODUCTION
+    yield _INTRODUCTION.format(minutes=sum(part.minutes for part in PARTS.values()))
     yield "## Goals and floors\n"
     yield from _write_table(_JUDGED, _list_judged(results, numbers))
     yield from _write_misses(results)

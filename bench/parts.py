@@ -51,7 +51,7 @@ class Part(Struct, frozen=True):
 PARTS = {
     "run": Part(
         "whole runs beside a bare aiohttp loop",
-        20, measure_whole_run, Sizes(100_000, 5), Sizes(200, 1), Sizes(20_000, 5),
+        10, measure_whole_run, Sizes(100_000, 5), Sizes(200, 1), Sizes(20_000, 5),
     ),
     "slow": Part(
         "the same at a server that takes 20 ms to answer",
@@ -79,11 +79,11 @@ PARTS = {
     ),
     "curl": Part(
         "whole runs beside `curl -Z`",
-        6, compare_with_curl, Sizes(100_000, 5), Sizes(100, 1),
+        4, compare_with_curl, Sizes(100_000, 5), Sizes(100, 1),
     ),
     "others": Part(
         "whole runs beside other tools, where they are installed",
-        10, compare_with_others, Sizes(20_000, 5), Sizes(100, 1),
+        6, compare_with_others, Sizes(20_000, 5), Sizes(100, 1),
     ),
     "resume": Part(
         "the resume of a finished run",
@@ -95,7 +95,7 @@ PARTS = {
     ),
     "scale": Part(
         "runs of a million targets, of a tenth of them and of ten thousand",
-        60, measure_scale, Sizes(1_000_000, 1), Sizes(500, 1), Sizes(100_000, 1),
+        20, measure_scale, Sizes(1_000_000, 1), Sizes(500, 1), Sizes(100_000, 1),
     ),
     "bucket": Part(
         "default runs against one bucket of 100/s for reads and writes",

@@ -8,6 +8,7 @@ import pytest
 from bench.control import count_requests_to_an_ill_one, measure_pace
 from bench.figures import Figure, Sizes
 from bench.goals import YARDSTICKS
+from bench.requests import count_requests
 
 pytestmark = [
     pytest.mark.long("runs thousands of targets against gateways with a limit"),
@@ -29,6 +30,10 @@ def keep_floor(figures: Iterator[Figure], *names: str) -> dict[str, float]:
 @pytest.mark.promise(6)
 def test_a_run_learns_a_limit_with_few_refusals_and_keeps_a_known_one_without(tmp_path: Path) -> None:
     keep_floor(measure_pace(tmp_path, Sizes(3000, 1)), "P3 refused", "P4 refused")
+
+
+def test_a_default_run_sends_hardly_more_requests_than_it_has_targets(tmp_path: Path) -> None:
+    keep_floor(count_requests(tmp_path, Sizes(1000, 1)), "P13 ROMA", "P13 Apinizer")
 
 
 @pytest.mark.promise(6)
