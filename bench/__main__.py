@@ -48,7 +48,7 @@ def main(words: tuple[str, ...], size: SizeName | None, targets: int | None, pai
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    missed = [figure for figure in figures if judge(figure) == Standing.BELOW_FLOOR.value]
+    missed = [figure for figure in figures if judge(figure) is Standing.BELOW_FLOOR]
     if size == "gate" and missed:
         faults.append(f"below the floor: {', '.join(map(name_figure, missed))}")
     if faults:
@@ -110,13 +110,12 @@ def _keep(part: str, machine: Machine, found: list[RecordedFigure]) -> None:
 
 def _tell(figure: Figure, *, judges: bool) -> str:
     stick = YARDSTICKS[figure.name]
-    median, spread = show_figure(stick, figure)
+    median, spread = show_figure(figure)
     line = f"  {figure.name:<18} {figure.variant:<34} {median:>10}  {f'({spread})' if spread else ''}"
     if judges and (stick.goal is not None or stick.floor is not None):
-        line += (
-            f"  goal {stick.show_bound(stick.goal)}, floor {stick.show_bound(stick.floor)}: {judge(figure)}"
-        )
-    return line.replace("**", "")
+        line += f"  goal {stick.show_bound(stick.goal)}, floor {stick.show_bound(stick.floor)}: "
+        line += judge(figure).value
+    return line
 
 
 if __name__ == "__main__":

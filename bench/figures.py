@@ -48,7 +48,7 @@ class Standing(StrEnum):
     GOAL_REACHED = "goal reached"
     FLOOR_KEPT = "goal missed"
     """The goal is missed, and the floor is kept."""
-    BELOW_FLOOR = "**below the floor**"
+    BELOW_FLOOR = "below the floor"
     UNJUDGED = ""
     """There is neither a goal nor a floor."""
     NOT_MEASURED = "not measured"

@@ -27,8 +27,10 @@ $ make bench PARTS="run check"  # some parts, or figures: PARTS="p1 p8"
 $ make bench-gate               # the floors alone, at smaller sizes: about ten minutes
 ```
 """
-_JUDGED = ("", "figure", "of", "median", "spread", "goal", "floor", "", "session")
-_TOLD = ("figure", "of", "median", "spread", "session")
+_JUDGED = (
+    "name", "figure", "of", "targets x pairs", "median", "spread", "goal", "floor", "standing", "session"
+)  # fmt: skip
+_TOLD = ("figure", "of", "targets x pairs", "median", "spread", "session")
 
 
 def write_page(results: Results) -> str:
@@ -71,47 +73,43 @@ def _list_judged(results: Results, numbers: dict[str, str]) -> Iterator[Sequence
             bounds = [stick.show_bound(stick.goal), stick.show_bound(stick.floor)]
             found = _find_figures(results, name)
             for each in found:
-                cells = show_figure(stick, each.figure)
-                yield (
-                    name,
-                    stick.about,
-                    each.figure.variant,
-                    *cells,
-                    *bounds,
-                    judge(each.figure),
-                    numbers[each.session],
-                )
+                standing = _emphasize(judge(each.figure))
+                yield name, stick.about, *_write_cells(each), *bounds, standing, numbers[each.session]
             if not found:
-                yield name, stick.about, "", "", "", *bounds, Standing.NOT_MEASURED.value, ""
+                yield name, stick.about, "", "", "", "", *bounds, Standing.NOT_MEASURED.value, ""
 
 
 def _list_told(results: Results, numbers: dict[str, str]) -> Iterator[Sequence[str]]:
     for name, stick in YARDSTICKS.items():
         if not _is_judged(stick):
             for each in _find_figures(results, name):
-                yield (
-                    stick.about,
-                    each.figure.variant,
-                    *show_figure(stick, each.figure),
-                    numbers[each.session],
-                )
+                yield stick.about, *_write_cells(each), numbers[each.session]
 
 
-def show_figure(stick: Yardstick, figure: Figure) -> tuple[str, str]:
+def _write_cells(each: RecordedFigure) -> tuple[str, ...]:
+    sizes = f"{each.sizes.targets:,} x {each.sizes.pairs}" if each.figure.values else ""
+    return each.figure.variant, sizes, *show_figure(each.figure)
+
+
+def _emphasize(standing: Standing) -> str:
+    return f"**{standing.value}**" if standing is Standing.BELOW_FLOOR else standing.value
+
+
+def show_figure(figure: Figure) -> tuple[str, str]:
     """Return the median and the spread of a figure, or the reason why there are none."""
     if not figure.values:
         return figure.absent, ""
-    median = stick.unit.show(figure.median)
+    show = YARDSTICKS[figure.name].unit.show
     if len(figure.values) == 1:
-        return median, "one value"
-    return median, f"{stick.unit.show(min(figure.values))} to {stick.unit.show(max(figure.values))}"
+        return show(figure.median), "one value"
+    return show(figure.median), f"{show(min(figure.values))} to {show(max(figure.values))}"
 
 
-def judge(figure: Figure) -> str:
-    """Return where a figure stands, in words."""
+def judge(figure: Figure) -> Standing:
+    """Return where a figure stands."""
     if not figure.values:
-        return Standing.NOT_MEASURED.value
-    return YARDSTICKS[figure.name].judge(figure.median).value
+        return Standing.NOT_MEASURED
+    return YARDSTICKS[figure.name].judge(figure.median)
 
 
 def _write_misses(results: Results) -> Iterator[str]:
@@ -121,7 +119,7 @@ def _write_misses(results: Results) -> Iterator[str]:
         ("Above their floors, and short of their goals", Standing.FLOOR_KEPT),
         ("Not measured here", Standing.NOT_MEASURED),
     ):
-        missed = [name_figure(figure) for figure in judged if judge(figure) == standing.value]
+        missed = [name_figure(figure) for figure in judged if judge(figure) is standing]
         yield f"\n{words}: {', '.join(missed) or 'none'}."
 
 

@@ -54,7 +54,7 @@ PARTS = {
         10, measure_whole_run, Sizes(100_000, 5), Sizes(200, 1), Sizes(20_000, 5),
     ),
     "slow": Part(
-        "the same at a server that takes 20 ms to answer",
+        "the same at bench/server.py, which takes 20 ms to answer (nginx cannot wait)",
         3, measure_run_at_a_slow_gateway, Sizes(20_000, 5), Sizes(200, 1),
     ),
     "pace": Part(
