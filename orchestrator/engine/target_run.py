@@ -1,8 +1,7 @@
 """One target to its outcome: admit, send, decide, wait, and again.
 
 The rules are elsewhere: what a reply means is the gateway's, what follows is ``retry.decide``, whether
-anything may leave is the lane's. tenacity drives the repeats, and is entered only after a first step that
-did not end the target.
+anything may leave is the lane's. tenacity drives the repeats, and is entered only before the first wait.
 """
 
 from __future__ import annotations
@@ -72,8 +71,10 @@ class TargetRun:
         """Take the target to its outcome, or to where this session must leave it; or to the shared look."""
         if are_snapshots_wanted(self._resources) and (end := await self._check_before()):
             return end
-        # Most targets end after one step: only the others need a loop.
+        # Most targets end after one step, or after a look and a step: only those that wait need tenacity.
         step = await self._advance()
+        while isinstance(step, _UNFINISHED) and not step.wait:
+            step = await self._advance()
         if not isinstance(step, _UNFINISHED):
             return step
         await self._resources.run_gate.sleep(step.wait)

@@ -130,7 +130,8 @@ class RunGate:
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the run stops, or stops for a graver reason."""
-        await self._stopped.wait(seconds)
+        if seconds > 0.0:
+            await self._stopped.wait(seconds)
 
     async def wait_for_change(self, seconds: float) -> None:
         """Wait, but no longer than until the run stops, pauses, goes on, or skips a target."""
