@@ -167,6 +167,6 @@ async def test_an_aiohttp_that_is_otherwise_is_told_once_and_undeploys_all_the_s
         result = events.result
 
     (warned,) = (event for event in seen if isinstance(event, GatewayWarned))
-    assert "is not the one that this program was made for (parser)" in warned.text
+    assert "is not the one that this program was made for (head, chunks, end)" in warned.text
     assert result is not None
     assert result.report.totals.undeployed == 6

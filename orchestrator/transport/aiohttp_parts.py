@@ -75,9 +75,8 @@ def make_parser(
 ) -> HttpResponseParser:
     """Return a parser for one reply. It leaves the body as it is packed.
 
-    It reads the head alone unless it is told that a body comes ``with_body``.
-
-    ``owner`` gets the calls ``pause_reading`` and ``resume_reading`` of bodies over ``largest`` bytes.
+    Without ``with_body`` it is to read the head alone. ``owner`` gets the calls ``pause_reading`` and
+    ``resume_reading`` for a body over ``largest`` bytes.
     """
     return HttpResponseParser(
         owner,
@@ -128,7 +127,7 @@ class _ProbeOwner:
 
 def find_differences() -> list[str]:
     """Return the parts that are not as ``exchange`` needs them; needs a running event loop."""
-    probes = (_probe_connector, _probe_connection, _probe_opening, _probe_parser)
+    probes = (_probe_connector, _probe_connection, _probe_opening, _probe_head, _probe_chunks, _probe_end)
     return [probe.__name__.removeprefix("_probe_") for probe in probes if not _holds(probe)]
 
 
@@ -161,15 +160,41 @@ def _probe_opening() -> bool:
     return opening.is_ssl() and (opening.host, opening.port, opening.proxy) == ("gateway.invalid", 8443, None)
 
 
-def _probe_parser() -> bool:
-    loop = asyncio.get_running_loop()
-    parser = make_parser(_ProbeOwner(), loop, 1024)
+def _make_probed_parser(*, with_body: bool = True) -> HttpResponseParser:
+    return make_parser(_ProbeOwner(), asyncio.get_running_loop(), 1024, with_body=with_body)
+
+
+def _probe_head() -> bool:
+    """The head of a reply must be read alone, also if it tells of a body."""
+    found = parse_reply(_make_probed_parser(with_body=False), _HEAD + b"Content-Length: 3\r\n\r\n")
+    if found is None:
+        return False
+    head = found[0]
+    told = (head.code, head.headers["content-type"], head.compression) == (200, "text/plain", "gzip")
+    return told and not head.should_close
+
+
+def _probe_chunks() -> bool:
+    """A body in chunks must be whole with its last byte, and stay packed."""
+    parser = _make_probed_parser()
     found = parse_reply(parser, _HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     if found is None:
         return False
-    head, body = found
-    unfinished = not body.is_eof()
-    nothing = parse_reply(parser, b"2\r\n{}\r\n1\r\n!\r\n0\r\n\r\n")
-    whole = body.is_eof() and body.total_bytes == 3 and body.read_nowait() == b"{}!"
-    told = (head.code, head.headers["content-type"], head.compression) == (200, "text/plain", "gzip")
-    return unfinished and nothing is None and whole and told and not head.should_close
+    body = found[1]
+    parts = [parse_reply(parser, piece) for piece in (b"2\r\n{}\r\n1\r\n!\r\n", b"0\r\n\r\n")]
+    return parts == [None, None] and body.is_eof() and body.total_bytes == 3 and body.read_nowait() == b"{}!"
+
+
+def _probe_end() -> bool:
+    """The end of a connection must end a body of unknown length, and no other one."""
+    unknown, cut = _make_probed_parser(), _make_probed_parser()
+    found = parse_reply(unknown, b"HTTP/1.1 200 OK\r\n\r\n{}")
+    parse_reply(cut, _HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    if found is None or found[1].is_eof():
+        return False
+    end_reply(unknown)
+    try:
+        end_reply(cut)
+    except aiohttp.ClientPayloadError:
+        return found[1].is_eof() and found[0].should_close
+    return False

@@ -9,8 +9,9 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
+
+import aiohttp
 
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Send
@@ -65,6 +66,6 @@ def describe_fallback() -> str | None:
     if not parts:
         return None
     return (
-        f"aiohttp {version('aiohttp')} is not the one that this program was made for ({', '.join(parts)}), so"
-        " requests are sent by a slower client, with the same promises"
+        f"aiohttp {aiohttp.__version__} is not the one that this program was made for ({', '.join(parts)}),"
+        " so requests are sent by a slower client, with the same promises"
     )

@@ -20,13 +20,20 @@ from yarl import URL
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.transport.aiohttp_parts import make_connector, open_connection
 from orchestrator.transport.idle_connections import IdleConnections
-from orchestrator.transport.losses import UnsolicitedDataError, describe_loss, describe_refusal
+from orchestrator.transport.losses import (
+    NO_ADDRESS,
+    NO_HTTP,
+    UnsolicitedDataError,
+    describe_loss,
+    describe_refusal,
+)
 from orchestrator.transport.request_bytes import encode_request
 from orchestrator.transport.request_connection import RequestConnection
 from orchestrator.transport.route import ClientSettings, Route
 from orchestrator.transport.tls import refuses_our_certificate
 
-_ORIGIN = re.compile(r"https?://[^/?#\\@]+", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://[^/?#\\@]+(?=[/?#]|$)", re.IGNORECASE)
+"""An address up to its path. One with a user in it is none: a credential stands in a header only."""
 
 
 @asynccontextmanager
@@ -88,17 +95,21 @@ class Exchange:
         try:
             server = self._find_server(request.url)
         except ValueError:
-            return Lost(sent=False, detail="the address is not a URL")
+            return Lost(sent=False, detail=NO_ADDRESS)
         try:
             data = server.encode(request)
+        except ValueError:
+            return Lost(sent=False, detail=NO_HTTP)
+        try:
             connection = server.idle.take() or await self._open(server.route)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             return Lost(sent=False, detail=describe_loss(error, server.route, connected=False))
         return await self._carry(request, data, server, connection, ends)
 
     def _find_server(self, url: str) -> ServerConnections:
-        known = self._servers.get(url[: url.find("/", len("https://"))])
-        if known is not None:
+        # Nearly every address has a path, and a server that is known.
+        end = url.find("/", len("https://"))
+        if end > 0 and (known := self._servers.get(url[:end])) is not None:
             return known
         found = _ORIGIN.match(url)
         if found is None:

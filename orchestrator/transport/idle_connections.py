@@ -30,10 +30,9 @@ class IdleConnections:
 
     def keep(self, connection: RequestConnection) -> None:
         """Keep a connection for the next request, or close it unless it is at rest."""
-        if not connection.is_at_rest():
+        if not connection.rest():
             connection.close()
             return
-        connection.rests_since = self._loop.time()
         self._resting.append(connection)
         if self._sweep is None:
             self._sweep = self._loop.call_later(KEPT_FOR, self._close_old)

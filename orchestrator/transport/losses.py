@@ -22,14 +22,17 @@ class UnreadableReplyError(aiohttp.ClientError):
     """The reply cannot be read; the text tells people why."""
 
 
+NO_ADDRESS = "the address is not a URL"
+NO_HTTP = "the request, or its reply, is not HTTP"
+
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "no whole reply in time"),
     (UnsolicitedDataError, "something came before anything was asked, so nothing was sent"),
     (aiohttp.ServerDisconnectedError, "the connection was closed before a reply"),
     (aiohttp.ClientPayloadError, "the body of the reply is cut short or damaged"),
     (aiohttp.ClientResponseError, "the reply is not HTTP"),
-    (aiohttp.InvalidURL, "the address is not a URL"),
-    (ValueError, "the request, or its reply, is not HTTP"),
+    (aiohttp.InvalidURL, NO_ADDRESS),
+    (ValueError, NO_HTTP),
 )
 
 

@@ -109,13 +109,14 @@ class ParsedBody:
 class ReplyReader:
     """Reads one reply, whose body has at most ``largest`` bytes, packed as well as unpacked."""
 
-    __slots__ = ("_body", "_head", "_heads", "_largest", "_loop", "_message", "_received")
+    __slots__ = ("_body", "_head", "_heads", "_is_whole", "_largest", "_loop", "_message", "_received")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, largest: int) -> None:
         self._loop = loop
         self._largest = largest
         self._heads = HeadReader()
         self._head: ReplyHead | None = None
+        self._is_whole = False
         # The three come with the head.
         self._received: int
         self._message: RawResponseMessage
@@ -126,11 +127,12 @@ class ReplyReader:
         try:
             if self._head is not None:
                 self._received += len(data)
-                return self._body.feed(data)
-            found = self._heads.feed(data)
-            return found is not None and self._begin(*found)
+                self._is_whole = self._body.feed(data)
+            elif (found := self._heads.feed(data)) is not None:
+                self._is_whole = self._begin(*found)
         except FramingError as error:
             raise UnreadableReplyError(str(error)) from None
+        return self._is_whole
 
     def end(self) -> None:
         """Take the orderly end of the connection, which also ends a body of unknown length.
@@ -145,7 +147,7 @@ class ReplyReader:
     def leaves_open(self) -> bool:
         """Whether the reply has certainly ended with the last byte that came, and ends no connection."""
         head = self._head
-        if head is None or self._message.should_close:
+        if head is None or not self._is_whole or self._message.should_close:
             return False
         return head.ends_at(self._received, self._body.tail)
 

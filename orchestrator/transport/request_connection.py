@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import select
+from typing import TYPE_CHECKING
 
 import aiohttp
-from aiohttp.connector import Connection
 
 from orchestrator.transport.losses import UnsolicitedDataError
 from orchestrator.transport.reply_reader import ReplyReader
 from orchestrator.transport.route import RESOLVED_FOR
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
 
 
 class RequestConnection(asyncio.Protocol):
@@ -82,16 +85,16 @@ class RequestConnection(asyncio.Protocol):
             self._whole = None
         return reader
 
-    def is_at_rest(self) -> bool:
-        """Return whether the last reply has certainly ended, so that the next request may follow."""
-        reader, transport = self._reader, self._transport
+    def rest(self) -> bool:
+        """Come to rest; return whether the last reply has certainly ended, and another request may follow."""
+        reader, self._reader = self._reader, None  # it holds the last body
+        self.rests_since = self._loop.time()
         return (
             reader is not None
-            and self._whole is None
             and reader.leaves_open
-            and not transport.is_closing()
+            and not self._transport.is_closing()
             # A reply may come before the whole request has left.
-            and not transport.get_write_buffer_size()
+            and not self._transport.get_write_buffer_size()
         )
 
     def close(self) -> None:

@@ -15,10 +15,12 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from orchestrator.errors import UsageError
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.settings import MOST_IN_FLIGHT
 from orchestrator.transport.framing import LARGEST_HEAD, MOST_LINES
 from orchestrator.transport.losses import (
+    NO_ADDRESS,
     UnsolicitedDataError,
     describe_loss,
     describe_refusal,
@@ -31,13 +33,17 @@ from orchestrator.transport.session_connections import (
     ConnectionPool,
     GuardedRequest,
     RequestProgress,
+    find_missing_parts,
 )
 from orchestrator.transport.tls import refuses_our_certificate
 
 
 @asynccontextmanager
 async def open_session(settings: ClientSettings) -> AsyncIterator[Send]:
-    """Open the connections of a lane: one pool, in which no request waits for another one."""
+    """Open the connections of a lane: one pool, in which no request waits for another one.
+
+    Raises UsageError with an aiohttp in which a guard of ours would not be called.
+    """
     connector = ConnectionPool(limit=MOST_IN_FLIGHT, ssl=True if settings.tls is None else settings.tls)
     session = aiohttp.ClientSession(
         connector=connector,
@@ -55,14 +61,22 @@ async def open_session(settings: ClientSettings) -> AsyncIterator[Send]:
         # Else aiohttp would read the user's netrc and send a password that no plan names.
         trust_env=False,
     )
-    # If a reused connection drops, aiohttp would send a DELETE or GET again, which no intent announces.
-    session._retry_connection = False
     async with session:
+        if missing := find_missing_parts(session):
+            raise UsageError(
+                f"with aiohttp {aiohttp.__version__} no request can be sent safely, since it has no"
+                f" {', '.join(missing)}; install a version that this program names. Nothing was sent"
+            )
+        # If a reused connection drops, aiohttp would send a DELETE or GET again, which no intent announces.
+        session._retry_connection = False
 
         async def send(request: Request) -> Reply | Lost:
-            # Quoted anew, the address would no longer be the one that was signed.
-            url = URL(request.url, encoded=True)
-            route = Route(url, settings.choose_proxy(url.scheme, url.host or "", url.port))
+            try:
+                # Quoted anew, the address would no longer be the one that was signed.
+                url = URL(request.url, encoded=True)
+                route = Route(url, settings.choose_proxy(url.scheme, url.host or "", url.port))
+            except ValueError:
+                return Lost(sent=False, detail=NO_ADDRESS)
             return await _send(session, request, route, settings.reply_timeout)
 
         yield send

@@ -7,6 +7,7 @@ byte that came. No client can detect a stray reply that is still on its way when
 
 from __future__ import annotations
 
+import asyncio
 import select
 from contextvars import ContextVar
 from functools import partial
@@ -243,3 +244,20 @@ class GuardedConnection(ResponseHandler):
         self.set_exception(error)
         if payload is not None:
             set_exception(payload, error)
+
+
+def find_missing_parts(session: aiohttp.ClientSession) -> list[str]:
+    """Return the parts of aiohttp that this module and ``session_client`` replace, and that are not there.
+
+    Where one is missing, a guard would never be called, and a stray reply could answer a request.
+    """
+    protocol = ResponseHandler(asyncio.get_running_loop())
+    places: tuple[tuple[object, tuple[str, ...]], ...] = (
+        (session, ("_retry_connection",)),
+        (session.connector, ("_factory", "_loop")),
+        (aiohttp.TCPConnector, ("_get", "_create_connection", "connect", "clear_dns_cache")),
+        (aiohttp.ClientRequest, ("write_bytes",)),
+        (protocol, ("_payload", "_exception", "_reading_paused", "should_close")),
+        (protocol, ("set_response_params", "start_timeout", "set_exception", "abort", "data_received")),
+    )
+    return [name for owner, names in places for name in names if not hasattr(owner, name)]

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import connector
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpResponseParser
 from yarl import URL
 
 from orchestrator.model.credentials import Secret
@@ -245,31 +246,36 @@ async def _connect_otherwise(self: object, request: object) -> None:
     """Another signature."""
 
 
+def _refuse_heads_alone(*given: Any, response_with_body: bool, **options: Any) -> Any:
+    real = HttpResponseParser
+    return real(*given, response_with_body=True, **options) if response_with_body else _fail()
+
+
+def _parse_otherwise(**changed: object) -> Any:
+    """Return what makes parsers with other options than they are given."""
+    real = aiohttp_parts.HttpResponseParser
+    return lambda *given, **options: real(*given, **{**options, **changed})
+
+
 OTHERWISE: dict[str, tuple[object, str, object]] = {
     "connector": (aiohttp.TCPConnector, "connect", _connect_otherwise),
     "connection": (ResponseHandler, "should_close", property(lambda _: False)),
     "opening": (aiohttp, "ClientRequest", _fail),
-    "parser": (aiohttp_parts, "HttpResponseParser", _fail),
+    "head, chunks, end": (aiohttp_parts, "HttpResponseParser", _fail),
+    "head": (aiohttp_parts, "HttpResponseParser", _refuse_heads_alone),
+    "chunks": (aiohttp_parts, "HttpResponseParser", _parse_otherwise(auto_decompress=True)),
+    "end": (aiohttp_parts, "HttpResponseParser", _parse_otherwise(read_until_eof=False)),
+    "chunks, end": (aiohttp_parts, "HttpResponseParser", _parse_otherwise(response_with_body=False)),
 }
 
 
-@pytest.mark.parametrize("part", OTHERWISE)
-async def test_a_part_that_is_otherwise_is_found(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(*OTHERWISE[part])
-    assert find_differences() == [part]
+@pytest.mark.parametrize("parts", OTHERWISE)
+async def test_a_part_that_is_otherwise_is_found(parts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*OTHERWISE[parts])
+    assert find_differences() == parts.split(", ")
     told = client.describe_fallback()
     assert told is not None
-    assert f"({part}), so requests are sent by a slower client" in told
-
-
-async def test_a_parser_that_reads_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = aiohttp_parts.HttpResponseParser
-
-    def unpacking(*given: Any, **options: Any) -> Any:
-        return real(*given, **{**options, "read_until_eof": False, "response_with_body": False})
-
-    monkeypatch.setattr(aiohttp_parts, "HttpResponseParser", unpacking)
-    assert find_differences() == ["parser"]
+    assert f"({parts}), so requests are sent by a slower client" in told
 
 
 async def test_an_aiohttp_that_is_otherwise_is_used_by_its_session(

@@ -243,11 +243,48 @@ async def test_nothing_is_open_after_the_end() -> None:
         await asyncio.wait_for(gone.wait(), 5)
 
 
+@pytest.mark.promise(3)
+async def test_a_request_that_is_cancelled_within_a_body_leaves_no_connection_behind() -> None:
+    """The last bytes that came look like the end of the chunks, and are part of one."""
+    arrived = asyncio.Event()
+
+    async def answer(peer: Peer, writer: asyncio.StreamWriter) -> None:
+        if len(peer.requests) > 1:
+            writer.write(OK)
+            return
+        writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n64\r\n0\r\n\r\n")
+        await writer.drain()
+        arrived.set()
+
+    async with serving(answer) as peer, connect(gateway()) as send:
+        waiting = asyncio.ensure_future(ask(send, peer))
+        await arrived.wait()
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert isinstance(await ask(send, peer), Reply)
+        assert peer.connections == 2
+
+
 # Addresses.
 
 
 @pytest.mark.parametrize(
-    "url", ["", "roma", "/a", "ftp://h/a", "http://", "http:///a", "http://[::1/a", "http://h:x/a"]
+    "url",
+    [
+        "",
+        "roma",
+        "/a",
+        "ftp://h/a",
+        "http://",
+        "http:///a",
+        "http://[::1/a",
+        "http://h:x/a",
+        "http://u@h/a",
+        "http://u:1@h/a",
+        r"http://u\h/a",
+    ],
 )
 @exchange_alone
 async def test_an_address_that_is_none_sends_nothing(url: str) -> None:
@@ -264,6 +301,15 @@ async def test_the_target_is_what_follows_the_host(rest: str, target: str) -> No
             assert isinstance(await send(Request("POST", peer.url + rest, HEADERS)), Reply)
             assert peer.head[0] == f"POST {target} HTTP/1.1"
         assert peer.connections == 1
+
+
+async def test_a_port_that_begins_as_another_is_another_server() -> None:
+    """An address without a path must not be taken for that of a known server."""
+    async with serving(saying(NO_CONTENT)) as peer, connect(gateway()) as send:
+        assert isinstance(await send(Request("GET", f"{peer.url}/", HEADERS)), Reply)
+        other = f"{peer.url}0"  # a port beyond 65535, or where nothing listens
+        assert isinstance(await send(Request("GET", other, HEADERS)), Lost)
+        assert len(peer.requests) == 1
 
 
 async def test_two_servers_share_no_connection() -> None:

@@ -41,6 +41,7 @@ from tests.support.peer import (
     unsent,
 )
 
+PASSWORD = CredentialReference(env="P")
 PASSPHRASE = b"a-passphrase-that-nobody-may-see"
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
@@ -387,3 +388,46 @@ def test_a_password_in_clear_is_warned_of_too() -> None:
 def test_believing_anybody_is_warned_of() -> None:
     (told,) = list_warnings(gateway(url="https://roma.example.com", tls=Tls(insecure=True)))
     assert told.startswith("insecure: any certificate is believed")
+
+
+# Where no TLS is needed.
+
+
+@pytest.mark.parametrize(
+    ("fields", "environment", "wanted"),
+    [
+        ({}, {}, False),
+        ({"url": "HTTPS://roma.example.com"}, {}, True),
+        ({"tls": Tls(ca_file="ca.pem")}, {}, True),
+        ({"tls": Tls(insecure=True)}, {}, True),
+        ({"proxy": "https://proxy.example.com"}, {}, True),
+        ({"proxy": "http://proxy.example.com"}, {"HTTPS_PROXY": "https://other.example.com"}, False),
+        ({}, {"HTTP_PROXY": "https://proxy.example.com"}, True),
+        ({"auth": Auth(iam=IamLogin(url="https://iam", user="u", domain="d", password=PASSWORD))}, {}, True),
+        ({"auth": Auth(iam=IamLogin(url="http://iam", user="u", domain="d", password=PASSWORD))}, {}, False),
+    ],
+)
+async def test_a_context_is_made_only_where_an_address_is_https(
+    fields: dict[str, Any],
+    environment: dict[str, str],
+    wanted: bool,
+    papers: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[ssl.SSLContext] = []
+    real = ssl.create_default_context
+
+    def create() -> ssl.SSLContext:
+        made.append(real())
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+    async with connect(gateway(**fields), papers, environment):
+        assert len(made) == wanted
+
+
+async def test_an_https_address_that_was_not_foreseen_is_judged_all_the_same(ca: trustme.CA) -> None:
+    async with secured(ca.issue_cert("127.0.0.1")) as peer:
+        detail = await unsent(f"{peer.url}/a")
+    assert detail.startswith("no TLS connection to 127.0.0.1:")
+    assert peer.requests == []
