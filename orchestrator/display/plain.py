@@ -24,6 +24,7 @@ from orchestrator.model.events import (
     AttemptEnded,
     AttemptStarted,
     Controlled,
+    GatewayNoted,
     GatewayWarned,
     LaneChanged,
     PaceChanged,
@@ -83,6 +84,8 @@ class PlainDisplay:
                 yield f"{event.outcome.value}: {target}: {why} (attempts: {event.attempts})"
             case GatewayWarned():
                 yield f"warning: {make_visible(event.gateway)}: {make_visible(event.text)}"
+            case GatewayNoted():
+                yield f"{make_visible(event.gateway)}: {make_visible(event.text)}"
             case LaneChanged(state="parked" | "closed"):
                 yield f"{event.gateway}: {describe_lane(event)}"
             case RunStopping():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.announcer import LaneStatus
-from orchestrator.model.events import AnyEvent, GatewayWarned, LaneChanged, PaceChanged
+from orchestrator.model.events import AnyEvent, GatewayNoted, GatewayWarned, LaneChanged, PaceChanged
 from orchestrator.model.http import Lost, Reply
 
 
@@ -28,9 +28,12 @@ class LaneRecorder:
     def on_lane_state(
         self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
     ) -> None:
-        """Keep and tell a lane's new state, or its warning."""
+        """Keep and tell a lane's new state, a warning or a remark."""
         if state == "warning":
             self.warn(gateway, reason or "")
+            return
+        if state == "remark":
+            self._remark(gateway, reason or "")
             return
         at, given_up = self._now(), state == "given_up"
         kept = "parked" if state == "given_up" else state
@@ -51,6 +54,11 @@ class LaneRecorder:
         at = self._now()
         self._record.keep_note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
+
+    def _remark(self, gateway: str, text: str) -> None:
+        at = self._now()
+        self._record.keep_note(at, "remark", gateway=gateway, text=text)
+        self._emit(GatewayNoted(at=at, gateway=gateway, text=text))
 
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Keep and tell how many undeploys a second a lane sends at most; None is no bound."""

@@ -32,7 +32,6 @@ from orchestrator.rules.retry import (
     choose_first_step,
     decide,
     end_blocked,
-    mirror_reading,
 )
 
 _UNFINISHED = (SendStep, LookStep)
@@ -124,9 +123,7 @@ class TargetRun:
         return self._attempts.send(self.target, admitted, self._resources.spec.change)
 
     async def _look(self, admitted: AdmissionRequest) -> Reading:
-        """Read the live state: off the list, or by the vendor's reads of this one target."""
-        if self._last_look and self.history.looks == 0 and (reading := self._peek_at_list()):
-            return mirror_reading(self._lane.policy, Act.LOOK, reading)
+        """Read the live state: off the lists, and by the vendor's reads of this one target."""
         seen = await self._read_list()
         found = await look_at(self._attempts, self.target, self.history, admitted, seen)
         if isinstance(found, str):
@@ -136,13 +133,14 @@ class TargetRun:
             self._lane.announcer.warn(warning)
         return found
 
-    def _peek_at_list(self) -> Reading | None:
-        return None if self._state_list is None else self._state_list.peek(self.target)
-
     async def _read_list(self) -> dict[str, Reading]:
-        """Return what the lane's lists say before the change. After it, no list is new enough."""
-        if self._state_list is None or self.history.charged:
+        """Return what the lane's lists say before the change, or in the look that was put off for a list."""
+        if self._state_list is None:
             return {}
+        if self._last_look and self.history.looks == 0:
+            return self._state_list.read_owed(self.target)
+        if self.history.charged:
+            return {}  # the list is older than the change
         return await self._state_list.read_before_look(self.target)
 
     def _may_defer_look(self, reading: Reading) -> bool:

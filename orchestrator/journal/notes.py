@@ -15,8 +15,9 @@ from orchestrator.journal.database import Database
 from orchestrator.model.plan import WaveStep
 
 LaneNote: TypeAlias = Literal["open", "paused", "parked", "closed"]
-NoteKind: TypeAlias = LaneNote | Literal["leg", "pace", "control", "request", "warning", "stopping"]
-"""``leg`` says that a step of a wave began, ``request`` that a login or a page of a list was sent."""
+NoteKind: TypeAlias = LaneNote | Literal["leg", "pace", "control", "request", "warning", "remark", "stopping"]
+"""``leg`` says that a step of a wave began, ``request`` that a login or a page of a list was sent; a
+``remark`` is on a gateway with which nothing is wrong."""
 
 _TEXTS = "SELECT text FROM note WHERE kind = ? AND text IS NOT NULL ORDER BY number"
 _LAST_WAVE_STEP = "SELECT text FROM note WHERE kind = 'leg' ORDER BY number DESC LIMIT 1"

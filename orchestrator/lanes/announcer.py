@@ -17,8 +17,8 @@ PACE_REPORT_INTERVAL = 1.0
 YEAR = 366 * 86_400.0
 """Seconds; nobody needs to know how much longer than this a gateway asks to wait."""
 
-LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning"]
-"""``given_up`` is parked, too, and not probed any more."""
+LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning", "remark"]
+"""``given_up`` is parked, too, and not probed any more. A remark is no state, and nothing is wrong."""
 
 
 class LaneListener(Protocol):
@@ -27,7 +27,7 @@ class LaneListener(Protocol):
     def on_lane_state(
         self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
     ) -> None:
-        """Hear that the lane has a new state, or a warning; why; and how many seconds a pause lasts."""
+        """Hear of a new state of the lane, a warning or a remark; why; and how many seconds a pause lasts."""
         ...
 
     def on_pace(self, gateway: str, rate: float | None, /) -> None:
@@ -92,6 +92,10 @@ class LaneAnnouncer:
         if topic not in self._warned_topics:
             self._warned_topics.add(topic)
             self.warn(text)
+
+    def remark(self, text: str) -> None:
+        """Tell something that is as it may be, for people who wonder."""
+        self._listener.on_lane_state(self._gateway.name, "remark", text, None)
 
     def warn_of_long_wait(self, reading: Reading) -> None:
         """Warn once if the gateway asks for a longer wait than the lane grants."""

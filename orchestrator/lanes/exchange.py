@@ -90,7 +90,8 @@ async def exchange(
         # One 401 may reach many workers at once: the first of them renews, and the others find that done.
         if observed.verdict is Verdict.DENIED:
             await lane.renew_credential(active.generation, observed)
-        elif status is not None and not active.worked:
+        # A 401 may be about the role that a list wants; it lets nobody in all the same.
+        elif status not in (None, 401) and not active.worked:
             lane.confirm_credential(active.generation)
         return ExchangeResult(found, answer, seconds)
     finally:

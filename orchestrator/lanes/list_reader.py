@@ -17,7 +17,7 @@ from orchestrator.model.reading import Act, ListPage, Reading, Verdict
 from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.retry import draw_backoff
+from orchestrator.rules.retry import describe, draw_backoff
 
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
@@ -45,11 +45,14 @@ class ReadList(NamedTuple):
 
 
 class _MissingList(Exception):  # noqa: N818 - no error: the lane goes on without this list
-    """The list is not to be had now; ``for_good``: nor later."""
+    """The list is not to be had now; ``for_good``: nor later, by the ``refusal`` where there was one."""
 
-    def __init__(self, *, for_good: bool = False, rests: bool = False) -> None:
+    def __init__(
+        self, *, for_good: bool = False, rests: bool = False, refusal: Reading | None = None
+    ) -> None:
         self.for_good = for_good
         self.rests = rests
+        self.refusal = refusal
 
 
 class ListReader:
@@ -64,6 +67,7 @@ class ListReader:
         """The offset of the last page, when the list was last read."""
         self._rests_until = 0.0
         self._is_offered = True
+        self._was_read = False
 
     @property
     def is_offered(self) -> bool:
@@ -77,12 +81,23 @@ class ListReader:
         of more than ``most_pages`` costs more than it spares, and is not asked for again.
         """
         try:
-            return await self._read(_PageSource(self._lane, wanted_by, self._ask(earlier)), most_pages)
+            found = await self._read(_PageSource(self._lane, wanted_by, self._ask(earlier)), most_pages)
         except _MissingList as missing:
-            self._is_offered = not missing.for_good
-            if missing.rests:
-                self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
+            self._go_without(missing)
             return None
+        self._was_read = True
+        return found
+
+    def _go_without(self, missing: _MissingList) -> None:
+        # As with looks, a list that was once offered stays offered: a refusal now is of another cause.
+        self._is_offered = self._was_read or not missing.for_good
+        if missing.rests or missing.for_good:
+            self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
+        if missing.refusal is not None and not self._is_offered:
+            self._lane.announcer.remark(
+                f"it has no list of {self._name} for this credential ({describe(missing.refusal)}),"
+                " so each target is looked at alone"
+            )
 
     async def _read(self, source: _PageSource, most_pages: int) -> ReadList:
         rows: PageRows = {}
@@ -158,7 +173,7 @@ class _PageSource:
             if isinstance(found, ListPage):
                 return found
             if found.verdict is Verdict.NOT_OFFERED:
-                raise _MissingList(for_good=True)
+                raise _MissingList(for_good=True, refusal=found)
             faults += found.verdict is Verdict.UNCLEAR
             if faults >= MOST_FAULTS:
                 break

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import anyio
 
 from orchestrator.lanes.list_reader import LIST_ITSELF, ListReader, ReadList
-from orchestrator.model.reading import Act, Operation, Reading, Verdict
+from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class StateList:
         ``with_state``: those that tell the target's state, too. An approval wants that read of each target
         just before its undeploy.
         """
+        if not with_state and all(map(self._tells_state, self._readers)):
+            return {}
         await self._read_if_due(target.id)
         if self._held is None or not self._held.is_whole or self._age > FRESH_FOR:
             return {}
@@ -135,14 +137,11 @@ class StateList:
             return readings
         return {via: reading for via, reading in readings.items() if reading.verdict is Verdict.TOLD}
 
-    def peek(self, target: Target) -> Reading | None:
-        """Return UP or DOWN as a list says that was read since looks were put off; None if none can tell."""
+    def read_owed(self, target: Target) -> dict[str, Reading]:
+        """Return the readings, by ``via``, off lists that were read since looks were put off; else none."""
         if self._held is None or self._held.read_at < self._owed_from:
-            return None
-        readings, gateway = self._find_readings(target), self._lane.gateway
-        conclude = gateway.restore.next_proof if self._lane.policy.act is Act.DEPLOY else gateway.next_look
-        found = conclude(target, readings, self._lane.offered_looks.lacking, None)
-        return None if isinstance(found, Operation) else found
+            return {}
+        return self._find_readings(target)
 
     @property
     def _age(self) -> float:
@@ -166,12 +165,15 @@ class StateList:
 
     def note_single_look(self, target: Target, reading: Reading) -> str | None:
         """Take in a look at one target; return a warning, once, if the list leaves that target out."""
-        if self._has_told_gap or reading.verdict not in (Verdict.UP, Verdict.DOWN) or self._names(target):
+        why = self._feature.omission if self._feature is not None else None
+        if why is None or self._has_told_gap or reading.verdict not in (Verdict.UP, Verdict.DOWN):
+            return None
+        if self._names(target):
             return None
         self._has_told_gap = True
         return (
-            f"the list leaves out {target.id}, which exists: the credential may lack the grants for some"
-            " applications, so what is not on the list is looked at one by one"
+            f"the list leaves out {target.id}, which exists: {why},"
+            " so what is not on the list is looked at one by one"
         )
 
     def _names(self, target: Target) -> bool:

@@ -148,6 +148,13 @@ class GatewayWarned(Event, tag="gateway_warned", frozen=True, kw_only=True):
     text: str
 
 
+class GatewayNoted(Event, tag="gateway_noted", frozen=True, kw_only=True):
+    """A remark on a gateway: nothing is wrong, and yet a person may want to know."""
+
+    gateway: str
+    text: str
+
+
 class RunWaiting(Event, tag="run_waiting", frozen=True, kw_only=True):
     """Nothing new starts until the Unix time ``until``; if that is None, until a person continues the run.
 
@@ -219,6 +226,7 @@ AnyEvent = (
     | SnapshotMissed
     | LaneChanged
     | GatewayWarned
+    | GatewayNoted
     | StepStarted
     | RunWaiting
     | RunContinued

@@ -39,6 +39,16 @@ class ListFeature(Protocol):
         ...
 
     @property
+    def tells_deployments(self) -> bool:
+        """Whether the lists tell which deployment is live, so that a run may be held to what they said."""
+        ...
+
+    @property
+    def omission(self) -> str | None:
+        """Why the lists may leave out a target that exists, as a clause; None where they often do."""
+        ...
+
+    @property
     def page_size(self) -> int:
         """Most entries that one page names."""
         ...
@@ -102,7 +112,8 @@ class RestoreFeature(Protocol):
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot so that its deploy brings back the very revision that it saw.
 
-        Unchanged where the vendor keeps no revisions, or this one is not known.
+        Unchanged where the vendor keeps no revisions. Where this one is not known, the snapshot has an
+        obstacle that says so.
         """
         ...
 

@@ -41,7 +41,10 @@ class GatewayLook:
         environment: Environment,
         planned: Sequence[PlannedTarget],
         progress: LookProgress,
+        *,
+        guarded: bool = False,
     ) -> None:
+        """``guarded``: the run will compare each target with what this look has seen."""
         # No look waits for a deployment on all pods, so it need not take as long as an undeploy may.
         self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
         self.targets: list[SeenTarget] = []
@@ -49,6 +52,8 @@ class GatewayLook:
         self._environment = environment
         self._planned = planned
         self._progress = progress
+        listing = gateway.listing
+        self._believes_lists = not guarded or listing is None or listing.tells_deployments
         self._watch = AnswerWatch(environment.monotonic)
         self._requests = 0
         self._seconds: list[float] = []
@@ -102,7 +107,7 @@ class GatewayLook:
         lane.state_list.serve_snapshots()
         lane.begin_step(len(self._planned))
         doubts = DoubtCounter(self._warnings.append)
-        reader = SnapshotReader(lane, self._send, self._keep, doubts)
+        reader = SnapshotReader(lane, self._send, self._keep, doubts, with_state=self._believes_lists)
         await reader.read_all(self._planned)
         if self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
@@ -142,6 +147,8 @@ class GatewayLook:
         self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
     ) -> None:
         """Keep warnings, and tell pauses; see ``LaneListener``."""
+        if state == "remark":
+            return  # the number of requests tells as much
         if state == "paused":
             self._progress.tell_pause(gateway, reason or "", seconds or 0.0)
         elif state != "open" and reason and reason not in self._warnings:

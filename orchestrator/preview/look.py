@@ -35,13 +35,15 @@ async def take_preview(
     listener: PreviewListener | None = None,
     *,
     demanding: bool = False,
+    guarded: bool = False,
 ) -> Preview:
     """Look at every target that a run of ``loaded`` with ``options`` would take.
 
     Sends logins and reads, and nothing else. Marks in the plan's draft which targets are held back; a run of
     the draft marks them again. Raises ``UsageError`` and ``CredentialError`` before anything is sent. A fault
     of a gateway is no error: the preview holds it. ``demanding``: every gateway must answer, and
-    ``UsageError`` is raised as soon as one of them has given no answer.
+    ``UsageError`` is raised as soon as one of them has given no answer. ``guarded``: the run will compare
+    each target with this preview.
     """
     plan, database = loaded.plan, loaded.draft.database
     _hold_back(loaded, options)
@@ -55,7 +57,7 @@ async def take_preview(
         raise UsageError("no target is left that a run would take: all are protected or left out")
     began, taken = environment.monotonic(), environment.now()
     progress = LookProgress(listener, len(targets))
-    looks = _make_looks(plan, targets, environment, progress)
+    looks = _make_looks(plan, targets, environment, progress, guarded=guarded)
     await _run_looks(looks, environment, progress, demanding=demanding)
     if demanding:
         _refuse_silent(looks)
@@ -87,13 +89,20 @@ def _hold_back(loaded: LoadedPlan, options: RunOptions) -> None:
 
 
 def _make_looks(
-    plan: Plan, targets: Sequence[PlannedTarget], environment: Environment, progress: LookProgress
+    plan: Plan,
+    targets: Sequence[PlannedTarget],
+    environment: Environment,
+    progress: LookProgress,
+    *,
+    guarded: bool,
 ) -> list[GatewayLook]:
     looks = []
     for gateway in plan.gateways:
         here = [planned for planned in targets if planned.target.gateway == gateway.name]
         if here:
-            looks.append(GatewayLook(environment.reach(gateway), environment, here, progress))
+            looks.append(
+                GatewayLook(environment.reach(gateway), environment, here, progress, guarded=guarded)
+            )
     return looks
 
 

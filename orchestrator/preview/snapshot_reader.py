@@ -48,12 +48,20 @@ class SnapshotReader:
     """Reads the snapshots of targets through one lane."""
 
     def __init__(
-        self, lane: Lane, send: SendLook, keep: Callable[[SeenTarget], None], doubts: DoubtCounter
+        self,
+        lane: Lane,
+        send: SendLook,
+        keep: Callable[[SeenTarget], None],
+        doubts: DoubtCounter,
+        *,
+        with_state: bool = True,
     ) -> None:
+        """``with_state``: the lists may tell the state of a target, too."""
         self._lane = lane
         self._send = send
         self._keep = keep
         self._doubts = doubts
+        self._with_state = with_state
 
     async def read_all(self, planned: Sequence[PlannedTarget]) -> None:
         """Read every target, as many at a time as the lane may have requests in flight."""
@@ -77,7 +85,7 @@ class SnapshotReader:
         if refused := self._lane.refusal(Act.LOOK) or self._doubts.find_refusal():
             return make_unknown(refused), 0
         lane, failures, reads = self._lane, 0, 0
-        readings = await lane.state_list.read_before_snapshot(target)
+        readings = await lane.state_list.read_before_snapshot(target, with_state=self._with_state)
         while True:
             found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):

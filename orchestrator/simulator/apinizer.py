@@ -78,10 +78,10 @@ class SimulatedApinizer:
     def _route_resource(self, method: str, segments: list[str], query: str, body: bytes) -> PlatformCall:
         match method, segments:
             case "GET", ["environments"]:
-                return self._make_listing(lambda: self._list_environments(say.environment))
+                return self._make_listing(lambda _: self._list_environments(say.environment))
             case "GET", ["projects"]:
                 shown = [name for name in self._manager.projects if name not in self._fixture.hidden]
-                return self._make_listing(lambda: map(say.project, shown))
+                return self._make_listing(lambda _: map(say.project, shown))
             case _, ["projects", project, *rest]:
                 return self._route_in_project(method, project, rest, query, body)
         return _route_nowhere()
@@ -99,20 +99,20 @@ class SimulatedApinizer:
             )
         match method, rest:
             case "GET", ["environments"]:
-                return self._make_listing(lambda: self._list_environments(say.environment_of_project))
+                return self._make_listing(lambda _: self._list_environments(say.environment_of_project))
             case "GET", ["apiProxies"]:
                 ordered = sorted(proxies.values(), key=lambda proxy: proxy.name)
                 return self._make_listing(
-                    lambda: (say.proxy_line(proxy.name, proxy.type, proxy.path) for proxy in ordered)
+                    lambda _: (say.proxy_line(proxy.name, proxy.type, proxy.path) for proxy in ordered)
                 )
             case _, ["apiProxies", name, *tail]:
                 return self._route_proxy(method, project, name, tail, query, body)
         return _route_nowhere()
 
-    def _make_listing(self, rows: Callable[[], Iterable[object]]) -> PlatformCall:
+    def _make_listing(self, rows: Callable[[float], Iterable[object]]) -> PlatformCall:
         withheld = self._fixture.withheld
         return PlatformCall(
-            act=Act.LOOK, perform=lambda _now, _twist: CallResult(say.wrap_list(rows(), withheld=withheld))
+            act=Act.LOOK, perform=lambda now, _twist: CallResult(say.wrap_list(rows(now), withheld=withheld))
         )
 
     def _list_environments(self, line: Callable[[str, str | None], object]) -> Iterable[object]:
@@ -126,13 +126,7 @@ class SimulatedApinizer:
             return PlatformCall(
                 act=Act.LOOK, perform=answer_always(self._say.error(401, "Unauthorized API Access!"))
             )
-        return self._make_listing(
-            lambda: (
-                say.report_line(project, proxy.name, proxy.type, proxy.places.values())
-                for project, proxies in self._manager.projects.items()
-                for proxy in proxies.values()
-            )
-        )
+        return self._make_listing(lambda now: map(say.report_line, self._manager.list_report(now)))
 
     def _route_proxy(
         self, method: str, project: str, name: str, tail: list[str], query: str, body: bytes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from msgspec import Struct
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
-from orchestrator.simulator.apinizer_replies import HistoryRecord, SimulatedDeployment
+from orchestrator.simulator.apinizer_replies import HistoryRecord, ReportEntry, SimulatedDeployment
 from orchestrator.simulator.apinizer_words import ApinizerWording, quote_booleans, word_rollback
 from orchestrator.simulator.exchange import CallResult, FaultKind, HttpAnswer, RequestEffect
 from orchestrator.simulator.fixtures import ApinizerFixture, ProxyFixture
@@ -118,7 +119,7 @@ class SimulatedManager:
         left = 1 if twist is FaultKind.PARTIAL else 0
         reached = [index < self._fixture.pods - left for index in range(self._fixture.pods)]
         # The vendor does not say whether the record changes when a pod did not obey, so the fixture decides.
-        row.recorded = left > 0 and not self._fixture.record_flips
+        row.keep_record(left > 0 and not self._fixture.record_flips, now)
         # After an undeploy the manager tells of no unpublished edits any more.
         row.serving, row.down, row.edited = left, left == 0, row.edited and row.recorded
         proxy.record(now, row.environment, note, deploy=False)
@@ -138,7 +139,8 @@ class SimulatedManager:
             return CallResult(self._say.word_result("Deployment", row, [False] * self._fixture.pods, twist))
         missed = 1 if twist is FaultKind.PARTIAL else 0
         reached = [index >= missed for index in range(self._fixture.pods)]
-        row.recorded, row.serving, row.edited = True, self._fixture.pods - missed, False
+        row.keep_record(True, now)
+        row.serving, row.edited = self._fixture.pods - missed, False
         row.down = row.serving == 0
         row.revision, row.since = proxy.record(now, row.environment, note, deploy=True), now
         answer = self._say.word_result("Deployment", row, reached, twist)
@@ -158,10 +160,31 @@ class SimulatedManager:
         answer = say.route_health(row, proxy.path, pods, not_loaded=self._fixture.not_loaded)
         return CallResult(_quote_if_asked(answer, twist))
 
+    def list_report(self, now: float) -> Iterator[ReportEntry]:
+        """Yield the entries of the administrator's report: proxies of all projects, and groups of them."""
+        fixture = self._fixture
+        for project, proxies in self.projects.items():
+            for proxy in proxies.values():
+                name = f"{project}/{proxy.name}"
+                if name not in fixture.unreported:
+                    yield ReportEntry(
+                        project=project,
+                        name=proxy.name,
+                        type=proxy.type,
+                        rows=tuple(proxy.places.values()),
+                        at=now - fixture.report_lag,
+                        disputed=name in fixture.disputed,
+                        padding=fixture.report_padding,
+                    )
+        for project, name in fixture.groups:
+            rows = tuple(SimulatedDeployment(id="", environment=each) for each in self.environments)
+            yield ReportEntry(project=project, name=name, type="REST", rows=rows, at=now, group=True)
+
     def destroy(self, project: str, proxy: SimulatedProxy, now: float) -> CallResult:
         """Delete the definition for good and undeploy it everywhere."""
         for row in proxy.places.values():
-            row.recorded, row.serving, row.down, row.destroyed, row.down_at = False, 0, True, True, now
+            row.keep_record(False, now)
+            row.serving, row.down, row.destroyed, row.down_at = 0, True, True, now
         del self.projects[project][proxy.name]
         return CallResult(say.wrap_list([]), RequestEffect.DESTROYED)
 

@@ -30,7 +30,7 @@ class SimulatedDeployment(SimulatedTarget):
     do.
 
     ``revision`` and ``since`` are those of the last deploy, ``edited`` is true if the definition changed
-    after.
+    after. ``formerly`` is what the manager called it until ``changed``, a Unix time.
     """
 
     environment: str = ""
@@ -39,6 +39,16 @@ class SimulatedDeployment(SimulatedTarget):
     revision: int | None = None
     since: float = 0.0
     edited: bool = False
+    formerly: bool = False
+    changed: float = 0.0
+
+    def keep_record(self, recorded: bool, now: float) -> None:
+        """Have the manager call it deployed from ``now`` on, or undeployed."""
+        self.formerly, self.changed, self.recorded = self.recorded, now, recorded
+
+    def recall(self, at: float) -> bool:
+        """Return what the manager called it at a Unix time, as far back as the newest change."""
+        return self.recorded if at >= self.changed else self.formerly
 
 
 def unknown_route() -> HttpAnswer:
@@ -131,29 +141,48 @@ def proxy_line(name: str, kind: str, path: str) -> dict[str, object]:
     return {"name": name, "type": kind, "description": "", "relativePath": path, "soapToRest": False}
 
 
-def report_line(project: str, name: str, kind: str, rows: Iterable[SimulatedDeployment]) -> dict[str, object]:
-    """One proxy as the administrator's report has it, without its endpoints."""
+class ReportEntry(Struct, frozen=True, kw_only=True):
+    """A proxy, or a group of proxies, as the administrator's report names it, without its endpoints.
+
+    ``at`` is the Unix time whose state is told. ``disputed``: the entry as a whole says the opposite of what
+    it says of its environments. ``padding`` is the number of bytes of its description.
+    """
+
+    project: str
+    name: str
+    type: str
+    rows: tuple[SimulatedDeployment, ...]
+    at: float
+    group: bool = False
+    disputed: bool = False
+    padding: int = 0
+
+
+def report_line(entry: ReportEntry) -> dict[str, object]:
     places = [
         {
             "environmentName": row.environment,
             "accessUrl": ACCESS_URL,
-            "deployed": row.recorded,
+            "deployed": row.recall(entry.at),
             "redeployRequired": row.edited,
         }
-        for row in rows
+        for row in entry.rows
     ]
+    anywhere = any(place["deployed"] for place in places)
+    members = {"apiIdListOfApiGroup": ["60a7b1c2d3e4f5a6b7c8d9e0"]} if entry.group else {}
     return {
-        "apiName": name,
-        "description": "",
-        "apiType": kind,
-        "projectName": project,
-        "apiGroup": False,
-        "deployed": any(place["deployed"] for place in places),
+        "apiName": entry.name,
+        "description": "x" * entry.padding,
+        "apiType": entry.type,
+        "projectName": entry.project,
+        "apiGroup": entry.group,
+        "deployed": anywhere is not entry.disputed,
         "environmentList": places,
-        "apiUrlList": [f"{ACCESS_URL}/{name}"],
+        "apiUrlList": [f"{ACCESS_URL}/{entry.name}"],
         "authenticationExist": True,
         "authenticationTypeList": ["API_AUTHENTICATION"],
         "rateLimitExist": False,
+        **members,
     }
 
 

@@ -144,10 +144,16 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     route-health with an error instead of "not active".
 
     ``about``: the differences of single proxies, by ``project/proxy``. ``types``: those of environments.
-    ``deployed``: Unix times of last deployments, by ``project/proxy/environment``. ``report``: whether the
-    token may read the administrator's report, or this version has none. ``closed``: projects that are listed
-    and may not be looked into; ``hidden``: those that are not even listed. ``withheld``: how many more than
-    it sends each list's ``resultCount`` says. ``deployments``: whether the page of a proxy has them.
+    ``deployed``: Unix times of last deployments, by ``project/proxy/environment``. ``closed``: projects that
+    are listed and may not be looked into; ``hidden``: those that are not even listed. ``withheld``: how many
+    more than it sends each list's ``resultCount`` says. ``deployments``: whether the page of a proxy has
+    them.
+
+    ``report``: whether the token may read the administrator's report, or this version has none. ``groups``:
+    the groups of proxies (project, name) that it lists too. ``unreported``: the proxies (``project/proxy``)
+    that it leaves out; ``disputed``: those of which it says one thing as a whole and the opposite of their
+    environments. ``report_lag``: seconds after a change in which it still tells the state before.
+    ``report_padding``: bytes of each entry's description.
     """
 
     targets: tuple[tuple[str, str, str], ...] = ()
@@ -167,6 +173,11 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     types: Mapping[str, Literal["PRODUCTION", "SANDBOX", "TEST"]] = {}
     deployed: Mapping[str, float] = {}
     report: Literal["allowed", "forbidden", "absent"] = "forbidden"
+    groups: tuple[tuple[str, str], ...] = ()
+    unreported: tuple[str, ...] = ()
+    disputed: tuple[str, ...] = ()
+    report_lag: Annotated[float, Meta(ge=0)] = 0.0
+    report_padding: Annotated[int, Meta(ge=0)] = 0
     closed: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     withheld: Annotated[int, Meta(ge=0)] = 0

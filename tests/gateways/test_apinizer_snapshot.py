@@ -118,8 +118,49 @@ def test_a_revision_that_is_known_comes_back_whatever_was_edited_since() -> None
 
     assert APIM.restore.pin_revision(edited).deploy == '{"revision":"7"}'
     assert APIM.restore.pin_revision(edited).obstacles == ()
-    assert APIM.restore.pin_revision(unknown) == unknown
+    assert APIM.restore.pin_revision(unknown) == replace(
+        unknown, message="no read before the undeploy told its revision"
+    )
     assert gateway("roma").restore.pin_revision(edited) == edited
+
+
+# --- where the administrator's report tells the state ---------------------------------------------------
+
+REPORTED = Reading(verdict=Verdict.UP, evidence="look", facts=LookFacts(deployed=True, edited=False))
+REPORTED_DOWN = Reading(verdict=Verdict.DOWN, evidence="look", facts=LookFacts(deployed=False))
+
+
+@pytest.mark.parametrize("lacking", [NONE, OLD])
+def test_a_snapshot_by_the_report_comes_back_by_a_plain_deploy(lacking: frozenset[str]) -> None:
+    """On an older manager too, whose single reads would not tell of edits."""
+    found = ask_next_read(lacking, status=REPORTED)
+
+    assert isinstance(found, Snapshot)
+    assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, "{}", ())
+    assert (found.facts.revision, found.facts.edited) == (None, False)
+
+
+def test_a_revision_that_no_read_told_is_in_the_way_of_a_roll_back() -> None:
+    found = ask_next_read(status=REPORTED)
+    assert isinstance(found, Snapshot)
+    pinned = APIM.restore.pin_revision(found)
+
+    assert (pinned.deploy, pinned.obstacles) == ("{}", ("missing-history",))
+    assert pinned.message == "no read before the undeploy told its revision"
+
+
+@pytest.mark.promise(3)
+def test_what_the_report_calls_undeployed_wants_the_pods_word() -> None:
+    assert ask_next_read(status=REPORTED_DOWN) == HEALTH
+    assert APIM.next_look(OURS, seen(status=REPORTED_DOWN), NONE, None) == HEALTH
+    for health, verdict in (
+        (pods(0, 2), Verdict.DOWN),
+        (pods(1, 2), Verdict.PARTIAL),
+        (pods(0, 0), Verdict.UNCLEAR),
+    ):
+        found = ask_next_read(status=REPORTED_DOWN, health=health)
+        assert isinstance(found, Snapshot)
+        assert (found.verdict, found.deploy) == (verdict, None)
 
 
 # --- whether a deploy reached all pods ------------------------------------------------------------------

@@ -68,6 +68,8 @@ class ScriptedListing:
 
     names = state_names = ("targets",)
     page_size = PAGE
+    tells_deployments = True
+    omission = "the credential may lack the grants for some applications"
 
     def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
         return Request("list", str(offset), {"token": _token(access)})

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.simulator.exchange import HttpAnswer
+from orchestrator.simulator.exchange import HttpAnswer, RequestEffect
 from orchestrator.simulator.faults import InjectedFault
 from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, ProxyFixture, RomaFixture
 from tests.simulator.test_samples import HASTY, OURS, PLACED, PROXY, SAMPLES, compare
-from tests.support.simulated import BACKEND, PLACE, SimulatedClient, apinizer, document, roma, status
+from tests.support.simulated import BACKEND, PLACE, TEST, SimulatedClient, apinizer, document, roma, status
 
 OTHER = "5f1c0a7799e84d3c8a1b2f60c4d5e6f7"
 THIRD = "77aa0a7799e84d3c8a1b2f60c4d5e6f7"
@@ -145,6 +145,44 @@ def test_the_report_tells_where_each_proxy_is_deployed() -> None:
         "production": True,
         "old": False,
     }
+
+
+def test_the_report_lists_groups_leaves_out_proxies_and_contradicts_itself() -> None:
+    fixture = apinizer(
+        targets=(("Retail", "seen", "test"), ("Retail", "unseen", "test")),
+        report="allowed",
+        groups=(("Retail", "all"),),
+        unreported=("Retail/unseen",),
+        disputed=("Retail/seen",),
+        report_padding=1000,
+    )
+    answer = SimulatedClient(fixture).ask(*REPORT)
+    entries = {entry["apiName"]: entry for entry in document(answer)["resultList"]}
+
+    assert {name: entry["apiGroup"] for name, entry in entries.items()} == {
+        "seen": False,
+        "petstore": False,
+        "all": True,
+    }
+    assert entries["all"]["apiIdListOfApiGroup"]
+    assert entries["seen"]["environmentList"][0]["deployed"] is True
+    assert entries["seen"]["deployed"] is False
+    assert len(entries["seen"]["description"]) == 1000
+
+
+def test_the_report_lags_behind_what_has_changed() -> None:
+    client = SimulatedClient(
+        apinizer(targets=(("Retail", "petstore", "test"),), down=(), report="allowed", report_lag=10)
+    )
+
+    def read() -> tuple[bool, bool]:
+        (entry,) = document(client.ask(*REPORT))["resultList"]
+        return entry["deployed"], entry["environmentList"][0]["deployed"]
+
+    assert client.ask("DELETE", TEST).effect is RequestEffect.DOWN
+    assert read() == (True, True)
+    client.now += 11
+    assert read() == (False, False)
 
 
 def test_environments_have_their_types_and_proxies_their_paths() -> None:

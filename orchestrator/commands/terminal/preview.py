@@ -75,7 +75,7 @@ def preview_with_progress(
 
     progress = ProgressLine(quiet=quiet)
     try:
-        look = partial(take_preview, demanding=demanding)
+        look = partial(take_preview, demanding=demanding, guarded=guarded)
         preview = run_interruptibly(look, loaded, options, make_real_environment(loaded.folder), progress)
     finally:
         progress.close()

@@ -8,6 +8,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.health import ApinizerHealth
+from orchestrator.gateways.apinizer.listing import ApinizerListing
 from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
 from orchestrator.gateways.apinizer.looks import ProxySiblings, next_look, read_look
 from orchestrator.gateways.apinizer.replies import FULL_EVIDENCE, read_rollback, read_undeploy
@@ -108,6 +109,11 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         if about is not None and about.pod_count < target.pods:
             about = replace(about, pod_count=target.pods)
         return next_look(seen, lacking, about)
+
+    @property
+    def listing(self) -> ApinizerListing:
+        """The administrator's report, where the token's user has that role."""
+        return ApinizerListing(self._requests)
 
     @property
     def login(self) -> ApinizerLoginFeature | None:

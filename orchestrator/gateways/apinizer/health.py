@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from orchestrator.gateways.apinizer.looks import STATUS
 from orchestrator.gateways.apinizer.replies import (
+    NAMELESS,
     find_error,
     is_success,
     judge_error,
@@ -22,11 +23,7 @@ from orchestrator.gateways.envelope import decode_text, describe_reply, parse_ob
 from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import ApiVersion, HealthCheck, Reading, Verdict
-from orchestrator.model.target import Target, TargetId
 from orchestrator.text.counting import count_noun
-
-_NAMELESS = Target(0, TargetId(""), "", 0, ())
-"""These reads are about no target, so no names need to be taken out of their texts."""
 
 _WRONG_URL = "check url: it is the manager's address, without /apiops"
 
@@ -88,7 +85,7 @@ def _read_projects(reply: Reply) -> str | Reading:
 
 def _read_fault(reply: Reply) -> Reading:
     body = parse_object(reply)
-    error = find_error(body, _NAMELESS) if reply.status in {400, 404} else None
+    error = find_error(body, NAMELESS) if reply.status in {400, 404} else None
     verdict = judge_rejection(reply, body) or judge_error(error)
     if verdict in {Verdict.BUSY, Verdict.DENIED}:
         return make_reading(verdict, reply, body)

@@ -224,9 +224,12 @@ def next_look(
 
 
 def is_offered(operation: Operation, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
-    """Return whether this manager has such a read, as far as that is known."""
+    """Return whether this manager has such a read, as far as that is known, or a list that told the same.
+
+    The administrator's report is older than deploy-status: a manager may have the one without the other.
+    """
     one = seen.get(operation.via)
-    return operation.via not in lacking and (one is None or one.verdict is not Verdict.NOT_OFFERED)
+    return operation.via not in lacking if one is None else one.verdict is not Verdict.NOT_OFFERED
 
 
 def _look_by_status(

@@ -16,10 +16,13 @@ from orchestrator.gateways.naming import OF_ANOTHER, is_same_name, names_another
 from orchestrator.gateways.text import NAMED, list_first, show_text
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
-from orchestrator.model.target import Target
+from orchestrator.model.target import Target, TargetId
 
 FULL_EVIDENCE = "deploymentResult"
 """The field whose rows prove an undeploy; reports name the proof so."""
+
+NAMELESS = Target(0, TargetId(""), "", 0, ())
+"""Stands in where a reply is about no target, so that no names need to be taken out of its text."""
 
 _TEXTS = ("resultMessage", "error_description")
 _CODE = re.compile(r"[a-z][a-z0-9_]*")

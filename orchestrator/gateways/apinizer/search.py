@@ -17,12 +17,14 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import PROXY, STATUS, read_look
 from orchestrator.gateways.apinizer.replies import (
+    NAMELESS,
     find_error,
     is_success,
     judge_error,
     judge_rejection,
     make_reading,
 )
+from orchestrator.gateways.apinizer.report import PATH, ReportedProxy, is_group, read_proxy
 from orchestrator.gateways.apinizer.requests import ApinizerRequests
 from orchestrator.gateways.envelope import as_count, find_text, parse_object
 from orchestrator.gateways.naming import OF_ANOTHER, names_another
@@ -51,7 +53,6 @@ _BY_REPORT = "by the administrator's report: what the manager has recorded"
 _BY_PROXY = (
     "by each proxy's own list of deployments: where that leaves an environment out, it is not deployed"
 )
-_NAMELESS = Target(0, TargetId(""), "", 0, ())
 
 
 class ApinizerSearch(Struct, frozen=True):
@@ -133,16 +134,13 @@ class _ManagerSearch:
     def _ask_report(self, types: Mapping[str, str]) -> SearchQuery:
         take = partial(self._read_report, types)
         name = "the administrator's report"
-        return _tolerate_refusal(
-            self._ask_list(name, ("reports", "api-proxies"), take, lambda _: self._ask_projects())
-        )
+        return _tolerate_refusal(self._ask_list(name, PATH, take, lambda _: self._ask_projects()))
 
     def _read_report(self, types: Mapping[str, str], entries: list[dict[str, Any]]) -> QueryResult:
-        # The report lists groups of proxies among the proxies; a group has an undeploy of its own.
-        proxies = [entry for entry in entries if entry.get("apiGroup") is not True]
-        if not all(map(self._is_reported, proxies)):
+        proxies = [read_proxy(entry) for entry in entries if not is_group(entry)]
+        rows = [self._read_row(proxy, types) for proxy in proxies if proxy and self._is_reported(proxy)]
+        if len(rows) < len(proxies):
             return self._ask_projects()  # older managers do not say where it is deployed
-        rows = [self._read_row(entry, types) for entry in proxies]
         shown_projects = {find_text(entry, "projectName") for entry in entries}
         return QueryResult(
             seen=sum(part.seen for part in rows),
@@ -153,22 +151,18 @@ class _ManagerSearch:
             remarks=(_BY_REPORT,),
         )
 
-    def _read_row(self, entry: dict[str, Any], types: Mapping[str, str]) -> QueryResult:
-        project, name = entry["projectName"], entry["apiName"]
-        proxy = _ListedProxy(project, name, find_text(entry, "apiType") or "", _list_routes(entry))
-        states = _list_states(entry.get("environmentList"))
+    def _read_row(self, reported: ReportedProxy, types: Mapping[str, str]) -> QueryResult:
+        proxy = _ListedProxy(reported.project, reported.name, reported.type, reported.routes)
         wanted = {
-            environment: state
-            for environment, state in states.items()
+            environment: place.deployed
+            for environment, place in (reported.places or {}).items()
             if self._wanted.admits_all(_collect_traits(proxy, environment, types))
         }
         return self._sum_up(proxy, types, wanted)
 
-    def _is_reported(self, entry: Mapping[str, Any]) -> bool:
-        """Return whether a row of the report tells all that is asked."""
-        named = find_text(entry, "apiName") and find_text(entry, "projectName")
-        placed = isinstance(entry.get("environmentList"), list) or entry.get("deployed") is False
-        return bool(named) and placed and bool(_list_routes(entry) or not self._wanted.has_filter("path"))
+    def _is_reported(self, proxy: ReportedProxy) -> bool:
+        """Return whether an entry of the report tells all that is asked."""
+        return proxy.places is not None and bool(proxy.routes or not self._wanted.has_filter("path"))
 
     def _sum_up(
         self,
@@ -353,7 +347,7 @@ def _read_refusal(reply: Reply, body: dict[str, Any] | None) -> Reading:
     if verdict is not None:
         return make_reading(verdict, reply, body)
     if 400 <= reply.status < 500 and reply.status != 408:
-        denied = judge_error(find_error(body, _NAMELESS)) is Verdict.DENIED
+        denied = judge_error(find_error(body, NAMELESS)) is Verdict.DENIED
         return make_reading(Verdict.DENIED if denied else Verdict.REFUSED, reply, body)
     return make_reading(Verdict.UNCLEAR, reply, body)
 
@@ -363,13 +357,6 @@ def _settle(read: Reading, reply: Reply) -> Reading:
     if read.verdict is Verdict.UNCLEAR and 400 <= reply.status < 500 and reply.status != 408:
         return Reading(verdict=Verdict.REFUSED, code=read.code, message=read.message)
     return read
-
-
-def _list_routes(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths of a row of the report, where its route is as the page of one proxy shows it."""
-    route = entry.get("clientRoute")
-    listed = route.get("relativePathList") if isinstance(route, dict) else None
-    return tuple(path for path in listed if isinstance(path, str)) if isinstance(listed, list) else ()
 
 
 def _list_states(rows: object) -> dict[str, bool | None]:

@@ -21,6 +21,8 @@ from orchestrator.model.target import Target
 PLAIN_DEPLOY = "{}"
 """The body of a deploy that a snapshot keeps: the address already names the proxy and the environment."""
 
+_NO_REVISION = "no read before the undeploy told its revision"
+
 
 def find_revision(deploy: str | None) -> str | None:
     """Return the revision that a deploy first brings back, over the manager's working definition."""
@@ -57,11 +59,13 @@ class ApinizerRestore(Struct, frozen=True):
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot whose deploy first brings its revision back, over the working definition.
 
-        Later edits are no obstacle then: they are lost.
+        Later edits are no obstacle then: they are lost. An unknown revision is one: a plain deploy may bring
+        back something else, and that is for a person to accept.
         """
         revision = snapshot.facts.revision
         if revision is None:
-            return snapshot
+            obstacles = dict.fromkeys((*snapshot.obstacles, MISSING_HISTORY.word))
+            return replace(snapshot, message=snapshot.message or _NO_REVISION, obstacles=tuple(obstacles))
         deploy = msgspec.json.encode(_RollbackDeploy(revision=revision)).decode()
         return replace(snapshot, deploy=deploy, obstacles=())
 

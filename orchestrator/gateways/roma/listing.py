@@ -93,6 +93,16 @@ class RomaListing(Struct, frozen=True):
         return (BACKENDS,)
 
     @property
+    def tells_deployments(self) -> bool:
+        """True: a front end tells when it was published, and where that may be old the history is read."""
+        return True
+
+    @property
+    def omission(self) -> str:
+        """The lists show what the credential has grants for, and count nothing else."""
+        return "the credential may lack the grants for some applications"
+
+    @property
     def page_size(self) -> int:
         """The longest pages that there are."""
         return LONGEST_PAGE

@@ -1,0 +1,106 @@
+"""Apinizer's report of all proxies of all projects: one document in place of many reads.
+
+After the vendor's page "API Report". The report is for administrators and analyzers, and has no pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.gateways.apinizer.replies import is_success
+from orchestrator.gateways.envelope import find_text
+from orchestrator.model.http import Reply
+
+PATH = ("reports", "api-proxies")
+"""Under ``/apiops/``; unlike that of a resource, it does not end with a slash."""
+
+LARGEST_REPORT = 16 * 1024 * 1024
+"""Bytes of a report that are read: some ten thousand proxies."""
+
+
+class ReportedPlace(Struct, frozen=True):
+    """The state of a proxy in one environment; None where the report does not tell, or contradicts itself."""
+
+    deployed: bool | None
+    edited: bool | None
+
+
+UNTOLD = ReportedPlace(None, None)
+
+
+class ReportedProxy(Struct, frozen=True):
+    """One proxy of the report."""
+
+    project: str
+    name: str
+    type: str
+    routes: tuple[str, ...]
+    """Its paths, where its route is as the page of one proxy shows it."""
+    places: Mapping[str, ReportedPlace] | None
+    """By environment; None where the report does not say where the proxy is deployed."""
+
+
+def list_reported(reply: Reply, body: Mapping[str, Any] | None) -> list[Any] | None:
+    """Return the entries of a report; None where the reply is none."""
+    listed = (body or {}).get("resultList") if reply.status == 200 and is_success(dict(body or {})) else None
+    return listed if isinstance(listed, list) else None
+
+
+def is_group(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry is a group of proxies: it is no proxy, and has an undeploy of its own."""
+    return entry.get("apiGroup") is True
+
+
+def read_proxy(entry: Mapping[str, Any]) -> ReportedProxy | None:
+    """Return the proxy that an entry is about; None where the entry does not name one."""
+    name, project = find_text(entry, "apiName"), find_text(entry, "projectName")
+    if name is None or project is None:
+        return None
+    return ReportedProxy(
+        project, name, find_text(entry, "apiType") or "", _list_routes(entry), _read_places(entry)
+    )
+
+
+def _list_routes(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    route = entry.get("clientRoute")
+    listed = route.get("relativePathList") if isinstance(route, dict) else None
+    return tuple(path for path in listed if isinstance(path, str)) if isinstance(listed, list) else ()
+
+
+def _read_places(entry: Mapping[str, Any]) -> dict[str, ReportedPlace] | None:
+    anywhere, listed = entry.get("deployed"), entry.get("environmentList")
+    if not isinstance(listed, list):
+        return {} if anywhere is False else None
+    places: dict[str, ReportedPlace] = {}
+    for row in listed:
+        if isinstance(row, dict) and (environment := find_text(row, "environmentName")):
+            place = ReportedPlace(
+                _keep_boolean(row.get("deployed")), _keep_boolean(row.get("redeployRequired"))
+            )
+            # An environment that is named twice, with two states, has none that can be believed.
+            places[environment] = place if places.get(environment, place) == place else UNTOLD
+    if _is_consistent(entry, places):
+        return places
+    return dict.fromkeys(places, UNTOLD) if places else None
+
+
+def _is_consistent(entry: Mapping[str, Any], places: Mapping[str, ReportedPlace]) -> bool:
+    """Return whether what an entry says as a whole fits what it says of its environments."""
+    anywhere, states = entry.get("deployed"), [place.deployed for place in places.values()]
+    if not isinstance(entry.get("apiGroup", False), bool | None):
+        return False  # it may be a group that is called like a proxy
+    match anywhere:
+        case None:
+            return True
+        case True:
+            return True in states or None in states
+        case False:
+            return True not in states
+    return False
+
+
+def _keep_boolean(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
