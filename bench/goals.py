@@ -21,6 +21,8 @@ _ROWS = (
         better="more",
     ),
     Yardstick("slow execution", "slow", "pace of its execution alone", Unit.RATIO, better="more"),
+    Yardstick("P1 processor", "run", "P1 by the processor's time", Unit.RATIO, better="more"),
+    Yardstick("P2 processor", "run", "P2 by the processor's time", Unit.RATIO, better="more"),
     Yardstick("P1 µs", "run", "processor time a target, imports apart", Unit.MICROSECONDS),
     Yardstick(
         "P3", "pace", "time over the ideal at a gateway with a token bucket that the plan does not know",

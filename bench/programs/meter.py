@@ -20,13 +20,13 @@ class Meter:
     """Counts the seconds, by the clock and of the processor, from its making on."""
 
     def __init__(self) -> None:
-        self.began = time.perf_counter()
+        self._began = time.perf_counter()
         self._processor = time.process_time()
 
     def report(self, **more: float) -> None:
         """Print the measured values as one line of JSON: seconds, and the peak of the memory in MB."""
         values = {
-            "seconds": time.perf_counter() - self.began,
+            "seconds": time.perf_counter() - self._began,
             "processor": time.process_time() - self._processor,
             "peak": _read_peak(),
             **more,

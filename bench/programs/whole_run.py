@@ -2,8 +2,9 @@
 
     python -m bench.programs.whole_run PLAN STATE LOOP
 
-LOOP is asyncio or uvloop. Also reported: the seconds until the run's start (``plan``), from there to its end
-(``execute``), after it (``reports``), and the requests, as the report counts them.
+LOOP is asyncio or uvloop. Also reported: the processor's seconds until the run's start (``plan``), from there
+to its end (``execute``) and after it (``reports``), the clock's from its start to its end (``execution``), and
+the requests, as the report counts them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 
@@ -22,16 +24,28 @@ from orchestrator.report.formats import FORMATS
 from orchestrator.runs.result import RunResult
 
 
+class Instant(NamedTuple):
+    """A moment by the clock, and by the processor's time that this process has taken."""
+
+    clock: float
+    processor: float
+
+    @classmethod
+    def now(cls) -> Instant:
+        return cls(time.perf_counter(), time.process_time())
+
+
 class Marks:
     """A listener that notes when the run started and ended."""
 
-    started = ended = 0.0
+    def __init__(self) -> None:
+        self.began = self.started = self.ended = Instant.now()
 
     def __call__(self, event: AnyEvent) -> None:
         if isinstance(event, RunStarted):
-            self.started = time.perf_counter()
+            self.started = Instant.now()
         elif isinstance(event, RunEnded):
-            self.ended = time.perf_counter()
+            self.ended = Instant.now()
 
 
 async def run_loaded(loaded: LoadedPlan, state: Path, marks: Marks) -> RunResult:
@@ -47,12 +61,12 @@ def main() -> None:
     marks, meter = Marks(), Meter()
     with load_plan(plan) as loaded:
         result = anyio.run(run_loaded, loaded, state, marks, backend_options={"use_uvloop": loop == "uvloop"})
-    ended = time.perf_counter()
     assert result.exit_status == 0, result
     meter.report(
-        plan=marks.started - meter.began,
-        execute=marks.ended - marks.started,
-        reports=ended - marks.ended,
+        plan=marks.started.processor - marks.began.processor,
+        execute=marks.ended.processor - marks.started.processor,
+        reports=time.process_time() - marks.ended.processor,
+        execution=marks.ended.clock - marks.started.clock,
         requests=result.report.totals.requests,
     )
 
