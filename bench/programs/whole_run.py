@@ -3,7 +3,7 @@
     python -m bench.programs.whole_run PLAN STATE LOOP
 
 LOOP is asyncio or uvloop. Also reported: the processor's seconds until the run's start (``plan``), from there
-to its end (``execute``) and after it (``reports``), the clock's from its start to its end (``execution``), and
+to its end (``execute``) and after it (``reports``), the clock's from start to end (``execution``), and
 the requests, as the report counts them.
 """
 
