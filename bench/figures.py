@@ -23,11 +23,16 @@ class Unit(StrEnum):
     SECONDS = "s"
     MICROSECONDS = "µs"
 
+    @property
+    def digits(self) -> int:
+        """The digits behind the point that count: a figure is judged as it is written."""
+        return {Unit.RATIO: 2, Unit.SHARE: 4, Unit.SECONDS: 2}.get(self, 0)
+
     def show(self, value: float) -> str:
         """Return a value as people read it."""
         match self:
             case Unit.RATIO:
-                return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
+                return f"{value:.2f}" if abs(value) < 10 else f"{value:,.0f}"
             case Unit.SHARE:
                 return f"{100 * value:.2f} %"
             case Unit.COUNT:
@@ -36,10 +41,6 @@ class Unit(StrEnum):
                 return f"{value:.2f} s"
             case _:
                 return f"{value:,.0f} {self.value}"
-
-    def show_short(self, value: float) -> str:
-        """Return a value as a sentence has it."""
-        return f"{value:.2f}" if self is Unit.RATIO else self.show(value)
 
 
 class Standing(StrEnum):
@@ -72,10 +73,11 @@ class Yardstick(Struct, frozen=True):
         """Return the goal or the floor as people read it."""
         if bound is None:
             return "none"
-        return self.unit.show_short(bound)
+        return self.unit.show(bound)
 
     def judge(self, value: float) -> Standing:
         """Return where a value stands."""
+        value = round(value, self.unit.digits)
         if not self._reaches(value, self.floor):
             return Standing.BELOW_FLOOR
         if self.goal is None:

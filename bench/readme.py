@@ -53,7 +53,7 @@ def _find_worst(results: Results, name: str) -> float | None:
 
 def _tell(results: Results, name: str) -> str:
     worst = _find_worst(results, name)
-    return _UNKNOWN if worst is None else YARDSTICKS[name].unit.show_short(worst)
+    return _UNKNOWN if worst is None else YARDSTICKS[name].unit.show(worst)
 
 
 def _tell_curl(results: Results) -> str:

@@ -65,7 +65,7 @@ def test_the_page_tells_median_spread_and_standing() -> None:
     results = Results().replace_part("run", machine, [record("P1", 0.8, 0.9, 0.5), record("P2", 0.5)])
     (row,) = (row for row in table_rows(write_page(results), "Goals and floors") if row[0] == "P1")
 
-    assert row[3:] == ["100 x 3", "0.800", "0.500 to 0.900", "0.85", "0.70", "goal missed", "1"]
+    assert row[3:] == ["100 x 3", "0.80", "0.50 to 0.90", "0.85", "0.70", "goal missed", "1"]
     assert "Below their floors: P2." in write_page(results)
 
 
@@ -97,6 +97,8 @@ def test_a_tool_that_is_absent_is_named_as_absent() -> None:
     ("better", "value", "standing"),
     [
         ("less", 1.0, Standing.GOAL_REACHED),
+        ("less", 1.004, Standing.GOAL_REACHED),
+        ("less", 1.006, Standing.FLOOR_KEPT),
         ("less", 1.1, Standing.FLOOR_KEPT),
         ("less", 1.3, Standing.BELOW_FLOOR),
         ("more", 1.0, Standing.BELOW_FLOOR),
