@@ -202,9 +202,11 @@ def _find_last(total: int, size: int) -> int:
 def _add_rows(rows: PageRows, page: ListPage) -> bool:
     """Take in a page; return whether it names anything new. An entry that was met before counts once."""
     is_new = False
+    alone: dict[int, tuple[Any, ...]] = {}
     for parts, row in page.rows:
         known = rows.get(parts, ())
         if row not in known:
-            rows[parts] = (*known, row)
+            # Entries of one state may share one row; then they share what holds it as well.
+            rows[parts] = (*known, row) if known else alone.setdefault(id(row), (row,))
             is_new = True
     return is_new

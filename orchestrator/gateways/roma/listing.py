@@ -77,6 +77,10 @@ class BackendRow(Struct, frozen=True):
         return tell_definition(self.verdict, self.kept, self.kept)
 
 
+_STATES = {verdict: BackendRow(verdict, {}) for verdict in Verdict}
+"""The rows of a list that is read for its states alone: few objects, however long the list is."""
+
+
 class RomaListing(Struct, frozen=True):
     """The list feature of one instance."""
 
@@ -148,7 +152,7 @@ class RomaListing(Struct, frozen=True):
 def _choose_reader(earlier: ListRows | None) -> Callable[[dict[str, Any]], BackendRow]:
     """Return the reader of a backend's entry: a digest of each field only where the history is to be read."""
     if earlier is None:
-        return lambda api: BackendRow.of(api, kept={})
+        return lambda api: _STATES[judge_definition(api)]
     fronts = earlier.get(FRONTS, {})
 
     def make_row(api: dict[str, Any]) -> BackendRow:
