@@ -16,6 +16,7 @@ from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.apinizer.looks import next_look
 from orchestrator.gateways.apinizer.snapshot import ApinizerRestore
 from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.gateways.roma.snapshot import RomaRestore
 from orchestrator.journal.database import Database
 from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.taken_down import TakenDown, list_taken_down
@@ -23,8 +24,9 @@ from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.http import Reply
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Operation, Reading, Verdict
+from orchestrator.model.reading import Act, Completeness, Operation, Reading, Verdict
 from orchestrator.model.target import Target
+from orchestrator.rules import completion
 from orchestrator.rules.retry import (
     RetryPolicy,
     SendStep,
@@ -217,7 +219,7 @@ def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.Mon
 
 @pytest.mark.promise(11)
 def test_looks_that_are_not_turned_round_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_run, "mirror_reading", lambda policy, act, reading: reading)
+    monkeypatch.setattr(attempts, "mirror_reading", lambda policy, act, reading: reading)
 
     assert is_caught("is not up everywhere")
 
@@ -242,6 +244,20 @@ def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(restore, "list_taken_down", some)
 
     assert is_caught("is left out of the restore")
+
+
+@pytest.mark.promise(11)
+def test_a_restore_that_forgets_further_environments_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RomaRestore, "next_completion", lambda *_: Completeness())
+
+    assert is_caught("and is not published in")
+
+
+@pytest.mark.promise(7)
+def test_a_publish_without_a_bound_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "_may_send", lambda policy, step: step is None or step.charged < 9)
+
+    assert is_caught("times")
 
 
 def test_a_restore_in_the_order_of_the_run_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

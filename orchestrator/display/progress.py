@@ -28,7 +28,7 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act
+from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
 from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
 
@@ -202,7 +202,7 @@ class RunProgress:
 
     def _start_attempt(self, event: AttemptStarted) -> None:
         self._find_lane(event.gateway).start_attempt(event.target)
-        if event.act is not Act.LOOK:
+        if event.act in CHANGES:
             self.retries += event.target in self._begun
             self._begun.add(event.target)
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from orchestrator.engine.attempts import TargetAttempts, make_change_request, make_look_request
+from orchestrator.engine.completion import TargetCompletion
 from orchestrator.engine.look import look_at
 from orchestrator.engine.resources import RunResources
 from orchestrator.engine.snapshot import SnapshotTaker, are_snapshots_wanted
@@ -66,8 +67,22 @@ class TargetRun:
         self._no_repeat: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
-    async def run(self) -> TargetEnd | LookDeferred:
+    def run(self) -> Awaitable[TargetEnd | LookDeferred]:
         """Take the target to its outcome, or to where this session must leave it; or to the shared look."""
+        return self._restore() if self._resources.spec.is_restore else self._change_state()
+
+    async def _restore(self) -> TargetEnd | LookDeferred:
+        """Deploy the target, then bring back what a deploy alone does not."""
+        end = await self._change_state()
+        if isinstance(end, LookDeferred):
+            return end
+        completion = TargetCompletion(self._attempts, self._resources, self.target, self.history)
+        end = await completion.run(end)
+        self.history = replace(completion.history, requests=self._attempts.count)
+        return end
+
+    async def _change_state(self) -> TargetEnd | LookDeferred:
+        """Undeploy the target, or in a restore deploy it."""
         if are_snapshots_wanted(self._resources) and (end := await self._check_before()):
             return end
         # Most targets end after one step, or after a look and a step: only those that wait need tenacity.

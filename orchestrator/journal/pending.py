@@ -15,7 +15,7 @@ from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import OPEN_OUTCOME
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan, WaveStep
-from orchestrator.model.reading import Act, Reading
+from orchestrator.model.reading import CHANGES, Act, Reading
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts, split_id
 from orchestrator.rules.dependencies import Prerequisite
@@ -51,7 +51,7 @@ FROM dependency JOIN target AS after USING (seq) JOIN target AS first ON first.s
 WHERE after.wave = ? AND after.step = ? AND after.outcome IS NULL
 """
 _ATTEMPTS = (
-    "SELECT seq, act, code, message, verdict, pods FROM attempt"
+    "SELECT seq, act, via, code, message, verdict, pods FROM attempt"
     " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, number"
 )
 KEPT = "('filtered', 'protected', 'skipped')"
@@ -235,10 +235,15 @@ class PendingTargets:
 
     def _read_histories(self, seqs: Sequence[int], evidence: str) -> dict[int, TargetHistory]:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
-        for seq, *row in self._database.rows(_ATTEMPTS, (_encode_numbers(seqs),)):
-            act = Act(row[0])
-            attempts.setdefault(seq, []).append((act, decode_reading(act, *row[1:], evidence=evidence)))
-        return {seq: replay_all(entries) for seq, entries in attempts.items()}
+        steps: dict[int, list[tuple[str, Reading | None]]] = {}
+        for seq, name, via, *row in self._database.rows(_ATTEMPTS, (_encode_numbers(seqs),)):
+            act = Act(name)
+            reading = decode_reading(act, *row, evidence=evidence)
+            if act is Act.LOOK or act in CHANGES:
+                attempts.setdefault(seq, []).append((act, reading))
+            else:
+                steps.setdefault(seq, []).append((via, reading))
+        return {seq: replay_all(entries, steps.get(seq, ())) for seq, entries in attempts.items()}
 
 
 class HoldRule(Struct, frozen=True):

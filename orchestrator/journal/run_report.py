@@ -46,7 +46,7 @@ from orchestrator.report.values import (
 _CELLS = "SELECT gateway, wave, outcome, COUNT(*) FROM ended GROUP BY gateway, wave, outcome"
 _REQUESTS = """
 SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
-    SELECT seq, COUNT(*) AS requests, SUM(act <> 'look') AS undeploys
+    SELECT seq, COUNT(*) AS requests, SUM(act IN ('undeploy', 'deploy')) AS undeploys
     FROM attempt WHERE sent IS NOT 0 GROUP BY seq
 ) JOIN target USING (seq) GROUP BY gateway, wave
 """

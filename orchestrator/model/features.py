@@ -17,7 +17,15 @@ from orchestrator.model.credentials import (
     Secret,
 )
 from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import ApiVersion, HealthCheck, ListPage, Operation, Reading, Snapshot
+from orchestrator.model.reading import (
+    ApiVersion,
+    Completeness,
+    HealthCheck,
+    ListPage,
+    Operation,
+    Reading,
+    Snapshot,
+)
 from orchestrator.model.search import SearchQuery, TargetFilter
 from orchestrator.model.target import Target
 
@@ -107,6 +115,17 @@ class RestoreFeature(Protocol):
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
     ) -> Operation | Reading:
         """Return the next read, or whether a target is deployed in full; as ``Gateway.next_look``."""
+        ...
+
+    def next_completion(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Operation | Completeness | Reading:
+        """Return the next read of a target that is deployed, or what it still lacks; or why none can tell.
+
+        ``seen`` and ``lacking`` are as in ``Gateway.next_look``, with TOLD for each read that was answered:
+        without ``kept`` the thing that was asked for does not exist. ``about`` is the reading of the deploy,
+        None if this session has sent none. A target of which the deploy brings back all wants no read.
+        """
         ...
 
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:

@@ -20,7 +20,7 @@ from orchestrator.model.features import (
 )
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.obstacles import MISSING_HISTORY, Obstacle
-from orchestrator.model.reading import LookFacts, Operation, Reading, Snapshot
+from orchestrator.model.reading import Completeness, LookFacts, Operation, Reading, Snapshot
 from orchestrator.model.settings import Auth, Limits, ProxyUrl, Retry, Seconds, Tls, Url
 from orchestrator.model.target import Target
 
@@ -216,6 +216,16 @@ class LookOnlyRestore(Struct, frozen=True):
     ) -> Operation | Reading:
         """Return what a look returns: such a kind has no stronger proof."""
         return self.gateway.next_look(target, seen, lacking, about)
+
+    def next_completion(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],  # noqa: ARG002
+        lacking: frozenset[str],  # noqa: ARG002
+        about: Reading | None,  # noqa: ARG002
+    ) -> Operation | Completeness | Reading:
+        """Return that nothing is missing: a deploy of such a kind brings back all there was."""
+        return Completeness()
 
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot unchanged: it holds no deploy."""

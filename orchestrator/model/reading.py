@@ -17,10 +17,18 @@ class Act(StrEnum):
     UNDEPLOY = "undeploy"
     LOOK = "look"
     DEPLOY = "deploy"
+    PUBLISH = "publish"  # in a restore, after the deploy: in one more environment
+
+
+CHANGES = frozenset({Act.UNDEPLOY, Act.DEPLOY})
+"""The acts that a run is made for. The others look, or complete what a deploy brought back."""
 
 
 class Operation(Struct, frozen=True):
-    """One request of a kind: the act, and for a look the vendor's read that it goes through."""
+    """One request of a kind: the act, and what tells requests of that act to one target apart.
+
+    For a look ``via`` is the vendor's read that it goes through; for a step after a deploy, its object.
+    """
 
     act: Act
     via: str = ""
@@ -109,7 +117,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     hint: str = ""
     facts: LookFacts | None = None
     kept: Mapping[str, Any] | None = None
-    """With TOLD: the fields of the reply that are needed later."""
+    """With TOLD, and for a deploy: the fields of the reply that are needed later."""
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -130,6 +138,21 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """JSON that the vendor's deploy needs; None where the reads were not enough for one."""
     obstacles: tuple[str, ...] = ()
     """The words of the obstacles to a restore."""
+
+
+class MissingPart(Struct, frozen=True):
+    """Something that a target had before its undeploy, and lacks now."""
+
+    name: str
+    """As people read it: ``environment test``."""
+    step: Operation | None
+    """The request that brings the part back; None where none can."""
+
+
+class Completeness(Struct, frozen=True):
+    """What a target that is deployed still lacks of all that its snapshot saw; whole if nothing."""
+
+    missing: tuple[MissingPart, ...] = ()
 
 
 class ListPage(Struct, frozen=True, kw_only=True):

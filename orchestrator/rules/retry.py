@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.rules.step_history import StepHistory, take_in_step
 from orchestrator.text.counting import count_noun
 
 LOOKS_PER_DOUBT = 3
@@ -79,6 +80,9 @@ class TargetHistory(Struct, frozen=True, kw_only=True):
 
     exists: bool = False
     """The newest look, or the snapshot, has seen the target, and no reply since has said the opposite."""
+
+    steps: Mapping[str, StepHistory] = {}
+    """In a restore, the steps after the deploy, by ``via``."""
 
     @property
     def reply_to_settle(self) -> Reading | None:
@@ -238,12 +242,25 @@ def _find_disobedience(history: TargetHistory, reading: Reading | None) -> Readi
     return history.partial_reply
 
 
-def replay_all(attempts: Iterable[tuple[Act, Reading | None]]) -> TargetHistory:
-    """Make a target's history from its recorded attempts, in their order."""
+def replay_all(
+    attempts: Iterable[tuple[Act, Reading | None]], steps: Iterable[tuple[str, Reading | None]] = ()
+) -> TargetHistory:
+    """Make a target's history from its recorded attempts, in their order.
+
+    ``steps`` are the attempts that completed a deploy, by ``via``.
+    """
     history = TargetHistory()
     for act, reading in attempts:
         history = replay(history, act, reading)
+    for via, reading in steps:
+        history = add_step(replace(history, requests=history.requests + 1), via, reading)
     return history
+
+
+def add_step(history: TargetHistory, via: str, reading: Reading | None) -> TargetHistory:
+    """Take in one request of a step after the deploy."""
+    step = take_in_step(history.steps.get(via, StepHistory()), reading)
+    return replace(history, steps={**history.steps, via: step})
 
 
 def _decide_after_undeploy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -18,12 +19,22 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.limits import GRANTED
 
+_COUNTERS = MappingProxyType(
+    {
+        Act.UNDEPLOY: "undeploys",
+        Act.LOOK: "looks",
+        Act.DEPLOY: "deploys",
+        Act.PUBLISH: "publishes",
+    }
+)
+"""The count of a target that each act adds to."""
+
 
 class SeenRequest(Struct, frozen=True, kw_only=True, gc=False):
     """One request. ``at`` is the Unix time of its arrival; ``status`` is None if a fault withheld the answer.
 
-    ``target`` is None if the request names no known target, ``act`` if it is neither undeploy, look nor
-    deploy; ``login`` marks a login. ``fault`` names the fault that struck it.
+    ``target`` is None if the request names no known target, ``act`` if it is no undeploy, look, deploy or
+    publish; ``login`` marks a login. ``fault`` names the fault that struck it.
     """
 
     number: int
@@ -44,7 +55,8 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     """One target. The counts are those of requests that arrived, whatever their answers were.
 
     ``down`` is the truth: nothing serves the target. ``down_by`` is the number of the request that took it
-    down last, 0 for none, and ``down_at`` the Unix time of that.
+    down last, 0 for none, and ``down_at`` the Unix time of that. ``published``: the environments in which its
+    front-end API is published, of a kind that has such.
     """
 
     id: str
@@ -55,6 +67,8 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     down_by: int
     down_at: float
     destroyed: bool
+    publishes: int = 0
+    published: tuple[str, ...] = ()
 
 
 class GatewayFacts(Struct, frozen=True, kw_only=True):
@@ -62,8 +76,8 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     fault changed.
 
     ``together``: the most requests that were open at one moment; ``overlaps``: how often a change began while
-    another one of the same proxy (or backend) was open; ``strays``: undeploys and deploys of
-    unknown targets.
+    another one of the same proxy (or backend) was open; ``strays``: undeploys, deploys and
+    publishes of unknown targets.
 
     ``logins`` counts those that arrived; ``logins_accepted`` and ``logins_refused`` those that were decided,
     also where the answer was lost on its way. ``bad_signatures`` counts refused signatures, those of a locked
@@ -88,6 +102,7 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     bad_signatures: int = 0
     key_locks: int = 0
     user_locks: int = 0
+    publishes: int = 0
 
 
 class SimulatorBooks(Struct, frozen=True, kw_only=True):
@@ -204,6 +219,7 @@ class GatewayCounter:
             undeploys=self._acts[Act.UNDEPLOY],
             looks=self._acts[Act.LOOK],
             deploys=self._acts[Act.DEPLOY],
+            publishes=self._acts[Act.PUBLISH],
             busy=self._busy,
             denied=self._denied,
             struck=self._struck,
@@ -221,18 +237,14 @@ class GatewayCounter:
 
 
 def _count_act(row: SimulatedTarget, act: Act) -> int:
-    if act is Act.UNDEPLOY:
-        row.undeploys += 1
-        return row.undeploys
-    if act is Act.LOOK:
-        row.looks += 1
-        return row.looks
-    row.deploys += 1
-    return row.deploys
+    name = _COUNTERS[act]
+    count: int = getattr(row, name) + 1
+    setattr(row, name, count)
+    return count
 
 
 def _changed_thing(call: PlatformCall) -> str | None:
-    return call.shares if call.act in (Act.UNDEPLOY, Act.DEPLOY) else None
+    return None if call.act is Act.LOOK else call.shares
 
 
 def summarize_target(row: SimulatedTarget) -> TargetFacts:
@@ -246,4 +258,6 @@ def summarize_target(row: SimulatedTarget) -> TargetFacts:
         down_by=row.down_by,
         down_at=row.down_at,
         destroyed=row.destroyed,
+        publishes=row.publishes,
+        published=row.published,
     )

@@ -29,6 +29,8 @@ class RequestEffect(StrEnum):
     DOWN = "down"
     PART = "part"  # some pods obeyed, not all
     UP = "up"
+    PUBLISHED = "published"  # a front-end API, in one more environment
+    WITHDRAWN = "withdrawn"  # a front-end API, from one environment
     DESTROYED = "destroyed"  # a definition is gone for good; an undeploy must never do that
     GRANTED = "granted"  # a login gave a token
     REFUSED = "refused"  # a login gave none, and may have brought its user closer to a lock
@@ -127,9 +129,15 @@ class SimulatedTarget(Struct):
     undeploys: int = 0
     looks: int = 0
     deploys: int = 0
+    publishes: int = 0
     down_by: int = 0
     down_at: float = 0.0
     destroyed: bool = False
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The environments in which something is published for the target now, where its kind has such."""
+        return ()
 
 
 class CallResult(Struct, frozen=True):

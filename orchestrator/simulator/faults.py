@@ -24,6 +24,7 @@ class FaultScope(StrEnum):
     UNDEPLOY = "undeploy"
     LOOK = "look"
     DEPLOY = "deploy"
+    PUBLISH = "publish"
     LOGIN = LOGIN_PURPOSE
     ANY = "any"
 
@@ -67,7 +68,7 @@ class InjectedFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 NAMES = {kind.value: kind for kind in FaultKind if kind is not FaultKind.STATUS}
 _TEXT = re.compile(
-    r"(?:(undeploy|look|deploy|login|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?"
+    r"(?:(undeploy|look|deploy|publish|login|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?"
 )
 _DELAYS = {FaultKind.SLOW.value: 1.0}
 

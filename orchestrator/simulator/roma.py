@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -61,6 +61,14 @@ class _DeployBody(Struct):
     roma_app_id: str | None = None
 
 
+class _PublishBody(Struct):
+    """The keys of the body that publishes a front-end API, or takes one offline."""
+
+    action: Literal["online", "offline"]
+    api_id: str
+    env_id: str
+
+
 _Do = Callable[[SimulatedBackend, float], CallResult]
 
 
@@ -91,6 +99,8 @@ class SimulatedRoma:
                 about=about,
                 edited=ld_api_id in edited,
             )
+        self._environments = {say.ENVIRONMENT, *(name for row in self.rows for name in row.environments)}
+        """Those in which a front-end API may be published."""
         self._fronts: dict[str, str] = {}
         """Backend id by front-end id, for each front-end id that an answer has named."""
 
@@ -145,6 +155,8 @@ class SimulatedRoma:
                 return self._make_call(Act.LOOK, one, lambda row, _now: self._list_history(row, key))
             case "GET", _:
                 return self._route_unnamed(rest, query)
+            case "POST", ["apis", "action"]:
+                return self._route_publish(body)
             case "POST", ["livedata-apis", ("undeploy" | "deploy") as verb] if dialect == "v1":
                 return self._route_named_in_body(verb, body)
             case "POST", ["livedata-apis", one, ("undeploy" | "deploy") as verb] if dialect == "v2":
@@ -174,6 +186,35 @@ class SimulatedRoma:
             return PlatformCall(act=act, perform=answer_always(say.invalid("ld_api_id")))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return PlatformCall(act=act, perform=answer_always(say.unreadable()))
+
+    def _route_publish(self, body: bytes) -> PlatformCall:
+        try:
+            wish = msgspec.json.decode(body, type=_PublishBody)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return PlatformCall(act=Act.PUBLISH, perform=answer_always(say.invalid("action")))
+        row = self._backends.get(self._fronts.get(wish.api_id, ""))
+        if row is None or row.deleted:
+            return PlatformCall(act=Act.PUBLISH, perform=answer_always(say.no_such_front(wish.api_id)))
+        return PlatformCall(
+            act=Act.PUBLISH,
+            row=row,
+            perform=lambda now, _twist: self._publish(row, wish, now),
+            shares=row.id,
+        )
+
+    def _publish(self, row: SimulatedBackend, wish: _PublishBody, now: float) -> CallResult:
+        if wish.api_id not in say.list_front_ids(row):
+            return CallResult(say.no_such_front(wish.api_id))
+        if wish.env_id not in self._environments:
+            return CallResult(say.no_such_environment(wish.env_id))
+        others = tuple(name for name in row.environments if name != wish.env_id)
+        if wish.action == "offline":
+            row.environments = others
+            return CallResult(HttpAnswer(204), RequestEffect.WITHDRAWN)
+        if len(others) == len(row.environments):
+            row.environments = (*others, wish.env_id)
+        record = say.describe_publication(row, wish.api_id, wish.env_id, now)
+        return CallResult(json_answer(201, record), RequestEffect.PUBLISHED)
 
     def _change(self, verb: str, one: str, body: bytes, *, quoted: bool = True) -> PlatformCall:
         if verb == "undeploy":
@@ -211,6 +252,8 @@ class SimulatedRoma:
         # These belong to the front-end API, so a deploy without one needs none of them.
         if wish.deploy_front_api and lacking:
             return CallResult(say.invalid(lacking[0]))
+        if wish.deploy_front_api and wish.env_id not in self._environments:
+            return CallResult(say.no_such_environment(wish.env_id or ""))
         if wish.roma_app_id not in (None, say.APPLICATION):
             return CallResult(self.error(409))
         row.status, row.down, row.edited = say.DEPLOYED, False, False

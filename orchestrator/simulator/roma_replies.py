@@ -67,6 +67,11 @@ class SimulatedBackend(SimulatedTarget):
     """Whether it was deleted while the list was read, and exists no more."""
 
     @property
+    def published(self) -> tuple[str, ...]:
+        """The environments of its front-end API; none while it is down."""
+        return self.environments if self.status == DEPLOYED else ()
+
+    @property
     def name(self) -> str:
         """The name, given or made up."""
         own = self.id.rpartition("/")[2]
@@ -102,6 +107,24 @@ def no_such_backend(ld_api_id: str) -> HttpAnswer:
 def no_such_front(api_id: str) -> HttpAnswer:
     # The reference prints no code for this one; 3002 is that of an API elsewhere in the same family.
     return error(404, "APIG.3002", f"The API does not exist,id:{api_id}")
+
+
+def no_such_environment(env_id: str) -> HttpAnswer:
+    return error(404, "APIG.3003", f"Environment {env_id} does not exist")
+
+
+def describe_publication(row: SimulatedBackend, api_id: str, env_id: str, now: float) -> dict[str, object]:
+    """Return the record of a publication."""
+    index = row.environments.index(env_id)
+    return {
+        "publish_id": _make_publish_id(row, index),
+        "api_id": api_id,
+        "api_name": f"front_{row.id.rpartition('/')[2][:8]}",
+        "env_id": env_id,
+        "remark": "",
+        "publish_time": format_time(now),
+        "version_id": _make_up(f"version {env_id}", row, len(row.deployments)),
+    }
 
 
 def invalid(parameter: str) -> HttpAnswer:
@@ -198,6 +221,11 @@ def deployment(row: SimulatedBackend, ld_api_id: str, instance: str, number: int
     }
 
 
+def list_front_ids(row: SimulatedBackend) -> list[str]:
+    """Return the ids of the front-end APIs that are published for a backend API now."""
+    return [front_id(row), front_id(row, SECOND)][: count_fronts(row)]
+
+
 def count_fronts(row: SimulatedBackend) -> int:
     """Count the front-end APIs that are published for a backend API now."""
     return 1 + row.about.second_front if row.status == DEPLOYED and row.environments else 0
@@ -244,11 +272,15 @@ def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
 def _join_environments(row: SimulatedBackend, published: str) -> dict[str, str]:
     """Return the fields in which the vendor joins several environments by a bar."""
     each = [
-        (name, _name_environment(name), f"{front_id(row)[::-1]}{index or ''}", published)
+        (name, _name_environment(name), _make_publish_id(row, index), published)
         for index, name in enumerate(row.environments)
     ]
     fields = ("run_env_id", "run_env_name", "publish_id", "publish_time")
     return {field: "|".join(texts) for field, texts in zip(fields, zip(*each, strict=True), strict=True)}
+
+
+def _make_publish_id(row: SimulatedBackend, index: int) -> str:
+    return f"{front_id(row)[::-1]}{index or ''}"
 
 
 def _name_environment(name: str) -> str:

@@ -17,7 +17,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.gateways.envelope import parse_object
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, Operation, Reading, Verdict
+from orchestrator.model.reading import CHANGES, Act, Operation, Reading, Verdict
 from tests.support.recorded import (
     DEPLOY,
     PARTS,
@@ -80,7 +80,10 @@ def test_a_404_of_somebody_else_is_the_wrong_place_for_an_undeploy_and_no_look_c
     read = gateway(kind).read
     verdicts = {one: read(one, our_target(kind), reply).verdict for one in facts_of(kind).operations}
 
-    assert {verdicts[one] for one in verdicts if one.act is not Act.LOOK} == {Verdict.ELSEWHERE}
+    assert {verdicts[one] for one in verdicts if one.act in CHANGES} == {Verdict.ELSEWHERE}
+    # A step after a deploy comes to a place that the deploy has shown to be right.
+    steps = [verdicts[one] for one in verdicts if one.act not in (*CHANGES, Act.LOOK)]
+    assert set(steps) <= {Verdict.REFUSED}
     first, *others = (verdicts[one] for one in verdicts if one.act is Act.LOOK)
     assert first is Verdict.NOT_OFFERED
     # A read of one part of a target, as of a front-end API, says nothing of all the others.

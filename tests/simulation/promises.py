@@ -197,10 +197,11 @@ def offers_look(scene: SeedScene, gateway: str) -> bool:
 
 
 def check_attempts(scene: SeedScene, folder: RunFolder) -> Iterator[str]:
-    """Yield each target that was sent more undeploys (or deploys) than its plan allows."""
+    """Yield each target that was sent more undeploys, deploys or publishes than its plan allows."""
     query = (
         "SELECT id, COUNT(*) FROM attempt JOIN target USING (seq) WHERE act <> 'look'"
-        " AND (verdict IS NULL OR verdict NOT IN ('busy', 'denied', 'unsent', 'elsewhere')) GROUP BY seq"
+        " AND (verdict IS NULL OR verdict NOT IN ('busy', 'denied', 'unsent', 'elsewhere'))"
+        " GROUP BY seq, act, via"
     )
     allowed = {gateway.name: gateway.retry.attempts for gateway in scene.plan.gateways}
     database = folder.open()

@@ -26,7 +26,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
-from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.fixtures import BackendFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
@@ -103,6 +103,7 @@ def make_scene(number: int) -> SeedScene:
     down = set(random.sample(names, len(names) // 8)) if random.random() < 0.4 else set()
     missing = set(random.sample(names, len(names) // 10)) - down if random.random() < 0.3 else set()
     fixture = SimulatorFixture.from_plan(plan, targets, down=down, missing=missing)
+    fixture = _publish_widely(Random(f"environments of {number}"), fixture)
     return SeedScene(
         plan=plan,
         targets=targets,
@@ -129,6 +130,21 @@ def make_interrupts(random: Random, share: float) -> tuple[float, ...]:
         return ()
     first = random.uniform(0.0, 5.0)
     return (first, first + random.choice([0.0, 0.5, 3.0])) if random.random() < 0.4 else (first,)
+
+
+def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixture:
+    """Return the fixture with some front-end APIs of ROMA published in two or three environments."""
+
+    def widen(gateway: RomaFixture) -> RomaFixture:
+        names = random.sample(gateway.targets, len(gateway.targets) // 3)
+        about = {
+            name: BackendFixture(environments=("prod", "test", "stage")[: random.randint(2, 3)])
+            for name in names
+        }
+        return replace(gateway, about=about)
+
+    gateways = (each if not isinstance(each, RomaFixture) else widen(each) for each in fixture.gateways)
+    return replace(fixture, gateways=tuple(gateways))
 
 
 def _add_users(fixture: SimulatorFixture, plan: Plan) -> SimulatorFixture:

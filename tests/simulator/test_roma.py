@@ -21,7 +21,12 @@ from tests.support.simulated import (
     status,
 )
 
-DEPLOY = {"auth_type": "APP", "group_id": "g", "env_id": "e", "protocol": "HTTPS"}
+DEPLOY = {
+    "auth_type": "APP",
+    "group_id": "g",
+    "env_id": "DEFAULT_ENVIRONMENT_RELEASE_ID",
+    "protocol": "HTTPS",
+}
 
 
 def undeploy(client: SimulatedClient, dialect: str, ld_api_id: str = BACKEND) -> object:

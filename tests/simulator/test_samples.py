@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.simulator.exchange import FaultKind, HttpAnswer, RequestEffect
 from orchestrator.simulator.faults import InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.limits import RateLimit
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.support.simulated import BACKEND, INSTANCE, PLACE, PROJECT, SimulatedClient, apinizer, roma
@@ -209,6 +209,38 @@ def test_roma_shows_a_front_end_api_as_the_sample_does():
     compare("roma", "front-404-gone", client.ask("GET", f"/v2/{PLACE}/apis/{front[::-1]}", b"").answer)
 
 
+# The sample, what goes wrong, and what differs in the body of the publish.
+PUBLISHES = {
+    "publish-201": ("", {}),
+    "publish-404-no-environment": ("", {"env_id": "7a1ad0c350844ee69479b47df9a881cb"}),
+    "publish-404-no-front-end": ("", {"api_id": "0" * 32}),
+    "publish-400-invalid-parameter": ("publish:400", {}),
+    "publish-401": ("publish:401", {}),
+    "publish-403": ("publish:403", {}),
+    "publish-500": ("publish:500", {}),
+    "publish-200-html": ("publish:login-page", {}),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHES)
+def test_roma_answers_a_publish_as_the_sample_does(name):
+    fault, differs = PUBLISHES[name]
+    client = SimulatedClient(roma(about={BACKEND: BackendFixture(environments=("a", "b"))}))
+    history = json.loads(client.ask("GET", HISTORY_OF.format("v2"), b"").answer.body)
+    client.expect(script={f"roma-eu/{BACKEND}": (fault,) if fault else ()})
+    wish = {"action": "online", "env_id": "b", "api_id": history["histories"][0]["api_id"], **differs}
+    compare("roma", name, client.ask("POST", f"/v2/{PLACE}/apis/action", wish).answer)
+
+
+def test_roma_joins_several_environments_as_the_sample_does():
+    client = SimulatedClient(roma(about={BACKEND: BackendFixture(environments=("a", "b"))}))
+    history = json.loads(client.ask("GET", HISTORY_OF.format("v2"), b"").answer.body)
+    front = history["histories"][0]["api_id"]
+    answer = client.ask("GET", f"/v2/{PLACE}/apis/{front}", b"").answer
+    compare("roma", "front-in-two-environments", answer)
+    assert {json.loads(answer.body)[key].count("|") for key in ("run_env_id", "publish_id")} == {1}
+
+
 REQUESTS = sorted(
     folder for kind in ("roma", "apinizer") for folder in (SAMPLES / kind / "requests").iterdir()
 )
@@ -231,5 +263,7 @@ def test_every_sample_request_is_understood(folder):
     )
 
     assert delivery.answer is not None
-    assert 200 <= delivery.answer.status < 300
+    # The samples of a publish name the front-end API of a document, which no simulator knows.
+    is_unknown = folder.name.startswith("publish") and b"APIG.3002" in delivery.answer.body
+    assert is_unknown or 200 <= delivery.answer.status < 300
     assert (delivery.effect is RequestEffect.DOWN) == folder.name.startswith("undeploy")

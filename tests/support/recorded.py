@@ -37,6 +37,8 @@ class KindFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     looks: tuple[str, ...]
     """Every read that it knows; the first is the one that a plain look begins with."""
     deploys: bool = False
+    steps: tuple[str, ...] = ()
+    """The acts that may follow a deploy, each with its ``via`` behind a space."""
     concurrency: int
     timeout: float
     proofs: tuple[str, ...]
@@ -48,9 +50,14 @@ class KindFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def operations(self) -> list[Operation]:
-        """The undeploy, the deploy if there is one, and the looks."""
+        """The undeploy, the deploy if there is one, what may follow the deploy, and the looks."""
         changes = [UNDEPLOY, DEPLOY] if self.deploys else [UNDEPLOY]
-        return [*changes, *(Operation(Act.LOOK, via) for via in self.looks)]
+        pairs = (step.split(" ", 1) for step in self.steps)
+        return [
+            *changes,
+            *(Operation(Act(act), via) for act, via in pairs),
+            *(Operation(Act.LOOK, via) for via in self.looks),
+        ]
 
 
 def folder_of(kind: str) -> Path:

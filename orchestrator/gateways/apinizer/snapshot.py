@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, copy_pods, is_offered, join_facts, next_look
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS
-from orchestrator.model.reading import LookFacts, Operation, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Completeness, LookFacts, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 
 PLAIN_DEPLOY = "{}"
@@ -55,6 +55,16 @@ class ApinizerRestore(Struct, frozen=True):
         There must be no fewer pods than the deploy's own reply named, or than the snapshot has heard from.
         """
         return _next_proof(seen, lacking, about, target.pods)
+
+    def next_completion(
+        self,
+        target: Target,  # noqa: ARG002
+        seen: Mapping[str, Reading],  # noqa: ARG002
+        lacking: frozenset[str],  # noqa: ARG002
+        about: Reading | None,  # noqa: ARG002
+    ) -> Operation | Completeness | Reading:
+        """Return that nothing is missing: a proxy is deployed in each environment by itself."""
+        return Completeness()
 
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot whose deploy first brings its revision back, over the working definition.

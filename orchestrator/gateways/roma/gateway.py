@@ -10,12 +10,13 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from orchestrator.gateways.roma import replies
+from orchestrator.gateways.roma.completion import read_deploy, read_publication
 from orchestrator.gateways.roma.health import RomaHealth
 from orchestrator.gateways.roma.listing import RomaListing
 from orchestrator.gateways.roma.login import RomaLoginFeature
-from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests
+from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests, decode_publish
 from orchestrator.gateways.roma.search import RomaSearch
-from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look, read_deploy
+from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look
 from orchestrator.model.credentials import Access
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
@@ -87,15 +88,22 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         return self._requests.build(operation, target, access, now)
 
     def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
-        """Read a reply. Only 204 is a success, and for a deploy 200 with its record."""
+        """Read a reply. Only 204 is a success, and for a deploy or a publish one with its record."""
         api = target.parts[0]
         if operation.act is Act.LOOK:
             return replies.read_look(operation.via, api, reply)
+        if operation.act is Act.PUBLISH:
+            return self._read_publish(operation, reply)
         if operation.act is Act.DEPLOY and reply.status == 200:
             return read_deploy(api, reply)
         if operation.act is Act.UNDEPLOY and reply.status == 204:
             return replies.UNDEPLOYED
         return replies.read_refusal(reply, self.api_version, api)
+
+    def _read_publish(self, operation: Operation, reply: Reply) -> Reading:
+        if reply.status in (200, 201):  # the reference says 201
+            return read_publication(*decode_publish(operation), reply)
+        return replies.read_refused_publish(reply, self.api_version)
 
     def next_look(
         self,

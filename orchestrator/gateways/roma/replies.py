@@ -92,6 +92,19 @@ def read_refusal(reply: Reply, version: Version, api: str | None = None) -> Read
     return make_reading(verdict, reply, error, hint)
 
 
+def read_refused_publish(reply: Reply, version: Version) -> Reading:
+    """Read the refusal of a publish.
+
+    The deploy before it has shown that the place is right. So a 404 is about this front-end API or this
+    environment, or the instance does not offer the call; only a missing instance concerns all targets.
+    """
+    found = read_refusal(reply, version)
+    is_misplaced = found.verdict is Verdict.ELSEWHERE and found.code == _NO_SUCH_INSTANCE
+    if found.verdict in (Verdict.ELSEWHERE, Verdict.ABSENT) and not is_misplaced:
+        return replace(found, verdict=Verdict.REFUSED, hint="", evidence=None)
+    return found
+
+
 def give_hint(code: str | None, version: Version) -> str:
     """Return what to change in the plan where the reply comes from the wrong place."""
     if code == _NO_SUCH_INSTANCE:

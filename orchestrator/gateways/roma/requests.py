@@ -13,9 +13,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
+from orchestrator.gateways.roma.kept_deploy import decode_deploy
 from orchestrator.gateways.roma.signing import sign_request
 from orchestrator.gateways.text import encode_segment, show_text
 from orchestrator.model.credentials import Access, AccessKeys
@@ -71,13 +71,21 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         api = check_id(target.parts[0])
         if operation.act is Act.LOOK:
             return self._let_in("GET", self._look_url(operation.via, api), access, now)
+        if operation.act is Act.PUBLISH:
+            return self._build_publish(operation, access, now)
         fields = {"ld_api_id": api} if self.version == "v1" else {}
         if operation.act is Act.DEPLOY:
-            fields |= msgspec.json.decode(target.deploy or "{}")
+            fields |= decode_deploy(target.deploy).body
         verb: str = operation.act.value
         path = verb if self.version == "v1" else f"{api}/{verb}"
         body = _encode_body(fields)
         return self._let_in("POST", f"{self._apis_url}/{path}", access, now, headers=_CHANGE, body=body)
+
+    def _build_publish(self, operation: Operation, access: Access, now: float) -> Request:
+        front, environment = decode_publish(operation)
+        fields = {"action": "online", "env_id": environment, "api_id": check_id(front)}
+        url, body = f"{self._fronts_url}/action", _encode_body(fields)
+        return self._let_in("POST", url, access, now, headers=_CHANGE, body=body)
 
     def _look_url(self, via: str, api: str) -> str:
         read, _, front = via.partition("/")
@@ -125,6 +133,17 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
             scoped = Request(method, url, {**headers, "X-Project-Id": self.project_id}, body)
             return sign_request(scoped, access, now=datetime.fromtimestamp(now, UTC))
         return Request(method, url, {**headers, "X-Auth-Token": access.reveal()}, body)
+
+
+def encode_publish(front: str, environment: str) -> Operation:
+    """Return the publish of a front-end API, by its id, in one environment."""
+    return Operation(Act.PUBLISH, f"{front}/{environment}")
+
+
+def decode_publish(operation: Operation) -> tuple[str, str]:
+    """Return the ids of the front-end API and of the environment that a publish is about."""
+    front, _, environment = operation.via.partition("/")
+    return front, environment
 
 
 def _cut_page(url: str, offset: int, limit: int) -> str:

@@ -7,23 +7,23 @@ of a Backend API", "Querying API Details", "Deploying a Backend API".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
 from msgspec.structs import replace
 
-from orchestrator.gateways.envelope import find_text, parse_object
-from orchestrator.gateways.naming import names_another
-from orchestrator.gateways.roma.definition import find_newest, is_untouched, was_edited
+from orchestrator.gateways.envelope import find_text
+from orchestrator.gateways.roma.completion import next_completion
+from orchestrator.gateways.roma.definition import find_newest, is_untouched, split_environments, was_edited
+from orchestrator.gateways.roma.kept_deploy import encode_deploy
+from orchestrator.gateways.roma.records import find_newest_record, is_front_id, list_records
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import show_text
 from orchestrator.model.gateway import LookOnlyRestore
-from orchestrator.model.http import Reply
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import (
     Act,
+    Completeness,
     FrontEnd,
     LookFacts,
     Operation,
@@ -33,16 +33,12 @@ from orchestrator.model.reading import (
 )
 from orchestrator.model.target import Target
 
-_RECORDS = ("deploys", "histories")
-"""The names of the list of deployments in V1 and in V2."""
-
 _SAME_NAMES = ("group_id", "auth_type", "authorizer_id", "cors", "roma_app_id")
 _OTHER_NAMES = {"env_id": "run_env_id", "protocol": "req_protocol", "path": "req_uri", "method": "req_method"}
 _OF_RECORD = ("group_id", "env_id")
 """Fields that the record of a deployment has too."""
 _MANDATORY = ("auth_type", "group_id", "env_id", "protocol")
 """Without these no front-end API is published."""
-_FRONT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FRONTS = "fronts"
 """The list of front-end APIs. Among the reads of a target: those that the list names for it."""
 
@@ -71,6 +67,12 @@ class RomaRestore(LookOnlyRestore, frozen=True):
     ) -> Operation | Snapshot:
         """Return the next read of a snapshot, or the snapshot that the reads so far give."""
         return _next_read(target.parts[0], seen, lacking)
+
+    def next_completion(
+        self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
+    ) -> Operation | Completeness | Reading:
+        """Return the next read, or the environments in which the front-end API is not published yet."""
+        return next_completion(target, seen, lacking, about)
 
 
 def next_look(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Reading:
@@ -106,15 +108,15 @@ def _read_by_history(
     history = seen.get(HISTORY.via)
     if history is None and HISTORY.via not in lacking:
         return HISTORY
-    records = _list_records(history.kept if history else None)
-    newest = _find_newest(records, ld_api_id) if records else None
+    records = list_records(history.kept if history else None)
+    newest = find_newest_record(records, ld_api_id) if records else None
     if newest is None:  # it is deployed, so there was a deployment
         return _keep_without_front(show)
     name = find_text(newest, "api_id")
     if name is None:
         return _keep_backend(show, newest)
     # The id becomes a part of the next read's path; any other text could turn into another path.
-    if not _FRONT_ID.fullmatch(name):
+    if not is_front_id(name):
         return _keep_without_front(show, newest, name)
     if name in listed:
         return _combine(show, newest, Reading(verdict=Verdict.TOLD, kept=listed[name]), name)
@@ -125,7 +127,7 @@ def _read_by_history(
 def _list_fronts(fronts: Reading | None) -> dict[str, Mapping[str, Any]]:
     """Return by their ids the front-end APIs that the list names for a backend API."""
     listed = fronts.kept["apis"] if fronts is not None and fronts.kept else ()
-    return {front["id"]: front for front in listed if _FRONT_ID.fullmatch(front["id"])}
+    return {front["id"]: front for front in listed if is_front_id(front["id"])}
 
 
 def _go_by_front(show: Reading, front: Mapping[str, Any]) -> Snapshot:
@@ -165,8 +167,9 @@ def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str
     if read.verdict is not Verdict.TOLD or read.kept is None:
         return _keep_without_front(show, newest, front)
     body = _build_deploy(show.kept or {}, newest, read.kept)
-    if not all(body.get(name) for name in _MANDATORY):
+    if not all(body.get(name) for name in _MANDATORY) or not split_environments(body["env_id"]):
         return _keep_without_front(show, newest, front)
+    body["env_id"], *further = split_environments(body["env_id"])
     if unfit := _find_unfit(body):
         return replace(_keep_without_front(show, newest, front), message=unfit)
     path, name = find_text(read.kept, "req_uri"), find_text(read.kept, "name")
@@ -178,7 +181,7 @@ def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str
         found,
         facts=replace(found.facts, path=published.path, since=since),
         fronts=(published,),
-        deploy=msgspec.json.encode(body).decode(),
+        deploy=encode_deploy(body, further),
         obstacles=(*found.obstacles, NEW_FRONT_END_ID.word),
     )
 
@@ -242,34 +245,8 @@ def _find_unfit(fields: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _list_records(fields: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
-    listed = next((fields[key] for key in _RECORDS if key in fields), None) if fields else None
-    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else None
-
-
-def _find_newest(records: list[dict[str, Any]], ld_api_id: str) -> dict[str, Any] | None:
-    """Return the newest deployment; the order of the list is not promised, RFC 3339 with Z sorts as text."""
-    ours = [one for one in records if _is_record_of({"ld_api_id": ld_api_id, **one}, ld_api_id)]
-    return max(ours, key=lambda one: find_text(one, "deploy_time") or "", default=None)
-
-
-def _is_record_of(record: Mapping[str, Any], ld_api_id: str) -> bool:
-    """Return whether the record of a deployment is of this backend API, and its definition too."""
-    then = record.get("api_definition")
-    of_another = isinstance(then, dict) and names_another(then.get("id"), ld_api_id)
-    return record.get("ld_api_id") == ld_api_id and not of_another
-
-
 def find_subjects(kind: str, fields: Mapping[str, Any]) -> list[tuple[Literal["api", "front"], object]]:
     """Return the ids of the backend API and the front-end API that a read of this ``kind`` names."""
     if kind == FRONT:
         return [("front", fields.get("id")), ("api", fields.get("ld_api_id"))]
     return [("api", fields.get("id"))] if kind in (SHOW.via, DEFINITION.via) else []
-
-
-def read_deploy(ld_api_id: str, reply: Reply) -> Reading:
-    """Read the answer 200 to a deploy: the record of the deployment is evidence, anything else is doubt."""
-    fields = parse_object(reply)
-    if fields and find_text(fields, "id") and _is_record_of(fields, ld_api_id):
-        return Reading(verdict=Verdict.REMOVED, evidence="code")
-    return Reading(verdict=Verdict.STRANGE, message="200 without the record of a deployment")

@@ -1,0 +1,144 @@
+"""After a restored target is deployed: look at what it lacks, bring that back, look again."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from orchestrator.engine.attempts import TargetAttempts
+from orchestrator.engine.resources import RunResources
+from orchestrator.model.events import RetryPlanned
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act, Completeness, Operation, Reading, Verdict
+from orchestrator.model.target import Target
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.completion import SendSteps, end_completion, end_incomplete, plan_completion
+from orchestrator.rules.retry import (
+    LOOKS_PER_DOUBT,
+    LookStep,
+    TargetEnd,
+    TargetHistory,
+    add_step,
+    describe_wrong_place,
+    draw_backoff,
+)
+
+_DEPLOYED = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
+_ANSWERED = (Verdict.UP, Verdict.DOWN, Verdict.ABSENT, Verdict.PARTIAL)
+
+
+class TargetCompletion:
+    """Brings back all that a deploy alone does not, for one target."""
+
+    def __init__(
+        self, attempts: TargetAttempts, resources: RunResources, target: Target, history: TargetHistory
+    ) -> None:
+        self.history = history
+        self._attempts = attempts
+        self._lane = attempts.lane
+        self._resources = resources
+        self._target = target
+        self._looks = 0
+        """Looks since the last step was sent."""
+
+    async def run(self, end: TargetEnd) -> TargetEnd:
+        """Return how the target ends that is deployed by ``end``; any other end stays."""
+        if end.outcome not in _DEPLOYED:
+            return end
+        while True:
+            found = await self._look()
+            if isinstance(found, str):
+                return end_incomplete(end, self.history, found)
+            self._looks += not (isinstance(found, Reading) and found.verdict is Verdict.UNSENT)
+            step = plan_completion(
+                self._lane.policy,
+                self.history.steps,
+                self._looks,
+                found,
+                roll=self._resources.environment.roll(),
+            )
+            if step is None:
+                return end_completion(end, self.history, found)
+            if refused := await self._do(step):
+                return end_incomplete(end, self.history, refused)
+
+    async def _do(self, step: SendSteps | LookStep) -> str | None:
+        """Do a step, or wait for the next look; return why the run may not go on."""
+        if isinstance(step, LookStep):
+            return await self._wait(Act.LOOK, step.wait)
+        if step.wait and (refused := await self._wait(step.operations[0].act, step.wait)):
+            return refused
+        for operation in step.operations:
+            if refused := await self._send(operation):
+                return refused
+        self._looks = 0
+        return None
+
+    async def _wait(self, act: Act, seconds: float) -> str | None:
+        if refused := self._lane.refusal(act, seconds, settling=act is Act.LOOK):
+            return refused
+        at, target = self._resources.environment.now(), self._target
+        self._resources.emit(
+            RetryPlanned(at=at, target=target.id, gateway=target.gateway, act=act, wait=seconds)
+        )
+        await self._resources.run_gate.sleep(seconds)
+        return None
+
+    async def _send(self, operation: Operation) -> str | None:
+        """Send a step until a request of it counts; return why it may not be sent."""
+        unsent = 0
+        while True:
+            admission = AdmissionRequest(
+                self._target.id, operation.act, repeats=operation.via in self.history.steps or unsent > 0
+            )
+            if refused := await self._lane.admit(admission):
+                return refused
+            reading = await self._attempts.send(self._target, admission, operation)
+            self.history = add_step(self.history, operation.via, reading)
+            match reading.verdict:
+                case Verdict.BUSY | Verdict.DENIED:
+                    continue
+                case Verdict.ELSEWHERE:
+                    return describe_wrong_place(reading)
+                case Verdict.UNSENT:
+                    unsent += 1
+                    wait = draw_backoff(self._lane.policy, unsent, self._resources.environment.roll())
+                    if refused := await self._wait(operation.act, wait):
+                        return refused
+                case _:
+                    return None
+
+    async def _look(self) -> Completeness | Reading | str:
+        """Return what the target lacks, or the reading of a read that could not tell.
+
+        Returns a text where no read may leave, which says why.
+        """
+        seen: dict[str, Reading] = {}
+        restore, looks = self._lane.gateway.restore, self._lane.offered_looks
+        about = self.history.reply_to_settle
+        while True:
+            found = restore.next_completion(self._target, seen, looks.lacking, about)
+            if not isinstance(found, Operation):
+                return found
+            admission = self._make_look_request()
+            if refused := await self._lane.admit(admission):
+                return refused
+            reading = await self._attempts.send(self._target, admission, found, _keep_as_told)
+            if reading.verdict in (Verdict.BUSY, Verdict.DENIED):
+                continue
+            reading = looks.learn(found.via, reading)
+            if reading.verdict in (Verdict.UNCLEAR, Verdict.UNSENT):
+                return reading
+            seen[found.via] = reading
+
+    def _make_look_request(self) -> AdmissionRequest:
+        settling = self.history.charged > 0 or bool(self.history.steps)
+        last = settling and self._looks >= LOOKS_PER_DOUBT - 1
+        return AdmissionRequest(self._target.id, Act.LOOK, settling=settling, last=last)
+
+
+def _keep_as_told(reading: Reading) -> Reading:
+    """Return the reading of a read about a part of the target: it says nothing of the target as a whole.
+
+    A resume goes by the journal, and would take the absence of a front-end API for that of the target.
+    """
+    return replace(reading, verdict=Verdict.TOLD) if reading.verdict in _ANSWERED else reading

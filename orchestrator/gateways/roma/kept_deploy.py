@@ -1,0 +1,45 @@
+"""The deploy that a snapshot of ROMA Connect keeps as text: its body, and the further environments.
+
+The body of a deploy takes one environment. A front-end API that was published in several needs a publish in
+each further one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from orchestrator.gateways.roma.definition import split_environments
+
+_FURTHER = "further_env_ids"
+"""The key for what is ours, beside the keys of the body."""
+
+
+class KeptDeploy(NamedTuple):
+    """The body of a deploy, and the ids of all environments in which the front-end API was published."""
+
+    body: dict[str, Any]
+    environments: tuple[str, ...]
+    """Without a front-end API empty; else the body names the first one."""
+
+
+def encode_deploy(body: Mapping[str, Any], further: Sequence[str]) -> str:
+    """Return the text of a deploy whose ``body`` names one environment; ``further`` are the other ids."""
+    ours = {_FURTHER: further} if further else {}
+    return msgspec.json.encode({**body, **ours}).decode()
+
+
+def decode_deploy(text: str | None) -> KeptDeploy:
+    """Return the deploy that a snapshot keeps.
+
+    Journals of earlier versions name several environments in the body, as the vendor's reads do: joined by a
+    bar, which no deploy accepts.
+    """
+    body = msgspec.json.decode(text or "{}")
+    further = body.pop(_FURTHER, ())
+    environments = tuple(dict.fromkeys((*split_environments(body.get("env_id")), *further)))
+    if environments:
+        body["env_id"] = environments[0]
+    return KeptDeploy(body, environments)
