@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine import session, target_run
+from orchestrator.engine import attempts, session, target_run
 from orchestrator.engine.control_commands import SetLimits
 from orchestrator.engine.queue import TargetQueue
 from orchestrator.gateways.apinizer.gateway import Apinizer
