@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"aiohttp", "jinja2", "rich", "structlog", "tenacity", "uvloop"}
+from bench.finished_runs import make_finished_run
+
+HEAVY = {"aiohttp", "anyio", "asyncio", "jinja2", "rich", "structlog", "tenacity", "uvloop"}
 PROGRAM = """
 import json, sys
 from orchestrator.cli import execute
 status = execute(sys.argv[1:])
-loaded = sorted({name.partition(".")[0] for name in sys.modules})
+loaded = sorted(sys.modules)
 print(json.dumps([status, loaded]), file=sys.stderr)
 """
 PLAN = """
@@ -46,7 +48,7 @@ def loaded_by(*arguments: str, folder: Path) -> set[str]:
 def test_help_loads_nothing_but_the_command_line(arguments: list[str], tmp_path: Path) -> None:
     loaded = loaded_by(*arguments, folder=tmp_path)
 
-    assert not loaded & {*HEAVY, "anyio", "asyncio", "sqlite3", "yaml"}
+    assert not loaded & {*HEAVY, "sqlite3", "yaml"}
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])
@@ -61,8 +63,14 @@ def test_check_loads_no_engine(tmp_path: Path) -> None:
     assert not loaded_by("check", "plan.yaml", folder=tmp_path) & HEAVY
 
 
-def test_runs_loads_no_engine(tmp_path: Path) -> None:
-    assert not loaded_by("runs", folder=tmp_path) & HEAVY
+@pytest.mark.parametrize("arguments", [[], ["--format", "json"]])
+def test_runs_loads_no_engine(arguments: list[str], tmp_path: Path) -> None:
+    make_finished_run(tmp_path / ".undeploy", 3)
+
+    loaded = loaded_by("runs", *arguments, folder=tmp_path)
+
+    assert not loaded & HEAVY
+    assert not loaded & {"orchestrator.gateways", "orchestrator.journal.pending", "yaml"}
 
 
 @pytest.mark.parametrize("arguments", [["schema"], ["init"]])

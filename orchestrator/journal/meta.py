@@ -5,15 +5,15 @@ Every key is named here and nowhere else. A key that an older program did not wr
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct
 
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, Value
-from orchestrator.model.plan import Plan, RunId
-from orchestrator.plan.json_form import decode_plan, encode_plan
+from orchestrator.model.plan import Plan, PlanHeader, RunId
+from orchestrator.plan.json_form import decode_header, decode_plan, encode_plan
 from orchestrator.report.values import ApprovalMethod
 
 RunAct: TypeAlias = Literal["undeploy", "restore"]
@@ -145,8 +145,17 @@ def read_plan(database: Database, *, schema: Literal["main", "ours"] = "main") -
 
     Raises JournalError where there is none.
     """
+    return decode_plan(_read_plan_text(database, schema))
+
+
+def read_plan_header(database: Database) -> PlanHeader:
+    """Return the keys at the top of the plan of the journal. Raises JournalError where there is none."""
+    return decode_header(_read_plan_text(database, "main"))
+
+
+def _read_plan_text(database: Database, schema: str) -> bytes:
     for (text,) in database.rows(_PLAN.format(schema=schema)):
-        return decode_plan(text.encode())
+        return cast("str", text).encode()
     raise JournalError(f"{database.path}: the journal holds no plan")
 
 

@@ -17,7 +17,7 @@ from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.folder import RunFolder, list_runs, make_private
 from orchestrator.journal.holder import LockHeldError, LockHolder, take_lock
 from orchestrator.journal.meta import read_plan
-from orchestrator.journal.pending import KEPT, WORD
+from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.text.counting import count_noun
 
 Wanted = Callable[[str, int], bool]

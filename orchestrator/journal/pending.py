@@ -12,7 +12,7 @@ from orchestrator.journal.database import Database, Row
 from orchestrator.journal.ended import KILLED
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import decode_reading
-from orchestrator.journal.schema import OPEN_OUTCOME
+from orchestrator.journal.schema import KEPT, OPEN_OUTCOME, WORD
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan, WaveStep
 from orchestrator.model.reading import CHANGES, Act, Reading
@@ -54,8 +54,6 @@ _ATTEMPTS = (
     "SELECT seq, act, via, code, message, verdict, pods FROM attempt"
     " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, number"
 )
-KEPT = "('filtered', 'protected', 'skipped')"
-WORD = "substr(reason, 1, instr(reason, ':') - 1)"
 _PROVISIONAL = (
     "SELECT seq, id, wave FROM target WHERE outcome IN ('unknown', 'not_started')"
     f" AND NOT (outcome = 'not_started' AND {WORD} IN {KEPT})"

@@ -6,18 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, encode_pace, encode_wave_step
 from orchestrator.journal.schema import INSERT_INTENT, OPEN_OUTCOME, UPDATE_OUTCOME, UPDATE_RESULT
 from orchestrator.journal.sessions import SessionOptions
-from orchestrator.journal.writer import RowSink
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import TargetEnd
+
+if TYPE_CHECKING:
+    # The writer needs asyncio, and commands that only read a journal start without it.
+    from orchestrator.journal.writer import RowSink
 
 # A snapshot of an earlier session stays if a later session could see nothing.
 _SNAPSHOT = """

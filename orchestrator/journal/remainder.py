@@ -11,8 +11,8 @@ from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import read_meta
-from orchestrator.journal.pending import WORD
 from orchestrator.journal.report_source import JournalReportSource
+from orchestrator.journal.schema import WORD
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId

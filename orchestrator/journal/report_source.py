@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.journal.database import Database
 from orchestrator.journal.ended import KILLED, create_ended_view
-from orchestrator.journal.meta import read_meta, read_plan
+from orchestrator.journal.meta import read_meta, read_plan, read_plan_header
 from orchestrator.journal.notes import read_last_begun
 from orchestrator.journal.restores import Restore, collect_up_again, read_restored_outcome
 from orchestrator.journal.run_report import (
@@ -77,13 +77,12 @@ class JournalReportSource:
         with database.translate_errors():
             database.run("BEGIN")  # all that follows is one moment of a run that may go on meanwhile
         create_ended_view(database, _explain_open_targets(held=held, ending=ending))
-        self.plan: Plan = read_plan(database)
         sessions = read_sessions(database)
         self._working_times = measure_sessions(database, sessions)
-        collect_up_again(database, self.plan.gateways, self._restores)
+        collect_up_again(database, self.plan.gateways if self._restores else (), self._restores)
         self._summary = RunSummary(
             run=run,
-            plan=self.plan,
+            header=read_plan_header(database),
             meta=read_meta(database),
             sessions=sessions,
             working_times=self._working_times,
@@ -93,9 +92,14 @@ class JournalReportSource:
         )
 
     @cached_property
+    def plan(self) -> Plan:
+        """The plan of the run. Only a restore and the whole report need its gateways."""
+        return read_plan(self._database)
+
+    @cached_property
     def report(self) -> Report:
         """The whole report but its targets, which takes several scans of the journal."""
-        return build_report(self._database, self._summary)
+        return build_report(self._database, self._summary, self.plan)
 
     def read_run(self) -> RunReport:
         """Return the facts about the run itself, which needs no scan."""

@@ -21,13 +21,13 @@ from orchestrator.journal.notes import (
     list_warnings,
     read_lane,
 )
-from orchestrator.journal.pending import KEPT, WORD
 from orchestrator.journal.restores import Restore
+from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
 from orchestrator.journal.taken_down import assess_restore
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
-from orchestrator.model.plan import Plan, RunId
+from orchestrator.model.plan import Plan, PlanHeader, RunId
 from orchestrator.report.values import (
     ApprovalReport,
     ControlReport,
@@ -80,7 +80,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     """The sources of a run's report beside the rows of its targets."""
 
     run: RunId
-    plan: Plan
+    header: PlanHeader
     meta: RunMeta
     sessions: Sequence[SessionRow]
     working_times: Sequence[WorkingTime]
@@ -102,9 +102,8 @@ class RunOverview(Struct, frozen=True, kw_only=True):
     """Number of targets that a restore has brought back."""
 
 
-def build_report(database: Database, summary: RunSummary) -> Report:
+def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
     """Return the report. ``database`` has the view ``ended`` and the table ``up_again``."""
-    plan = summary.plan
     cells = _count_cells(database)
     besides = count_requests(database)
     not_started = {word: (count, kept) for word, kept, count in database.rows(_NOT_STARTED)}
@@ -207,7 +206,7 @@ def _find_percentiles(seconds: array[float]) -> LatencyPercentiles:
 
 def report_run(summary: RunSummary) -> RunReport:
     """Return the facts about the run itself, which need no row of its targets."""
-    meta, plan = summary.meta, summary.plan
+    meta, plan = summary.meta, summary.header
     consent = report_consent(meta.approved)
     newest = summary.sessions[-1] if summary.sessions else None
     end = _find_end(newest, summary.ending)
@@ -243,7 +242,7 @@ def _report_approval(consent: RunApproval) -> ApprovalReport:
     return ApprovalReport(how=consent.how, by=consent.by)
 
 
-def _report_window(plan: Plan, newest: SessionRow | None) -> WindowReport | None:
+def _report_window(plan: PlanHeader, newest: SessionRow | None) -> WindowReport | None:
     """Return the window of the newest session; before there is one, the plan's."""
     options = None if newest is None else newest.options
     window = (plan if newest is None else options or SessionOptions()).window
@@ -285,7 +284,7 @@ def report_restores(restores: Iterable[Restore]) -> tuple[RestoreReport, ...]:
 
 def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]:
     """Return the snapshots of a run, and a restore's outlook; of a restore the accepted obstacles."""
-    meta, plan = summary.meta, summary.plan
+    meta, plan = summary.meta, summary.header
     if meta.act == "restore":
         return {
             "accepted": meta.accept,

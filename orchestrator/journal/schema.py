@@ -88,6 +88,11 @@ _CONTESTED = _UNSETTLED.format(verdict="a.verdict = 'contested'")
 OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} OR {_CONTESTED} THEN 'unknown' ELSE 'not_started' END"
 """The outcome of a target that the run did not end. A contested refusal is a doubt: a look settles it."""
 
+WORD = "substr(reason, 1, instr(reason, ':') - 1)"
+"""The first word of a target's reason: one of ``model.outcome.Reason``, where it is one."""
+KEPT = "('filtered', 'protected', 'skipped')"
+"""The words of the targets that were left out on purpose."""
+
 INSERT_INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
 UPDATE_RESULT = (
     "UPDATE attempt SET seconds = ?, status = ?, code = ?, message = ?, verdict = ?, sent = ?, pods = ?"

@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 
 from orchestrator.errors import JournalError
-from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, PlanHeader
 
 
 def encode_plan(plan: Plan) -> bytes:
@@ -35,7 +34,18 @@ def decode_plan(raw: bytes) -> Plan:
         raise JournalError(f"the plan in the journal cannot be read: {error}") from error
 
 
+def decode_header(raw: bytes) -> PlanHeader:
+    """Return the keys at the top of the plan, without its gateways. Raises as ``decode_plan`` does."""
+    try:
+        return msgspec.json.decode(raw, type=PlanHeader)
+    except msgspec.MsgspecError as error:
+        raise JournalError(f"the plan in the journal cannot be read: {error}") from error
+
+
 def _decode_gateway(fields: dict[str, Any]) -> Gateway:
+    # Not at the top: the kinds take a good part of the start of a command, and a list of runs needs none.
+    from orchestrator.gateways import KINDS  # noqa: PLC0415 - see above
+
     kind = KINDS.get(fields["kind"])
     if kind is None:
         raise JournalError(f"the journal has a gateway of kind {fields['kind']!r}, which this program lacks")
