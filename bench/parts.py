@@ -95,7 +95,7 @@ PARTS = {
     ),
     "scale": Part(
         "runs of a million targets, of a tenth of them and of ten thousand",
-        20, measure_scale, Sizes(1_000_000, 1), Sizes(500, 1), Sizes(100_000, 1),
+        40, measure_scale, Sizes(1_000_000, 1), Sizes(500, 1), Sizes(100_000, 1),
     ),
     "bucket": Part(
         "default runs against one bucket of 100/s for reads and writes",
