@@ -25,7 +25,7 @@ def names_another(told: object, ours: str) -> bool:
 
     A text that may still be our name does not count: other case, quotes, escapes, a cut, lost letters.
     """
-    if told is None or told == "":
+    if told is None or told in ("", ours):
         return False
     if not isinstance(told, str):
         return True

@@ -215,10 +215,11 @@ def is_success(body: dict[str, Any] | None) -> bool:
 def names_another_target(target: Target, *levels: Mapping[str, Any]) -> bool:
     """Return whether a reply, on any of its levels, names a thing that is clearly not the target's."""
     return any(
-        names_another(fields.get(key), ours)
+        names_another(fields[key], ours)
         for fields in levels
         for keys, ours in zip(_NAMES, target.parts, strict=False)
         for key in keys
+        if key in fields
     )
 
 
