@@ -224,7 +224,7 @@ class Lane:
 
         ``status`` is the HTTP status of its reply, None where no reply came.
         """
-        before, epoch = self.state.state, self.state.undeploys.epoch
+        before, epoch = self.state.state, self.state.pace.find_epoch(self.policy.act)
         one_by_one = self.state.alone or self.state.is_fruitless
         pause = self.state.observe(
             admission,
@@ -238,7 +238,7 @@ class Lane:
         if pause is not None:
             self.announcer.tell_refusal(reading, pause)
         self.announcer.tell_state(self.state)
-        self._tell_pace(at_once=self.state.undeploys.epoch != epoch)
+        self._tell_pace(at_once=self.state.pace.find_epoch(self.policy.act) != epoch)
         if reading.wait is not None:
             self.announcer.warn_of_long_wait(reading)
         # Waiting workers ask again only where the answer may have changed: a thousand replies a second would
@@ -248,7 +248,7 @@ class Lane:
 
     def _tell_pace(self, *, at_once: bool = True) -> None:
         now = self.environment.monotonic()
-        self.announcer.tell_pace(self.state.undeploys.rate, now, at_once=at_once)
+        self.announcer.tell_pace(self.state.pace.find_rate(self.policy.act), now, at_once=at_once)
 
     async def _log_in(self) -> bool:
         """Get a token; where that fails the lane is closed, or pauses before the next try.

@@ -11,7 +11,7 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.look_limits import LookLimits
-from orchestrator.rules.pacing import LATE, Pacer, RetryBudget
+from orchestrator.rules.pacing import LATE, RetryBudget
 from orchestrator.rules.parking import FaultCounter, ProbeSchedule
 from orchestrator.rules.retry import (
     RetryPolicy,
@@ -20,6 +20,7 @@ from orchestrator.rules.retry import (
     describe_wrong_place,
     draw_backoff,
 )
+from orchestrator.rules.shared_pace import SharedPace, SlotEpoch
 
 FRUITLESS_PAUSES = 2
 """Pauses with nothing but refusals after which a lane sends one undeploy at a time, until one is taken."""
@@ -77,7 +78,7 @@ class AdmissionRequest:
         """The request has yet to take its share of the lane's retry budget."""
         self.slot: float | None = None
         """The moment that the pacer has given to the request."""
-        self.epoch = -1
+        self.epoch: SlotEpoch = (-1, -1)
         self.due = False
         """A login of its own made the request miss its slot: it leaves now, while the token lasts."""
 
@@ -85,11 +86,11 @@ class AdmissionRequest:
         """Keep that the retry budget was charged for this request."""
         self.repeats = False
 
-    def take_slot(self, slot: float, epoch: int) -> None:
+    def take_slot(self, slot: float, epoch: SlotEpoch) -> None:
         """Keep the moment at which the request may leave. A pacer's slots are void after their epoch."""
         self.slot, self.epoch = slot, epoch
 
-    def has_slot(self, epoch: int) -> bool:
+    def has_slot(self, epoch: SlotEpoch) -> bool:
         """Return whether the request holds a slot of this epoch."""
         return self.slot is not None and self.epoch == epoch
 
@@ -114,8 +115,8 @@ class LaneState:
         """``learned`` is the pace that an earlier session found this gateway to bear. ``takes`` is how many
         seconds one request may take: a target that goes alone, and is not heard of for longer, makes room.
         ``first_alone``: the first request goes alone, since its signature was never let in."""
-        self.undeploys = Pacer(limits.rate, learned)
-        self.looks = LookLimits(policy, park_for, limits.rate)
+        self.pace = SharedPace(limits.rate, learned)
+        self.looks = LookLimits(policy, park_for, self.pace)
         self.state: Literal["open", "parked", "closed"] = "open"
         self.reason: str | None = None
         self.alone = first_alone
@@ -141,8 +142,7 @@ class LaneState:
 
     def limit(self, rate: float | None, now: float) -> None:
         """Put another cap on the pace of undeploys, and on that of looks."""
-        self.undeploys.limit(rate, max(now, self._paused_until))
-        self.looks.pacer.limit(rate, max(now, self.looks.paused_until))
+        self.pace.limit(rate, max(now, self._paused_until), max(now, self.looks.paused_until))
 
     def refusal(self, act: Act, *, settling: bool = False) -> str | None:
         """Return why no such request may leave in this session any more; None if one may.
@@ -195,22 +195,20 @@ class LaneState:
             if wait := self._retry_budget.take(now):
                 return AdmissionDelayed(wait)
             request.pay_retry()
-        pacer = self._choose_pacer(request)
         # A login may take long, and its request has waited for its turn already.
         if request.due:
-            pacer.note_unpaced_departure(now)
+            self.pace.note_unpaced_departure(request.act, now)
             return AdmissionGranted()
-        slot = request.slot
-        if slot is None or not request.has_slot(pacer.epoch) or now > slot + LATE:
-            slot = pacer.reserve(now)
-            request.take_slot(slot, pacer.epoch)
+        if wait := self.pace.seconds_until_slots(request.act, now):
+            return AdmissionDelayed(wait)
+        slot, epoch = request.slot, self.pace.find_epoch(request.act)
+        if slot is None or not request.has_slot(epoch) or now > slot + LATE:
+            slot = self.pace.reserve(request.act, now)
+            request.take_slot(slot, epoch)
         if now < slot:
             return AdmissionDelayed(slot - now)
-        pacer.note_departure(now)
+        self.pace.note_departure(request.act, now)
         return AdmissionGranted()
-
-    def _choose_pacer(self, request: AdmissionRequest) -> Pacer:
-        return self.looks.pacer if request.act is Act.LOOK else self.undeploys
 
     def _admit_alone(self, request: AdmissionRequest, now: float) -> AdmissionGranted | AdmissionDelayed:
         if self._probes.is_free_for(request.target, now):
@@ -223,13 +221,12 @@ class LaneState:
         The learned pace does not bind this request: it is sent to find out whether that pace still holds.
         """
         self._probes.choose(request.target, now)
-        pacer = self._choose_pacer(request)
         slot = request.slot
-        if slot is None or not request.has_slot(pacer.epoch) or now < slot:
-            if wait := pacer.seconds_until_allowed(now):
+        if slot is None or not request.has_slot(self.pace.find_epoch(request.act)) or now < slot:
+            if wait := self.pace.seconds_until_allowed(request.act, now):
                 return AdmissionDelayed(wait)
-            pacer.note_unpaced_departure(now)
-            request.take_slot(now, pacer.epoch)
+            self.pace.note_unpaced_departure(request.act, now)
+            request.take_slot(now, self.pace.find_epoch(request.act))
         return AdmissionGranted()
 
     def confirm_credential(self) -> bool:
@@ -310,7 +307,7 @@ class LaneState:
                 self.close(describe_wrong_place(reading))
             case verdict if verdict in _FAULTS:
                 if crowded:
-                    self.undeploys.observe_refusal(began, now, wait=0.0)
+                    self.pace.observe_refusal(request.act, began, now, wait=0.0)
                 self._observe_fault(request.target, reading, now, left, within_reach, probed=probed)
             case verdict if verdict not in _NO_ANSWER:
                 self._observe_answer(reading, began, now)
@@ -368,9 +365,9 @@ class LaneState:
         is_new = now >= self._paused_until
         self._busy_in_a_row += is_new
         wait = choose_pause(self._policy, reading, self._busy_in_a_row, most=self._park_for)
-        self.undeploys.observe_refusal(began, now, wait=wait, hint=reading.rate)
+        self.pace.observe_refusal(self._policy.act, began, now, wait=wait, hint=reading.rate)
         self._paused_until = max(self._paused_until, now + wait)
-        self.undeploys.hold(self._paused_until)
+        self.pace.hold(self._policy.act, self._paused_until)
         if now - self._busy_since >= self._park_for:
             self.give_up(f"{Reason.PARKED}: nothing but refusals to take more: {describe(reading)}", now)
         return self._paused_until - now if is_new else None
@@ -394,7 +391,7 @@ class LaneState:
         self._probes.begin(now)
 
     def _observe_answer(self, reading: Reading, began: float, now: float) -> None:
-        self.undeploys.observe_answer(began, now)
+        self.pace.observe_answer(self._policy.act, began, now)
         self.looks.observe_undeploy()
         # Any answer shows that the gateway lives, but only a success shows that retries are worth it.
         if reading.verdict is Verdict.REMOVED:

@@ -1,25 +1,26 @@
-"""How a lane's looks are held back: their pace, and the pauses that concern looks alone. No clock."""
+"""How a lane's looks are held back by the pauses that concern looks alone. No clock."""
 
 from __future__ import annotations
 
 from orchestrator.model.outcome import Reason
-from orchestrator.model.reading import Reading, Verdict
-from orchestrator.rules.pacing import Pacer
+from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.rules.retry import RetryPolicy, choose_pause
+from orchestrator.rules.shared_pace import SharedPace
 
 UNSENT_IN_A_ROW = 5
 """So many requests in a row that could not even be sent count as an ill gateway."""
 
 
 class LookLimits:
-    """The pace and the pauses of one lane's looks. All times are monotonic seconds.
+    """The pauses of one lane's looks. All times are monotonic seconds.
 
     A look that is refused for a while, or could not be sent, costs its target nothing. So without a bound of
     its own a lane that sends nothing but looks could go on for ever.
     """
 
-    def __init__(self, policy: RetryPolicy, park_for: float, rate: float | None) -> None:
-        self.pacer = Pacer(rate)
+    def __init__(self, policy: RetryPolicy, park_for: float, pace: SharedPace) -> None:
+        """``pace`` is the lane's."""
+        self._pace = pace
         self.paused_until = 0.0
         self.refusal: str | None = None
         """Why no look may leave any more, though undeploys may; None while looks may."""
@@ -43,9 +44,9 @@ class LookLimits:
             case _:
                 self._busy_since = self._unsent_since = None
                 if crowded:
-                    self.pacer.observe_refusal(began, now, wait=0.0)
+                    self._pace.observe_refusal(Act.LOOK, began, now, wait=0.0)
                 else:
-                    self.pacer.observe_answer(began, now)
+                    self._pace.observe_answer(Act.LOOK, began, now)
 
     def observe_undeploy(self) -> None:
         """Take in that an undeploy was answered: the gateway can be reached."""
@@ -64,9 +65,9 @@ class LookLimits:
         if now - self._busy_since >= self._park_for:
             self.refusal = f"{Reason.PARKED}: nothing but refusals to be looked at more"
         wait = choose_pause(self._policy, reading, 1, most=self._park_for)
-        self.pacer.observe_refusal(began, now, wait=wait, hint=reading.rate)
+        self._pace.observe_refusal(Act.LOOK, began, now, wait=wait, hint=reading.rate)
         self.pause_until(now + wait)
-        self.pacer.hold(self.paused_until)
+        self._pace.hold(Act.LOOK, self.paused_until)
 
     def _observe_unsent(self, now: float) -> None:
         if self._unsent_since is None:

@@ -145,6 +145,18 @@ class Pacer:
         self._active_at = 0.0
         self._left_at = -math.inf
 
+    @classmethod
+    def begun(cls, found: float | None, since: float, *, sent: int, taken: int, left_at: float) -> Pacer:
+        """Return a pacer in the middle of an interval: it has sent, and had answered, so many requests.
+
+        The first of them left at ``since``, the newest at ``left_at``. ``found`` is the pace until now, None
+        for no bound.
+        """
+        pacer = cls(learned=found)
+        pacer._since, pacer._sent, pacer._taken = since, sent, taken
+        pacer._left_at = pacer._active_at = left_at
+        return pacer
+
     @property
     def rate(self) -> float | None:
         """The bound in force; None where there is none."""
@@ -205,6 +217,9 @@ class Pacer:
         # Time without requests proves nothing of the gateway; but at a slow pace answers are far apart.
         passed = min(now - self._answered_at, max(1.0, 2.0 / self._found))
         self._answered_at = now
+        # A pace that no request waits for is not tried, so answers prove nothing of it.
+        if self._next <= now:
+            return
         grown = _grow(self._found, self._refused, passed)
         # A pace beyond the plan's cap would never be tried, so growing there would prove nothing.
         self._found = grown if self.cap is None else min(grown, max(self._found, self.cap))
@@ -235,10 +250,14 @@ class Pacer:
         # The pace grows slowly only near this mark, so it is where the gateway refused, not where a cut ends.
         self._refused = max(before, self._found)
         self._last = _CountedRefusal(began, now, cut)
+        self.begin_interval(now)
+        return True
+
+    def begin_interval(self, now: float) -> None:
+        """Count requests afresh from now on; the slots that were handed out are void."""
         self._since = self._answered_at = self._active_at = now
         self._taken = self._sent = 0
         self._begin_again(now)
-        return True
 
     def _cut(self, span: float, wait: float) -> tuple[float, float]:
         """Return the pace that was refused after ``span`` seconds, and the pace that a cut leaves."""

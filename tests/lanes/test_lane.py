@@ -1026,7 +1026,8 @@ def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
             await anyio.sleep(0.01)
             landed(lane, A, REMOVED)
         landed(lane, A, busy(1.0))
-        for _ in range(300):
+        for _ in range(100):
+            await lane.admit(AdmissionRequest(A, UNDEPLOY))
             await anyio.sleep(0.01)
             landed(lane, A, REMOVED)
 

@@ -529,7 +529,7 @@ def test_a_bare_503_pauses_nothing_and_slows_no_lane_where_nothing_is_answered()
     pause = state.observe(turn, reading(Verdict.DOUBT), 1.0, began=0.0, left=9, within_reach=1, status=503)
 
     assert pause is None
-    assert state.undeploys.rate is None
+    assert state.pace.find_rate(Act.UNDEPLOY) is None
     assert state.admit(AdmissionRequest(TargetId("gw/2"), Act.UNDEPLOY), 1.0) == AdmissionGranted()
 
 
@@ -556,12 +556,10 @@ def test_only_a_503_slows_those_of_its_own_sort(
     turn = AdmissionRequest(TargetId("gw/ill"), act)
     state.admit(turn, 1.0)
     state.observe(turn, reading(verdict), 1.0, began=1.0, left=9, within_reach=1, status=status)
-    here, other = state.undeploys, state.looks.pacer
-    if act is Act.LOOK:
-        here, other = other, here
+    other = Act.UNDEPLOY if act is Act.LOOK else Act.LOOK
 
-    assert (here.rate is not None) is slower
-    assert other.rate is None
+    assert (state.pace.find_rate(act) is not None) is slower
+    assert state.pace.find_rate(other) is None
 
 
 # --- retries --------------------------------------------------------------------------------------------

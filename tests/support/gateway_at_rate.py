@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import random
 from collections.abc import Callable, Container
 from functools import partial
 from itertools import count
@@ -22,12 +23,13 @@ REMOVED, SEEN = reading(Verdict.REMOVED), reading(Verdict.UP)
 
 
 class Drive(NamedTuple):
-    """When the last reply came, how many requests were refused, when each one left, and for how many seconds
-    in all the gateway has asked for a pause."""
+    """When the last reply came, how many requests were refused, when each undeploy left and each look, and
+    for how many seconds in all the gateway has asked for a pause."""
 
     seconds: float
     refused: int
     left: list[float]
+    looked: list[float]
     paused: float
 
 
@@ -85,14 +87,18 @@ class _Road:
         concurrency: int = 8,
         latency: float = 0.020,
         bare: bool = False,
+        named: float | None = None,
+        jitter: float = 0.0,
         looks: int = 0,
         look_doors: Callable[[float], RateLimit | Door] | None = None,
         busy_until: Callable[[float], float] = lambda now: now,
     ) -> None:
         """Whoever is free at a time takes the next target at ``busy_until`` of it. The gateway refuses with
-        429 and the whole seconds to wait, or ``bare``: with a 503 that says nothing more. Each undeploy comes
-        after so many ``looks``, which go through the same doors unless they have ``look_doors`` of their own.
+        429 and the whole seconds to wait, or ``bare``: with a 503 that says nothing more; ``named`` is the
+        rate that a refusal states. A request is up to ``jitter`` seconds longer on its way. Each undeploy
+        comes after so many ``looks``, which go through the same doors unless they have ``look_doors``.
         """
+        self._named, self._jitter, self._dice = named, jitter, random.Random(1)
         self._lane, self._doors, self._latency = lane, doors, latency
         self._looks, self._look_doors = looks, look_doors or doors
         self._targets, self._concurrency = targets, concurrency
@@ -104,6 +110,7 @@ class _Road:
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._buckets: dict[RateLimit, Door] = {}
         self._left: list[float] = []
+        self._looked: list[float] = []
         self._looks_left: dict[TargetId, int] = {}
         self._refused = self._ended = 0
 
@@ -115,7 +122,7 @@ class _Road:
             now, _, what = heapq.heappop(self._events)
             what(now)
         assert self._ended == self._targets
-        return Drive(now, self._refused, self._left, self._paused)
+        return Drive(now, self._refused, self._left, self._looked, self._paused)
 
     def _at(self, when: float, what: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (when, next(self._order), what))
@@ -130,8 +137,9 @@ class _Road:
     def _ask(self, turn: AdmissionRequest, now: float) -> None:
         match self._lane.admit(turn, now):
             case AdmissionGranted():
-                self._left.append(now)
-                self._at(now + self._latency / 2, partial(self._arrive, turn, now))
+                (self._looked if turn.act is Act.LOOK else self._left).append(now)
+                late = self._dice.random() * self._jitter
+                self._at(now + self._latency / 2 + late, partial(self._arrive, turn, now))
             case AdmissionDelayed(
                 seconds
             ):  # a lane wakes those who wait when it changes: here they ask now and then
@@ -146,7 +154,7 @@ class _Road:
     def _land(self, turn: AdmissionRequest, began: float, wait: float, now: float) -> None:
         said, status = (SEEN, 200) if turn.act is Act.LOOK else (REMOVED, 204)
         if wait:
-            said, status = reading(Verdict.BUSY, wait=max(1.0, math.ceil(wait))), 429
+            said, status = reading(Verdict.BUSY, wait=max(1.0, math.ceil(wait)), rate=self._named), 429
         if wait and self._bare:
             said, status = reading(Verdict.UNCLEAR if turn.act is Act.LOOK else Verdict.DOUBT), 503
         reach = self._concurrency

@@ -1,0 +1,211 @@
+"""Whether reads and writes share a pace: found out from refusals, and put right where the guess was wrong."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.model.reading import Act
+from orchestrator.model.settings import Limits
+from orchestrator.rules.admission import LaneState
+from orchestrator.rules.pacing import LATE
+from orchestrator.rules.retry import RetryPolicy
+from orchestrator.rules.shared_pace import SharedPace
+from orchestrator.simulator.limits import RateLimit
+from tests.support.gateway_at_rate import Drive, drive
+
+CLOSE = 1e-6
+NO_LIMIT = RateLimit(per_second=1e6, burst=1e6)
+
+
+def lane(cap: float | None = None, learned: float | None = None) -> LaneState:
+    return LaneState(RetryPolicy(), 600.0, limits=Limits(rate=cap), learned=learned)
+
+
+def from_one_bucket(rate: RateLimit, targets: int, looks: int, **options: Any) -> Drive:
+    """Take down so many targets, each after so many looks, where reads and writes use up one bucket."""
+    return drive(lane(), lambda _: rate, targets=targets, looks=looks, jitter=0.002, **options)
+
+
+# --- whole runs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("looks", [1, 3])
+@pytest.mark.parametrize("named", [None, 100.0])
+@pytest.mark.parametrize(("latency", "concurrency"), [(0.02, 8), (0.2, 50)])
+def test_one_bucket_for_reads_and_writes_is_used_in_full(
+    looks: int, named: float | None, latency: float, concurrency: int
+) -> None:
+    targets = 6000 // (looks + 1)
+    rate = RateLimit(per_second=100.0, burst=100.0)
+    went = from_one_bucket(rate, targets, looks, named=named, latency=latency, concurrency=concurrency)
+
+    assert went.seconds <= 1.05 * 60.0
+    assert went.refused <= 0.05 * 6000
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(("per_second", "looks"), [(20.0, 1), (20.0, 3), (50.0, 1), (200.0, 3)])
+def test_one_bucket_with_little_slack_is_not_refused_to_both_in_turn(per_second: float, looks: int) -> None:
+    """Two paces that pay no heed to one another took up to ten times as long here."""
+    rate = RateLimit(per_second=per_second, burst=per_second / 10)
+    went = from_one_bucket(rate, int(60 * per_second) // (looks + 1), looks)
+
+    assert went.seconds <= 1.3 * 60.0
+    assert went.refused <= 0.05 * 60 * per_second
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("looks", [1, 3])
+@pytest.mark.parametrize("limited", [Act.LOOK, Act.UNDEPLOY])
+def test_a_limit_for_one_of_the_two_holds_the_other_back_no_more_than_it_must(
+    looks: int, limited: Act
+) -> None:
+    rate = RateLimit(per_second=20.0, burst=20.0)
+    doors, look_doors = (NO_LIMIT, rate) if limited is Act.LOOK else (rate, NO_LIMIT)
+    targets = 1200 // looks if limited is Act.LOOK else 1200
+    went = drive(lane(), lambda _: doors, look_doors=lambda _: look_doors, targets=targets, looks=looks)
+
+    assert went.seconds <= 1.05 * 60.0
+
+
+@pytest.mark.promise(6)
+@settings(max_examples=40, deadline=None)
+@given(
+    cap=st.floats(5, 60),
+    per_second=st.floats(5, 100),
+    burst=st.floats(1, 100),
+    looks=st.integers(1, 3),
+    concurrency=st.integers(1, 12),
+)
+def test_a_plans_rate_bounds_reads_and_writes_each_whether_or_not_they_share_a_pace(
+    cap: float, per_second: float, burst: float, looks: int, concurrency: int
+) -> None:
+    rate = RateLimit(per_second=per_second, burst=burst)
+    went = drive(lane(cap), lambda _: rate, targets=100, looks=looks, concurrency=concurrency)
+
+    for left in (went.left, went.looked):
+        for first, began in enumerate(left):
+            for number, ended in enumerate(left[first:], 1):
+                assert number <= cap * (ended - began + LATE) + 1 + CLOSE
+
+
+# --- one refusal after another --------------------------------------------------------------------------
+
+
+def send(pace: SharedPace, act: Act, now: float, *, refused: bool = False) -> float:
+    """Send one request as soon as it may leave, and take in its answer; return when that came."""
+    now += pace.seconds_until_slots(act, now)
+    now = pace.reserve(act, now)
+    pace.note_departure(act, now)
+    if refused:
+        pace.observe_refusal(act, now, now + 0.01, wait=1.0)
+    else:
+        pace.observe_answer(act, now, now + 0.01)
+    return now + 0.01
+
+
+def send_mixed(pace: SharedPace, now: float, refused: Act, number: int = 20) -> float:
+    """Send looks and undeploys in turn, then one that is refused; return when its pause is over."""
+    for _ in range(number):
+        now = send(pace, Act.LOOK, now)
+        now = send(pace, Act.UNDEPLOY, now)
+    return send(pace, refused, now, refused=True) + 1.0
+
+
+def test_undeploys_and_looks_keep_to_their_own_until_one_is_refused_among_the_other() -> None:
+    pace, now = SharedPace(), 0.0
+    for _ in range(20):
+        now = send(pace, Act.LOOK, now)
+    now = send(pace, Act.LOOK, now, refused=True) + 1.0
+
+    assert not pace.is_shared
+    assert pace.find_rate(Act.UNDEPLOY) is None
+    assert pace.find_rate(Act.LOOK) is not None
+
+    send_mixed(pace, now, Act.UNDEPLOY)
+    assert pace.is_shared
+    assert pace.find_rate(Act.UNDEPLOY) == pace.find_rate(Act.LOOK) is not None
+
+
+def test_a_few_looks_among_many_undeploys_do_not_slow_them() -> None:
+    pace, now = SharedPace(), 0.0
+    for number in range(100):
+        now = send(pace, Act.UNDEPLOY, now)
+        if number % 20 == 0:
+            now = send(pace, Act.LOOK, now)
+    send(pace, Act.LOOK, now, refused=True)
+
+    assert not pace.is_shared
+    assert pace.find_rate(Act.UNDEPLOY) is None
+
+
+def test_slots_of_a_shared_pace_are_one_row_for_both() -> None:
+    pace = SharedPace()
+    now = send_mixed(pace, 0.0, Act.LOOK)
+    rate = pace.find_rate(Act.LOOK)
+    slots = [pace.reserve(act, now) for act in (Act.LOOK, Act.UNDEPLOY) * 5]
+
+    assert rate is not None
+    assert all(after - before >= 1.0 / rate - CLOSE for before, after in pairwise(slots))
+
+
+def test_while_looks_pause_a_shared_pace_goes_on_for_undeploys() -> None:
+    pace = SharedPace()
+    now = send_mixed(pace, 0.0, Act.LOOK) - 1.0
+    pace.hold(Act.LOOK, now + 1.0)
+    rate = pace.find_rate(Act.UNDEPLOY)
+
+    assert rate is not None
+    assert pace.reserve(Act.UNDEPLOY, now) <= now + 1.0 / rate + CLOSE
+    pace.hold(Act.UNDEPLOY, now + 1.0)
+    assert pace.reserve(Act.UNDEPLOY, now) >= now + 1.0
+
+
+@pytest.mark.parametrize("limited", [Act.LOOK, Act.UNDEPLOY])
+def test_a_wrong_guess_heals_once_all_refusals_fall_on_one_of_the_two(limited: Act) -> None:
+    pace, now, refusals = SharedPace(), 0.0, 0
+    while refusals == 0 or (pace.is_shared and refusals < 30):
+        now = send_mixed(pace, now, limited)
+        refusals += 1
+    other = Act.UNDEPLOY if limited is Act.LOOK else Act.LOOK
+
+    assert 5 <= refusals <= 10
+    assert pace.find_rate(limited) is not None
+    assert pace.find_rate(other) is None
+
+    # Further refusals of the same sort are its own; one of the other sort shows that both are limited.
+    now = send_mixed(pace, now, limited)
+    assert not pace.is_shared
+    send_mixed(pace, now, other)
+    assert pace.is_shared
+
+
+def test_each_wrong_parting_makes_the_next_one_need_more() -> None:
+    pace, now, needed = SharedPace(), 0.0, list[int]()
+    for _ in range(3):
+        refusals = 0
+        while refusals == 0 or pace.is_shared:
+            now = send_mixed(pace, now, Act.LOOK)
+            refusals += 1
+        needed.append(refusals)
+        now = send_mixed(pace, now, Act.UNDEPLOY)
+
+    assert needed[0] < needed[1] < needed[2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_refusals_that_fall_on_either_by_chance_rarely_part_them(seed: int) -> None:
+    dice, pace, now, apart = random.Random(seed), SharedPace(), 0.0, 0
+    for _ in range(200):
+        now = send_mixed(pace, now, Act.LOOK if dice.random() < 0.5 else Act.UNDEPLOY)
+        apart += not pace.is_shared
+
+    assert apart <= 40
