@@ -32,7 +32,10 @@ def write_cost(results: Results) -> str:
         memory=_tell(results, "P7"),
         curl=_tell_curl(results),
     )
-    return textwrap.fill(text, 119, break_on_hyphens=False, break_long_words=False) + "\n"
+    # A command is not broken over two lines.
+    whole = text.replace("curl -Z", "curl\0-Z")
+    filled = textwrap.fill(whole, 119, break_on_hyphens=False, break_long_words=False)
+    return filled.replace("\0", " ") + "\n"
 
 
 def write_into(readme: str, results: Results) -> str:

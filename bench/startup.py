@@ -26,8 +26,8 @@ def measure_start_up(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     commands: Mapping[tuple[str, str], Sequence[str]] = {
         ("P9", "--help"): ("--help",),
         ("P9", "--version"): ("--version",),
-        ("P9 runs", "runs"): ("runs", "--state", str(state)),
-        ("P9 check", "check"): ("check", str(ROOT / "plans" / "example.yaml")),
+        ("P9 runs", ""): ("runs", "--state", str(state)),
+        ("P9 check", ""): ("check", str(ROOT / "plans" / "example.yaml")),
     }
     for (name, variant), arguments in commands.items():
         command = (*_OURS, *arguments)
