@@ -92,7 +92,8 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     which ``total`` is too large.
 
     ``unlisted``: ids that both lists leave out, as for a user without all grants. ``lists``: whether this
-    version lists front-end APIs as well, or nothing. ``script_bytes``: the size of each definition's script.
+    version lists front-end APIs as well, or nothing. ``longest_page``: the entries after which a page ends,
+    whatever was asked for. ``script_bytes``: the size of each definition's script.
 
     ``dialects``: the API versions that answer. ``again``: the answer to an undeploy of an API that is not
     deployed, which the vendor leaves open. ``lag``: seconds after an undeploy in which a look still shows
@@ -112,6 +113,7 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     miscount: int = 0
     unlisted: tuple[str, ...] = ()
     lists: Literal["both", "backends", "none"] = "both"
+    longest_page: Annotated[int, Meta(ge=1, le=500)] = 500
     script_bytes: Annotated[int, Meta(ge=0)] = 0
     keys: tuple[AccessKey, ...] = ()
     # The vendor warns of such a lock and names no number.

@@ -297,7 +297,7 @@ class SimulatedRoma:
             for index in range(say.count_fronts(row))
             if not filters or _matches_front(self._show_listed(row, index), filters, asked)
         ]
-        return _cut_page(found, asked, len(found), lambda entry: self._show_listed(*entry))
+        return self._cut_page(found, asked, len(found), lambda entry: self._show_listed(*entry))
 
     def _show_listed(self, row: SimulatedBackend, index: int) -> dict[str, object]:
         fields = say.list_fronts(row, _get_id(row))[index]
@@ -312,30 +312,29 @@ class SimulatedRoma:
             if not row.deleted and _matches(row, asked) and _get_id(row) not in self._fixture.unlisted
         ]
         total = len(found) + self._fixture.miscount
-        page = _cut_page(found, asked, total, lambda row: self._describe(row, now))
+        page = self._cut_page(found, asked, total, lambda row: self._describe(row, now))
         self._pages += 1
         if found and self._pages <= self._fixture.shifts:
             found[0].deleted = True
         return page
 
+    def _cut_page(
+        self, found: Sequence[_Entry], asked: Mapping[str, str], total: int, show: Callable[[_Entry], object]
+    ) -> CallResult:
+        """Answer one page of ``found``, each entry as ``show`` writes it."""
+        try:
+            offset, limit = max(0, int(asked.get("offset", 0))), int(asked.get("limit", 20))
+        except ValueError:
+            return CallResult(say.invalid("offset"))
+        # The bounds of the vendor's older pages; the newest one prints none.
+        if not 1 <= limit <= 500:
+            return CallResult(say.invalid("limit"))
+        page = [show(entry) for entry in found[offset : offset + min(limit, self._fixture.longest_page)]]
+        return CallResult(json_answer(200, {"size": len(page), "total": total, "apis": page}))
+
 
 def _parse_query(query: str) -> dict[str, str]:
     return {key: values[-1] for key, values in parse_qs(query).items()}
-
-
-def _cut_page(
-    found: Sequence[_Entry], asked: Mapping[str, str], total: int, show: Callable[[_Entry], object]
-) -> CallResult:
-    """Answer one page of ``found``, each entry as ``show`` writes it."""
-    try:
-        offset, limit = max(0, int(asked.get("offset", 0))), int(asked.get("limit", 20))
-    except ValueError:
-        return CallResult(say.invalid("offset"))
-    # The bounds of the vendor's older pages; the newest one prints none.
-    if not 1 <= limit <= 500:
-        return CallResult(say.invalid("limit"))
-    page = [show(entry) for entry in found[offset : offset + limit]]
-    return CallResult(json_answer(200, {"size": len(page), "total": total, "apis": page}))
 
 
 def _get_id(row: SimulatedBackend) -> str:

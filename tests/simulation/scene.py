@@ -108,7 +108,13 @@ def make_scene(number: int) -> SeedScene:
         plan=plan,
         targets=targets,
         fixture=_add_users(
-            fixture.with_settings({"roma": _make_roma(random), "apinizer": _make_apinizer(random)}), plan
+            fixture.with_settings(
+                {
+                    "roma": _make_roma(random) | _make_roma_lists(Random(-number - 1), targets),
+                    "apinizer": _make_apinizer(random),
+                }
+            ),
+            plan,
         ),
         faults=_make_faults(random, number, names),
         unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
@@ -265,7 +271,7 @@ def _make_gateways(random: Random) -> tuple[Gateway, ...]:
 def _make_targets(random: Random, gateways: tuple[Gateway, ...], waves: int) -> tuple[Target, ...]:
     targets: list[Target] = []
     # Some plans are large enough for one list to serve as the look at many targets.
-    count = random.randint(1, 45) if random.random() < 0.9 else random.randint(90, 160)
+    count = random.randint(1, 45) if random.random() < 0.8 else random.randint(90, 160)
     for number in range(count):
         gateway = random.choice(gateways)
         if isinstance(gateway, Roma):
@@ -294,6 +300,32 @@ def _make_roma(random: Random) -> dict[str, object]:
         "token_life": random.choice([86_400.0, 86_400.0, 30.0, 3.0]),
         "expiry": _make_expiry(random),
     }
+
+
+def _make_roma_lists(random: Random, targets: tuple[Target, ...]) -> dict[str, object]:
+    """Return how the instance lists its APIs, and in which ways some of these are not like the others."""
+    apis = [target.parts[0] for target in targets if len(target.parts) == 1]
+    few = random.choice([0.0, 0.0, 0.1, 0.5])
+    return {
+        "lists": random.choice(["both", "both", "both", "backends", "none"]),
+        "longest_page": random.choice([500, 500, 40, 7]),
+        "miscount": random.choice([0, 0, 0, 3, 2000]),
+        "unlisted": tuple(api for api in apis if random.random() < few),
+        "edited": tuple(api for api in apis if random.random() < few),
+        "about": {api: _make_backend(random) for api in apis if random.random() < few},
+    }
+
+
+def _make_backend(random: Random) -> BackendFixture:
+    return random.choice(
+        [
+            BackendFixture(environments=()),
+            BackendFixture(second_front=True),
+            BackendFixture(published="long ago"),
+            BackendFixture(modified="2100-01-01T00:00:00+03:00"),
+            BackendFixture(published="2100-01-01T00:00:00+03:00"),
+        ]
+    )
 
 
 def _make_apinizer(random: Random) -> dict[str, object]:
