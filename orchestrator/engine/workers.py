@@ -109,8 +109,7 @@ class LaneWorkers:
         except DiskError as error:
             self._run_gate.stop("disk", str(error))
             return
-        if state_list.is_worth_reading(len(waiting)):
-            await state_list.renew(len(waiting))
+        await state_list.renew(len(waiting))
         remaining = waiting.read(self._resources.pending, self._lane.gateway.name)
         async with anyio.create_task_group() as group:
             for _ in range(min(workers, len(waiting))):

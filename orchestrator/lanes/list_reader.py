@@ -6,13 +6,15 @@ page to its first: an entry only moves to a page that is still to be read. What 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from orchestrator.lanes.exchange import LaneQuestion, count_as_unclear, exchange
+from orchestrator.lanes.exchange import ExchangeResult, LaneQuestion, count_as_unclear, exchange
 from orchestrator.model.features import ListFeature, ListRows
+from orchestrator.model.http import Lost
 from orchestrator.model.reading import Act, ListPage, Reading, Verdict
 from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import TargetId
@@ -27,6 +29,12 @@ MOST_TRIES = 4
 
 MOST_FAULTS = 2
 """Faults of one page after which the lane goes without the list: so the page is asked for once more."""
+
+SHORTER_BY = 10
+"""By how much shorter pages are asked for where a page was lost: it may be too large, or come too late."""
+
+SHORTEST_PAGE = 5
+"""Entries below which no shorter page is asked for."""
 
 RESTS_FOR = 300.0
 """Seconds for which the lane does not ask again for a list after faults of it."""
@@ -44,15 +52,23 @@ class ReadList(NamedTuple):
     pages: int
 
 
-class _MissingList(Exception):  # noqa: N818 - no error: the lane goes on without this list
-    """The list is not to be had now; ``for_good``: nor later, by the ``refusal`` where there was one."""
+class _MissingListError(Exception):
+    """The list is not to be had now. The lane goes on without it."""
 
-    def __init__(
-        self, *, for_good: bool = False, rests: bool = False, refusal: Reading | None = None
-    ) -> None:
-        self.for_good = for_good
-        self.rests = rests
+
+class _NoSuchListError(_MissingListError):
+    """The gateway offers no such list, by its ``refusal``."""
+
+    def __init__(self, refusal: Reading) -> None:
         self.refusal = refusal
+
+
+class _LostPageError(Exception):
+    """A page was lost on its way, or could not be read; the text is for people."""
+
+    def __init__(self, detail: str, *, may_be_large: bool) -> None:
+        super().__init__(detail)
+        self.may_be_large = may_be_large
 
 
 class ListReader:
@@ -65,86 +81,95 @@ class ListReader:
         self._size = feature.page_size
         self._last = 0
         """The offset of the last page, when the list was last read."""
+        self._pages = 1.0
+        """Pages of the list, as far as that is known."""
         self._rests_until = 0.0
-        self._is_offered = True
+        self._exists = True
         self._was_read = False
 
-    @property
-    def is_offered(self) -> bool:
-        """Whether the list may be asked for now: the gateway offers it, and it is not given up."""
-        return self._is_offered and self._lane.environment.monotonic() >= self._rests_until
+    def is_offered(self, most_pages: int) -> bool:
+        """Whether the list may be asked for now, and has not more than so many pages as far as is known."""
+        rests = self._lane.environment.monotonic() < self._rests_until
+        return self._exists and not rests and self._pages <= most_pages
 
     async def read(self, wanted_by: TargetId, earlier: ListRows | None, most_pages: int) -> ReadList | None:
-        """Return the whole list; None where it is not to be had.
+        """Return the whole list; None where it is not to be had, or has more than ``most_pages``.
 
-        While only one target may send, that target may also fetch the list: ``wanted_by`` names it. A list
-        of more than ``most_pages`` costs more than it spares, and is not asked for again.
+        While only one target may send, that target may also fetch the list: ``wanted_by`` names it.
         """
-        try:
-            found = await self._read(_PageSource(self._lane, wanted_by, self._ask(earlier)), most_pages)
-        except _MissingList as missing:
-            self._go_without(missing)
-            return None
-        self._was_read = True
-        return found
+        most_faults = MOST_FAULTS
+        while True:
+            source = _PageSource(self._lane, wanted_by, self._ask(earlier), most_faults)
+            try:
+                await self._read(source, most_pages)
+            except _NoSuchListError as missing:
+                self._go_without(missing.refusal)
+                return None
+            except _MissingListError:
+                return None
+            except _LostPageError as lost:
+                if not lost.may_be_large or self._size // SHORTER_BY < SHORTEST_PAGE:
+                    self._rest(str(lost))
+                    return None
+                self._size, self._last, most_faults = self._size // SHORTER_BY, 0, 1
+            else:
+                self._was_read = True
+                return ReadList(source.rows, source.pages)
 
-    def _go_without(self, missing: _MissingList) -> None:
-        # As with looks, a list that was once offered stays offered: a refusal now is of another cause.
-        self._is_offered = self._was_read or not missing.for_good
-        if missing.rests or missing.for_good:
-            self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
-        if missing.refusal is not None and not self._is_offered:
-            self._lane.announcer.remark(
-                f"it has no list of {self._name} for this credential ({describe(missing.refusal)}),"
-                " so each target is looked at alone"
-            )
-
-    async def _read(self, source: _PageSource, most_pages: int) -> ReadList:
-        rows: PageRows = {}
+    async def _read(self, source: _PageSource, most_pages: int) -> None:
+        """Read the page that was the last one, to learn the length of the list; then all pages backwards."""
         first = self._last
-        page = await source.fetch(first, self._size)
-        _add_rows(rows, page)
-        total, pages = page.total, 1
+        page, _ = await source.fetch(first, self._size)
+        total = page.total
         if not page.size and first == 0:
-            return ReadList(rows, pages)
+            return
         # Some servers give shorter pages than they are asked for.
         self._size = page.size if 0 < page.size < min(self._size, total - first) else self._size
         self._check_length(total, most_pages)
         self._last = offset = _find_last(total, self._size)
         while offset >= 0:
+            before = page.total
             # Where the list has changed since, entries may have moved onto the page that was read first.
-            if offset == first and page.total == total:
-                offset -= self._size
-                continue
-            before, page, pages = page.total, await source.fetch(offset, self._size), pages + 1
-            if not page.size and first < offset < page.total:
-                # The total counts entries that this credential does not see: the list ends before.
-                pages += await self._go_forward(source, rows, first, most_pages)
-                offset = first
-                continue
-            if not _add_rows(rows, page) and page.size and offset != first and page.total == before:
-                break  # the same page again, whatever the offset
+            if offset != first or before != total:
+                page, is_new = await source.fetch(offset, self._size)
+                if not page.size and first < offset < page.total:
+                    # The total counts entries that this credential does not see: the list ends before.
+                    await self._go_forward(source, first, most_pages)
+                    offset = first + self._size
+                elif page.size and not is_new and offset != first and page.total == before:
+                    return  # the same page again, whatever the offset
             offset -= self._size
-        return ReadList(rows, pages)
 
-    async def _go_forward(self, source: _PageSource, rows: PageRows, first: int, most_pages: int) -> int:
-        """Read on behind the page at ``first`` until one names nothing new; return the number of pages."""
-        pages, self._last = 0, first
-        while pages < most_pages:
-            page, pages = await source.fetch(self._last + self._size, self._size), pages + 1
-            if not _add_rows(rows, page):
-                break
-            self._last += self._size
-        return pages
+    async def _go_forward(self, source: _PageSource, first: int, most_pages: int) -> None:
+        """Read on behind the page at ``first``, until a page names nothing new."""
+        self._last, is_new = first, True
+        while is_new and source.pages <= most_pages:
+            _, is_new = await source.fetch(self._last + self._size, self._size)
+            self._last += self._size if is_new else 0
 
     def _check_length(self, total: int, most_pages: int) -> None:
-        if total <= min(MOST_LISTED, most_pages * self._size):
+        """Keep how many pages there are. Raises ``_MissingListError`` where these are too many."""
+        self._pages = total / self._size if total <= MOST_LISTED else math.inf
+        if self._pages > most_pages:
+            text = f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
+            self._lane.announcer.warn_once("long list", text)
+            raise _MissingListError
+
+    def _go_without(self, refusal: Reading) -> None:
+        # As with looks, a list that was once offered stays offered: a refusal now is of another cause.
+        if self._was_read:
+            self._rest(describe(refusal))
             return
-        self._lane.announcer.warn_once(
-            "long list",
-            f"its list, of {total:,} entries by its own word, is too long: each is looked at alone",
+        self._exists = False
+        self._lane.announcer.remark(
+            f"it has no list of {self._name} for this credential ({describe(refusal)}),"
+            " so each target is looked at alone"
         )
-        raise _MissingList(for_good=True)
+
+    def _rest(self, why: str) -> None:
+        self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
+        text = f"its list of {self._name} could not be read ({why}): each target is looked at alone"
+        self._lane.announcer.warn_once("unreadable list", text)
 
     def _ask(self, earlier: ListRows | None) -> Callable[[int, int], LaneQuestion[ListPage]]:
         feature, name = self._feature, self._name
@@ -156,42 +181,52 @@ class ListReader:
 
 
 class _PageSource:
-    """Fetches the pages of one list."""
+    """Fetches the pages of one list, and gathers their rows."""
 
     def __init__(
-        self, lane: Lane, wanted_by: TargetId, ask: Callable[[int, int], LaneQuestion[ListPage]]
+        self,
+        lane: Lane,
+        wanted_by: TargetId,
+        ask: Callable[[int, int], LaneQuestion[ListPage]],
+        most_faults: int,
     ) -> None:
+        """``most_faults``: so many faults of the first page lose the list; of a later page MOST_FAULTS."""
+        self.rows: PageRows = {}
+        self.pages = 0
         self._lane = lane
         self._wanted_by = wanted_by
         self._ask = ask
+        self._most_faults = most_faults
 
-    async def fetch(self, offset: int, size: int) -> ListPage:
-        """Return one page. Raises ``_MissingList`` where it is not to be had."""
-        faults = 0
-        for failures in range(1, MOST_TRIES + 1):
-            found = await self._exchange(offset, size)
+    async def fetch(self, offset: int, size: int) -> tuple[ListPage, bool]:
+        """Return one page, and whether it names anything new. An entry that was met before counts once.
+
+        Raises ``_MissingListError`` where the lane admits no request, or the gateway offers no such list;
+        ``_LostPageError`` after so many faults, or refusals to take more.
+        """
+        faults = tries = 0
+        while True:
+            exchanged, tries = await self._exchange(offset, size), tries + 1
+            found, answer = exchanged.found, exchanged.answer
             if isinstance(found, ListPage):
-                return found
+                self.pages, self._most_faults = self.pages + 1, MOST_FAULTS
+                return found, _add_rows(self.rows, found)
             if found.verdict is Verdict.NOT_OFFERED:
-                raise _MissingList(for_good=True, refusal=found)
-            faults += found.verdict is Verdict.UNCLEAR
-            if faults >= MOST_FAULTS:
-                break
-            if failures < MOST_TRIES:
-                wait = draw_backoff(self._lane.policy, failures, self._lane.environment.roll())
-                await anyio.sleep(wait)
-        raise _MissingList(rests=True)
+                raise _NoSuchListError(found)
+            faults += count_as_unclear(found).verdict is Verdict.UNCLEAR
+            if faults >= self._most_faults or tries >= MOST_TRIES:
+                raise _LostPageError(describe(found), may_be_large=isinstance(answer, Lost) and answer.sent)
+            await anyio.sleep(draw_backoff(self._lane.policy, tries, self._lane.environment.roll()))
 
-    async def _exchange(self, offset: int, size: int) -> ListPage | Reading:
+    async def _exchange(self, offset: int, size: int) -> ExchangeResult[ListPage]:
         lane, is_owed = self._lane, self._wanted_by == LIST_ITSELF
         admission = AdmissionRequest(self._wanted_by, Act.LOOK, settling=is_owed, dispensable=True)
         # A list that precedes undeploys is useless once no undeploy may start any more.
         is_needless = not is_owed and lane.refusal(lane.policy.act)
         if is_needless or await lane.admit(admission):
-            raise _MissingList
+            raise _MissingListError
         lane.announcer.tell_request()
-        found = (await exchange(lane, admission, self._ask(offset, size))).found
-        return count_as_unclear(found) if isinstance(found, Reading) else found
+        return await exchange(lane, admission, self._ask(offset, size))
 
 
 def _find_last(total: int, size: int) -> int:

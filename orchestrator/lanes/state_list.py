@@ -64,6 +64,8 @@ class StateList:
         self._held: _HeldLists | None = None
         self._served = 0
         """Targets that have gone by the held lists."""
+        self._served_at = -math.inf
+        """When the last of them did."""
         self._owed_from = -math.inf
         """Looks that were put off want a list from this moment on."""
         self._lock = anyio.Lock()
@@ -91,11 +93,14 @@ class StateList:
 
     @property
     def _is_offered(self) -> bool:
-        return any(reader.is_offered for reader in self._readers.values())
+        return self._may_read(self._bound_pages())
 
-    def is_worth_reading(self, waiting: int) -> bool:
-        """Return whether a list is cheaper than a look at each of so many targets that wait."""
-        return self._is_offered and (self.is_useful or waiting >= WORTH_LISTING)
+    def _may_read(self, most_pages: int) -> bool:
+        return any(reader.is_offered(most_pages) for reader in self._readers.values())
+
+    def _bound_pages(self, waiting: int = 0) -> int:
+        """Return how many pages of a list cost no more than the single reads in their place."""
+        return max(WORTH_LISTING, self._lane.left, waiting)
 
     @property
     def most_deferred(self) -> int:
@@ -152,7 +157,8 @@ class StateList:
         if self._held is None or self._feature is None:
             return {}
         readings = self._feature.read_target(target, self._held.find_rows(target))
-        self._served += bool(readings)
+        if readings:
+            self._served, self._served_at = self._served + 1, self._environment.monotonic()
         mask, is_fresh = self._lane.authenticator.mask, self._age <= FRESH_FOR
         # A restore believes neither state for longer: a target that somebody deploys meanwhile must not be
         # deployed again.
@@ -184,13 +190,14 @@ class StateList:
         return not listed or any(target.parts in each.rows for each in listed)
 
     async def renew(self, waiting: int) -> None:
-        """Read the lists of states again for so many looks that were put off.
+        """Read the lists of states again for so many looks that were put off, if that is cheaper.
 
-        None serves them if that fails.
+        Without that no list serves them: each is older than their undeploys.
         """
         self._owed_from = self._environment.monotonic()
-        async with self._lock:
-            await self._collect(LIST_ITSELF, waiting)
+        if self._may_read(self._bound_pages(waiting)) and (self.is_useful or waiting >= WORTH_LISTING):
+            async with self._lock:
+                await self._collect(LIST_ITSELF, waiting)
 
     async def _read_if_due(self, wanted_by: TargetId, *, for_look: bool = False) -> None:
         """Read the lists if they were not read yet, or are about to be too old.
@@ -215,17 +222,23 @@ class StateList:
         if for_look and self._lane.policy.act is Act.UNDEPLOY:
             return False
         due = max(FRESH_FOR / 2, FRESH_FOR - max(DUE_BEFORE, 2 * held.took))
-        # At a slow gateway the pages may cost more than they would spare until they are too old again.
-        return self._age > due and held.pages <= min(left, self._served)
+        return self._age > due and held.pages <= min(left, self._expect_served(held))
+
+    def _expect_served(self, held: _HeldLists) -> float:
+        """Return how many targets will go by the lists, if read again now, before these are too old.
+
+        At a slow gateway their pages may cost more than they spare.
+        """
+        return self._served * FRESH_FOR / max(1.0, self._served_at - held.read_at)
 
     async def _collect(self, wanted_by: TargetId, waiting: int = 0) -> None:
         """Read every page before the lane believes any of them: a change meanwhile may shift the entries."""
         started = self._environment.monotonic()
-        most_pages = max(WORTH_LISTING, self._lane.left, waiting)
+        most_pages = self._bound_pages(waiting)
         is_whole = self._serves_snapshots and not self._is_last(wanted_by)
         lists: dict[str, ReadList] = {}
         for name, reader in self._readers.items():
-            if not reader.is_offered or not (is_whole or self._tells_state(name)):
+            if not reader.is_offered(most_pages) or not (is_whole or self._tells_state(name)):
                 continue
             earlier = {known: each.rows for known, each in lists.items()} if is_whole else None
             if found := await reader.read(wanted_by, earlier, most_pages):
