@@ -147,7 +147,7 @@ def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixtu
             name: BackendFixture(environments=("prod", "test", "stage")[: random.randint(2, 3)])
             for name in names
         }
-        return replace(gateway, about=about)
+        return replace(gateway, about={**gateway.about, **about})
 
     gateways = (each if not isinstance(each, RomaFixture) else widen(each) for each in fixture.gateways)
     return replace(fixture, gateways=tuple(gateways))
