@@ -150,7 +150,8 @@ class SharedPace:
         return self._looks if act is Act.LOOK else self._undeploys
 
     def _find_pacer(self, act: Act) -> Pacer:
-        return self._both or self._find_flow(act).pacer
+        # Asked several times a request, so without a call of ``_find_flow``.
+        return self._both or (self._looks if act is Act.LOOK else self._undeploys).pacer
 
     def _count_departure(self, act: Act, now: float) -> _Flow:
         if self._since is None:
