@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 from orchestrator.journal.database import Row, Value, create_database
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan
+from orchestrator.journal.repeats import RepeatDetector
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
@@ -14,11 +16,11 @@ from orchestrator.plan.cycles import find_cycles, list_depths
 from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.target_sink import MOST_SUGGESTED, DependencyFault, DuplicateTarget
 from orchestrator.rules.precheck import StateAtApproval
+from orchestrator.text.names import to_nfc
 
-_INSERT = (
-    "INSERT INTO target (seq, id, gateway, wave, file, line, column, description, persistent)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+# Nearly no target has options, and to bind them all the same takes two fifths of the time.
+_INSERT = "INSERT INTO target (seq, id, gateway, wave, file, line, column) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SET_OPTIONS = "UPDATE target SET description = ?, persistent = ? WHERE seq = ?"
 # Names are compared in NFC. If every id is ASCII, `nfc` is left out of these statements: it costs time.
 _DUPLICATES = """
     SELECT again.id, again.file, again.line, again.column, first.id, first.file, first.line, first.column
@@ -95,17 +97,18 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self.database = create_database(path)
         self._batch: list[tuple[Value, ...]] = []
+        self._options: list[tuple[Value, ...]] = []
         self._gateways: dict[str, int] = {}
         self._required: list[tuple[Value, ...]] = []
         self._requires = False
         self._is_ascii = True
+        self._repeats = RepeatDetector()
         self._settled = False
         self._circles: list[list[int]] = []
         self.database.run("BEGIN")
 
     def add(self, target: Target, place: FilePosition) -> None:
         """Add one more target."""
-        self._is_ascii = self._is_ascii and target.id.isascii()
         gateway = self._gateways.setdefault(target.gateway, len(self._gateways))
         self._batch.append(
             (
@@ -116,10 +119,10 @@ class Draft:
                 place.file,
                 place.line,
                 place.column,
-                target.description,
-                target.persistent,
             )
         )
+        if target.description is not None or target.persistent is not None:
+            self._options.append((target.description, target.persistent, target.seq))
         if len(self._batch) >= _BATCH:
             self._write()
 
@@ -192,6 +195,8 @@ class Draft:
     def find_duplicates(self, installations: Mapping[str, str]) -> Iterator[DuplicateTarget]:
         """Yield every target that stands twice, also if two names of one installation hide that."""
         self._write()
+        if not self._may_repeat(installations):
+            return
         with self.database.translate_errors():
             self.database.run("CREATE TEMP TABLE place (gateway INTEGER PRIMARY KEY, installation TEXT)")
             self.database.run_many(
@@ -201,10 +206,23 @@ class Draft:
         for row in self.database.rows(self._choose_comparison(_DUPLICATES)):
             yield _decode_duplicate(row)
 
+    def _may_repeat(self, installations: Mapping[str, str]) -> bool:
+        """Return whether a target may stand twice. Nearly no plan has one, and the query for them is slow."""
+        places = [installations.get(name, name) for name in self._gateways]
+        return len(set(places)) < len(places) or self._repeats.may_repeat()
+
     def _write(self) -> None:
+        names = [cast("str", row[1]) for row in self._batch]
+        if "".join(names).isascii():
+            self._repeats.add(names)
+        else:
+            self._is_ascii = False
+            self._repeats.add(map(to_nfc, names))
         with self.database.translate_errors():
             self.database.run_many(_INSERT, self._batch)
+            self.database.run_many(_SET_OPTIONS, self._options)
         self._batch.clear()
+        self._options.clear()
 
     def finish(self, plan: Plan, meta: RunMeta) -> None:
         """Number the gateways as the plan does, insert the plan and ``meta``, and commit."""
