@@ -17,6 +17,10 @@ _ROWS = (
     Yardstick("P1 uvloop", "run", "P1 with uvloop on both sides", Unit.RATIO, better="more"),
     Yardstick("P2 uvloop", "run", "P2 with uvloop on both sides", Unit.RATIO, 0.95, 0.80, "more"),
     Yardstick(
+        "client", "client", "processor time of a request by our client alone over the bare loop's", Unit.RATIO
+    ),
+    Yardstick("client µs", "client", "processor time of a request", Unit.MICROSECONDS),
+    Yardstick(
         "slow", "slow", "pace of a whole run over a bare loop's, if replies take 20 ms", Unit.RATIO,
         better="more",
     ),

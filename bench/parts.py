@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from bench.client import measure_client
 from bench.control import (
     count_requests_to_an_ill_one,
     measure_beside_an_ill_one,
@@ -52,6 +53,10 @@ PARTS = {
     "run": Part(
         "whole runs beside a bare aiohttp loop",
         10, measure_whole_run, Sizes(100_000, 5), Sizes(200, 1), Sizes(20_000, 5),
+    ),
+    "client": Part(
+        "our client alone beside that loop",
+        3, measure_client, Sizes(50_000, 5), Sizes(200, 1),
     ),
     "slow": Part(
         "the same at bench/server.py, which takes 20 ms to answer (nginx cannot wait)",

@@ -17,11 +17,11 @@ from bench.plans import INSTANCE, PROJECT
 from bench.programs.loops import choose_loop
 from bench.programs.meter import Meter
 
-_HEADERS = {
+HEADERS = {
     "roma": {"X-Auth-Token": "token", "Content-Type": "application/json"},
     "apinizer": {"Authorization": "Bearer token", "Accept": "application/json"},
 }
-_CALLS = {
+CALLS = {
     "roma": ("POST", f"/v2/{PROJECT}/apic/instances/{INSTANCE}/livedata-apis/{{0:032x}}/undeploy", 204),
     "apinizer": ("DELETE", "/apiops/projects/P/apiProxies/api-{0}/environments/prod/", 200),
 }
@@ -29,11 +29,11 @@ _CALLS = {
 
 async def send_all(kind: str, port: int, count: int, workers: int) -> None:
     """Send so many calls, by so many workers that share one iterator."""
-    method, path, status = _CALLS[kind]
+    method, path, status = CALLS[kind]
     numbers = iter(range(count))
     connector = aiohttp.TCPConnector(limit=workers)
     async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_HEADERS[kind]
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=HEADERS[kind]
     ) as session:
 
         async def work() -> None:
