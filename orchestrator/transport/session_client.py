@@ -1,6 +1,6 @@
 """Sends requests through aiohttp's ClientSession, with an aiohttp whose parts ``exchange`` does not know.
 
-Slower by two thirds of a request, it makes the same promises.
+It takes three times the processor's time for a request, and makes the same promises.
 """
 
 from __future__ import annotations
@@ -44,24 +44,7 @@ async def open_session(settings: ClientSettings) -> AsyncIterator[Send]:
 
     Raises UsageError with an aiohttp in which a guard of ours would not be called.
     """
-    connector = ConnectionPool(limit=MOST_IN_FLIGHT, ssl=True if settings.tls is None else settings.tls)
-    session = aiohttp.ClientSession(
-        connector=connector,
-        request_class=GuardedRequest,
-        timeout=aiohttp.ClientTimeout(total=None, connect=settings.connect_timeout),
-        max_line_size=LARGEST_HEAD,
-        max_field_size=LARGEST_HEAD,
-        max_headers=MOST_LINES,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=True,
-        # aiohttp would send a POST without a body as application/octet-stream.
-        skip_auto_headers=("User-Agent", "Content-Type"),
-        headers={"User-Agent": USER_AGENT},
-        raise_for_status=False,
-        # Else aiohttp would read the user's netrc and send a password that no plan names.
-        trust_env=False,
-    )
-    async with session:
+    async with _make_session(settings) as session:
         if missing := find_missing_parts(session):
             raise UsageError(
                 f"with aiohttp {aiohttp.__version__} no request can be sent safely, since it has no"
@@ -80,6 +63,25 @@ async def open_session(settings: ClientSettings) -> AsyncIterator[Send]:
             return await _send(session, request, route, settings.reply_timeout)
 
         yield send
+
+
+def _make_session(settings: ClientSettings) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=ConnectionPool(limit=MOST_IN_FLIGHT, ssl=True if settings.tls is None else settings.tls),
+        request_class=GuardedRequest,
+        timeout=aiohttp.ClientTimeout(total=None, connect=settings.connect_timeout),
+        max_line_size=LARGEST_HEAD,
+        max_field_size=LARGEST_HEAD,
+        max_headers=MOST_LINES,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=True,
+        # aiohttp would send a POST without a body as application/octet-stream.
+        skip_auto_headers=("User-Agent", "Content-Type"),
+        headers={"User-Agent": USER_AGENT},
+        raise_for_status=False,
+        # Else aiohttp would read the user's netrc and send a password that no plan names.
+        trust_env=False,
+    )
 
 
 async def _send(
