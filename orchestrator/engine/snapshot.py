@@ -122,4 +122,4 @@ class SnapshotTaker:
 
     async def _wait_before_repeat(self) -> None:
         wait = draw_backoff(self._lane.policy, 1, self._resources.environment.roll())
-        await self._resources.run_gate.sleep(wait)
+        await self._lane.rest(wait)

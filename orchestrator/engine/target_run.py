@@ -91,10 +91,8 @@ class TargetRun:
             step = await self._advance()
         if not isinstance(step, _UNFINISHED):
             return step
-        await self._resources.run_gate.sleep(step.wait)
-        repeat = AsyncRetrying(
-            retry=retry_if_result(_is_unfinished), wait=_read_wait, sleep=self._resources.run_gate.sleep
-        )
+        await self._lane.rest(step.wait)
+        repeat = AsyncRetrying(retry=retry_if_result(_is_unfinished), wait=_read_wait, sleep=self._lane.rest)
         end_or_deferral: TargetEnd | LookDeferred = await repeat(self._advance)
         return end_or_deferral
 

@@ -33,6 +33,7 @@ class LaneWorkers:
         self._queue = queue
         self._tracker = tracker
         self._deferred = DeferredLooks()
+        self._workers = 0
 
     async def run(self, targets: int) -> None:
         """Work until the lane's ``targets`` of this step are taken; then make the looks that were put off.
@@ -43,6 +44,7 @@ class LaneWorkers:
         async with anyio.create_task_group() as group:
 
             def hire(more: int) -> None:
+                self._workers += more
                 for _ in range(more):
                     group.start_soon(self._work)
 
@@ -54,7 +56,7 @@ class LaneWorkers:
 
     async def _work(self) -> None:
         lane = self._lane
-        while lane.refusal() is None and (queued := await self._queue.take()) is not None:
+        while (queued := await self._take()) is not None:
             try:
                 if queued.refusal is None:
                     await self._run_target(queued)
@@ -69,6 +71,14 @@ class LaneWorkers:
                 lane.leave(queued.target.id)
                 # Without an outcome by now the target is not reached, and no other one may wait for it.
                 self._tracker.settle(queued.target, None)
+
+        self._workers -= 1
+
+    async def _take(self) -> QueuedTarget | None:
+        """Return a worker's next target; None if the worker has nothing more to do."""
+        if self._lane.refusal() is not None or self._lane.has_enough(self._workers):
+            return None
+        return await self._queue.take()
 
     async def _run_target(self, queued: QueuedTarget) -> None:
         target, history = queued.target, queued.history

@@ -35,6 +35,10 @@ from orchestrator.rules.admission import (
 )
 from orchestrator.rules.retry import RetryPolicy
 
+MOST_RESTING = 4
+"""For each request that may be in flight, so many targets may wait for their next try without keeping a
+worker from another target."""
+
 
 class LearnedLimits(Struct, frozen=True, kw_only=True):
     """The limits that earlier sessions of the run have found, or were told, for a lane."""
@@ -88,6 +92,8 @@ class Lane:
         self._hire: Callable[[int], None] = _hire_nobody
         self._run_gate = run_gate
         self._in_flight = 0
+        self._resting = 0
+        """Targets that wait for their next try."""
         self._is_crowded = False
         """Some request waits for another one in flight to end."""
         self._no_login_since: float | None = None
@@ -197,6 +203,24 @@ class Lane:
         """
         self.left = targets
         self._hire = hire or _hire_nobody
+
+    async def rest(self, seconds: float) -> None:
+        """Let a target wait before its next try; meanwhile a further worker may take another target.
+
+        Otherwise a few targets could spend all their attempts on an outage, before five of them show that the
+        gateway is ill. Returns early if the run stops.
+        """
+        self._resting += 1
+        if self._resting <= MOST_RESTING * self.concurrency:
+            self._hire(1)
+        try:
+            await self._run_gate.sleep(seconds)
+        finally:
+            self._resting -= 1
+
+    def has_enough(self, workers: int) -> bool:
+        """Return whether one of so many workers is to spare, as the targets of some no longer rest."""
+        return workers - self._resting > self.concurrency
 
     def end_step(self) -> None:
         """End a step: its targets are all taken."""

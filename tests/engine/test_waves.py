@@ -24,7 +24,7 @@ from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import PendingTargets, recall_lanes, split_into_steps
 from orchestrator.journal.record import SessionRecord
-from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.lane import MOST_RESTING, Lane
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
 from orchestrator.model.events import (
@@ -346,6 +346,75 @@ def test_doubts_at_a_gateway_that_dies_wait_until_it_answers_or_is_given_up(
         assert all(reason.startswith("parked: ") for reason in reasons)
         assert went.status is ExitStatus.STOPPED
     assert len(ill) < 60
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("concurrency", [1, 4, 8, 100])
+@pytest.mark.parametrize("how", [reading(Verdict.DOUBT, message="500"), Lost(sent=False, detail="refused")])
+def test_an_outage_of_a_minute_costs_no_target_its_attempts(
+    tmp_path: Path, concurrency: int, how: Answer
+) -> None:
+    """Five different targets meet it soon, however few may be in flight: the lane parks and they wait."""
+    targets = [target(seq) for seq in range(1, 301)]
+    went = run_waves(
+        tmp_path,
+        targets,
+        lambda act, _: (
+            reading(Verdict.UP) if act is Act.LOOK else how if 2.0 <= anyio.current_time() < 62.0 else REMOVED
+        ),
+        gateways=(make_narrow_gateway(concurrency=concurrency, retry=Retry(attempts=5, first=0.5)),),
+        takes=0.2,
+    )
+    during = [at for at in went.wires["gw"].times() if 2.0 <= at < 62.0]
+
+    assert Counter(went.outcomes.values()) == {"undeployed": 300}
+    assert len(during) <= 2 * concurrency + 20
+
+
+@pytest.mark.promise(6)
+def test_targets_that_wait_for_their_next_try_keep_no_worker_from_the_others(tmp_path: Path) -> None:
+    """Every tenth target meets a fault, and waits for ten seconds or so."""
+    targets, seen = [target(seq) for seq in range(1, 201)], set[str]()
+
+    def answers(_act: Act, name: str) -> Answer:
+        is_first = name not in seen
+        seen.add(name)
+        return reading(Verdict.DOUBT) if is_first and name.endswith("0") else REMOVED
+
+    went = run_waves(
+        tmp_path,
+        targets,
+        answers,
+        gateways=(make_narrow_gateway(concurrency=2, retry=Retry(first=10.0)),),
+        takes=0.1,
+    )
+    times = went.wires["gw"].times()
+
+    assert Counter(went.outcomes.values()) == {"undeployed": 200}
+    assert all(after - before >= 0.099 for before, after in zip(times, times[2:], strict=False))
+    assert went.at <= 30.0  # twenty waits of ten seconds took 111 s, when each kept a worker
+
+
+def test_only_so_many_targets_wait_at_a_time(tmp_path: Path) -> None:
+    """Every second one waits for half a minute: a large plan must not come into memory for that."""
+    targets, seen = [target(seq) for seq in range(1, 101)], set[str]()
+
+    def answers(_act: Act, name: str) -> Answer:
+        is_first = name not in seen
+        seen.add(name)
+        return reading(Verdict.DOUBT) if is_first and int(name.removeprefix("gw/t")) % 2 else REMOVED
+
+    went = run_waves(
+        tmp_path,
+        targets,
+        answers,
+        gateways=(make_narrow_gateway(concurrency=2, retry=Retry(first=30.0)),),
+        takes=0.1,
+    )
+    soon = {name for at, _, name in went.wires["gw"].told if at < 29.0}
+
+    assert Counter(went.outcomes.values()) == {"undeployed": 100}
+    assert len([name for name in soon if int(name.removeprefix("gw/t")) % 2]) == 2 * (MOST_RESTING + 1)
 
 
 @pytest.mark.promise(4)
