@@ -64,8 +64,8 @@ class StateList:
         self._held: _HeldLists | None = None
         self._served = 0
         """Targets that have gone by the held lists."""
-        self._served_at = -math.inf
-        """When the last of them did."""
+        self._left_then = 0
+        """Targets that the lane had left when the last of them did."""
         self._owed_from = -math.inf
         """Looks that were put off want a list from this moment on."""
         self._lock = anyio.Lock()
@@ -158,7 +158,7 @@ class StateList:
             return {}
         readings = self._feature.read_target(target, self._held.find_rows(target))
         if readings:
-            self._served, self._served_at = self._served + 1, self._environment.monotonic()
+            self._served, self._left_then = self._served + 1, self._lane.left
         mask, is_fresh = self._lane.authenticator.mask, self._age <= FRESH_FOR
         # A restore believes neither state for longer: a target that somebody deploys meanwhile must not be
         # deployed again.
@@ -222,14 +222,16 @@ class StateList:
         if for_look and self._lane.policy.act is Act.UNDEPLOY:
             return False
         due = max(FRESH_FOR / 2, FRESH_FOR - max(DUE_BEFORE, 2 * held.took))
-        return self._age > due and held.pages <= min(left, self._expect_served(held))
+        return self._age > due and held.pages <= min(left, self._expect_served())
 
-    def _expect_served(self, held: _HeldLists) -> float:
+    def _expect_served(self) -> int:
         """Return how many targets will go by the lists, if read again now, before these are too old.
 
         At a slow gateway their pages may cost more than they spare.
         """
-        return self._served * FRESH_FOR / max(1.0, self._served_at - held.read_at)
+        # The pace of an earlier step tells nothing: it may have been a canary, with a pause behind it.
+        is_new_step = self._lane.left > self._left_then
+        return self._lane.left if is_new_step else self._served
 
     async def _collect(self, wanted_by: TargetId, waiting: int = 0) -> None:
         """Read every page before the lane believes any of them: a change meanwhile may shift the entries."""

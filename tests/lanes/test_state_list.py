@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import anyio
 import msgspec
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.engine.waves import WaveRunner
 from orchestrator.journal.database import Database
@@ -217,10 +218,11 @@ def session(
     look: str = "always",
     credentials: tuple[str, ...] = ("the-token",),
     keys: bool = False,
+    snapshot: Literal["best", "off"] = "off",
 ) -> Executed:
     """One session of a run on a lane that looks always; ``wire`` ends in its gateway."""
     waves = database.one("SELECT MAX(wave) FROM target")[0] + 1
-    plan, entry = plan_of(waves, look), listed(look)
+    plan, entry = replace(plan_of(waves, look), snapshot=snapshot), listed(look)
     heard = Heard()
     given = iter(credentials[1:] or credentials)
     stopped = run_gate or RunGate()
@@ -230,6 +232,8 @@ def session(
         record = SessionRecord(DirectWriting(database), 2 if resumed else 1)
         material = KEYS if keys else Secret(credentials[0])
         lanes = {"gw": lane(entry, here, stopped, heard, material=material, send=wire.send)}
+        if snapshot != "off":
+            lanes["gw"].state_list.serve_snapshots()
         shared = resources(
             here,
             stopped,
@@ -694,3 +698,141 @@ def test_lists_stay_a_small_share_of_the_requests_however_many_targets_there_are
 
     # One before the first undeploy, one for each half of the targets, and one for those that came meanwhile.
     assert all(each <= 4.1 for each in lists.values()), lists
+
+
+def snapped(folder: Path, platform: Platform, **options: Any) -> Executed:
+    """Run all targets with snapshots, and looks at doubts alone."""
+    return ran(folder, platform, look="doubt", snapshot="best", **options)
+
+
+def test_snapshots_come_off_one_list(tmp_path: Path) -> None:
+    went = snapped(tmp_path, Platform(100, down={"t7"}))
+
+    assert offsets(went) == [0, 90, 60, 30]
+    assert went.wire.targets(Act.LOOK) == []
+    assert len(went.wire.targets(Act.UNDEPLOY)) == 99
+    assert went.outcomes["gw/t7"] == "already_undeployed"
+
+
+def test_a_list_is_read_again_by_one_worker_shortly_before_it_is_too_old(tmp_path: Path) -> None:
+    """100 undeploys of 4 s, four at a time: 100 s. The other three go on with the old list meanwhile."""
+    went = snapped(tmp_path, Platform(100), takes=4.0)
+
+    assert offsets(went)[:4] == [0, 90, 60, 30]
+    again = [at for at, _ in went.wire.pages[4:]]
+    assert len(again) == 4  # once, although it took until second 100
+    assert FRESH_FOR / 2 < again[0] <= FRESH_FOR
+    assert went.wire.targets(Act.LOOK) == []
+    assert went.wire.together == Listed.CONCURRENCY
+
+
+def test_a_list_that_costs_more_than_it_would_spare_is_not_read_again(tmp_path: Path) -> None:
+    """50 targets, a minute each, of 300 on the list: four would go by its ten pages in their time."""
+    platform = Platform(300)
+    targets = [target(seq) for seq in range(1, 51)]
+    with journaled(tmp_path, targets) as database:
+        wire = Shelf(platform.answer, platform.listed, FRESH_FOR + 1)
+        went = session(database, wire, look="doubt", snapshot="best")
+
+    assert len(went.wire.pages) == 10
+    singles = went.wire.targets(Act.LOOK)
+    assert len(singles) == len(set(singles)) == 46
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_what_is_deployed_again_behind_a_list_s_back_is_undeployed_all_the_same(tmp_path: Path) -> None:
+    """Somebody undeploys t5 behind a young list: our 204 is evidence all the same, and a "down" holds."""
+    platform = Platform(60, down={"t9"})
+    shown = platform.listed
+
+    def listing(offset: int) -> ListAnswer:
+        page = shown(offset)
+        platform.state["t5"] = Verdict.DOWN
+        return page
+
+    went = snapped(tmp_path, platform, listing=listing)
+
+    assert went.outcomes["gw/t5"] == "undeployed"
+    assert went.outcomes["gw/t9"] == "already_undeployed"
+
+
+def test_an_entry_that_moves_while_the_list_is_read_is_met_all_the_same(tmp_path: Path) -> None:
+    """With each page one entry before it vanishes, as front ends do while undeploys go on."""
+    platform = Platform(100)
+    gone = iter(["t1", "t2", "t3", "t4"])
+
+    def listing(offset: int) -> ListAnswer:
+        page = platform.listed(offset)
+        platform.hidden.add(next(gone, "t100"))
+        return page
+
+    went = snapped(tmp_path, platform, listing=listing)
+
+    looked = set(went.wire.targets(Act.LOOK))
+    assert looked <= {"gw/t1", "gw/t2", "gw/t3", "gw/t4"}
+    assert offsets(went) == [0, 90, 60, 30, 0]
+
+
+def test_a_page_that_is_lost_twice_is_asked_for_with_a_tenth_of_the_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too large a page is lost each time; then the list is read by shorter pages, and nothing alone."""
+    platform = Platform(60)
+    sizes = list[int]()
+
+    class Large(ScriptedListing):
+        page_size = 60
+
+        def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
+            sizes.append(size)
+            return super().build_request(name, offset, size, access, now=now)
+
+    def listing(offset: int) -> ListAnswer:
+        if sizes[-1] > 6:
+            return Lost(sent=True, detail="the reply is larger than 9 bytes")
+        return Shown(dict(list(platform.state.items())[offset : offset + sizes[-1]]), 60)
+
+    monkeypatch.setattr(Listed, "listing", property(lambda _: Large()))
+    went = snapped(tmp_path, platform, listing=listing)
+
+    assert sizes == [60, 60] + [6] * 10
+    assert went.wire.targets(Act.LOOK) == []
+    assert went.warnings == []
+
+
+def test_a_list_that_is_lost_in_any_form_is_told_of_once(tmp_path: Path) -> None:
+    went = snapped(tmp_path, Platform(60), listing=lambda _: Lost(sent=True, detail="reset"))
+
+    assert len(went.wire.pages) <= MOST_TRIES
+    (warning,) = went.warnings
+    assert warning == "its list of targets could not be read (reset): each target is looked at alone"
+    assert len(went.wire.targets(Act.LOOK)) == 60
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_a_list_that_was_too_long_for_few_targets_serves_many(tmp_path: Path) -> None:
+    """The first step has too few targets for so many pages; the second one has enough."""
+    platform = Platform(2300)
+    targets = [target(seq, wave=seq > 60) for seq in range(1, 2301)]
+    with journaled(tmp_path, targets) as database:
+        wire = Shelf(platform.answer, platform.listed, 0.0)
+        went = session(database, wire, look="doubt", snapshot="best")
+
+    assert offsets(went)[0] == 0
+    assert len(went.wire.pages) == 1 + 77
+    assert len(went.wire.targets(Act.LOOK)) == 60
+
+
+def test_a_canary_does_not_speak_for_the_pace_of_the_next_step(tmp_path: Path) -> None:
+    """Sixteen targets a minute are not worth 19 pages; but whether the next step is as slow, nobody knows."""
+    platform = Platform(550)
+    targets = [target(seq, wave=seq > 50) for seq in range(1, 551)]
+    with journaled(tmp_path, targets) as database:
+        wire = Shelf(platform.answer, platform.listed, 14.0)
+        went = session(database, wire, look="doubt", snapshot="best")
+
+    singles = set(went.wire.targets(Act.LOOK))
+    assert len(went.wire.pages) == 2 * 19
+    assert "gw/t50" in singles
+    assert singles.isdisjoint({f"gw/t{seq}" for seq in range(51, 67)})
+    assert set(went.outcomes.values()) == {"undeployed"}
