@@ -828,7 +828,7 @@ def test_a_canary_does_not_speak_for_the_pace_of_the_next_step(tmp_path: Path) -
     platform = Platform(550)
     targets = [target(seq, wave=seq > 50) for seq in range(1, 551)]
     with journaled(tmp_path, targets) as database:
-        wire = Shelf(platform.answer, platform.listed, 14.0)
+        wire = Shelf(platform.answer, platform.listed, 17.0)
         went = session(database, wire, look="doubt", snapshot="best")
 
     singles = set(went.wire.targets(Act.LOOK))
