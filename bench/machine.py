@@ -70,14 +70,21 @@ def _ask_version(program: str | None, option: str) -> str:
 
 
 def _read_commit() -> str:
+    """Return the commit of the tree, marked where the program or the benchmark differs from it."""
+    commit = _ask_git("describe", "--always")
+    # Not the page and the figures: they are written in the middle of a session.
+    changed = _ask_git("status", "--porcelain", "--", "orchestrator", "bench", ":!bench/results.json")
+    return f"{commit} with changes" if changed else commit or "unknown"
+
+
+def _ask_git(*words: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=10,
-        )  # fmt: skip
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10
+        )
     except OSError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+        return ""
+    return done.stdout.strip()
 
 
 def _name_processor() -> str:
