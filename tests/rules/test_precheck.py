@@ -63,6 +63,12 @@ def seen(state: str, revision: str | None = None, since: str | None = None) -> S
             seen("up", None, "b"),
             "its last deploy was a when it was approved, and is b now",
         ),
+        (seen("up", None, "2026-03-01T09:00:00Z"), seen("up", None, "2026-03-01T17:00:00+08:00"), None),
+        (
+            seen("up", None, "2026-03-01T09:00:00Z"),
+            seen("up", None, "2026-03-01T09:00:00"),
+            "its last deploy was 2026-03-01T09:00:00Z when it was approved, and is 2026-03-01T09:00:00 now",
+        ),
         (seen("up", "1"), seen("up"), None),
         (seen("up"), seen("down"), None),
         (seen("down"), seen("up"), "it was undeployed when it was approved, and is deployed now"),

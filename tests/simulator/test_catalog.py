@@ -46,6 +46,16 @@ ROMA: dict[str, tuple[dict[str, Any], InjectedFault | str, tuple[str, str, bytes
     "history-v2": ({}, "", history("v2")),
     "history-404-gone": ({"targets": ()}, "", history("v1")),
 }
+FRONTS = ("GET", f"/v2/{PLACE}/apis?limit=500&offset=0", b"")
+TWO_PLACES = BackendFixture(environments=("DEFAULT_ENVIRONMENT_RELEASE_ID", "7a1b"))
+ROMA_LISTS: dict[str, dict[str, Any]] = {
+    "fronts": {"targets": (BACKEND, THIRD)},
+    "fronts-in-several-environments": {"about": {BACKEND: TWO_PLACES}},
+    "fronts-two-of-one-backend": {"about": {BACKEND: BackendFixture(second_front=True)}},
+    "fronts-none": {"targets": (), "down": (BACKEND,)},
+    "fronts-404-not-published": {"lists": "backends"},
+    "fronts-404-no-instance": {"instance_id": "other"},
+}
 PROJECTS = ("GET", "/apiops/projects/", b"")
 REPORT = ("GET", "/apiops/reports/api-proxies", b"")
 ENVIRONMENTS = ("GET", "/apiops/environments/", b"")
@@ -89,6 +99,11 @@ def test_roma_can_say_what_the_sample_says(name: str) -> None:
     fields, _, request = ROMA[name]
 
     compare("roma", f"catalog/{name}", answered(roma(**fields), request))
+
+
+@pytest.mark.parametrize("name", ROMA_LISTS)
+def test_roma_lists_front_ends_as_the_sample_says(name: str) -> None:
+    compare("roma", f"lists/{name}", answered(roma(**ROMA_LISTS[name]), FRONTS))
 
 
 @pytest.mark.parametrize("name", APINIZER)
