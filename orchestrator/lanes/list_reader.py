@@ -92,6 +92,11 @@ class ListReader:
         rests = self._lane.environment.monotonic() < self._rests_until
         return self._exists and not rests and self._pages <= most_pages
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the gateway was asked for the list, and does not offer it."""
+        return not self._exists
+
     async def read(self, wanted_by: TargetId, earlier: ListRows | None, most_pages: int) -> ReadList | None:
         """Return the whole list; None where it is not to be had, or has more than ``most_pages``.
 

@@ -110,6 +110,20 @@ class StateList:
             return max(MOST_DEFERRED, self._count_entries() // 2)
         return max(MOST_DEFERRED_DEPLOYS, self._count_entries() // 20)
 
+    def measure_lists(self) -> list[tuple[int, int, bool]]:
+        """Return of each list that was asked for its pages, its entries, and whether it tells states.
+
+        A list that the gateway does not offer has one page without an entry.
+        """
+        held = {} if self._held is None else self._held.lists
+        refused = [
+            (1, 0, self._tells_state(name)) for name, reader in self._readers.items() if reader.is_refused
+        ]
+        return [
+            *((each.pages, len(each.rows), self._tells_state(name)) for name, each in held.items()),
+            *refused,
+        ]
+
     def _count_entries(self) -> int:
         return 0 if self._held is None else max(len(each.rows) for each in self._held.lists.values())
 

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from statistics import median
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from orchestrator.lanes.state_list import WORTH_LISTING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
-from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
-from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
+from orchestrator.preview.request_count import RequestCounter, RequestLoad
+from orchestrator.preview.states import Preview, SeenTarget
 from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
-
-
-class RequestLoad(Struct, frozen=True, kw_only=True):
-    """The requests of a run to one gateway in one step of a wave."""
-
-    looks: int = 0
-    undeploys: int = 0
-    chain: int = 0
-    """The most requests for one target. They go one after the other."""
 
 
 class RunForecast(Struct, frozen=True, kw_only=True):
     """The least that a run needs: if no request fails, and undeploys answer as fast as looks did."""
 
     looks: int
+    """Pages of lists included."""
     undeploys: int
+    pages: int
+    """Pages of lists, which spare single looks."""
     seconds: float | None
     """None where no look was answered: then no reply time is known."""
     left: float | None
@@ -57,28 +51,47 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
     reply_seconds_of = {
         gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds
     }
-    lacking = {gateway.name: gateway.lacking for gateway in preview.gateways}
     # The drift guard compares each target with its approval, which takes the same reads as a snapshot.
     with_snapshots = guarded or plan.snapshot != "off"
+    counters = {
+        found.name: RequestCounter(
+            gateways[found.name], found, with_snapshots=with_snapshots, guarded=guarded
+        )
+        for found in preview.gateways
+    }
     loads = list[RequestLoad]()
     parts = list[RunPart]()
     for (wave, _), wave_step in groupby(preview.targets, key=lambda seen: (seen.target.wave, seen.step)):
         work = list[GatewayWork]()
-        for name, here in _group_by_gateway(wave_step):
-            load = count_requests(gateways[name], here, lacking[name], with_snapshots=with_snapshots)
-            loads.append(load)
-            work.append(estimate_work(gateways[name], load, reply_seconds_of.get(name)))
         named = plan.waves[wave]
+        for name, here in _group_by_gateway(wave_step):
+            load, part = _count_part(gateways[name], counters[name], here, reply_seconds_of.get(name))
+            counters[name].pass_time(named.pause_after or 0.0, targets=0)
+            loads.append(load)
+            work.append(part)
         parts.append(RunPart(wave=named.name, work=tuple(work), rest=named.pause_after or 0.0))
     begins, last = _bound_run(plan, preview)
     timing = foresee(parts, now=begins, last=last)
     return RunForecast(
         looks=sum(load.looks for load in loads),
         undeploys=sum(load.undeploys for load in loads),
+        pages=sum(load.pages for load in loads),
         seconds=None if timing.done is None else timing.done - begins,
         left=measure_window_left(preview.window, preview.taken),
         timing=timing,
     )
+
+
+def _count_part(
+    gateway: Gateway, counter: RequestCounter, here: Sequence[SeenTarget], reply_seconds: float | None
+) -> tuple[RequestLoad, GatewayWork]:
+    """Return the requests and the work of a gateway in one step, with the lists that it reads meanwhile."""
+    load = counter.count_step(here)
+    work = estimate_work(gateway, load, reply_seconds)
+    if again := counter.pass_time(work.seconds or 0.0, targets=len(here)):
+        load = replace(load, looks=load.looks + again, pages=load.pages + again)
+        work = estimate_work(gateway, load, reply_seconds)
+    return load, work
 
 
 def _group_by_gateway(wave_step: Iterable[SeenTarget]) -> Iterator[tuple[str, list[SeenTarget]]]:
@@ -103,51 +116,12 @@ def estimate_work(gateway: Gateway, load: RequestLoad, reply_seconds: float | No
     return GatewayWork(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
 
 
-def count_requests(
-    gateway: Gateway, seen_targets: Iterable[SeenTarget], lacking: frozenset[str], *, with_snapshots: bool
-) -> RequestLoad:
-    """Count the requests for the targets of one gateway in one step of a wave.
-
-    ``with_snapshots``: the run reads each target's snapshot first.
-    """
-    always = gateway.look == "always"
-    looks = undeploys = changing = chain = 0
-    for seen in seen_targets:
-        before = looks + undeploys
-        group = seen.group
-        sends = group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN)
-        if with_snapshots:
-            # A target that the preview did not reach costs the run a read all the same.
-            looks += max(seen.reads, 1)
-        elif always:
-            looks += 1
-        else:
-            sends = True  # without a read, the run cannot know that the target is down already
-        undeploys += sends
-        if sends and always:
-            changing += 1
-            looks += count_looks_when_down(gateway, seen, lacking)
-        chain = max(chain, looks + undeploys - before)
-    # The run then reads the gateway's list page by page, in place of one look for each target.
-    if always and (listing := gateway.listing) is not None and changing >= WORTH_LISTING:
-        looks += -(-changing // listing.page_size) - changing
-    return RequestLoad(looks=looks, undeploys=undeploys, chain=chain)
-
-
-def count_looks_when_down(gateway: Gateway, seen: SeenTarget, lacking: frozenset[str]) -> int:
-    """Return how many reads a look takes that finds the target down."""
-    readings: dict[str, Reading] = {}
-    found = gateway.next_look(seen.target, readings, lacking, None)
-    while isinstance(found, Operation):
-        readings[found.via] = Reading(verdict=Verdict.DOWN, facts=LookFacts(deployed=False))
-        found = gateway.next_look(seen.target, readings, lacking, None)
-    return len(readings)
-
-
 def estimate_seconds(gateway: Gateway, load: RequestLoad, reply_seconds: float) -> float:
     """Return how many seconds the requests take at least, if each takes ``reply_seconds``."""
-    # The requests for one target go one after the other, however many workers the lane has.
-    in_flight = max((load.looks + load.undeploys) / gateway.concurrency, load.chain) * reply_seconds
+    # The requests for one target go one after the other, however many workers the lane has, and so do the
+    # pages of a list.
+    others = load.looks - load.pages + load.undeploys
+    in_flight = (load.pages + max(others / gateway.concurrency, load.chain)) * reply_seconds
     # A rate bounds undeploys and, apart from them, looks.
     rate = gateway.limits.rate
     return in_flight if rate is None else max(in_flight, load.looks / rate, load.undeploys / rate)

@@ -23,7 +23,7 @@ from orchestrator.preview.progress import LookProgress
 from orchestrator.preview.sibling_reader import SiblingReader
 from orchestrator.preview.silence import AnswerWatch
 from orchestrator.preview.snapshot_reader import DoubtCounter, SnapshotReader, make_unknown
-from orchestrator.preview.states import PreviewedGateway, SeenTarget, SiblingDeployments
+from orchestrator.preview.states import PreviewedGateway, SeenList, SeenTarget, SiblingDeployments
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import describe
 from orchestrator.transport.tls import list_warnings
@@ -59,6 +59,7 @@ class GatewayLook:
         self._seconds: list[float] = []
         self._warnings = list(list_warnings(gateway))
         self._lacking: frozenset[str] = frozenset()
+        self._lists: tuple[SeenList, ...] = ()
         self._until: float | None = None
 
     @property
@@ -74,6 +75,7 @@ class GatewayLook:
             requests=self._requests,
             seconds=tuple(self._seconds),
             lacking=self._lacking,
+            lists=self._lists,
             until=self._until,
             warnings=tuple(self._warnings),
         )
@@ -92,6 +94,7 @@ class GatewayLook:
                 await self._look(lane)
                 group.cancel_scope.cancel()
             self._lacking = lane.offered_looks.lacking
+            self._lists = tuple(SeenList(*sizes) for sizes in lane.state_list.measure_lists())
             self._until = _find_end(self.gateway, lane.authenticator)
         self._watch.conclude()
         self._keep_unknown()

@@ -56,6 +56,7 @@ def _encode_forecast(forecast: RunForecast) -> dict[str, Any]:
         "requests": forecast.requests,
         "looks": forecast.looks,
         "undeploys": forecast.undeploys,
+        "pages": forecast.pages,
         "seconds_at_least": _round(forecast.seconds),
         "window_left": _round(forecast.left),
         "fits": forecast.fits,

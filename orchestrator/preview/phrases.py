@@ -42,7 +42,10 @@ def format_taken(preview: Preview) -> str:
 
 def describe_sending(forecast: RunForecast) -> str:
     """Return how many requests a run will need."""
-    parts = f"{count_noun(forecast.looks, 'look')}, {count_noun(forecast.undeploys, 'undeploy')}"
+    looks = count_noun(forecast.looks, "look")
+    if forecast.pages:
+        looks += f" ({count_noun(forecast.pages, 'page')} of lists)"
+    parts = f"{looks}, {count_noun(forecast.undeploys, 'undeploy')}"
     return f"sends at least {count_noun(forecast.requests, 'request')}: {parts}"
 
 

@@ -72,20 +72,26 @@ class SnapshotReader:
 
     async def _work(self, left: Iterator[PlannedTarget]) -> None:
         for planned in left:
-            snapshot, reads = await self._read(planned.target)
-            seen = SeenTarget(target=planned.target, step=planned.step, snapshot=snapshot, reads=reads)
+            seen = await self._read(planned)
             # While the lane is closed no gateway was asked, so an unknown state is not its doubt.
             if self._lane.refusal(Act.LOOK) is None:
                 self._doubts.add(seen)
             self._lane.leave(planned.target.id)
             self._keep(seen)
 
-    async def _read(self, target: Target) -> tuple[Snapshot, int]:
-        """Return the snapshot of a target, and how many of the vendor's reads it took beside the lists."""
+    async def _read(self, planned: PlannedTarget) -> SeenTarget:
+        """Return a target as the lists and the vendor's reads of it show it."""
+        target = planned.target
         if refused := self._lane.refusal(Act.LOOK) or self._doubts.find_refusal():
-            return make_unknown(refused), 0
+            return SeenTarget(target=target, step=planned.step, snapshot=make_unknown(refused))
+        readings = await self._lane.state_list.read_before_snapshot(target, with_state=self._with_state)
+        listed = tuple(via for via, told in readings.items() if told.verdict is not Verdict.TOLD)
+        snapshot, reads = await self._take_snapshot(target, readings)
+        return SeenTarget(target=target, step=planned.step, snapshot=snapshot, reads=reads, listed=listed)
+
+    async def _take_snapshot(self, target: Target, readings: dict[str, Reading]) -> tuple[Snapshot, int]:
+        """Return the snapshot of a target, and how many of the vendor's reads it took beside the lists."""
         lane, failures, reads = self._lane, 0, 0
-        readings = await lane.state_list.read_before_snapshot(target, with_state=self._with_state)
         while True:
             found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):

@@ -62,7 +62,9 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
     """The step of its wave, from 0."""
     snapshot: Snapshot
     reads: int = 0
-    """How many of the vendor's reads the snapshot took."""
+    """How many of the vendor's reads the snapshot took, beside lists."""
+    listed: tuple[str, ...] = ()
+    """The reads of the target's state, by ``via``, that a list stood for."""
 
     @property
     def state(self) -> TargetState:
@@ -92,6 +94,16 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
                 return told if said else None
 
 
+class SeenList(Struct, frozen=True):
+    """The size of a gateway's list, as the preview read it."""
+
+    pages: int
+    entries: int
+    """0 where the gateway refused the list: a run asks for it once, too."""
+    tells_state: bool
+    """Whether the list tells which targets are deployed; a snapshot may need others, too."""
+
+
 class PreviewedGateway(Struct, frozen=True, kw_only=True):
     """One gateway as the preview found it."""
 
@@ -103,6 +115,7 @@ class PreviewedGateway(Struct, frozen=True, kw_only=True):
     """How long the reply to each look took."""
     lacking: frozenset[str] = frozenset()
     """The reads that the gateway turned out not to offer."""
+    lists: tuple[SeenList, ...] = ()
     until: float | None = None
     """When the credential ends, where it says so and the program cannot renew it."""
     warnings: tuple[str, ...] = ()

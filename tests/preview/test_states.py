@@ -18,6 +18,7 @@ from orchestrator.preview.states import (
     Preview,
     PreviewedGateway,
     PreviewGroup,
+    SeenList,
     SeenTarget,
     SiblingDeployments,
     TargetState,
@@ -39,18 +40,31 @@ def make_seen(
     gateway: str = "roma",
     wave: int = 0,
     reads: int = 3,
+    listed: tuple[str, ...] = (),
     **more: object,
 ) -> SeenTarget:
     parts = (f"{seq:032x}",) if gateway == "roma" else ("P", f"x{seq}", "test")
     target = Target(seq, TargetId("/".join((gateway, *parts))), gateway, wave, parts)
-    return SeenTarget(target=target, step=0, snapshot=Snapshot(verdict=verdict, **more), reads=reads)
+    snapshot = Snapshot(verdict=verdict, **more)
+    return SeenTarget(target=target, step=0, snapshot=snapshot, reads=reads, listed=listed)
 
 
 def make_preview(
-    *seen_targets: SeenTarget, window: Window | None = None, seconds: float = 0.1, **more: object
+    *seen_targets: SeenTarget,
+    window: Window | None = None,
+    seconds: float = 0.1,
+    lists: tuple[SeenList, ...] = (),
+    **more: object,
 ) -> Preview:
+    """Return a preview; ``lists`` are those of ROMA."""
     gateways = tuple(
-        PreviewedGateway(name=one.name, kind=one.KIND, requests=1, seconds=(seconds,) if seconds else ())
+        PreviewedGateway(
+            name=one.name,
+            kind=one.KIND,
+            requests=1,
+            seconds=(seconds,) if seconds else (),
+            lists=lists if one is ROMA else (),
+        )
         for one in PLAN.gateways
     )
     fields = {"gateways": gateways} | more
@@ -122,7 +136,50 @@ def test_look_always_looks_after_each_that_goes_down() -> None:
 
     assert forecast_run(plan, previewed, guarded=False).looks == (3 + 1) + (2 + 2)
     many = make_preview(*(make_seen(number, reads=3) for number in range(60)))
-    assert forecast_run(plan, many, guarded=False).looks == 60 * 3 + 1
+    assert forecast_run(plan, many, guarded=False).looks == 60 * (3 + 1)  # it has shown no list
+
+
+def test_lists_are_read_in_place_of_each_target() -> None:
+    lists = (SeenList(2, 600, False), SeenList(3, 1100, True))
+    many = make_preview(
+        *(make_seen(number, reads=number < 7, listed=("definition",)) for number in range(60)), lists=lists
+    )
+    always = replace(PLAN, gateways=(replace(ROMA, look="always"), APIM))
+    counts = [
+        (forecast.looks, forecast.undeploys, forecast.pages)
+        for forecast in (
+            forecast_run(PLAN, many, guarded=False),
+            forecast_run(PLAN, many, guarded=True),
+            forecast_run(always, many, guarded=False),
+            forecast_run(replace(always, snapshot="off"), many, guarded=False),
+        )
+    ]
+
+    assert counts == [
+        (7 + 5, 60, 5),
+        (7 + 5 + 60, 60, 5),  # an approval wants the state of each target alone
+        (7 + 5 + 3, 60, 5 + 3),  # the looks after read the list of states again
+        (3 + 3, 60, 3 + 3),
+    ]
+
+
+def test_lists_are_read_again_while_a_long_run_goes_on() -> None:
+    lists = (SeenList(1, 60, False), SeenList(1, 60, True))
+    seen = [make_seen(number, reads=0, listed=("definition",)) for number in range(1000)]
+    slow = replace(PLAN, gateways=(replace(ROMA, limits=Limits(rate=10.0)), APIM))
+    forecast = forecast_run(slow, make_preview(*seen, lists=lists), guarded=False)
+
+    assert forecast.pages == 2 + 2  # 100 s by the rate; a list is believed for a minute
+
+
+def test_a_step_of_few_targets_reads_no_list() -> None:
+    lists = (SeenList(1, 60, False), SeenList(1, 60, True))
+    fronts = (FrontEnd(id="front"),)
+    few = [make_seen(0, reads=0, listed=("definition",), fronts=fronts)]
+    rest = [make_seen(number, wave=1, reads=0, listed=("definition",)) for number in range(1, 60)]
+    forecast = forecast_run(PLAN, make_preview(*few, *rest, lists=lists), guarded=False)
+
+    assert (forecast.looks, forecast.pages) == (3 + 2, 2)  # definition, history and front end, then lists
 
 
 def test_a_rate_and_the_pauses_bound_the_time() -> None:
