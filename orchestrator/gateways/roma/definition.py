@@ -12,7 +12,9 @@ from msgspec import Struct
 from orchestrator.gateways.envelope import find_text
 from orchestrator.model.search import parse_instant
 
-_NEEDED = ("name", "roma_app_id", "modified_time")
+NEEDED = ("name", "roma_app_id", "modified_time")
+"""The fields of a definition that a snapshot goes by."""
+
 _PASSING = frozenset({"status", "created_time", "modified_time"})
 """Fields about the life of a definition, not about its content."""
 
@@ -30,7 +32,7 @@ class FieldDigest(Struct, frozen=True):
 
 def condense_definition(fields: Mapping[str, Any], *, comparable: bool) -> dict[str, Any]:
     """Return what a snapshot needs of a definition; with digests of the other fields if ``comparable``."""
-    needed = {name: fields[name] for name in _NEEDED if isinstance(fields.get(name), str)}
+    needed = {name: fields[name] for name in NEEDED if isinstance(fields.get(name), str)}
     if not comparable:
         return needed
     return {name: FieldDigest.of(value) for name, value in fields.items()} | needed

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
-from orchestrator.gateways.roma.definition import condense_definition, is_untouched
+from orchestrator.gateways.roma.definition import NEEDED, FieldDigest, condense_definition, is_untouched
 from orchestrator.gateways.roma.replies import judge_definition, read_refused_look, tell_definition
 from orchestrator.gateways.roma.requests import DEFINITION, RomaRequests
 from orchestrator.gateways.roma.snapshot import FRONTS, LARGEST_FIELD
@@ -66,18 +66,31 @@ class BackendRow(Struct, frozen=True):
     """The state of a backend API, and what a snapshot needs of its definition."""
 
     verdict: Verdict
-    kept: dict[str, Any]
+    name: str | None = None
+    roma_app_id: str | None = None
+    modified_time: str | None = None
+    digests: Mapping[str, FieldDigest] | None = None
+    """The other fields, where they are to be compared with those that were deployed."""
 
     @classmethod
-    def of(cls, fields: dict[str, Any], *, kept: dict[str, Any]) -> Self:
-        return cls(judge_definition(fields), {name: _share(each) for name, each in kept.items()})
+    def of(cls, fields: dict[str, Any], *, comparable: bool) -> Self:
+        kept = condense_definition(fields, comparable=comparable)
+        texts = {name: _share(kept.pop(name, None)) for name in NEEDED}
+        return cls(judge_definition(fields), **texts, digests=kept or None)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The definition, as far as it is kept."""
+        texts = ((name, getattr(self, name)) for name in NEEDED)
+        return {**(self.digests or {}), **{name: text for name, text in texts if text is not None}}
 
     def make_reading(self) -> Reading:
         """Return the reading that the single read of this definition would have given."""
-        return tell_definition(self.verdict, self.kept, self.kept)
+        kept = self.kept
+        return tell_definition(self.verdict, kept, kept)
 
 
-_STATES = {verdict: BackendRow(verdict, {}) for verdict in Verdict}
+_STATES = {verdict: BackendRow(verdict) for verdict in Verdict}
 """The rows of a list that is read for its states alone: few objects, however long the list is."""
 
 
@@ -126,7 +139,7 @@ class RomaListing(Struct, frozen=True):
         key = "ld_api_id" if name == FRONTS else "id"
         named = [api for api in apis if isinstance(api, dict) and isinstance(api.get(key), str)]
         make_row = FrontRow.of if name == FRONTS else _choose_reader(earlier)
-        rows = [((api[key],), make_row(api)) for api in named]
+        rows = [((sys.intern(api[key]),), make_row(api)) for api in named]
         return ListPage(rows=rows, size=len(apis), total=total)
 
     def read_target(
@@ -156,8 +169,8 @@ def _choose_reader(earlier: ListRows | None) -> Callable[[dict[str, Any]], Backe
     fronts = earlier.get(FRONTS, {})
 
     def make_row(api: dict[str, Any]) -> BackendRow:
-        comparable = not _spares_history(api, fronts.get((api["id"],), ()))
-        return BackendRow.of(api, kept=condense_definition(api, comparable=comparable))
+        spares_history = _spares_history(api, fronts.get((api["id"],), ()))
+        return BackendRow.of(api, comparable=not spares_history)
 
     return make_row
 
