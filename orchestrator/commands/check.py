@@ -63,12 +63,13 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
 
 def _list_short_credentials(loaded: ParsedPlan) -> Iterator[str]:
     """Yield a warning for each credential that is known to be too short to be masked well."""
-    from orchestrator.lanes.masking import TOO_SHORT
     from orchestrator.text.characters import make_visible
     from orchestrator.transport.credentials import find_short_secrets
 
     for gateway in loaded.plan.gateways:
         for reference in find_short_secrets(gateway, loaded.folder):
+            from orchestrator.lanes.masking import TOO_SHORT  # masking is slow to import, and rarely wanted
+
             where = f"gateway {make_visible(gateway.name)}: {make_visible(str(reference))}"
             yield f"warning: {where}: {TOO_SHORT}"
 
@@ -125,7 +126,7 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
     from orchestrator.plan.lookalikes import find_lookalikes
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
-    from orchestrator.transport.tls import list_warnings
+    from orchestrator.transport.warnings import list_warnings
 
     for gateway in plan.gateways:
         yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in list_warnings(gateway))

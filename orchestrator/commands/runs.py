@@ -10,7 +10,6 @@ import click
 
 from orchestrator.commands.options.display import format_option
 from orchestrator.commands.options.runs import state_option
-from orchestrator.commands.options.times import parse_age
 from orchestrator.commands.terminal.output import tell
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -48,6 +47,8 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
 
     folders = list_runs(state, rehearsals=rehearsals)
     if prune is not None:
+        from orchestrator.commands.options.times import parse_age
+
         prune_runs(folders, datetime.now(UTC) - parse_age(prune), with_snapshots=with_snapshots)
         return
     if with_snapshots:

@@ -24,7 +24,8 @@ from orchestrator.doctor.findings import Finding, FindingState
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.model.gateway import Gateway
 from orchestrator.transport.proxy import ProxyServer, read_proxies
-from orchestrator.transport.tls import explain_tls_error, list_warnings, make_context
+from orchestrator.transport.tls import explain_tls_error, make_context
+from orchestrator.transport.warnings import list_warnings
 
 STEP_SECONDS = 10.0
 """Seconds that each step of the route may take."""

@@ -34,7 +34,7 @@ from orchestrator.report.words import describe_approval
 from orchestrator.rules.exit_status import name_end_state
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.text.formats import format_unix_time
-from orchestrator.transport.tls import list_warnings
+from orchestrator.transport.warnings import list_warnings
 
 LAST_WRITES = 3.0
 """Seconds that the journal gets for its last rows once a second signal has come."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -94,6 +92,8 @@ def parse_object(reply: Reply) -> dict[str, Any] | None:
     try:
         value = msgspec.json.decode(text)
         if reply.status < 300 and _may_repeat(text, value):
+            import json  # noqa: PLC0415 - for few replies, and it delays the start of every command
+
             json.loads(text, object_pairs_hook=_refuse_ambiguous)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
@@ -250,6 +250,8 @@ def _parse_time(text: str) -> float | None:
 
 
 def _parse_date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - as above
+
     words = {word.upper() for word in _WORD.findall(text) if not _WEEKDAYS_AND_MONTHS.match(word)}
     try:
         if not words <= _ZONES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from itertools import zip_longest
 from unicodedata import normalize
@@ -29,6 +28,8 @@ def names_another(told: object, ours: str) -> bool:
         return False
     if not isinstance(told, str):
         return True
+    import html  # noqa: PLC0415 - for few replies, and it delays the start of every command
+
     unescaped = html.unescape(told)
     return not any(_is_alike(one, ours) for one in {told, unescaped, unquote(told), unquote(unescaped)})
 

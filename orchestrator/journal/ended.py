@@ -9,6 +9,9 @@ from orchestrator.model.outcome import Reason
 KILLED = f"{Reason.INTERRUPT}: the run was killed"
 """The reason of a target that a killed run did not come to."""
 
+EVERY = "1"
+"""The condition on the view that every target meets."""
+
 _VIEW = """
 CREATE TEMP VIEW ended AS SELECT seq, id, gateway, wave, evidence, seconds, ended,
     COALESCE(outcome, {open_outcome}) AS outcome,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import islice, starmap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orchestrator.journal.database import Database
-from orchestrator.journal.ended import KILLED, create_ended_view
+from orchestrator.journal.ended import EVERY, KILLED, create_ended_view
 from orchestrator.journal.meta import read_meta, read_plan, read_plan_header
 from orchestrator.journal.notes import read_last_begun
 from orchestrator.journal.restores import Restore, collect_up_again, read_restored_outcome
@@ -27,10 +27,6 @@ from orchestrator.journal.run_report import (
     to_datetime,
 )
 from orchestrator.journal.sessions import measure_sessions, read_sessions
-from orchestrator.journal.taken_down import list_still_down
-from orchestrator.journal.target_reports import stream_targets
-from orchestrator.journal.timeline import WorkingTimeCurves
-from orchestrator.model.globs import make_matcher
 from orchestrator.model.outcome import DONE
 from orchestrator.model.plan import Plan, RunId, WaveStep
 from orchestrator.report.values import (
@@ -43,6 +39,9 @@ from orchestrator.report.values import (
     TargetRecord,
     TargetReport,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.journal.timeline import WorkingTimeCurves
 
 _TROUBLE = f"outcome NOT IN ({', '.join(repr(str(outcome)) for outcome in sorted(DONE))})"
 _STEPS = "SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?"
@@ -116,11 +115,16 @@ class JournalReportSource:
 
     def targets(self) -> Iterator[TargetReport]:
         """Yield every target in the plan's order."""
-        return stream_targets(self._database, self.plan)
+        return self._stream_targets()
 
     def trouble(self) -> Iterator[TargetReport]:
         """Yield the targets that are not as the run wants them."""
-        return stream_targets(self._database, self.plan, _TROUBLE)
+        return self._stream_targets(_TROUBLE)
+
+    def _stream_targets(self, where: str = EVERY) -> Iterator[TargetReport]:
+        from orchestrator.journal.target_reports import stream_targets
+
+        return stream_targets(self._database, self.plan, where)
 
     def timeline(self, buckets: int) -> RunTimeline:
         """Count ended targets and sent requests over the working time of the run, in ``buckets`` parts."""
@@ -131,6 +135,8 @@ class JournalReportSource:
         return self._curves(buckets).trace_pacings()
 
     def _curves(self, buckets: int) -> WorkingTimeCurves:
+        from orchestrator.journal.timeline import WorkingTimeCurves
+
         names = [gateway.name for gateway in self.plan.gateways]
         return WorkingTimeCurves(self._database, names, self._working_times, buckets)
 
@@ -145,6 +151,8 @@ class JournalReportSource:
 
         A place is the target's installation, and the rest of its id behind the gateway's name.
         """
+        from orchestrator.journal.taken_down import list_still_down
+
         installations = [gateway.installation for gateway in self.plan.gateways]
         for name, gateway in list_still_down(self._database):
             yield f"{installations[gateway]}/{name.partition('/')[2]}"
@@ -167,6 +175,8 @@ class JournalReportSource:
         return [name for (name,) in self._database.rows(query, (ref,))]
 
     def _list_matching(self, pattern: str) -> list[str]:
+        from orchestrator.model.globs import make_matcher
+
         matches = make_matcher((pattern,))
         names = (name for (name,) in self._database.rows(_IDS))
         return list(islice((name for name in names if matches(name)), MOST_NAMED + 1))
@@ -175,7 +185,7 @@ class JournalReportSource:
         """Return all that is kept about the target with that id, which the run has."""
         seq = self._database.one(_SEQ, (name,))[0]
         return TargetRecord(
-            target=next(stream_targets(self._database, self.plan, f"seq = {seq}")),
+            target=next(self._stream_targets(f"seq = {seq}")),
             snapshot=next(starmap(_report_snapshot, self._database.rows(_SNAPSHOT, (seq,))), None),
             approved=next(starmap(ApprovedState, self._database.rows(_APPROVED, (seq,))), None),
             restores=tuple(self._list_restored(name)),

@@ -24,7 +24,6 @@ from orchestrator.journal.notes import (
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
-from orchestrator.journal.taken_down import assess_restore
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, PlanHeader, RunId
@@ -284,6 +283,8 @@ def report_restores(restores: Iterable[Restore]) -> tuple[RestoreReport, ...]:
 
 def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]:
     """Return the snapshots of a run, and a restore's outlook; of a restore the accepted obstacles."""
+    from orchestrator.journal.taken_down import assess_restore  # noqa: PLC0415 - no list of runs needs it
+
     meta, plan = summary.meta, summary.header
     if meta.act == "restore":
         return {

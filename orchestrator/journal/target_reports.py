@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from orchestrator.journal.database import Database, Row
+from orchestrator.journal.ended import EVERY
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import Act
 from orchestrator.model.target_id import decode_parts
 from orchestrator.report.values import AttemptReport, TargetReport
-
-EVERY = "1"
-"""The condition that every target meets."""
 
 _TARGETS = """
 SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds FROM ended WHERE {where} ORDER BY seq

@@ -26,7 +26,7 @@ from orchestrator.preview.snapshot_reader import DoubtCounter, SnapshotReader, m
 from orchestrator.preview.states import PreviewedGateway, SeenList, SeenTarget, SiblingDeployments
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import describe
-from orchestrator.transport.tls import list_warnings
+from orchestrator.transport.warnings import list_warnings
 
 LOOK_WITHIN = 30.0
 """Seconds that the reply to a look may take; a plan's own timeout holds where it is shorter."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
@@ -139,40 +138,6 @@ def _read_file(path: Path, name: str, key: str) -> bytes:
         return read_regular(path)
     except FileRefusedError as refused:
         raise CredentialError(f"{key} {name} {refused}") from None
-
-
-def list_warnings(gateway: Gateway) -> list[str]:
-    """Return the warnings that a report shows of a gateway with less than full protection."""
-    told = []
-    if _is_in_clear(gateway.url):
-        told.append("http:// sends the credential in clear: whoever listens can use it; use https://")
-    login = gateway.auth.password_login
-    if login is not None and login.url is not None and _is_in_clear(login.url):
-        told.append(
-            f"auth.{login.KEY}.url: http:// sends the password in clear: whoever listens can use it; use https://"
-        )
-    if gateway.tls.insecure:
-        told.append(
-            "insecure: any certificate is believed, so whoever stands in between can use the credential;"
-            " name the gateway's authority under tls: ca_file"
-        )
-    return told
-
-
-def _is_in_clear(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine by its name or number alone, without resolving it."""
-    name = host.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def explain_tls_error(error: BaseException, host: str) -> str | None:

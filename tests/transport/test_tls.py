@@ -26,7 +26,8 @@ from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Tls
 from orchestrator.transport import exchange, session_client
 from orchestrator.transport.client import connect
-from orchestrator.transport.tls import check_trust, explain_tls_error, list_warnings
+from orchestrator.transport.tls import check_trust, explain_tls_error
+from orchestrator.transport.warnings import list_warnings
 from tests.support.peer import (
     CREDENTIAL,
     NO_CONTENT,

@@ -8,8 +8,6 @@ from typing import TextIO, cast
 
 import click
 
-from orchestrator.system.writing import write_whole_file
-
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -31,6 +29,8 @@ report_dir_option = click.option(
 def open_output(output: Path | None, *, force: bool) -> AbstractContextManager[TextIO]:
     """Open the file that ``--output`` names, or stdout for None."""
     if output is not None:
+        from orchestrator.system.writing import write_whole_file
+
         return write_whole_file(output, replace=force)
     # Reports hold any letter, also where the locale's encoding does not.
     return cast("AbstractContextManager[TextIO]", click.open_file("-", "w", encoding="utf-8"))

@@ -27,29 +27,27 @@ NAMELESS = Target(0, TargetId(""), "", 0, ())
 _TEXTS = ("resultMessage", "error_description")
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
-_MISSING = re.compile(r"\bnot\s+(?:be\s+)?found\b|\bnot\s+exists?\b|n't\s+exist\b")
-_CLAUSES = re.compile(r"[!?;,\n]|[.:](?:\s|$)|\b(?:because|since|that|but)\b|\s-\s")
-_OURS = re.compile(
+# The texts of refusals only meet these, so that each is compiled where it is first used: a command would
+# start later for them.
+_MISSING = r"\bnot\s+(?:be\s+)?found\b|\bnot\s+exists?\b|n't\s+exist\b"
+_CLAUSES = r"[!?;,\n]|[.:](?:\s|$)|\b(?:because|since|that|but)\b|\s-\s"
+_OURS = (
     r"\s*(?:(?:the|an?|this|such|any|requested|given|specified|target|named)\s+)*"
     r"(?:api[\s_-]?)?(?:proxy|project|environment)\b"
 )
 """A clause that is about a project, a proxy or an environment: it begins with one."""
-_OTHERS = re.compile(
+_OTHERS = (
     r"\b(?:pods?|workers?|gateways?|nodes?|hosts?|clusters?|namespaces?|services?|instances?|histor(?:y|ies)|revisions?"
     r"|records?|versions?|routes?|endpoints?|methods?|polic(?:y|ies)|certificates?|keys?|tokens?|users?|roles?"
     r"|licen[cs]es?|class|files?|groups?|definitions?)\b"
 )
 """Other things that a manager may miss: with such a word before "not found", our own thing is not missing."""
-_THING_NAMED = re.compile(
-    r"\b(api\s?proxy|project|environment)\s*(?:with\s+name\s*)?\(\s*(?:name\s*:\s*)?", re.IGNORECASE
-)
+_THING_NAMED = r"\b(api\s?proxy|project|environment)\s*(?:with\s+name\s*)?\(\s*(?:name\s*:\s*)?"
 _THING = {"p": 0, "a": 1, "e": 2}
 """The index of each thing in a target's parts, by the thing's first letter."""
 _NAMES = (("projectName",), ("apiProxyName", "proxyName", "apiName"), ("environmentName", "envName"))
 """Under which keys a reply names each part of a target."""
-_REJECTED = re.compile(
-    r"token\s+(?:is\s+not\s+valid|was\s+expired)|invalid\s+token|must\s+be\s+authenticated"
-)
+_REJECTED = r"token\s+(?:is\s+not\s+valid|was\s+expired)|invalid\s+token|must\s+be\s+authenticated"
 
 
 class ErrorEnvelope(Struct, frozen=True):
@@ -79,7 +77,7 @@ def find_error(body: dict[str, Any] | None, target: Target) -> ErrorEnvelope | N
 def _is_about_another(text: str, target: Target) -> bool:
     """Return whether a text names a thing of another target: ``ApiProxy with name (X)``, ``Project (P)``."""
     at = 0
-    while target.parts and (thing := _THING_NAMED.search(text, at)):
+    while target.parts and (thing := re.compile(_THING_NAMED, re.IGNORECASE).search(text, at)):
         ours = target.parts[_THING[thing[1][:1].lower()]]
         at = thing.end()
         if text.startswith(f"{ours})", at):
@@ -110,7 +108,7 @@ def judge_error(error: ErrorEnvelope | None) -> Verdict | None:
         return None
     if "required permission" in error.plain:
         return Verdict.REFUSED
-    if _REJECTED.search(error.plain):
+    if re.search(_REJECTED, error.plain):
         return Verdict.DENIED
     if error.code == "not_found" or _misses_our_thing(error.plain):
         return Verdict.ABSENT
@@ -124,9 +122,9 @@ def _misses_our_thing(plain: str) -> bool:
     not found, ApiProxy still active" does not say that a proxy is gone. "It" stands for the first subject of
     the text.
     """
-    clauses = [clause for clause in _CLAUSES.split(plain) if clause.strip()]
+    clauses = [clause for clause in re.split(_CLAUSES, plain) if clause.strip()]
     for at, clause in enumerate(clauses):
-        missing = _MISSING.search(clause)
+        missing = re.search(_MISSING, clause)
         if missing is None:
             continue
         subject = clause[: missing.start()]
@@ -134,7 +132,7 @@ def _misses_our_thing(plain: str) -> bool:
             subject = clauses[0]
         elif not subject.strip() and not clause[missing.end() :].strip() and at + 1 < len(clauses):
             subject = clauses[at + 1]  # "Not found: ApiProxy (x)"
-        if _OURS.match(subject) and not _OTHERS.search(subject):
+        if re.match(_OURS, subject) and not re.search(_OTHERS, subject):
             return True
     return False
 
@@ -147,7 +145,7 @@ def may_be_hidden(error: ErrorEnvelope | None) -> bool:
     """
     if error is None:
         return False
-    misses_another = _MISSING.search(error.plain) is not None and not _misses_our_thing(error.plain)
+    misses_another = re.search(_MISSING, error.plain) is not None and not _misses_our_thing(error.plain)
     return "privilege" in error.plain or not error.plain or misses_another
 
 
@@ -280,7 +278,7 @@ def read_rollback(target: Target, reply: Reply) -> Reading:
 
 
 def _misses_revision(error: ErrorEnvelope) -> bool:
-    return "revision" in error.plain and _MISSING.search(error.plain) is not None
+    return "revision" in error.plain and re.search(_MISSING, error.plain) is not None
 
 
 def _read_foreign_error(reply: Reply, body: dict[str, Any] | None, error: ErrorEnvelope) -> Reading:
