@@ -48,6 +48,10 @@ FAST, SLOW, MORE = 0.1, 0.005, 0.03
 """Growth in a second: below (``FAST``) and near (``SLOW``) the pace that was refused last, as a share of that
 pace; above it (``MORE``), as a share of the present one."""
 
+STATED = 1 / 8
+"""Share of ``SLOW`` by which a pace grows near a rate that the gateway itself states: to ask for more than
+that is to be refused, but the rate may have been raised since."""
+
 LATE = 0.1
 """Seconds by which a request may miss its slot. A later one takes another slot: the process was stopped."""
 
@@ -135,6 +139,8 @@ class Pacer:
         """Requests that were answered since then."""
         self._average = 0.0
         """The average that was taken in a second before that, pauses included."""
+        self._slow = SLOW
+        """Growth in a second near the pace that was refused last, as a share of it."""
         self._last: _CountedRefusal | None = None
         self._intervals: deque[RefusalInterval] = deque(maxlen=REMEMBERED)
         self._spared = 0
@@ -220,7 +226,7 @@ class Pacer:
         # A pace that no request waits for is not tried, so answers prove nothing of it.
         if self._next <= now:
             return
-        grown = _grow(self._found, self._refused, passed)
+        grown = _grow(self._found, self._refused, passed, self._slow)
         # A pace beyond the plan's cap would never be tried, so growing there would prove nothing.
         self._found = grown if self.cap is None else min(grown, max(self._found, self.cap))
 
@@ -242,6 +248,7 @@ class Pacer:
         if not self._taken or self._since is None:
             return False
         before, cut = self._cut(max(now - self._since, 0.001), wait)
+        self._slow = SLOW if hint is None else SLOW * STATED
         if hint is not None and hint < before:
             before, cut = hint, hint * UNDER
             self._found = cut
@@ -308,13 +315,16 @@ def _acquits_pace(faster: RefusalInterval, interval: RefusalInterval) -> bool:
     return sooner and interval.pace <= faster.pace * SLOWER
 
 
-def _grow(pace: float, refused: float, passed: float) -> float:
-    """Return to what a pace has grown after ``passed`` seconds; ``refused`` is the newest refused pace."""
+def _grow(pace: float, refused: float, passed: float, slow: float) -> float:
+    """Return to what a pace has grown after ``passed`` seconds; ``refused`` is the newest refused pace.
+
+    ``slow`` is the growth in a second near that pace, as a share of it.
+    """
     if pace > OVER * refused:
         return pace * (1.0 + MORE * passed)
     near = NEAR * refused
     if pace >= near:
-        return pace + SLOW * refused * passed
+        return pace + slow * refused * passed
     return min(pace + FAST * refused * passed, near)  # not over the edge in one leap
 
 

@@ -315,6 +315,16 @@ def test_an_unknown_limit_is_found_and_kept(
 
 
 @pytest.mark.promise(6)
+@pytest.mark.parametrize(("per_second", "burst"), [(20.0, 2.0), (50.0, 5.0), (200.0, 20.0), (100.0, 100.0)])
+def test_a_rate_that_the_gateway_states_is_kept_to_at_once(per_second: float, burst: float) -> None:
+    """The pace stays below what was stated for long, so that no second refusal costs a pause."""
+    went = steady(per_second, burst, int(60 * per_second), named=per_second, jitter=0.002)
+
+    assert went.seconds <= 60.0 + 3.0
+    assert went.refused <= 9
+
+
+@pytest.mark.promise(6)
 def test_a_limit_that_changes_in_mid_run_is_found_again() -> None:
     """100 a second, 20 for forty seconds, 100 again: 92 s at best for 6,000."""
     wide, narrow = RateLimit(per_second=100.0, burst=100.0), RateLimit(per_second=20.0, burst=20.0)
