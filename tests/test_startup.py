@@ -60,7 +60,10 @@ def test_help_and_version_load_no_values_either(argument: str, tmp_path: Path) -
 def test_check_loads_no_engine(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
 
-    assert not loaded_by("check", "plan.yaml", folder=tmp_path) & HEAVY
+    loaded = loaded_by("check", "plan.yaml", folder=tmp_path)
+
+    assert not loaded & HEAVY
+    assert not loaded & {"email", "html", "ssl", "orchestrator.lanes.masking"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--format", "json"]])
