@@ -147,10 +147,13 @@ class TargetRun:
         return found
 
     async def _read_list(self) -> dict[str, Reading]:
-        """Return what the lane's lists say before the change, or in the look that was put off for a list."""
-        if self._state_list is None:
+        """Return what the lane's lists say before the change, or in the look that was put off for a list.
+
+        Only to a first look: where the lists left it unclear, the target is read alone.
+        """
+        if self._state_list is None or self.history.looks:
             return {}
-        if self._last_look and self.history.looks == 0:
+        if self._last_look:
             return self._state_list.read_owed(self.target)
         if self.history.charged:
             return {}  # the list is older than the change

@@ -87,6 +87,11 @@ class ListReader:
         self._exists = True
         self._was_read = False
 
+    @property
+    def _may_be_shorter(self) -> bool:
+        """Whether the list has shorter pages than those that were asked for."""
+        return self._feature.has_pages and self._size // SHORTER_BY >= SHORTEST_PAGE
+
     def is_offered(self, most_pages: int) -> bool:
         """Whether the list may be asked for now, and has not more than so many pages as far as is known."""
         rests = self._lane.environment.monotonic() < self._rests_until
@@ -113,7 +118,7 @@ class ListReader:
             except _MissingListError:
                 return None
             except _LostPageError as lost:
-                if not lost.may_be_large or self._size // SHORTER_BY < SHORTEST_PAGE:
+                if not (lost.may_be_large and self._may_be_shorter):
                     self._rest(str(lost))
                     return None
                 self._size, self._last, most_faults = self._size // SHORTER_BY, 0, 1

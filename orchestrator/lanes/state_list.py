@@ -157,10 +157,16 @@ class StateList:
         return {via: reading for via, reading in readings.items() if reading.verdict is Verdict.TOLD}
 
     def read_owed(self, target: Target) -> dict[str, Reading]:
-        """Return the readings, by ``via``, off lists that were read since looks were put off; else none."""
+        """Return the readings, by ``via``, off lists that were read since looks were put off; else none.
+
+        A list may lag behind the change, so it can confirm the change and not contradict it: what it shows as
+        before is read alone.
+        """
         if self._held is None or self._held.read_at < self._owed_from:
             return {}
-        return self._find_readings(target)
+        contrary = Verdict.UP if self._lane.policy.act is Act.UNDEPLOY else Verdict.DOWN
+        readings = self._find_readings(target)
+        return {via: reading for via, reading in readings.items() if reading.verdict is not contrary}
 
     @property
     def _age(self) -> float:

@@ -57,6 +57,11 @@ class ListFeature(Protocol):
         ...
 
     @property
+    def has_pages(self) -> bool:
+        """Whether the lists come in pages of the size that is asked for, and not each as a whole."""
+        ...
+
+    @property
     def page_size(self) -> int:
         """Most entries that one page names."""
         ...

@@ -11,10 +11,11 @@ import pytest
 from orchestrator.errors import DiskError
 from orchestrator.lanes.exchange import LaneQuestion, ask_target, count_as_unclear, exchange, read_answer
 from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.login import ActiveCredential
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Secret
-from orchestrator.model.http import Lost, Reply
+from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import UNDEPLOY, Act, Reading, Verdict
 from orchestrator.rules.admission import AdmissionRequest
 from tests.support.engine import (
@@ -140,6 +141,27 @@ def test_a_reply_may_be_something_else_than_a_reading() -> None:
         return (await exchange(one, turn, question)).found
 
     assert played(main) == 200
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize(("status", "worked"), [(401, False), (404, True)])
+def test_a_401_that_is_about_a_role_renews_nothing_and_confirms_nothing(*, status: int, worked: bool) -> None:
+    async def refuse(_: Request) -> Reply:
+        return Reply(status, {}, b"", 0.0)
+
+    async def main() -> ActiveCredential | None:
+        one = lane(gateway(), environment(), RunGate(), send=refuse)
+        turn = AdmissionRequest(NAME, Act.LOOK)
+        assert await one.admit(turn) is None
+        look = ask_target(one, LOOK, target())
+        question = LaneQuestion[int](Act.LOOK, look.build, lambda _: reading(Verdict.NOT_OFFERED))
+        await exchange(one, turn, question)
+        assert one.state.state == "open"
+        return one.authenticator.active
+
+    active = played(main)
+    assert active is not None
+    assert (active.worked, active.generation) == (worked, 1)
 
 
 @pytest.mark.parametrize(("sent", "verdict"), [(True, Verdict.DOUBT), (False, Verdict.UNSENT)])

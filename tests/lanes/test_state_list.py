@@ -68,9 +68,10 @@ class ScriptedListing:
     """A list whose pages are written out."""
 
     names = state_names = ("targets",)
+    has_pages = True
     page_size = PAGE
     tells_deployments = True
-    omission = "the credential may lack the grants for some applications"
+    omission: str | None = "the credential may lack the grants for some applications"
 
     def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
         return Request("list", str(offset), {"token": _token(access)})
@@ -175,6 +176,7 @@ class Executed(NamedTuple):
     warnings: list[str]
     listed: int
     """Pages that the report is told of."""
+    remarks: list[str | None]
 
 
 @contextmanager
@@ -253,6 +255,7 @@ def session(
         wire,
         heard.warnings,
         heard.requests,
+        [text for state, text in heard.states if state == "remark"],
     )
 
 
@@ -515,10 +518,47 @@ def test_without_a_list_each_target_is_looked_at(tmp_path: Path, fault: ListAnsw
     assert set(went.outcomes.values()) == {"undeployed", "already_undeployed"}
 
 
-def test_a_list_that_is_not_offered_is_asked_for_once(tmp_path: Path) -> None:
-    went = ran(tmp_path, Platform(60), listing=lambda _: reading(Verdict.NOT_OFFERED))
+def test_a_list_that_is_not_offered_is_asked_for_once_and_is_no_warning(tmp_path: Path) -> None:
+    """A user without a role, or an older version: nothing is wrong."""
+    refused = reading(Verdict.NOT_OFFERED, message="no such role")
+    went = ran(tmp_path, Platform(60), listing=lambda _: refused)
 
     assert offsets(went) == [0]
+    assert went.warnings == []
+    (remark,) = went.remarks
+    assert (
+        remark
+        == "it has no list of targets for this credential (no such role), so each target is looked at alone"
+    )
+
+
+def test_a_list_that_was_read_once_stays_offered(tmp_path: Path) -> None:
+    """A refusal after that is of another cause, and tells nothing of versions and roles."""
+    platform, pages = Platform(60), list[int]()
+
+    def listing(offset: int) -> ListAnswer:
+        pages.append(offset)
+        return reading(Verdict.NOT_OFFERED) if len(pages) > 2 else platform.listed(offset)
+
+    went = ran(tmp_path, platform, listing=listing)
+
+    assert offsets(went) == [0, 30, 30]
+    assert went.remarks == []
+    assert len(went.warnings) == 1  # as of any list that could be read before
+    assert len(went.wire.targets(Act.LOOK)) == 60
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_a_list_that_often_leaves_out_targets_is_not_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedListing, "omission", None)
+    platform = Platform(60)
+    platform.hidden = {"t5"}
+    went = ran(tmp_path, platform)
+
+    assert went.warnings == []
+    assert went.wire.targets(Act.LOOK) == ["gw/t5"] * 2
 
 
 def test_one_fault_of_a_page_is_repeated_and_loses_nothing(tmp_path: Path) -> None:
@@ -583,7 +623,7 @@ def test_what_is_still_up_on_the_list_after_its_204_is_looked_at_alone_and_sent_
 
     assert went.wire.targets(Act.UNDEPLOY).count("gw/t4") == 2
     assert set(went.wire.targets(Act.LOOK)) == {"gw/t4"}
-    assert 2 <= len(went.wire.targets(Act.LOOK)) <= 3
+    assert 2 <= len(went.wire.targets(Act.LOOK)) <= 4  # of that doubt, and one after the repeat
     assert set(went.outcomes.values()) == {"undeployed"}
 
 

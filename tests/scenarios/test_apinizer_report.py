@@ -198,6 +198,18 @@ def test_a_restore_looks_by_the_report_and_asks_the_pods_of_each(staged: Callabl
     assert not any(facts.down for facts in stage.platform.books().targets.values())
 
 
+@pytest.mark.promise(11)
+def test_a_report_that_lags_behind_a_restore_deploys_nothing_twice(staged: Callable[..., Stage]) -> None:
+    """It calls up what the run took down, and then down what the restore brought back: each is read alone."""
+    stage = staged(0, COUNT, apim_fields={**ALLOWED, "report_lag": 600.0})
+    run = undeployed(stage, apim="retry: {first: 0.1s}")
+    ended = stage.undeploy("restore", run, "--yes")
+
+    assert ended.status == 0, ended
+    assert set(stage.outcomes().values()) == {"restored"}
+    assert {facts.deploys for facts in stage.platform.books().targets.values()} == {1}
+
+
 def test_a_roll_back_names_what_the_report_did_not_tell(staged: Callable[..., Stage]) -> None:
     """All but one were seen by the report, which knows no revision: they stay down until that is accepted."""
     stage = staged(0, COUNT, apim_fields={**ALLOWED, "edited": (("Retail", "proxy-0", "test"),)})

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import anyio
 from msgspec import Struct
@@ -22,6 +23,7 @@ from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.meta import RunMeta
+from orchestrator.lanes import state_list
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import LoginPassword, Material, Secret
 from orchestrator.model.gateway import Gateway
@@ -79,7 +81,7 @@ def play_seed(number: int) -> SeedVerdict:
     scene = make_scene(number)
     folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=_find_memory_folder()))
     try:
-        with _silence_unraisable():
+        with _silence_unraisable(), patch.object(state_list, "WORTH_LISTING", scene.worth_listing):
             return _SeedPlay(number, scene, folder).run()
     finally:
         shutil.rmtree(folder)

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from orchestrator.errors import RunError
 from orchestrator.journal.folder import RunFolder
-from orchestrator.lanes.state_list import WORTH_LISTING
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import Target, TargetId
 from orchestrator.report.values import TargetReport
@@ -20,7 +19,7 @@ from orchestrator.runs.restore import Choice, Restoration, build_restoration
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.exchange import TWISTS, RequestEffect
 from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import RomaFixture
+from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.promises import offers_look
 from tests.simulation.scene import SeedScene, make_interrupts
@@ -225,9 +224,10 @@ def _find_blind_deploys(scene: SeedScene, run: RunFolder) -> Iterator[str]:
         rows: list[tuple[Any, ...]] = list(database.rows(query))
     finally:
         database.close()
-    # A large instance shows its list once for all targets: a look that is no attempt of any one of them.
-    listed = len(scene.targets) >= WORTH_LISTING
-    looked = {name: listed and name.startswith("roma") for name, _, _ in rows}
+    # A list is a look that is no attempt of any one target.
+    listed = len(scene.targets) >= scene.worth_listing
+    lists = {entry.name for entry in scene.fixture.gateways if _shows_list(entry)}
+    looked = {name: listed and name.partition("/")[0] in lists for name, _, _ in rows}
     lacking = {name for name, act, verdict in rows if act == "look" and verdict == "not_offered"}
     blind = {name.partition("/")[0] for name in lacking}
     for name, act, verdict in rows:
@@ -239,3 +239,7 @@ def _find_blind_deploys(scene: SeedScene, run: RunFolder) -> Iterator[str]:
             if not looked[name] and name.partition("/")[0] not in blind:
                 yield f"{name} was deployed without a look that showed it to be down"
             looked[name] = False
+
+
+def _shows_list(fixture: RomaFixture | ApinizerFixture) -> bool:
+    return fixture.lists != "none" if isinstance(fixture, RomaFixture) else fixture.report == "allowed"

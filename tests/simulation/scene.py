@@ -19,6 +19,7 @@ from orchestrator.engine.control_commands import (
 )
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.lanes.state_list import WORTH_LISTING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, StepSize, StopWhen, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Limits, ManagerLogin, Retry
@@ -82,6 +83,8 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     """When the first session's window closes."""
     needs: dict[int, tuple[TargetId, ...]]
     """The targets that a target comes after, by its number."""
+    worth_listing: int
+    """The targets that are worth a list here: most plans are far too short for the program's own number."""
     acts: tuple[tuple[float, ControlCommand], ...]
     """The commands of the operator in the first session, each with its time."""
 
@@ -111,7 +114,7 @@ def make_scene(number: int) -> SeedScene:
             fixture.with_settings(
                 {
                     "roma": _make_roma(random) | _make_roma_lists(Random(-number - 1), targets),
-                    "apinizer": _make_apinizer(random),
+                    "apinizer": _make_apinizer(random) | _make_report(Random(f"report of {number}")),
                 }
             ),
             plan,
@@ -126,6 +129,7 @@ def make_scene(number: int) -> SeedScene:
         interrupts=make_interrupts(random, 0.25),
         closes=random.uniform(31.0, 60.0) if random.random() < 0.2 else None,
         needs=_make_needs(random, targets),
+        worth_listing=Random(f"lists of {number}").choice([3, 10, WORTH_LISTING]),
         acts=_make_acts(random, gateways, names),
     )
 
@@ -342,6 +346,18 @@ def _make_apinizer(random: Random) -> dict[str, object]:
         "tokens": TOKENS,
         "token_life": random.choice([86_400.0, 86_400.0, 30.0, 3.0]),
         "expiry": _make_expiry(random),
+    }
+
+
+def _make_report(random: Random) -> dict[str, object]:
+    """Some users may read the administrator's report; some reports are late, or leave out what they like."""
+    names = [f"Retail/proxy {number}/ü%" for number in range(16)]
+    return {
+        "report": random.choice(["allowed", "allowed", "forbidden", "absent"]),
+        "report_lag": random.choice([0.0, 0.0, 0.0, 5.0]),
+        "groups": (("Retail", "proxy 0/ü%"),) if random.random() < 0.3 else (),
+        "unreported": tuple(random.sample(names, random.choice([0, 0, 3, 12]))),
+        "disputed": tuple(random.sample(names, random.choice([0, 0, 3, 12]))),
     }
 
 

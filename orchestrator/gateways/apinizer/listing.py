@@ -72,8 +72,13 @@ class ApinizerListing(Struct, frozen=True):
         """None: an environment to which a proxy was never deployed is in no report."""
 
     @property
+    def has_pages(self) -> bool:
+        """False: the report comes as a whole."""
+        return False
+
+    @property
     def page_size(self) -> int:
-        """The whole report: it has no pages."""
+        """As many entries as a list may have."""
         return MOST_LISTED
 
     def build_request(

@@ -120,6 +120,11 @@ class RomaListing(Struct, frozen=True):
         return "the credential may lack the grants for some applications"
 
     @property
+    def has_pages(self) -> bool:
+        """True: offset and limit."""
+        return True
+
+    @property
     def page_size(self) -> int:
         """The longest pages that there are."""
         return LONGEST_PAGE
