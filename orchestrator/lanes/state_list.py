@@ -136,9 +136,14 @@ class StateList:
         return self._lane.policy.act is Act.UNDEPLOY or self.is_useful
 
     async def read_before_look(self, target: Target) -> dict[str, Reading]:
-        """Return the readings, by ``via``, that a look before the change may believe off the lists."""
+        """Return the readings, by ``via``, that a look before the change may believe off the lists.
+
+        A list may lag behind, and then still show as deployed what the run before a restore took down. So a
+        restore reads alone what a list calls deployed.
+        """
         await self._read_if_due(target.id, for_look=True)
-        return self._find_readings(target)
+        is_restore = self._lane.policy.act is Act.DEPLOY
+        return _leave_out(Verdict.UP if is_restore else None, self._find_readings(target))
 
     async def read_before_snapshot(self, target: Target, *, with_state: bool = True) -> dict[str, Reading]:
         """Return the readings, by ``via``, that a snapshot may believe off the lists.
@@ -165,8 +170,7 @@ class StateList:
         if self._held is None or self._held.read_at < self._owed_from:
             return {}
         contrary = Verdict.UP if self._lane.policy.act is Act.UNDEPLOY else Verdict.DOWN
-        readings = self._find_readings(target)
-        return {via: reading for via, reading in readings.items() if reading.verdict is not contrary}
+        return _leave_out(contrary, self._find_readings(target))
 
     @property
     def _age(self) -> float:
@@ -277,3 +281,8 @@ class StateList:
 
     def _tells_state(self, name: str) -> bool:
         return self._feature is not None and name in self._feature.state_names
+
+
+def _leave_out(verdict: Verdict | None, readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Return the readings without those of a verdict."""
+    return {via: reading for via, reading in readings.items() if reading.verdict is not verdict}
