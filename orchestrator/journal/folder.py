@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -201,6 +200,8 @@ class RunFolder:
 
     def remove(self) -> None:
         """Delete the folder. Raises RunError if a process works on the run."""
+        import shutil  # noqa: PLC0415 - slow to import, and a list of runs needs none
+
         # Locked, so that no resume can begin on a run that is being removed.
         with self.lock():
             shutil.rmtree(self.path)
@@ -279,6 +280,8 @@ def publish_draft(draft: Path, folder: Path) -> RunFolder:
     Raises RunError where the state folder is not ours, JournalError where that cannot be done; then nothing
     of it is left there.
     """
+    import shutil  # noqa: PLC0415 - slow to import, and see above
+
     check_state(folder.parent.parent)
     # Hidden from `list_runs` by its dot: a run's folder appears whole, by the rename, or not at all.
     made = waiting = folder.with_name(f".{folder.name}")

@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkstemp
 from typing import TextIO
 
 from orchestrator.errors import UsageError
@@ -77,6 +76,8 @@ def write_regular_file(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
 
     Replaces a link at ``path`` instead of following it. Raises OSError.
     """
+    from tempfile import mkstemp  # noqa: PLC0415 - slow to import, and commands that only read need none
+
     handle, name = mkstemp(prefix=f".{path.name[:200]}.", dir=path.parent)  # mkstemp gives it mode 0600
     draft = Path(name)
     try:
