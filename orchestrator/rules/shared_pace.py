@@ -137,6 +137,9 @@ class SharedPace:
     ) -> None:
         """Take in the refusal of a request; the arguments are those of ``Pacer.observe_refusal``."""
         flow = self._find_flow(act)
+        if not (self._undeploys.sent or self._looks.sent):
+            # Admitted before the newest refusal came, and held up by its intent: that pace is cut already.
+            began = min(began, math.nextafter(self._refused_at, -math.inf))
         shares = self._both is None and began >= self._refused_at and self._is_shared_by(flow)
         if shares:
             self._share(flow)

@@ -209,3 +209,16 @@ def test_refusals_that_fall_on_either_by_chance_rarely_part_them(seed: int) -> N
         apart += not pace.is_shared
 
     assert apart <= 40
+
+
+def test_a_request_that_was_admitted_before_a_refusal_and_left_after_it_counts_for_no_other_one() -> None:
+    """The journal holds a request up between its admission and its departure."""
+    pace, now = SharedPace(), 0.0
+    for _ in range(20):
+        now = send(pace, Act.UNDEPLOY, now)
+    now = send(pace, Act.UNDEPLOY, now, refused=True)
+    epoch = pace.find_epoch(Act.UNDEPLOY)
+    pace.observe_answer(Act.UNDEPLOY, now - 0.01, now + 0.01)
+    pace.observe_refusal(Act.UNDEPLOY, now + 0.01, now + 0.02, wait=1.0)
+
+    assert pace.find_epoch(Act.UNDEPLOY) == epoch
