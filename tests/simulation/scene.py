@@ -106,19 +106,16 @@ def make_scene(number: int) -> SeedScene:
     down = set(random.sample(names, len(names) // 8)) if random.random() < 0.4 else set()
     missing = set(random.sample(names, len(names) // 10)) - down if random.random() < 0.3 else set()
     fixture = SimulatorFixture.from_plan(plan, targets, down=down, missing=missing)
-    fixture = _publish_widely(Random(f"environments of {number}"), fixture)
+    settings = {
+        "roma": _make_roma(random) | _make_roma_lists(Random(-number - 1), targets),
+        "apinizer": _make_apinizer(random) | _make_report(Random(f"report of {number}")),
+    }
+    # After the settings, which say of some backend APIs in what else they differ.
+    fixture = _publish_widely(Random(f"environments of {number}"), fixture.with_settings(settings))
     return SeedScene(
         plan=plan,
         targets=targets,
-        fixture=_add_users(
-            fixture.with_settings(
-                {
-                    "roma": _make_roma(random) | _make_roma_lists(Random(-number - 1), targets),
-                    "apinizer": _make_apinizer(random) | _make_report(Random(f"report of {number}")),
-                }
-            ),
-            plan,
-        ),
+        fixture=_add_users(fixture, plan),
         faults=_make_faults(random, number, names),
         unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
         stuck=random.choice([0.0, 0.0, 0.0, 0.0, 0.02]),
