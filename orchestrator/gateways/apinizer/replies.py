@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.gateways.apinizer.full_success import count_proven_rows
 from orchestrator.gateways.envelope import describe_reply, find_text, find_wait, parse_object, parse_seconds
 from orchestrator.gateways.naming import OF_ANOTHER, is_same_name, names_another
 from orchestrator.gateways.text import NAMED, list_first, show_text
@@ -248,6 +249,13 @@ def make_reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **
 
 def read_undeploy(target: Target, reply: Reply) -> Reading:
     """Return the meaning of a reply to an undeploy. A deploymentResult counts with every status."""
+    if rows := count_proven_rows(target, reply):
+        return Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE, pod_count=rows)
+    return read_undeploy_with_care(target, reply)
+
+
+def read_undeploy_with_care(target: Target, reply: Reply) -> Reading:
+    """Return the same by taking the body apart, whatever stands in it."""
     body = parse_object(reply)
     verdict = judge_rejection(reply, body)
     if verdict is not None:
