@@ -110,10 +110,13 @@ def _may_repeat(text: str, value: object) -> bool:
 
 
 def _refuse_ambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    # By repr, since Python takes 1, 1.0 and true for equal.
-    if len(fields) < len(pairs) and any(repr(fields[key]) != repr(value) for key, value in pairs):
-        raise ValueError("a key that is written twice has two values")
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        # By repr, since Python takes 1, 1.0 and true for equal. Only of a key that repeats: each object holds
+        # those below it, so a deep body would be written out once for each of its levels.
+        if key in fields and repr(fields[key]) != repr(value):
+            raise ValueError("a key that is written twice has two values")
+        fields[key] = value
     return fields
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -173,6 +174,20 @@ def test_a_success_that_says_a_thing_twice_and_not_the_same_says_nothing() -> No
         assert parse_object(said(once)) is not None
     for twice in (b'{"a": 1, "a": true}', b'{"a": "\\u003a", "a": 1}', b'{"a": "\\u003A", "\\u0061": 1}'):
         assert parse_object(said(twice, status=200)) is None
+
+
+@pytest.mark.promise(10)
+def test_a_key_that_is_written_twice_at_each_level_of_a_deep_body_takes_no_longer_than_at_one() -> None:
+    """While a body is read, the program hears neither another gateway nor an interrupt."""
+    large = b"[%s]" % b",".join([b"1"] * 100_000)
+
+    def measure(levels: int) -> float:
+        body = b'{"a": 1, "a": 1, "b": ' * levels + large + b"}" * levels
+        begun = time.process_time()
+        assert parse_object(said(body, status=200)) is not None
+        return time.process_time() - begun
+
+    assert measure(400) < 40 * measure(1)
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "utf-16", "utf-32-be", "utf-8-sig"])
