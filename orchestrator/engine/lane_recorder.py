@@ -22,7 +22,7 @@ class LaneRecorder:
         self._parked: set[str] = set()
 
     def on_lane_request(self, gateway: str) -> None:
-        """Keep that a lane sends a request that is no single target's: a login, or a page of a list."""
+        """Keep that a lane has sent a request that is no single target's: a login, or a page of a list."""
         self._record.keep_note(self._now(), "request", gateway=gateway)
 
     def on_lane_state(

@@ -35,7 +35,7 @@ class LaneListener(Protocol):
         ...
 
     def on_lane_request(self, gateway: str, /) -> None:
-        """Hear that the lane sends a request that is no single target's: a login, or a page of the list."""
+        """Hear that the lane has sent a request of no single target: a login, or a page of a list."""
         ...
 
     def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:

@@ -10,11 +10,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import anyio
-
 from orchestrator.lanes.exchange import ExchangeResult, LaneQuestion, count_as_unclear, exchange
 from orchestrator.model.features import ListFeature, ListRows
-from orchestrator.model.http import Lost
+from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Act, ListPage, Reading, Verdict
 from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import TargetId
@@ -63,6 +61,10 @@ class _NoSuchListError(_MissingListError):
         self.refusal = refusal
 
 
+class _LateListError(_MissingListError):
+    """The list would not be whole in time."""
+
+
 class _LostPageError(Exception):
     """A page was lost on its way, or could not be read; the text is for people."""
 
@@ -102,18 +104,25 @@ class ListReader:
         """Whether the gateway was asked for the list, and does not offer it."""
         return not self._exists
 
-    async def read(self, wanted_by: TargetId, earlier: ListRows | None, most_pages: int) -> ReadList | None:
+    async def read(
+        self, wanted_by: TargetId, earlier: ListRows | None, most_pages: int, first_by: float, whole_by: float
+    ) -> ReadList | None:
         """Return the whole list; None where it is not to be had, or has more than ``most_pages``.
 
-        While only one target may send, that target may also fetch the list: ``wanted_by`` names it.
+        While only one target may send, that target may also fetch the list: ``wanted_by`` names it. The
+        targets wait meanwhile, so no page is asked for after ``first_by`` (monotonic seconds) if none has
+        come yet, and none after ``whole_by``.
         """
         most_faults = MOST_FAULTS
         while True:
-            source = _PageSource(self._lane, wanted_by, self._ask(earlier), most_faults)
+            source = _PageSource(self._lane, wanted_by, self._ask(earlier), most_faults, first_by, whole_by)
             try:
                 await self._read(source, most_pages)
             except _NoSuchListError as missing:
                 self._go_without(missing.refusal)
+                return None
+            except _LateListError:
+                self._rest("it took too long")
                 return None
             except _MissingListError:
                 return None
@@ -178,6 +187,8 @@ class ListReader:
 
     def _rest(self, why: str) -> None:
         self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
+        # Long pages may be had by then: those that were lost may have met an outage.
+        self._size, self._last = self._feature.page_size, 0
         text = f"its list of {self._name} could not be read ({why}): each target is looked at alone"
         self._lane.announcer.warn_once("unreadable list", text)
 
@@ -199,6 +210,8 @@ class _PageSource:
         wanted_by: TargetId,
         ask: Callable[[int, int], LaneQuestion[ListPage]],
         most_faults: int,
+        first_by: float,
+        whole_by: float,
     ) -> None:
         """``most_faults``: so many faults of the first page lose the list; of a later page MOST_FAULTS."""
         self.rows: PageRows = {}
@@ -207,26 +220,34 @@ class _PageSource:
         self._wanted_by = wanted_by
         self._ask = ask
         self._most_faults = most_faults
+        self._ends = first_by
+        self._whole_by = whole_by
 
     async def fetch(self, offset: int, size: int) -> tuple[ListPage, bool]:
         """Return one page, and whether it names anything new. An entry that was met before counts once.
 
-        Raises ``_MissingListError`` where the lane admits no request, or the gateway offers no such list;
-        ``_LostPageError`` after so many faults, or refusals to take more.
+        Raises ``_MissingListError`` where the lane admits no request, the gateway offers no such list, or the
+        time is over; ``_LostPageError`` after so many faults, or refusals to take more.
         """
         faults = tries = 0
+        if self._is_late():
+            raise _LateListError
         while True:
             exchanged, tries = await self._exchange(offset, size), tries + 1
             found, answer = exchanged.found, exchanged.answer
             if isinstance(found, ListPage):
-                self.pages, self._most_faults = self.pages + 1, MOST_FAULTS
+                self.pages, self._most_faults, self._ends = self.pages + 1, MOST_FAULTS, self._whole_by
                 return found, _add_rows(self.rows, found)
             if found.verdict is Verdict.NOT_OFFERED:
                 raise _NoSuchListError(found)
             faults += count_as_unclear(found).verdict is Verdict.UNCLEAR
-            if faults >= self._most_faults or tries >= MOST_TRIES:
-                raise _LostPageError(describe(found), may_be_large=isinstance(answer, Lost) and answer.sent)
-            await anyio.sleep(draw_backoff(self._lane.policy, tries, self._lane.environment.roll()))
+            is_late, is_lost = self._is_late(), isinstance(answer, Lost) and answer.sent
+            if is_late or faults >= self._most_faults or tries >= MOST_TRIES:
+                raise _LostPageError(describe(found), may_be_large=is_lost and not is_late)
+            await self._lane.rest(draw_backoff(self._lane.policy, tries, self._lane.environment.roll()))
+
+    def _is_late(self) -> bool:
+        return self._lane.environment.monotonic() >= self._ends
 
     async def _exchange(self, offset: int, size: int) -> ExchangeResult[ListPage]:
         lane, is_owed = self._lane, self._wanted_by == LIST_ITSELF
@@ -235,8 +256,10 @@ class _PageSource:
         is_needless = not is_owed and lane.refusal(lane.policy.act)
         if is_needless or await lane.admit(admission):
             raise _MissingListError
-        lane.announcer.tell_request()
-        return await exchange(lane, admission, self._ask(offset, size))
+        exchanged = await exchange(lane, admission, self._ask(offset, size))
+        if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:
+            lane.announcer.tell_request()
+        return exchanged
 
 
 def _find_last(total: int, size: int) -> int:

@@ -101,7 +101,7 @@ class Authenticator:
         send: Send,
         on_login: Callable[[], None] = lambda: None,
     ) -> None:
-        """``on_login`` is called before each login is sent: the report counts them."""
+        """``on_login`` is called after each login that was sent: the report counts them."""
         self._gateway = gateway
         self._material = material
         self._environment = environment
@@ -205,8 +205,9 @@ class Authenticator:
         login = self._gateway.login
         # Only the token of a login ends, and only a gateway with a login has a password for material.
         assert isinstance(self._material, LoginPassword) and login is not None  # noqa: S101, PT018
-        self._on_login()
         answer = await self._send(login.build_request(self._material.secret))
+        if isinstance(answer, Reply) or answer.sent:
+            self._on_login()
         match _read_login(login, answer):
             case LoginGranted(token, until):
                 self._unanswered = 0

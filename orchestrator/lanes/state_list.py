@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 FRESH_FOR = 60.0
 """Seconds for which a list is believed."""
 
+PATIENCE = FRESH_FOR / 3
+"""Seconds after which no list is asked for, if none has come yet: all targets wait, and may be read alone."""
+
+LONGEST_LOOK = 5 * FRESH_FOR
+"""Seconds in which a list must be whole that tells looks before undeploys what is up, at any age of it."""
+
 DUE_BEFORE = 5.0
 """Seconds before the end of that time from which one worker reads the lists again, at least."""
 
@@ -262,12 +268,16 @@ class StateList:
         started = self._environment.monotonic()
         most_pages = self._bound_pages(waiting)
         is_whole = self._serves_snapshots and not self._is_last(wanted_by)
+        # What most of these lists are wanted for, they tell only while they are fresh.
+        may_age = not is_whole and wanted_by != LIST_ITSELF and self._lane.policy.act is Act.UNDEPLOY
+        longest = LONGEST_LOOK if may_age else FRESH_FOR
         lists: dict[str, ReadList] = {}
         for name, reader in self._readers.items():
             if not reader.is_offered(most_pages) or not (is_whole or self._tells_state(name)):
                 continue
             earlier = {known: each.rows for known, each in lists.items()} if is_whole else None
-            if found := await reader.read(wanted_by, earlier, most_pages):
+            first_by = started + (longest if lists else PATIENCE)
+            if found := await reader.read(wanted_by, earlier, most_pages, first_by, started + longest):
                 lists[name] = found
         if lists:
             self._held = _HeldLists(lists, is_whole, started, self._environment.monotonic() - started)

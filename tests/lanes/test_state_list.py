@@ -850,6 +850,78 @@ def test_a_list_that_is_lost_in_any_form_is_told_of_once(tmp_path: Path) -> None
     assert set(went.outcomes.values()) == {"undeployed"}
 
 
+class LateShelf(Shelf):
+    """A wire whose list takes ``list_takes`` seconds a page."""
+
+    list_takes = 29.0
+
+    async def send(self, request: Request) -> Reply | Lost:
+        if request.method == "list":
+            await anyio.sleep(self.list_takes)
+        return await super().send(request)
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(
+    ("is_lost", "within", "why"),
+    [(False, FRESH_FOR + 29.0, "it took too long"), (True, 30.0, "no whole reply in time")],
+    ids=["slow", "lost"],
+)
+def test_targets_do_not_wait_for_a_list_that_comes_too_late(
+    tmp_path: Path, *, is_lost: bool, within: float, why: str
+) -> None:
+    """Twenty pages of 29 s would keep all targets waiting for ten minutes, and be too old then."""
+    platform = Platform(600)
+
+    def listing(offset: int) -> ListAnswer:
+        return Lost(sent=True, detail="no whole reply in time") if is_lost else platform.listed(offset)
+
+    wire = LateShelf(platform.answer, listing, 0.0)
+    with journaled(tmp_path, [target(seq) for seq in range(1, 601)]) as database:
+        went = session(database, wire, look="doubt", snapshot="best")
+
+    assert min(at for at, _, _ in wire.told) <= within
+    assert len(went.wire.targets(Act.LOOK)) == 600
+    (warning,) = went.warnings
+    assert why in warning
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_long_pages_are_asked_for_again_after_an_outage_of_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lost every page may have been no matter of their size."""
+    platform = Platform(600)
+    sizes = list[int]()
+
+    class Large(ScriptedListing):
+        page_size = 60
+
+        def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
+            sizes.append(size)
+            return super().build_request(name, offset, size, access, now=now)
+
+    def listing(offset: int) -> ListAnswer:
+        if len(sizes) <= 3:
+            return Lost(sent=True, detail="reset")
+        return Shown(dict(list(platform.state.items())[offset : offset + sizes[-1]]), 600)
+
+    monkeypatch.setattr(Listed, "listing", property(lambda _: Large()))
+    wire = Shelf(platform.answer, listing, 17.0)
+    with journaled(tmp_path, [target(seq) for seq in range(1, 601)]) as database:
+        session(database, wire, look="doubt", snapshot="best")
+
+    assert sizes[:3] == [60, 60, 6]
+    assert set(sizes[3:]) == {60}
+
+
+def test_a_page_that_was_never_sent_is_no_request(tmp_path: Path) -> None:
+    went = snapped(tmp_path, Platform(60), listing=lambda _: Lost(sent=False, detail="refused"))
+
+    assert went.wire.pages
+    assert went.listed == 0
+
+
 def test_a_list_that_was_too_long_for_few_targets_serves_many(tmp_path: Path) -> None:
     """The first step has too few targets for so many pages; the second one has enough."""
     platform = Platform(2300)

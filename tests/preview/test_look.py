@@ -129,7 +129,8 @@ def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: P
     assert isinstance(seen, Preview)
     assert list_states(seen, "quick") == [TargetState.DEPLOYED] * 100
     assert list_states(seen, "mute") == [TargetState.UNKNOWN] * 100
-    [warning] = next(place.warnings for place in seen.gateways if place.name == "mute")
+    [of_list, warning] = next(place.warnings for place in seen.gateways if place.name == "mute")
+    assert of_list.startswith("its list of proxies could not be read (no reply within 30 s)")
     assert warning == "it gave no answer for 60 s (no reply within 30 s), so nothing more was asked"
     assert {seen.why for seen in seen.targets if seen.target.gateway == "mute"} == {
         "not looked at: it gave no answer for 60 s (no reply within 30 s)"
@@ -155,6 +156,19 @@ def test_before_a_question_it_ends_all_with_its_name_and_cause(
     assert told == (
         f"mute could not be looked at: {cause}. Nothing was undeployed; --no-preview asks without a look"
     )
+
+
+@pytest.mark.promise(10)
+def test_a_gateway_whose_lists_alone_give_no_answer_is_not_silent(tmp_path: Path) -> None:
+    """Its targets can be read one by one, so they must be before the silence of its lists counts."""
+
+    async def answer_but_lists(request: Request) -> Reply | Lost:
+        return await (hang if "reports" in request.url else answer_at_once)(request)
+
+    _, seen = time_look(tmp_path, answer_but_lists)
+
+    assert isinstance(seen, Preview)
+    assert list_states(seen, "mute") == [TargetState.DEPLOYED] * 100
 
 
 def test_a_pause_that_is_asked_for_is_no_silence(tmp_path: Path) -> None:
