@@ -116,6 +116,34 @@ def test_a_row_keeps_no_script_and_an_untouched_one_no_digest() -> None:
     assert "xxx" not in repr(compared)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"name": "n" * 32_000}, {f"field-{number}": number for number in range(2_500)}, {"k" * 32_000: 1}],
+    ids=["long name", "many fields", "long field"],
+)
+def test_a_definition_that_is_too_large_to_keep_is_read_alone(more: dict[str, Any]) -> None:
+    """A list may have 100,000 entries: what each of them may take is bounded."""
+    (row,) = (row for _, row in read(BACKENDS, API | more, earlier={}).rows)
+
+    assert len(msgspec.json.encode(row.kept)) < 5_000
+    assert follow(list_reads(API | more)) == DEFINITION
+
+
+def test_what_can_be_no_target_is_not_kept() -> None:
+    assert read(BACKENDS, {"id": "x" * 32_000, "status": 4}, {"id": "../a", "status": 4}).rows == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"id": "../../other"}, {"req_uri": "/" * 2_100}], ids=["no id of a front end", "too long"]
+)
+def test_a_front_end_that_cannot_be_kept_counts_all_the_same(other: dict[str, Any]) -> None:
+    """Of two front ends, the one that can be kept is not the only one."""
+    reads = list_reads(API, FRONT, FRONT | other)
+
+    assert FRONTS not in reads
+    assert follow(reads) == HISTORY
+
+
 def test_where_only_looks_want_the_list_a_row_is_a_state() -> None:
     rows = [
         row for _, row in read(BACKENDS, API, API | {"id": "0a" * 16}, API | {"id": "0b", "status": 3}).rows

@@ -7,7 +7,7 @@ After the API reference: "Querying APIs", "Querying Backend APIs".
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
 from orchestrator.gateways.roma.definition import NEEDED, FieldDigest, condense_definition, is_untouched
+from orchestrator.gateways.roma.records import is_front_id
 from orchestrator.gateways.roma.replies import judge_definition, read_refused_look, tell_definition
 from orchestrator.gateways.roma.requests import DEFINITION, RomaRequests
-from orchestrator.gateways.roma.snapshot import FRONTS, LARGEST_FIELD
+from orchestrator.gateways.roma.snapshot import FRONTS
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import ListRows
 from orchestrator.model.http import Reply, Request
@@ -32,6 +33,12 @@ LARGEST_PAGE = 16 * 1024 * 1024
 """Bytes of a page. Definitions hold their scripts: 500 of them may have 32 KB each."""
 
 BACKENDS = "backends"
+
+LONGEST_ROW = 2048
+"""Characters of an entry that are kept. Of one that has more, all is read alone: 100,000 may be listed."""
+
+MOST_FIELDS = 100
+"""Fields of a definition that are compared; the vendor's has twenty."""
 
 _SHORT = 64
 """Characters up to which a text may well be that of many front ends, and is kept once."""
@@ -55,9 +62,11 @@ class FrontRow(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self | None:
-        """Return the row of an entry; None where a field is too long to keep, or has a strange type."""
+        """Return the row of an entry; None where it is too long to keep, or a field has a strange type."""
         values = {name: fields.get(name) for name in cls.__struct_fields__}
-        if not isinstance(values["id"], str) or not all(map(_is_plain, values.values())):
+        if not _is_id(values["id"]) or not all(map(_is_plain, values.values())):
+            return None
+        if _measure(values.values()) > LONGEST_ROW:
             return None
         return cls(**{name: _share(value) for name, value in values.items()})
 
@@ -73,9 +82,12 @@ class BackendRow(Struct, frozen=True):
     """The other fields, where they are to be compared with those that were deployed."""
 
     @classmethod
-    def of(cls, fields: dict[str, Any], *, comparable: bool) -> Self:
+    def of(cls, fields: dict[str, Any], *, comparable: bool) -> BackendRow:
+        """Return the row of an entry, of no state where there is too much to keep."""
         kept = condense_definition(fields, comparable=comparable)
         texts = {name: _share(kept.pop(name, None)) for name in NEEDED}
+        if _measure((*texts.values(), *kept)) > LONGEST_ROW or len(kept) > MOST_FIELDS:
+            return _STATES[Verdict.UNCLEAR]
         return cls(judge_definition(fields), **texts, digests=kept or None)
 
     @property
@@ -142,7 +154,7 @@ class RomaListing(Struct, frozen=True):
             unreadable = Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
             return unreadable if reply.status == 200 else read_refused_look(reply)
         key = "ld_api_id" if name == FRONTS else "id"
-        named = [api for api in apis if isinstance(api, dict) and isinstance(api.get(key), str)]
+        named = [api for api in apis if isinstance(api, dict) and _is_id(api.get(key))]
         make_row = FrontRow.of if name == FRONTS else _choose_reader(earlier)
         rows = [((sys.intern(api[key]),), make_row(api)) for api in named]
         return ListPage(rows=rows, size=len(apis), total=total)
@@ -193,10 +205,17 @@ def _agree(fronts: Sequence[FrontRow | None]) -> bool:
     return len(ids) == len(fronts)
 
 
+def _is_id(value: object) -> bool:
+    """Return whether a value may be the id of a backend API, and so a target, or of a front end."""
+    return isinstance(value, str) and is_front_id(value)
+
+
+def _measure(values: Iterable[Any]) -> int:
+    return sum(len(value) for value in values if isinstance(value, str))
+
+
 def _is_plain(value: object) -> bool:
-    if isinstance(value, str):
-        return len(value) <= LARGEST_FIELD
-    return value is None or isinstance(value, bool | int | float)
+    return value is None or isinstance(value, str | bool | int | float)
 
 
 def _share(value: Any) -> Any:
