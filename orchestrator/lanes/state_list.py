@@ -248,6 +248,9 @@ class StateList:
             return False
         if held is None or not (held.is_whole or for_look):
             return left >= WORTH_LISTING
+        # Lists that are old before they are whole would be read again for each target, which waits for them.
+        if held.took > FRESH_FOR / 2:
+            return False
         # An old list still tells a look before an undeploy what is up, and that is nearly all.
         if for_look and self._lane.policy.act is Act.UNDEPLOY:
             return False

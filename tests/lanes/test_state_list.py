@@ -887,6 +887,27 @@ def test_targets_do_not_wait_for_a_list_that_comes_too_late(
     assert set(went.outcomes.values()) == {"undeployed"}
 
 
+@pytest.mark.promise(10)
+@pytest.mark.parametrize("takes", [59.0, 65.0], ids=["nearly too old", "too old"])
+def test_a_list_that_is_too_old_as_it_comes_is_not_read_for_each_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: float
+) -> None:
+    """A report without pages may take so long, since its gateway's replies may take 150 s."""
+    platform = Platform(120)
+    monkeypatch.setattr(LateShelf, "list_takes", takes)
+    monkeypatch.setattr(ScriptedListing, "page_size", 500)
+
+    def listing(_offset: int) -> ListAnswer:
+        return Shown(dict(platform.state), len(platform.state))
+
+    wire = LateShelf(platform.answer, listing, 2.0)
+    with journaled(tmp_path, [target(seq) for seq in range(1, 121)]) as database:
+        went = session(database, wire, look="doubt", snapshot="best")
+
+    assert len(wire.pages) <= 5
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
 def test_long_pages_are_asked_for_again_after_an_outage_of_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
