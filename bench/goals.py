@@ -78,9 +78,11 @@ _ROWS = (
         "P13 report", "requests", "the same with the administrator's report", Unit.RATIO, 1.05, 1.15
     ),
     Yardstick(
-        "P14", "bucket", "time of a default run at one bucket for reads and writes, over its requests' ideal",
+        "P14", "bucket",
+        "time of a default run at one bucket, of a second's requests, for reads and writes, over its ideal",
         Unit.RATIO, 1.05, 1.25,
     ),
+    Yardstick("P14 tight", "bucket", "the same at a bucket that holds a tenth of it", Unit.RATIO),
     Yardstick("P14 refused", "bucket", "share of its requests that the gateway refuses", Unit.SHARE),
     Yardstick("P14 requests", "bucket", "accepted requests a target", Unit.RATIO),
     Yardstick(
@@ -89,9 +91,11 @@ _ROWS = (
         Unit.RATIO, 1.1, 1.5,
     ),
     Yardstick(
-        "P16", "cold", "seconds over the ideal of a cold start at a limit that the plan does not know",
+        "P16", "cold",
+        "seconds over the ideal of a cold start at a bucket, of a second's requests, that no plan names",
         Unit.SECONDS, 1.0, 2.0,
     ),
+    Yardstick("P16 tight", "cold", "the same at a bucket that holds a tenth of it", Unit.SECONDS),
 )  # fmt: skip
 
 YARDSTICKS = {row.name: row for row in _ROWS}

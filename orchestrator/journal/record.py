@@ -140,6 +140,8 @@ class SessionRecord:
 
 
 def _encode_pods(reading: Reading) -> str:
+    if not (reading.pods or reading.more_pods):
+        return f"[[],{reading.pod_count}]"  # a full success names no pod, and nearly all replies are one
     counts = (reading.pod_count, reading.more_pods) if reading.more_pods else (reading.pod_count,)
     return msgspec.json.encode((list(map(_replace_surrogates, reading.pods)), *counts)).decode()
 

@@ -40,12 +40,12 @@ class ApinizerRequests(Struct, frozen=True):
         would be the address that deletes the proxy for good. So it does for a look that is unknown here.
         """
         headers = _let_in(access)
-        project, proxy, environment = (encode_segment(part) for part in target.parts)
+        project, proxy, environment = map(encode_segment, target.parts)
         url = self._at(f"projects/{project}/apiProxies/{proxy}/")
-        if operation in LOOK_PATHS:
-            return Request("GET", url + LOOK_PATHS[operation].format(environment=environment), headers)
         if operation.act is Act.LOOK:
-            raise ValueError(f"Apinizer is not asked to {operation.act} {operation.via}".rstrip())
+            if operation not in LOOK_PATHS:
+                raise ValueError(f"Apinizer is not asked to {operation.act} {operation.via}".rstrip())
+            return Request("GET", url + LOOK_PATHS[operation].format(environment=environment), headers)
         if operation.act is Act.DEPLOY and (revision := find_revision(target.deploy)) is not None:
             back = f"deploy-histories/{encode_segment(revision)}/rollback/?environmentName={environment}"
             return Request("POST", url + back, headers)
@@ -77,9 +77,11 @@ def _let_in(access: Access, accept: str = "application/json") -> dict[str, str]:
 def _encode_body(target: Target, note: str | None) -> bytes | None:
     """Return the body; ``None`` where it would say nothing, since older managers may refuse one."""
     description = note if target.description is None else target.description
+    if description is None and target.persistent is None:
+        return None
     fields: dict[str, Any] = {}
     if description is not None:
         fields["description"] = description
     if target.persistent is not None:
         fields["persistent"] = target.persistent
-    return msgspec.json.format(msgspec.json.encode(fields), indent=0) if fields else None
+    return msgspec.json.format(msgspec.json.encode(fields), indent=0)
