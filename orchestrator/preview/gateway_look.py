@@ -115,6 +115,10 @@ class GatewayLook:
         if self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
             await siblings.read_all(self.gateway.siblings, self.targets)
+        # A page of a list takes longer than the request for one target, so it tells nothing of a run's pace.
+        listed = next((seen.target for seen in self.targets if seen.listed), None)
+        if listed is not None and not self._seconds:
+            await reader.read_alone(listed)
 
     async def _send(
         self, lane: Lane, name: TargetId, operation: Operation, target: Target

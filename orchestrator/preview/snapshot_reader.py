@@ -111,6 +111,12 @@ class SnapshotReader:
                 continue
             readings[found.via], failures, reads = reading, 0, reads + 1
 
+    async def read_alone(self, target: Target) -> None:
+        """Read a target once without the lists, only to see how long a reply takes."""
+        found = self._lane.gateway.restore.next_snapshot_read(target, {}, self._lane.offered_looks.lacking)
+        if isinstance(found, Operation):
+            await self._ask(found, target)
+
     async def _ask(self, operation: Operation, target: Target) -> Reading | str:
         """Return the reading of one look, or why none may be sent."""
         exchanged = await self._send(self._lane, target.id, operation, target)

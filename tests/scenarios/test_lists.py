@@ -16,7 +16,7 @@ from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN, BackendFixture
 from orchestrator.simulator.roma_replies import ENVIRONMENT
 from tests.support.back import BEST, snapshots, undeployed
-from tests.support.stage import INSTANCE, PROJECT, Stage, backend, roma_id
+from tests.support.stage import CONCURRENCY, INSTANCE, PROJECT, Stage, backend, roma_id
 
 pytestmark = pytest.mark.long("runs and previews are processes of their own")
 
@@ -128,12 +128,19 @@ def test_a_default_run_sends_one_request_a_target(staged: Callable[..., Stage], 
     assert all(kept["deploy"] for kept in snapshots(stage.run).values())
 
 
-def test_a_preview_costs_two_pages(staged: Callable[..., Stage]) -> None:
-    stage = staged(300, 0)
-    ended = stage.undeploy("preview", stage.write_plan(top=BEST))
+def test_a_preview_costs_two_pages_and_one_look_that_tells_the_time_of_a_reply(
+    staged: Callable[..., Stage],
+) -> None:
+    stage = staged(300, 0, latency=0.1)
+    window = ("--window", "2026-01-01T00:00:00Z/2100-01-01T00:00:00Z")
+    ended = stage.undeploy("preview", stage.write_plan(top=BEST), "--format", "json", *window)
+    told = msgspec.json.decode(ended.out)
 
     assert ended.status == 0, ended
-    assert stage.requests() == 2
+    assert stage.requests() == told["requests"] == 3
+    assert told["forecast"]["requests"] == 302
+    assert told["forecast"]["fits"] is True
+    assert told["forecast"]["seconds_at_least"] >= 0.1 * 300 / CONCURRENCY["roma-eu"]
 
 
 def test_under_an_approval_each_target_is_looked_at_once_just_before(staged: Callable[..., Stage]) -> None:
@@ -141,14 +148,14 @@ def test_under_an_approval_each_target_is_looked_at_once_just_before(staged: Cal
     stage = staged(COUNT, 0)
     plan = stage.write_plan(top=BEST)
     assert stage.undeploy("preview", plan, "--save", "seen.json").status == 0
-    before = stage.requests()
+    before, seen = stage.requests(), stage.platform.books().targets
     ended = stage.undeploy("run", plan, "--approval", "seen.json")
 
     assert ended.status == 0, ended
     assert set(stage.outcomes().values()) == {"undeployed"}
     assert stage.requests() - before == 2 + 2 * COUNT
     for name, facts in stage.platform.books().targets.items():
-        assert facts.looks == 1, name
+        assert facts.looks - seen[name].looks == 1, name
 
 
 @pytest.mark.parametrize("lists", [("both", "none"), ("none", "both")])
