@@ -121,7 +121,7 @@ class Lane:
         """
         while True:
             refused = self.refusal(admission.act, settling=admission.settling)
-            if refused := refused or self._skip_reason(admission):
+            if refused := refused or self._find_futility(admission) or self._skip_reason(admission):
                 return refused
             if seconds := self._measure_hold_up(admission):
                 await self._wakeup.wait(seconds)
@@ -162,6 +162,11 @@ class Lane:
         self.state.end_doubts()
         self._wakeup.ring()
         return self.state.reason
+
+    def _find_futility(self, admission: AdmissionRequest) -> str | None:
+        """Return why a look is in vain: it settles no doubt, and the change behind it may not start."""
+        is_before = admission.act is Act.LOOK and not admission.settling
+        return self.refusal(self.policy.act) if is_before else None
 
     def _skip_reason(self, admission: AdmissionRequest) -> str | None:
         """Return why a target is passed over, unless a look is to settle what was sent for the target."""

@@ -252,9 +252,7 @@ class _PageSource:
     async def _exchange(self, offset: int, size: int) -> ExchangeResult[ListPage]:
         lane, is_owed = self._lane, self._wanted_by == LIST_ITSELF
         admission = AdmissionRequest(self._wanted_by, Act.LOOK, settling=is_owed, dispensable=True)
-        # A list that precedes undeploys is useless once no undeploy may start any more.
-        is_needless = not is_owed and lane.refusal(lane.policy.act)
-        if is_needless or await lane.admit(admission):
+        if await lane.admit(admission):
             raise _MissingListError
         exchanged = await exchange(lane, admission, self._ask(offset, size))
         if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:

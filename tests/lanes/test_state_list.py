@@ -408,18 +408,27 @@ def test_what_two_pages_show_in_two_states_is_looked_at_alone(tmp_path: Path) ->
     assert set(went.wire.targets(Act.LOOK)) == {"gw/t1"}
 
 
-def test_no_page_is_read_where_no_undeploy_may_start_any_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("snapshot", "most"), [("off", 4), ("best", 0)])
+@pytest.mark.parametrize("why", ["window", "control"])
+def test_nothing_is_read_where_no_undeploy_may_start_any_more(
+    tmp_path: Path, why: str, snapshot: Literal["off", "best"], most: int
+) -> None:
+    """Neither a further page, nor the targets that waited for the list; looks that were let in go on."""
     run_gate = RunGate(closes=31.0)
     platform = Platform(60)
 
     def listing(offset: int) -> ListAnswer:
-        run_gate.closes = 0.0  # the first page took very long
+        if why == "window":
+            run_gate.closes = 0.0  # the first page took very long
+        else:
+            run_gate.stop("control", "stopped by hand")
         return platform.listed(offset)
 
-    went = ran(tmp_path, platform, listing=listing, run_gate=run_gate)
+    went = ran(tmp_path, platform, listing=listing, run_gate=run_gate, snapshot=snapshot)
 
     assert offsets(went) == [0]
     assert went.wire.targets(Act.UNDEPLOY) == []
+    assert len(went.wire.targets(Act.LOOK)) <= most
     assert set(went.outcomes.values()) <= {"not_started", None}
 
 
