@@ -47,6 +47,8 @@ _ROWS = (
     ),
     Yardstick("P7", "scale", "peak memory of the whole process", Unit.MEGABYTES, 100, 200),
     Yardstick("P7 growth", "scale", "of it, what the last nine tenths of the targets added", Unit.MEGABYTES),
+    Yardstick("P7 looks", "looks", "peak memory under `look: always`", Unit.MEGABYTES, 100, 200),
+    Yardstick("P7 looks growth", "looks", "of it, what the last nine tenths added", Unit.MEGABYTES),
     Yardstick(
         "P8", "check", "processor time of `check` over a bare loop's over libyaml's events",
         Unit.RATIO, 1.8, 2.5,
@@ -71,6 +73,9 @@ _ROWS = (
     Yardstick(
         "P12", "scale", "processor time a target of a million, over that of ten thousand",
         Unit.RATIO, 1.1, 1.2,
+    ),
+    Yardstick(
+        "P12 looks", "looks", "the same of 300,000 under `look: always`", Unit.RATIO, 1.1, 1.2
     ),
     Yardstick("P13 ROMA", "requests", "requests a target of a default run", Unit.RATIO, 1.02, 1.10),
     Yardstick("P13 Apinizer", "requests", "requests a target of a default run", Unit.RATIO, 2.0, 2.1),

@@ -22,7 +22,7 @@ from bench.goals import YARDSTICKS
 from bench.plan_read import measure_plan_reading
 from bench.requests import count_requests
 from bench.resume import measure_resume
-from bench.scale import measure_scale
+from bench.scale import measure_scale, measure_scale_with_looks
 from bench.startup import measure_start_up
 from bench.tools import compare_with_curl, compare_with_others
 from bench.whole_run import measure_run_at_a_slow_gateway, measure_whole_run
@@ -100,7 +100,11 @@ PARTS = {
     ),
     "scale": Part(
         "runs of a million targets, of a tenth of them and of ten thousand",
-        40, measure_scale, Sizes(1_000_000, 1), Sizes(500, 1), Sizes(100_000, 1),
+        8, measure_scale, Sizes(1_000_000, 1), Sizes(500, 1), Sizes(100_000, 1),
+    ),
+    "looks": Part(
+        "runs of 300,000 targets under `look: always`, of a tenth of them and of ten thousand",
+        8, measure_scale_with_looks, Sizes(300_000, 1), Sizes(500, 1),
     ),
     "bucket": Part(
         "default runs against one bucket of 100/s for reads and writes",

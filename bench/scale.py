@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -22,31 +22,43 @@ SMALL_RUNS = 3
 
 
 class Shape(NamedTuple):
-    """A kind of run that may grow in its own way."""
+    """A kind of run that may grow in its own way. ``mark`` stands behind the names of its figures."""
 
     name: str
     chained: bool = False
     looks: bool = False
+    mark: str = ""
 
 
-SHAPES = (
-    Shape("a plain run"),
-    Shape("chains of `after`", chained=True),
-    Shape("`look: always`", looks=True),
-)
+WITHOUT_LOOKS = (Shape("a plain run"), Shape("chains of `after`", chained=True))
+WITH_LOOKS = (Shape("`look: always`", looks=True, mark=" looks"),)
 
 
 def measure_scale(folder: Path, sizes: Sizes) -> Iterator[Figure]:
-    """Measure P7 and P12: each shape with few targets, with a tenth of all, and with all of them."""
+    """Measure P7 and P12 without looks."""
+    yield from _measure_shapes(folder, sizes, WITHOUT_LOOKS)
+
+
+def measure_scale_with_looks(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Measure P7 and P12 under ``look: always``: that takes a simulator, which is a slow server."""
+    yield from _measure_shapes(folder, sizes, WITH_LOOKS)
+
+
+def _measure_shapes(folder: Path, sizes: Sizes, shapes: Sequence[Shape]) -> Iterator[Figure]:
+    """Measure each shape with few targets, with a tenth of all, and with all of them."""
     few = min(FEW, sizes.targets // 10)
-    for shape in SHAPES:
+    for shape in shapes:
         small = [_run(folder, shape, few) for _ in range(SMALL_RUNS)]
         tenth = _run(folder, shape, sizes.targets // 10)
         whole = [_run(folder, shape, sizes.targets) for _ in range(sizes.pairs)]
         base = statistics.median(each["processor"] for each in small) / few
-        yield Figure("P7", shape.name, tuple(each["peak"] for each in whole))
-        yield Figure("P7 growth", shape.name, tuple(each["peak"] - tenth["peak"] for each in whole))
-        yield Figure("P12", shape.name, tuple(each["processor"] / sizes.targets / base for each in whole))
+        yield Figure(f"P7{shape.mark}", shape.name, tuple(each["peak"] for each in whole))
+        yield Figure(
+            f"P7{shape.mark} growth", shape.name, tuple(each["peak"] - tenth["peak"] for each in whole)
+        )
+        yield Figure(
+            f"P12{shape.mark}", shape.name, tuple(each["processor"] / sizes.targets / base for each in whole)
+        )
 
 
 def _run(place: Path, shape: Shape, targets: int) -> dict[str, float]:
