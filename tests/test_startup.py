@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.finished_runs import make_finished_run
+from orchestrator.gateways import KINDS
 
 HEAVY = {"aiohttp", "anyio", "asyncio", "jinja2", "rich", "structlog", "tenacity", "uvloop"}
 PROGRAM = """
@@ -63,7 +64,18 @@ def test_check_loads_no_engine(tmp_path: Path) -> None:
     loaded = loaded_by("check", "plan.yaml", folder=tmp_path)
 
     assert not loaded & HEAVY
-    assert not loaded & {"email", "html", "ssl", "orchestrator.lanes.masking"}
+    assert not loaded & {"email", "html", "ssl", "subprocess", "orchestrator.lanes.masking"}
+
+
+def test_check_loads_no_feature_that_only_a_run_or_a_search_uses(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+
+    loaded = loaded_by("check", "plan.yaml", folder=tmp_path)
+
+    kinds = {f"orchestrator.gateways.{kind}" for kind in KINDS}
+    features = ("health", "listing", "login", "search")
+    assert kinds <= loaded
+    assert not loaded & {f"{kind}.{feature}" for kind in kinds for feature in features}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--format", "json"]])
@@ -73,7 +85,12 @@ def test_runs_loads_no_engine(arguments: list[str], tmp_path: Path) -> None:
     loaded = loaded_by("runs", *arguments, folder=tmp_path)
 
     assert not loaded & HEAVY
-    assert not loaded & {"orchestrator.gateways", "orchestrator.journal.pending", "yaml"}
+    assert not loaded & {
+        "orchestrator.gateways",
+        "orchestrator.journal.pending",
+        "orchestrator.model.gateway",
+        "yaml",
+    }
 
 
 @pytest.mark.parametrize("arguments", [["schema"], ["init"]])

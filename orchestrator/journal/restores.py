@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,8 +19,10 @@ from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import read_lock
 from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.schema import IN_DOUBT
-from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import RunId
+
+if TYPE_CHECKING:
+    from orchestrator.model.gateway import Gateway
 
 # Logins and lists are notes. An intent that never left has `sent` 0.
 _BEGUN = """

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
@@ -24,7 +24,6 @@ from orchestrator.journal.notes import (
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
-from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, PlanHeader, RunId
 from orchestrator.report.values import (
@@ -41,6 +40,9 @@ from orchestrator.report.values import (
     WaveReport,
     WindowReport,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.model.gateway import Gateway
 
 _CELLS = "SELECT gateway, wave, outcome, COUNT(*) FROM ended GROUP BY gateway, wave, outcome"
 _REQUESTS = """

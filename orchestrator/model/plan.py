@@ -7,12 +7,14 @@ keeps all go by these fields, so a new key is named here and nowhere else.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple, NewType
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, NewType
 
 from msgspec import Meta, Struct
 
-from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import Prose, Seconds
+
+if TYPE_CHECKING:  # a list of runs reads the head of each plan, and none of its gateways
+    from orchestrator.model.gateway import Gateway
 
 RunId = NewType("RunId", str)
 

@@ -5,13 +5,15 @@ Journals outlive programs: a field may join, with a default, but no field may lo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orchestrator.errors import JournalError
-from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan, PlanHeader
+from orchestrator.model.plan import Plan, PlanHeader, Wave
+
+if TYPE_CHECKING:
+    from orchestrator.model.gateway import Gateway
 
 
 def encode_plan(plan: Plan) -> bytes:
@@ -26,10 +28,13 @@ def decode_plan(raw: bytes) -> Plan:
     """Return the plan that ``encode_plan`` wrote. Raises ``JournalError`` for anything else."""
     try:
         fields = msgspec.json.decode(raw, type=dict[str, Any])
-        gateways = tuple(map(_decode_gateway, fields.pop("gateways")))
-        # `Plan` names the base class of gateways only, so each one is converted by the class of its kind.
-        plan = msgspec.convert({**fields, "gateways": []}, Plan)
-        return msgspec.structs.replace(plan, gateways=gateways)
+        header = msgspec.convert(fields, PlanHeader)
+        return Plan(
+            **msgspec.structs.asdict(header),
+            # `Plan` names the base class of gateways only, so each one is converted by the class of its kind.
+            gateways=tuple(map(_decode_gateway, fields["gateways"])),
+            waves=msgspec.convert(fields["waves"], tuple[Wave, ...]),
+        )
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise JournalError(f"the plan in the journal cannot be read: {error}") from error
 

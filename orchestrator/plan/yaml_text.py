@@ -126,7 +126,7 @@ def _fold(pieces: Sequence[str]) -> str:
 
 def _list_given(value: Struct, keys: type[Struct]) -> Iterator[tuple[str, Any, inspect.Type]]:
     """Yield the ``keys`` of ``value`` that do not have their default, with their values and types."""
-    defaults = {field.name: field.default for field in msgspec.structs.fields(type(value))}
+    defaults = {field.name: field.default for field in msgspec.structs.fields(keys)}
     for key, field in list_keys(keys).items():
         held = getattr(value, key, None)
         if held is not None and held != defaults.get(key, msgspec.NODEFAULT):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import selectors
-import subprocess
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import CredentialError
 from orchestrator.model.credentials import SHORTEST_SECRET, AccessKeys, LoginPassword, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import CredentialReference
 from orchestrator.system.reading import FileRefusedError, read_any
+
+if TYPE_CHECKING:
+    import subprocess
 
 LARGEST = 64 * 1024
 """Bytes; a longer text is no credential."""
@@ -141,6 +143,8 @@ def _decode_line(data: bytes, otherwise: str) -> str:
 
 def _run_command(command: tuple[str, ...], folder: Path, what: str) -> str:
     """Return what a program prints, but no last line break; its stderr, which may hold secrets, is lost."""
+    import subprocess  # noqa: PLC0415 - slow to import, and few plans name a program
+
     try:
         with subprocess.Popen(  # noqa: S603 - an argv that the plan names, without a shell
             command,
@@ -171,6 +175,9 @@ def _read_output(process: subprocess.Popen[bytes]) -> bytes:
 
     Raises ``TimeoutExpired``.
     """
+    import selectors  # noqa: PLC0415 - as above
+    import subprocess  # noqa: PLC0415
+
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     data = b""
     ends = time.monotonic() + COMMAND_TIMEOUT

@@ -32,7 +32,7 @@ TEXT = f"version: 1\nname: with-foo\nfoo: 3\n{GATEWAYS}{ONE}"
 
 @pytest.fixture(autouse=True)
 def wider_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (header, schema, yaml_text):
+    for module in (header, json_form, schema, yaml_text):
         monkeypatch.setattr(module, "PlanHeader", WiderHeader)
     for module in (reader, json_form):
         monkeypatch.setattr(module, "Plan", WiderPlan)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer.health import ApinizerHealth
-from orchestrator.gateways.apinizer.listing import ApinizerListing
-from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
 from orchestrator.gateways.apinizer.looks import ProxySiblings, next_look, read_look
 from orchestrator.gateways.apinizer.replies import FULL_EVIDENCE, read_rollback, read_undeploy
 from orchestrator.gateways.apinizer.requests import LOOK_PATHS, ApinizerRequests
-from orchestrator.gateways.apinizer.search import ApinizerSearch
 from orchestrator.gateways.apinizer.snapshot import ApinizerRestore, find_revision
 from orchestrator.gateways.text import encode_segment
 from orchestrator.model.credentials import Access
@@ -24,6 +20,12 @@ from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.target import Target
 from orchestrator.text.names import decode_repeatedly, split_path, to_nfc
 from orchestrator.text.urls import normalize_url
+
+if TYPE_CHECKING:  # `check` uses none of these features, and their modules delay its start
+    from orchestrator.gateways.apinizer.health import ApinizerHealth
+    from orchestrator.gateways.apinizer.listing import ApinizerListing
+    from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
+    from orchestrator.gateways.apinizer.search import ApinizerSearch
 
 _PIECES = 5
 """Of the address of one proxy in one environment, behind ``projects/``."""
@@ -113,11 +115,15 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     @property
     def listing(self) -> ApinizerListing:
         """The administrator's report, where the token's user has that role."""
+        from orchestrator.gateways.apinizer.listing import ApinizerListing  # noqa: PLC0415 - see above
+
         return ApinizerListing(self._requests)
 
     @property
     def login(self) -> ApinizerLoginFeature | None:
         """The login of the plan's user at the manager."""
+        from orchestrator.gateways.apinizer.login import ApinizerLoginFeature  # noqa: PLC0415 - see above
+
         return None if self.auth.login is None else ApinizerLoginFeature(self.url, self.auth.login.user)
 
     @property
@@ -129,11 +135,15 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     @property
     def health(self) -> ApinizerHealth:
         """The manager's own connection tests."""
+        from orchestrator.gateways.apinizer.health import ApinizerHealth  # noqa: PLC0415 - see above
+
         return ApinizerHealth(self._requests)
 
     @property
     def search(self) -> ApinizerSearch:
         """The administrator's report, or the projects one by one."""
+        from orchestrator.gateways.apinizer.search import ApinizerSearch  # noqa: PLC0415 - see above
+
         return ApinizerSearch(self._requests)
 
     @property

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from msgspec import Meta
 from msgspec.structs import replace
 
 from orchestrator.gateways.roma import replies
 from orchestrator.gateways.roma.completion import read_deploy, read_publication
-from orchestrator.gateways.roma.health import RomaHealth
-from orchestrator.gateways.roma.listing import RomaListing
-from orchestrator.gateways.roma.login import RomaLoginFeature
 from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests, decode_publish
-from orchestrator.gateways.roma.search import RomaSearch
 from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look
 from orchestrator.model.credentials import Access
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -25,6 +21,12 @@ from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.settings import Url
 from orchestrator.model.target import Target
 from orchestrator.text.urls import normalize_url
+
+if TYPE_CHECKING:  # `check` uses none of these features, and their modules delay its start
+    from orchestrator.gateways.roma.health import RomaHealth
+    from orchestrator.gateways.roma.listing import RomaListing
+    from orchestrator.gateways.roma.login import RomaLoginFeature
+    from orchestrator.gateways.roma.search import RomaSearch
 
 _WHOLE_ID = f"^{ID_PATTERN}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
 
@@ -125,11 +127,15 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
     @property
     def listing(self) -> RomaListing:
         """The list of backend APIs."""
+        from orchestrator.gateways.roma.listing import RomaListing  # noqa: PLC0415 - see above
+
         return RomaListing(self._requests)
 
     @property
     def login(self) -> RomaLoginFeature | None:
         """The login of the plan's IAM user; its token is for this project."""
+        from orchestrator.gateways.roma.login import RomaLoginFeature  # noqa: PLC0415 - see above
+
         return None if self.auth.iam is None else RomaLoginFeature(self.auth.iam, self.project_id)
 
     @property
@@ -140,9 +146,13 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
     @property
     def health(self) -> RomaHealth:
         """The shortest list, in both versions of the API."""
+        from orchestrator.gateways.roma.health import RomaHealth  # noqa: PLC0415 - see above
+
         return RomaHealth(self._requests)
 
     @property
     def search(self) -> RomaSearch:
         """The list of backend APIs, page by page."""
+        from orchestrator.gateways.roma.search import RomaSearch  # noqa: PLC0415 - see above
+
         return RomaSearch(self._requests)
