@@ -171,6 +171,8 @@ def _render_live(live: LiveStatus) -> Iterator[str]:
             f"lane      {describe_lane_wait(lane)}; {lane.left:,} left, {lane.in_flight} in flight,"
             f" {lane.repeating} to be repeated{at_most}"
         )
+        if lane.list_asked:
+            yield f"          it {lane.list_asked}"
     if live.waits_for:
         yield f"waits for {live.waits_for}"
     if live.stopping:

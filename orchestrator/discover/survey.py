@@ -116,6 +116,9 @@ class GatewaySurvey:
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Do nothing: a survey sends no undeploys, and tells no pace."""
 
+    def on_list(self, gateway: str, text: str | None) -> None:
+        """Do nothing: a survey asks queries, and no list of a lane."""
+
     def on_lane_request(self, gateway: str) -> None:  # noqa: ARG002 - a survey has one lane
         """Count a login."""
         self.result.requests += 1

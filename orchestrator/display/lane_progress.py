@@ -23,6 +23,7 @@ class LaneProgress:
         "given_up",
         "idle_since",
         "in_flight",
+        "list_asked",
         "name",
         "outcomes",
         "pace",
@@ -40,7 +41,9 @@ class LaneProgress:
         self.total = total
         self.ended = 0
         self.in_flight = 0
-        """Requests that have no reply yet."""
+        """Requests that have no reply yet, pages of lists included."""
+        self.list_asked: str | None = None
+        """The page of a list that the gateway is being asked for, in words."""
         self.waiting: set[TargetId] = set()
         """Targets that wait for their next request."""
         self.outcomes = dict.fromkeys(Outcome, 0)
@@ -94,6 +97,11 @@ class LaneProgress:
         """Count a request that has its reply, or is lost, and keep its fault."""
         self.in_flight -= 1
         self.fault = fault
+
+    def ask_list(self, text: str | None) -> None:
+        """Count a page of a list that is asked for; None: it has its reply, or is lost."""
+        self.in_flight += 1 if text else -1
+        self.list_asked = text
 
     def plan_retry(self, target: TargetId) -> None:
         """Note that ``target`` waits for its next request."""

@@ -19,6 +19,7 @@ from orchestrator.model.events import (
     AnyEvent,
     GatewayWarned,
     LaneChanged,
+    ListAsked,
     Listener,
     PaceChanged,
     RunStopping,
@@ -40,6 +41,7 @@ LEVELS: Mapping[str, int] = {
 # target would bury the lines on the run.
 EVENT_LEVELS: Mapping[type[AnyEvent], int] = {
     PaceChanged: logging.DEBUG,
+    ListAsked: logging.DEBUG,
     SnapshotMissed: logging.WARNING,
     GatewayWarned: logging.WARNING,
     RunStopping: logging.WARNING,

@@ -139,6 +139,8 @@ def _draw_lane_notices(lane: LaneProgress, now: float) -> Iterator[Text]:
     if lane.reason and state != "open":
         reason = make_visible(lane.reason.removeprefix(f"{state}: "))
         yield Text(f"! {name} {GIVEN_UP if lane.given_up else state}: {reason}", LANE_STYLES[state])
+    elif lane.list_asked:
+        yield Text(f"· {name} {lane.list_asked}", "bright_black")
     elif lane.waiting and lane.fault:
         yield Text(f"↻ {name} repeats: {make_visible(lane.fault)}", "yellow")
 

@@ -27,6 +27,7 @@ from orchestrator.model.events import (
     GatewayNoted,
     GatewayWarned,
     LaneChanged,
+    ListAsked,
     PaceChanged,
     RetryPlanned,
     RunContinued,
@@ -50,7 +51,7 @@ BOUND_EVERY = 30.0
 """Seconds between two lines on a gateway's bound."""
 
 # These come by the thousand. The progress counts them, and no line tells of one.
-_SILENT = (AttemptStarted, AttemptEnded, RetryPlanned)
+_SILENT = (AttemptStarted, AttemptEnded, RetryPlanned, ListAsked)
 
 
 class PlainDisplay:

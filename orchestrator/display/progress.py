@@ -14,6 +14,7 @@ from orchestrator.model.events import (
     Controlled,
     GatewayWarned,
     LaneChanged,
+    ListAsked,
     PaceChanged,
     PartLeft,
     RetryPlanned,
@@ -130,6 +131,8 @@ class RunProgress:
                 self._find_lane(event.gateway).warn(event.text)
             case PaceChanged():
                 self._find_lane(event.gateway).limit(event.rate)
+            case ListAsked():
+                self._find_lane(event.gateway).ask_list(event.text)
             case SnapshotMissed():
                 self._without_snapshot.add(event.target)
             case _:

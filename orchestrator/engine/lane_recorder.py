@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.announcer import LaneStatus
-from orchestrator.model.events import AnyEvent, GatewayNoted, GatewayWarned, LaneChanged, PaceChanged
+from orchestrator.model.events import (
+    AnyEvent,
+    GatewayNoted,
+    GatewayWarned,
+    LaneChanged,
+    ListAsked,
+    PaceChanged,
+)
 from orchestrator.model.http import Lost, Reply
 
 
@@ -65,6 +72,10 @@ class LaneRecorder:
         at = self._now()
         self._record.keep_pace(at, gateway, rate)
         self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
+
+    def on_list(self, gateway: str, text: str | None) -> None:
+        """Tell that a page of a list is asked for, or no more."""
+        self._emit(ListAsked(at=self._now(), gateway=gateway, text=text))
 
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:
         """Do nothing: each target keeps the answers to its own requests."""

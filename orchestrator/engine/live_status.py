@@ -32,6 +32,8 @@ class LiveLaneStatus(Struct, frozen=True, kw_only=True):
     left: int = 0
     """Targets without an outcome in this session."""
     in_flight: int = 0
+    list_asked: str | None = None
+    """The page of a list that the gateway is being asked for, in words."""
     repeating: int = 0
     """Targets that wait before their next attempt."""
     rate: float | None = None
@@ -102,6 +104,7 @@ def _read_lane_status(seen: LaneProgress, lane: Lane | None, now: float, monoton
         reason=seen.reason if state != "open" else None,
         left=seen.total - seen.ended,
         in_flight=seen.in_flight,
+        list_asked=seen.list_asked,
         repeating=len(seen.waiting),
         rate=seen.bound,
         until=seen.paused_until if state == "paused" else None,

@@ -38,6 +38,10 @@ class LaneListener(Protocol):
         """Hear that the lane has sent a request of no single target: a login, or a page of a list."""
         ...
 
+    def on_list(self, gateway: str, text: str | None, /) -> None:
+        """Hear that the lane asks for the page of a list that ``text`` names; None: that is over."""
+        ...
+
     def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:
         """Hear of the reply to a request, or that no reply came; logins apart."""
         ...
@@ -78,6 +82,10 @@ class LaneAnnouncer:
     def tell_request(self) -> None:
         """Tell of a request that is no single target's."""
         self._listener.on_lane_request(self._gateway.name)
+
+    def tell_list(self, text: str | None) -> None:
+        """Tell which page of a list is asked for; None once that is over."""
+        self._listener.on_list(self._gateway.name, text)
 
     def tell_answer(self, answer: Reply | Lost) -> None:
         """Tell of the reply to a request, or that no reply came."""

@@ -115,7 +115,9 @@ class ListReader:
         """
         most_faults = MOST_FAULTS
         while True:
-            source = _PageSource(self._lane, wanted_by, self._ask(earlier), most_faults, first_by, whole_by)
+            source = _PageSource(
+                self._lane, self._name, wanted_by, self._ask(earlier), most_faults, first_by, whole_by
+            )
             try:
                 await self._read(source, most_pages)
             except _NoSuchListError as missing:
@@ -207,6 +209,7 @@ class _PageSource:
     def __init__(
         self,
         lane: Lane,
+        name: str,
         wanted_by: TargetId,
         ask: Callable[[int, int], LaneQuestion[ListPage]],
         most_faults: int,
@@ -217,6 +220,7 @@ class _PageSource:
         self.rows: PageRows = {}
         self.pages = 0
         self._lane = lane
+        self._name = name
         self._wanted_by = wanted_by
         self._ask = ask
         self._most_faults = most_faults
@@ -254,7 +258,11 @@ class _PageSource:
         admission = AdmissionRequest(self._wanted_by, Act.LOOK, settling=is_owed, dispensable=True)
         if await lane.admit(admission):
             raise _MissingListError
-        exchanged = await exchange(lane, admission, self._ask(offset, size))
+        lane.announcer.tell_list(f"reads its list of {self._name}, page {self.pages + 1}")
+        try:
+            exchanged = await exchange(lane, admission, self._ask(offset, size))
+        finally:
+            lane.announcer.tell_list(None)
         if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:
             lane.announcer.tell_request()
         return exchanged

@@ -155,6 +155,13 @@ class GatewayNoted(Event, tag="gateway_noted", frozen=True, kw_only=True):
     text: str
 
 
+class ListAsked(Event, tag="list_asked", frozen=True, kw_only=True):
+    """A page of a gateway's list is asked for, or has its reply; ``text`` says which, None that it came."""
+
+    gateway: str
+    text: str | None
+
+
 class RunWaiting(Event, tag="run_waiting", frozen=True, kw_only=True):
     """Nothing new starts until the Unix time ``until``; if that is None, until a person continues the run.
 
@@ -227,6 +234,7 @@ AnyEvent = (
     | LaneChanged
     | GatewayWarned
     | GatewayNoted
+    | ListAsked
     | StepStarted
     | RunWaiting
     | RunContinued

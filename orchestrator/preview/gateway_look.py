@@ -166,6 +166,9 @@ class GatewayLook:
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Do nothing: a preview sends no undeploys, and tells no pace."""
 
+    def on_list(self, gateway: str, text: str | None) -> None:
+        """Do nothing: the number of requests tells as much."""
+
     def on_lane_request(self, gateway: str) -> None:  # noqa: ARG002 - a look has one lane
         """Count a login, or a page of the list."""
         self._requests += 1

@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.display.progress import TROUBLES_KEPT, RunProgress
 from orchestrator.engine.live_status import describe_lane_wait, read_live_status
-from orchestrator.model.events import AttemptStarted, PartLeft, WaveStarted
+from orchestrator.model.events import AttemptStarted, ListAsked, PartLeft, WaveStarted
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
@@ -32,6 +32,17 @@ def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
     progress.observe(sent("apim/P/x/test"))
 
     assert (waiting, len(progress.lanes["apim"].waiting), progress.in_flight) == (1, 0, 1)
+
+
+def test_a_page_of_a_list_is_in_flight_and_named() -> None:
+    asked = ListAsked(at=START, gateway="apim", text="reads its list of proxies, page 1")
+    progress = fold(started(), asked)
+    (status,) = (lane for lane in read_live_status(progress, {}, START, 0.0).lanes if lane.name == "apim")
+    shown = (progress.in_flight, status.in_flight, status.list_asked)
+    progress.observe(ListAsked(at=START, gateway="apim", text=None))
+
+    assert shown == (1, 1, "reads its list of proxies, page 1")
+    assert (progress.in_flight, progress.lanes["apim"].list_asked) == (0, None)
 
 
 def test_a_second_request_that_changes_a_target_is_a_repeat_and_a_look_is_none() -> None:

@@ -177,6 +177,8 @@ class Executed(NamedTuple):
     listed: int
     """Pages that the report is told of."""
     remarks: list[str | None]
+    told_pages: list[str | None]
+    """The pages that the displays are told of, each with the end of it."""
 
 
 @contextmanager
@@ -256,6 +258,7 @@ def session(
         heard.warnings,
         heard.requests,
         [text for state, text in heard.states if state == "remark"],
+        heard.lists,
     )
 
 
@@ -315,6 +318,9 @@ def test_the_report_is_told_of_each_page(tmp_path: Path) -> None:
     went = ran(tmp_path, Platform(100))
 
     assert went.listed == len(went.wire.pages) == 8
+    pages = [f"reads its list of targets, page {number}" for number in range(1, 5)] * 2
+    assert went.told_pages[::2] == pages
+    assert set(went.told_pages[1::2]) == {None}
 
 
 def test_the_list_is_whole_before_the_first_undeploy(tmp_path: Path) -> None:

@@ -184,13 +184,14 @@ class Journal:
 
 class Heard:
     """Keeps what is told of a lane, in order: its states with their reasons, its warnings, its paces,
-    and how many requests were its own."""
+    its pages of lists, and how many requests were its own."""
 
     def __init__(self) -> None:
         self.states: list[tuple[str, str | None]] = []
         self.warnings: list[str] = []
         self.paces: list[float | None] = []
         self.requests = 0
+        self.lists: list[str | None] = []
 
     def on_lane_state(
         self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
@@ -205,6 +206,9 @@ class Heard:
 
     def on_lane_request(self, gateway: str, /) -> None:
         self.requests += 1
+
+    def on_list(self, gateway: str, text: str | None, /) -> None:
+        self.lists.append(text)
 
     def on_answer(self, gateway: str, answer: Reply | Lost, /) -> None:
         return
