@@ -120,7 +120,8 @@ def _tell_troubles(result: RunResult) -> None:
 
     report = result.report
     if report.totals.failed + report.totals.unknown:
-        with result.folder.open_source() as source:
+        # The reports have just been made from this journal, with a check of every page.
+        with result.folder.open_source(whole=False) as source:
             for line in list_trouble(source.trouble(), report.totals):
                 tell(line)
     for gateway in report.gateways:
