@@ -195,7 +195,11 @@ def test_a_run_says_while_it_goes_and_at_its_end_what_cannot_be_brought_back(
     }
     assert stage.platform.books().targets[roma_id(0)].looks == 2
     assert len(warned) == 1
-    assert f"{roma_id(0)} may go down, and a restore could not bring it back" in warned[0]
+    # A target that waits for its second read lets the next one go, so either may be the first to go without.
+    assert any(
+        f"{name} may go down, and a restore could not bring it back" in warned[0]
+        for name in (roma_id(0), roma_id(2))
+    )
     assert "2 cannot be brought back" in next(line for line in lines if "complete:" in line)
     assert "All 5 targets are down." in ended.err
     assert (

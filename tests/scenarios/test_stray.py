@@ -20,7 +20,7 @@ REFUSAL = b'{"error_code": "APIG.1005", "error_msg": "No permissions"}'
 DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(REFUSAL), REFUSAL)
 TIMEOUT_408 = b"HTTP/1.0 408 Request Time-out\r\nConnection: close\r\n\r\n<html>408</html>\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-PACED = "limits: {concurrency: 1, rate: 20/s}, timeout: 3s, park_for: 2s"
+PACED = "limits: {concurrency: 1, rate: 5/s}, timeout: 3s, park_for: 2s"
 LATER = 0.02
 """Seconds after a reply at which its server says more."""
 
