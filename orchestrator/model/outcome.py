@@ -25,6 +25,7 @@ DONE = frozenset({Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED, Outcome.RESTOR
 class Reason(StrEnum):
     """The first word of a reason, before its colon."""
 
+    IN_USE = "in_use"
     WINDOW = "window"
     STOP_RULE = "stop_rule"
     INTERRUPT = "interrupt"

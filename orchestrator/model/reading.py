@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.model.bindings import Bindings
 from orchestrator.model.http import Reply, Request
 
 
@@ -18,6 +19,7 @@ class Act(StrEnum):
     LOOK = "look"
     DEPLOY = "deploy"
     PUBLISH = "publish"  # in a restore, after the deploy: in one more environment
+    BIND = "bind"  # in a restore, after that: one of the things that hung on the front end
 
 
 CHANGES = frozenset({Act.UNDEPLOY, Act.DEPLOY})
@@ -136,6 +138,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     # Only the kind reads it: the engine knows one act, and a new kind keeps its own facts.
     deploy: str | None = None
     """JSON that the vendor's deploy needs; None where the reads were not enough for one."""
+    bindings: Bindings | None = None
+    """What hangs on the front ends; None where it was not read, or where the kind knows none."""
     obstacles: tuple[str, ...] = ()
     """The words of the obstacles to a restore."""
 

@@ -6,6 +6,8 @@ from typing import NewType
 
 from msgspec import Struct
 
+from orchestrator.model.bindings import Bindings
+
 TargetId = NewType("TargetId", str)
 
 
@@ -25,3 +27,5 @@ class Target(Struct, frozen=True):
     """In a restore: the JSON that its snapshot kept for the vendor's deploy."""
     pods: int = 0
     """Number of pods that answered the snapshot; 0 where the snapshot did not ask them."""
+    bindings: Bindings | None = None
+    """In a restore: what hung on its front ends, by its snapshot; None where that was not read."""
