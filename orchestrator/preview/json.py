@@ -9,11 +9,14 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.model.bindings import Bindings
 from orchestrator.model.plan import Plan
 from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.forecast import RunForecast
+from orchestrator.preview.losses import count_lost_bindings, foresee_restore
 from orchestrator.preview.phrases import group_by_wave_step
-from orchestrator.preview.states import Preview, PreviewedGateway, SeenTarget, count_by_group
+from orchestrator.preview.states import Preview, SeenTarget, count_by_group
+from orchestrator.report.bindings import BindingCounts
 from orchestrator.rules.forecast import encode_forecast
 
 SCHEMA = 1
@@ -38,7 +41,8 @@ def render_json(shown: AssessedPreview) -> Iterator[str]:
             "filtered": preview.filtered,
         },
         "forecast": _encode_forecast(shown.forecast),
-        "gateways": [_encode_gateway(preview, gateway) for gateway in preview.gateways],
+        "restore": _encode_outlook(shown),
+        "gateways": list(_encode_gateways(preview)),
         "waves": list(_encode_wave_steps(shown)),
         "warnings": shown.warnings,
     }
@@ -64,14 +68,27 @@ def _encode_forecast(forecast: RunForecast) -> dict[str, Any]:
     }
 
 
-def _encode_gateway(preview: Preview, gateway: PreviewedGateway) -> dict[str, Any]:
+def _encode_outlook(shown: AssessedPreview) -> dict[str, Any]:
+    outlook = foresee_restore(shown.plan, shown.preview)
     return {
-        "name": gateway.name,
-        "kind": gateway.kind,
-        "requests": gateway.requests,
-        "latency": _round(median(gateway.seconds)) if gateway.seconds else None,
-        "counts": count_by_group(seen for seen in preview.targets if seen.target.gateway == gateway.name),
+        "targets": outlook.undeployed,
+        "restorable": outlook.restorable,
+        "to_accept": outlook.to_accept,
     }
+
+
+def _encode_gateways(preview: Preview) -> Iterator[dict[str, Any]]:
+    lost = dict(count_lost_bindings(preview))
+    for gateway in preview.gateways:
+        here = (seen for seen in preview.targets if seen.target.gateway == gateway.name)
+        yield {
+            "name": gateway.name,
+            "kind": gateway.kind,
+            "requests": gateway.requests,
+            "latency": _round(median(gateway.seconds)) if gateway.seconds else None,
+            "counts": count_by_group(here),
+            "lost": lost.get(gateway.name, BindingCounts()),
+        }
 
 
 def _encode_wave_steps(shown: AssessedPreview) -> Iterator[dict[str, Any]]:
@@ -100,8 +117,20 @@ def _encode_target(plan: Plan, seen: SeenTarget) -> dict[str, Any]:
         "edited": facts.edited,
         "pods": None if facts.pods_responded is None else [facts.pods_active, facts.pods_responded],
         "fronts": seen.snapshot.fronts,
+        "bindings": _encode_bindings(seen.snapshot.bindings),
         "obstacles": seen.snapshot.obstacles,
     }
+
+
+def _encode_bindings(bindings: Bindings | None) -> dict[str, Any] | None:
+    """Encode who may call a target and which policies it has; without their settings, which `show` tells."""
+    if bindings is None:
+        return None
+    found = [
+        {"what": one.what, "environment": one.environment, "id": one.id, "name": one.name}
+        for one in bindings.found
+    ]
+    return {"found": found, "unread": bindings.unread}
 
 
 def _encode(value: object) -> str:

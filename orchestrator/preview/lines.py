@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.preview.assessment import AssessedPreview
+from orchestrator.preview.losses import foresee_restore, list_deleted_front_ends
 from orchestrator.preview.phrases import (
     GROUP_ORDER,
     GROUP_WORDS,
@@ -12,15 +13,17 @@ from orchestrator.preview.phrases import (
     MOST_SHOWN,
     count_cells,
     describe_completeness,
+    describe_outlook,
     describe_sending,
     describe_target,
     describe_time,
     format_taken,
     group_by_wave_step,
+    list_losses,
     name_wave_step,
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
-from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
+from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.report.words import describe_protection
 from orchestrator.text.characters import make_visible
 from orchestrator.text.columns import align_columns
@@ -72,6 +75,9 @@ def _render_counts(shown: AssessedPreview) -> Iterator[str]:
     yield ""
     yield f"a run     {describe_sending(shown.forecast)}"
     yield f"time      {describe_time(shown.forecast)}"
+    outlook = foresee_restore(shown.plan, shown.preview)
+    if outlook.undeployed:
+        yield f"restore   {describe_outlook(outlook)}"
 
 
 def _render_left_alone(preview: Preview) -> Iterator[str]:
@@ -113,6 +119,7 @@ def _render_front_ends(preview: Preview) -> Iterator[str]:
         return
     yield ""
     yield f"deleted with them: {count_noun(len(found), 'front-end API')}"
+    yield from (f"  {make_visible(text)}" for text in list_losses(preview))
     rows = [
         (f"  {make_visible(front.id)}", make_visible(front.name or DASH), make_visible(front.path or DASH))
         for _, front in found[:MOST_SHOWN]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.preview.assessment import AssessedPreview
+from orchestrator.preview.losses import foresee_restore, list_deleted_front_ends
 from orchestrator.preview.phrases import (
     GROUP_ORDER,
     GROUP_WORDS,
@@ -15,15 +16,17 @@ from orchestrator.preview.phrases import (
     MOST_SHOWN,
     count_cells,
     describe_completeness,
+    describe_outlook,
     describe_sending,
     describe_target,
     describe_time,
     format_taken,
     group_by_wave_step,
+    list_losses,
     name_wave_step,
 )
 from orchestrator.preview.states import Preview, PreviewGroup
-from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends
+from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH
 from orchestrator.text.markdown import escape_markdown, format_code
@@ -55,6 +58,7 @@ def _render_facts(shown: AssessedPreview) -> Iterator[str]:
         ("Requests", f"{preview.requests:,}"),
         ("A run", describe_sending(shown.forecast)),
         ("Time", describe_time(shown.forecast)),
+        ("A restore", describe_outlook(foresee_restore(shown.plan, preview))),
     ]
     return _render_table(("", ""), rows)
 
@@ -85,6 +89,7 @@ def _render_front_ends(preview: Preview) -> Iterator[str]:
     fronts = [front for _, front in list_deleted_front_ends(preview.targets)]
     if fronts:
         yield from _render_section(f"Deleted with them: {count_noun(len(fronts), 'front-end API')}")
+        yield from (f"- {escape_markdown(text)}" for text in list_losses(preview))
         yield from _render_list(
             f"{format_code(front.id)} {format_code(front.path or front.name or DASH)}" for front in fronts
         )

@@ -8,9 +8,12 @@ from itertools import groupby
 
 from orchestrator.model.plan import Plan
 from orchestrator.preview.forecast import RunForecast
+from orchestrator.preview.losses import count_lost_bindings
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
+from orchestrator.report.bindings import describe_bindings, list_unread
+from orchestrator.report.values import RestoreOutlook
 from orchestrator.text.characters import make_visible
-from orchestrator.text.counting import count_noun
+from orchestrator.text.counting import count_noun, join_words
 from orchestrator.text.formats import format_moment, format_span
 
 MOST_SHOWN = 10
@@ -62,6 +65,22 @@ def describe_time(forecast: RunForecast) -> str:
         return f"{takes}; the window is over"
     fits = {True: ": it fits", False: ": it does not fit", None: ""}[forecast.fits]
     return f"{takes}; the window leaves {format_span(forecast.left)}{fits}"
+
+
+def list_losses(preview: Preview) -> Iterator[str]:
+    """Yield in words, for each gateway, what hangs on its front-end APIs that go, and what is not known."""
+    for gateway, counts in count_lost_bindings(preview):
+        yield f"{gateway}: {describe_bindings(counts)}"
+        yield from (f"{gateway}: {gap}" for gap in list_unread(counts))
+
+
+def describe_outlook(outlook: RestoreOutlook) -> str:
+    """Return in words how many of the targets a restore could bring back, and on which conditions."""
+    if not outlook.restorable:
+        return f"could bring back none of {outlook.undeployed:,}"
+    wants = [f"{count:,} of them only with --accept {word}" for word, count in outlook.to_accept.items()]
+    told = f"could bring back {outlook.restorable:,} of {outlook.undeployed:,}"
+    return f"{told}; {join_words(wants)}" if wants else told
 
 
 def describe_completeness(preview: Preview) -> str:

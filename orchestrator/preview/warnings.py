@@ -11,8 +11,9 @@ from orchestrator.gateways import list_obstacles
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.plan import Plan
-from orchestrator.model.reading import FrontEnd, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import RunForecast
+from orchestrator.preview.losses import list_deleted_front_ends
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, end_absent
 from orchestrator.rules.stop_rules import StopRules
@@ -50,13 +51,6 @@ def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[Pre
             _warn_of_gateways(preview),
         )
     )
-
-
-def list_deleted_front_ends(seen_targets: Iterable[SeenTarget]) -> Iterator[tuple[SeenTarget, FrontEnd]]:
-    """Yield the front-end APIs that an undeploy deletes, each with the target for which it is published."""
-    for seen in seen_targets:
-        if seen.group is PreviewGroup.WILL_CHANGE:
-            yield from ((seen, front) for front in seen.snapshot.fronts)
 
 
 def _warn_about(
@@ -192,7 +186,10 @@ def _warn_of_front_ends(preview: Preview) -> Iterator[PreviewWarning]:
     ]
     count = sum(1 for _ in list_deleted_front_ends(seen_targets))
     front_ends = count_noun(count, "front-end API is", "front-end APIs are")
-    text = f"{front_ends} deleted with {{targets}}: with their ids, authorizations and bindings"
+    text = (
+        f"{front_ends} deleted with {{targets}}, and all that is bound to them: callers lose access, and a "
+        "restore publishes others, with other ids"
+    )
     yield from _warn_about("front_end", text, seen_targets)
 
 

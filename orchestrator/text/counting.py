@@ -6,8 +6,15 @@ from collections.abc import Sequence
 
 
 def count_noun(count: int, noun: str, plural: str = "") -> str:
-    """Return ``1 target``, ``2,000 targets``; the ``plural`` is the noun with an s if it is not given."""
-    return f"{count:,} {choose_form(count, noun, plural or f'{noun}s')}"
+    """Return ``1 target``, ``2,000 targets``; the ``plural`` is the regular one if it is not given."""
+    return f"{count:,} {choose_form(count, noun, plural or make_plural(noun))}"
+
+
+def make_plural(noun: str) -> str:
+    """Return the regular plural of a noun: ``targets``, ``policies``, ``keys``."""
+    if noun.endswith("y") and noun[-2:-1] not in set("aeiou"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
 
 
 def choose_form(count: int, one: str, many: str) -> str:
@@ -19,3 +26,8 @@ def name_first(names: Sequence[str], most: int) -> str:
     """Return the first ``most`` names, and how many more there are: ``a, b and 3 more``."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Return words as one enumeration: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

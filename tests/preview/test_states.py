@@ -14,6 +14,7 @@ from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from orchestrator.model.settings import Auth, CredentialReference, Limits
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.forecast import forecast_run
+from orchestrator.preview.losses import list_deleted_front_ends
 from orchestrator.preview.states import (
     Preview,
     PreviewedGateway,
@@ -24,7 +25,7 @@ from orchestrator.preview.states import (
     TargetState,
     count_by_group,
 )
-from orchestrator.preview.warnings import PreviewWarning, list_deleted_front_ends, list_warnings
+from orchestrator.preview.warnings import PreviewWarning, list_warnings
 
 TAKEN = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
 AUTH = Auth(token=CredentialReference(env="T"))

@@ -1,0 +1,103 @@
+"""Counts of the things that hang on front ends, and the sentences that tell them. Pure.
+
+The preview of a run, the question before it and a restore tell them in the same words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from orchestrator.model.bindings import Bindings
+from orchestrator.model.reading import Snapshot
+from orchestrator.text.counting import count_noun, join_words, make_plural
+
+MOST_CAUSES = 5
+"""Most causes of gaps that are told one by one: the texts of a vendor may differ from read to read."""
+
+_LINKS = {"application": "authorization"}
+"""The word for one thing's tie to one front end, where it is no plain binding."""
+
+
+class BoundKind(Struct, frozen=True):
+    """The things of one kind that hang on front ends: ``count`` ties to ``things`` different ones."""
+
+    what: str
+    count: int
+    things: int
+
+
+class UnreadKind(Struct, frozen=True):
+    """Number of targets of which one kind of things could not be read, and why."""
+
+    what: str
+    why: str
+    targets: int
+
+
+class BindingCounts(Struct, frozen=True, kw_only=True):
+    """All that hangs on the front ends of some targets of one gateway, in numbers."""
+
+    front_ends: int = 0
+    kinds: tuple[BoundKind, ...] = ()
+    """The most frequent kind first."""
+    unread: tuple[UnreadKind, ...] = ()
+    """The most frequent gap first."""
+    never_read: int = 0
+    """Targets with a front end of which nobody asked what hangs on it."""
+
+
+def count_bindings(snapshots: Iterable[Snapshot]) -> BindingCounts:
+    """Count what hangs on the front ends of targets of one gateway."""
+    front_ends = never_read = 0
+    ties: Counter[str] = Counter()
+    things: dict[str, set[str]] = {}
+    gaps: Counter[tuple[str, str]] = Counter()
+    for snapshot in snapshots:
+        front_ends += len(snapshot.fronts)
+        if snapshot.bindings is None:
+            never_read += bool(snapshot.fronts)
+            continue
+        for binding in snapshot.bindings.found:
+            ties[binding.what] += 1
+            things.setdefault(binding.what, set()).add(binding.id)
+        gaps.update(_list_gaps(snapshot.bindings))
+    return BindingCounts(
+        front_ends=front_ends,
+        kinds=tuple(BoundKind(what, count, len(things[what])) for what, count in ties.most_common()),
+        unread=tuple(UnreadKind(what, why, count) for (what, why), count in gaps.most_common()),
+        never_read=never_read,
+    )
+
+
+def _list_gaps(bindings: Bindings) -> set[tuple[str, str]]:
+    # A target with several environments has a gap for each of them, and counts once.
+    return {(gap.what, gap.why) for gap in bindings.unread}
+
+
+def describe_bindings(counts: BindingCounts) -> str:
+    """Return ``1,200 front-end APIs with 3,411 authorizations of 57 applications``."""
+    front_ends = count_noun(counts.front_ends, "front-end API")
+    if counts.kinds:
+        return f"{front_ends} with {join_words(list(map(_describe_kind, counts.kinds)))}"
+    if counts.unread or counts.never_read:
+        return front_ends
+    return f"{front_ends} with nothing bound to {'it' if counts.front_ends == 1 else 'them'}"
+
+
+def _describe_kind(kind: BoundKind) -> str:
+    link = _LINKS.get(kind.what, "binding")
+    return f"{count_noun(kind.count, link)} of {count_noun(kind.things, kind.what)}"
+
+
+def list_unread(counts: BindingCounts) -> Iterator[str]:
+    """Yield, as clauses, what could not be read and why: ``plug-ins of 3 targets cannot be read: …``."""
+    for gap in counts.unread[:MOST_CAUSES]:
+        yield f"{make_plural(gap.what)} of {count_noun(gap.targets, 'target')} cannot be read: {gap.why}"
+    if (more := len(counts.unread) - MOST_CAUSES) > 0:
+        yield f"{count_noun(more, 'more cause')} for things that cannot be read"
+    if counts.never_read:
+        targets = count_noun(counts.never_read, "target")
+        yield f"the things bound to the front-end APIs of {targets} were never read"
