@@ -23,6 +23,8 @@ class Binding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     settings: Mapping[str, Any] = {}
     """What else its creation needs, without any secret."""
+    front: str | None = None
+    """The id of the front end, where it is not the one that a deploy brings back."""
 
 
 class UnreadBindings(Struct, frozen=True):

@@ -12,6 +12,7 @@ import yaml
 from msgspec import Struct
 
 from orchestrator.gateways import KINDS
+from orchestrator.model.bindings import Bindings
 from orchestrator.model.credentials import Secret
 from orchestrator.model.gateway import Gateway, LookOnlyRestore
 from orchestrator.model.http import Reply, Request
@@ -153,9 +154,15 @@ def our_target(kind: str) -> Target:
 
 
 def target(
-    *parts: str, description: str | None = None, persistent: bool | None = None, deploy: str | None = None
+    *parts: str,
+    description: str | None = None,
+    persistent: bool | None = None,
+    deploy: str | None = None,
+    bindings: dict[str, Any] | None = None,
 ) -> Target:
-    return Target(1, TargetId("gw/" + "/".join(parts)), "gw", 0, parts, description, persistent, deploy)
+    hung = None if bindings is None else msgspec.convert(bindings, Bindings)
+    name = TargetId("gw/" + "/".join(parts))
+    return Target(1, name, "gw", 0, parts, description, persistent, deploy, bindings=hung)
 
 
 def samples(kind: str) -> list[Sample]:
@@ -186,7 +193,8 @@ def _sample(kind: str, folder: Path) -> Sample:
 def _recorded(kind: str, folder: Path) -> Recorded:
     asked = yaml.safe_load((folder / "ask.yaml").read_text("utf-8"))
     wanted = msgspec.json.decode((folder / "request.json").read_bytes())
-    options = {key: asked[key] for key in ("description", "persistent", "deploy") if key in asked}
+    keys = ("description", "persistent", "deploy", "bindings")
+    options = {key: asked[key] for key in keys if key in asked}
     url = facts_of(kind).url + wanted["path"]
     return Recorded(
         name=f"{kind}/{folder.name}",

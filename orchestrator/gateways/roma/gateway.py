@@ -10,6 +10,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from orchestrator.gateways.roma import replies
+from orchestrator.gateways.roma.binding_types import decode_bound_read, decode_create
 from orchestrator.gateways.roma.completion import read_deploy, read_publication
 from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests, decode_publish
 from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look
@@ -92,6 +93,8 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
     def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         """Read a reply. Only 204 is a success, and for a deploy or a publish one with its record."""
         api = target.parts[0]
+        if (found := self._read_binding(operation, reply)) is not None:
+            return found
         if operation.act is Act.LOOK:
             return replies.read_look(operation.via, api, reply)
         if operation.act is Act.PUBLISH:
@@ -101,6 +104,17 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         if operation.act is Act.UNDEPLOY and reply.status == 204:
             return replies.UNDEPLOYED
         return replies.read_refusal(reply, self.api_version, api)
+
+    def _read_binding(self, operation: Operation, reply: Reply) -> Reading | None:
+        """Read the reply to a read or a create of bindings; None for any other operation."""
+        bound = decode_bound_read(operation.via) if operation.act is Act.LOOK else None
+        if bound is None and operation.act is not Act.BIND:
+            return None
+        from orchestrator.gateways.roma import binding_replies  # noqa: PLC0415 - see above
+
+        if bound is not None:
+            return binding_replies.read_bound(bound, reply)
+        return binding_replies.read_create(decode_create(operation), reply, self.api_version)
 
     def _read_publish(self, operation: Operation, reply: Reply) -> Reading:
         if reply.status in (200, 201):  # the reference says 201

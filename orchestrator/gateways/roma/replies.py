@@ -40,6 +40,8 @@ _NO_SERVICE_BEHIND = "APIGW.0103"
 # Parts of the product answer 400 to a bad token, so these codes count on any 4xx.
 _DENIED = frozenset({"APIG.1002", "APIGW.0301", "APIG.0301", "ROMA.1000", "ROMA.1002"})
 _NO_PERMISSION = frozenset({"ROMA.1006", "ROMA.12001"})
+NO_PERMISSION = _NO_PERMISSION | {"APIG.1005"}
+"""The user may not do this; the credential is good all the same."""
 # Documentation and samples write the codes of one refusal with several prefixes.
 _THROTTLED = frozenset({"APIGW.0308", "APIG.0308", "APIC.0308"})
 _THROTTLING_POLICY = re.compile(

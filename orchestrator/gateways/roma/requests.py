@@ -14,7 +14,15 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from orchestrator.gateways.roma.binding_types import (
+    LONGEST_PAGE,
+    BoundRead,
+    build_create,
+    decode_bound_read,
+    decode_create,
+)
 from orchestrator.gateways.roma.kept_deploy import decode_deploy
 from orchestrator.gateways.roma.signing import sign_request
 from orchestrator.gateways.text import encode_segment, show_text
@@ -32,6 +40,9 @@ DEFINITION = Operation(Act.LOOK, "definition")
 HISTORY = Operation(Act.LOOK, "history")
 FRONT = "front"
 """The read ``front/<id>`` shows one front-end API."""
+
+LARGEST_PAGE = 4 * 1024 * 1024
+"""Bytes of a page of bindings: 500 plug-ins may have 8 KB of content each."""
 
 Version: TypeAlias = Literal["v1", "v2"]
 
@@ -56,7 +67,11 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _fronts_url(self) -> str:
         # Only the backend APIs have a V1: all else of the instance is under V2, whatever the plan says.
-        return f"{self._find_base('v2')}/apis"
+        return f"{self._instance_url}/apis"
+
+    @cached_property
+    def _instance_url(self) -> str:
+        return self._find_base("v2")
 
     def _find_base(self, version: Version) -> str:
         project, instance = check_id(self.project_id), check_id(self.instance_id)
@@ -70,9 +85,13 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         """
         api = check_id(target.parts[0])
         if operation.act is Act.LOOK:
+            if (bound := decode_bound_read(operation.via)) is not None:
+                return self.build_bound_read(bound, access, now)
             return self._let_in("GET", self._look_url(operation.via, api), access, now)
         if operation.act is Act.PUBLISH:
             return self._build_publish(operation, access, now)
+        if operation.act is Act.BIND:
+            return self._build_bind(operation, target, access, now)
         fields = {"ld_api_id": api} if self.version == "v1" else {}
         if operation.act is Act.DEPLOY:
             fields |= decode_deploy(target.deploy).body
@@ -86,6 +105,25 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         fields = {"action": "online", "env_id": environment, "api_id": check_id(front)}
         url, body = f"{self._fronts_url}/action", _encode_body(fields)
         return self._let_in("POST", url, access, now, headers=_CHANGE, body=body)
+
+    def _build_bind(self, operation: Operation, target: Target, access: Access, now: float) -> Request:
+        path, fields = build_create(decode_create(operation), target.bindings)
+        url, body = f"{self._instance_url}/{path}", _encode_body(fields)
+        return self._let_in("POST", url, access, now, headers=_CHANGE, body=body)
+
+    def build_bound_read(self, read: BoundRead, access: Access, now: float) -> Request:
+        """Build the request for one page of what hangs on a front-end API in one environment."""
+        path = read.type.front_side.build_path(read.front, read.environment)
+        return self.build_page(path, read.offset, access, now)
+
+    def build_page(self, path: str, offset: int, access: Access, now: float) -> Request:
+        """Build the request for the longest page, behind ``offset`` entries, of a list below the instance.
+
+        ``path`` is encoded already, and may have a query.
+        """
+        joint = "&" if "?" in path else "?"
+        url = f"{self._instance_url}/{path}{joint}limit={LONGEST_PAGE}&offset={offset}"
+        return replace(self._let_in("GET", url, access, now), largest=LARGEST_PAGE)
 
     def _look_url(self, via: str, api: str) -> str:
         read, _, front = via.partition("/")
