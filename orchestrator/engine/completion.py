@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from orchestrator.engine.attempts import TargetAttempts
 from orchestrator.engine.resources import RunResources
 from orchestrator.model.events import RetryPlanned
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Completeness, Operation, Reading, Verdict
+from orchestrator.model.reading import Act, Completeness, MissingPart, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.completion import SendSteps, end_completion, end_incomplete, plan_completion
@@ -21,6 +23,7 @@ from orchestrator.rules.retry import (
     describe_wrong_place,
     draw_backoff,
 )
+from orchestrator.rules.step_history import StepHistory
 
 _DEPLOYED = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
 _ANSWERED = (Verdict.UP, Verdict.DOWN, Verdict.ABSENT, Verdict.PARTIAL)
@@ -37,6 +40,7 @@ class TargetCompletion:
         self._lane = attempts.lane
         self._resources = resources
         self._target = target
+        self._reads = _PartReads()
         self._looks = 0
         """Looks since the last step was sent."""
 
@@ -58,18 +62,22 @@ class TargetCompletion:
             )
             if step is None:
                 return end_completion(end, self.history, found)
-            if refused := await self._do(step):
+            if refused := await self._do(step, found):
                 return end_incomplete(end, self.history, refused)
 
-    async def _do(self, step: SendSteps | LookStep) -> str | None:
+    async def _do(self, step: SendSteps | LookStep, found: Completeness | Reading) -> str | None:
         """Do a step, or wait for the next look; return why the run may not go on."""
+        missing = found.missing if isinstance(found, Completeness) else ()
         if isinstance(step, LookStep):
+            self._reads.forget(part.shown_by for part in missing)
             return await self._wait(Act.LOOK, step.wait)
         if step.wait and (refused := await self._wait(step.operations[0].act, step.wait)):
             return refused
+        shown_by = {part.step: part.shown_by for part in missing}
         for operation in step.operations:
             if refused := await self._send(operation):
                 return refused
+            self._reads.take_step(operation, self.history.steps[operation.via], shown_by[operation])
         self._looks = 0
         return None
 
@@ -112,13 +120,12 @@ class TargetCompletion:
 
         Returns a text where no read may leave, which says why.
         """
-        seen: dict[str, Reading] = {}
         restore, looks = self._lane.gateway.restore, self._lane.offered_looks
         about = self.history.reply_to_settle
         while True:
-            found = restore.next_completion(self._target, seen, looks.lacking, about)
+            found = restore.next_completion(self._target, self._reads.seen, looks.lacking, about)
             if not isinstance(found, Operation):
-                return found
+                return self._reads.conclude(found)
             admission = self._make_look_request()
             if refused := await self._lane.admit(admission):
                 return refused
@@ -128,12 +135,54 @@ class TargetCompletion:
             reading = looks.learn(found.via, reading)
             if reading.verdict in (Verdict.UNCLEAR, Verdict.UNSENT):
                 return reading
-            seen[found.via] = reading
+            self._reads.add(found.via, reading)
 
     def _make_look_request(self) -> AdmissionRequest:
         settling = self.history.charged > 0 or bool(self.history.steps)
         last = settling and self._looks >= LOOKS_PER_DOUBT - 1
         return AdmissionRequest(self._target.id, Act.LOOK, settling=settling, last=last)
+
+
+class _PartReads:
+    """The newest reads of a target's parts, each until a step may have made it out of date.
+
+    Reads are kept from look to look: a front end may have dozens of parts, and a step changes one of them.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Reading] = {}
+        self._proven: dict[str, set[str]] = {}
+        """The steps that full evidence has followed since the read that shows their parts, by that read."""
+
+    def add(self, via: str, reading: Reading) -> None:
+        """Keep the reading of a read."""
+        self.seen[via] = reading
+        self._proven.pop(via, None)
+
+    def forget(self, vias: Iterable[str]) -> None:
+        """Forget reads with all of their pages, so that the next look makes them anew."""
+        for stale in set(filter(None, vias)):
+            kept = self.seen.items()
+            self.seen = {via: each for via, each in kept if via != stale and not via.startswith(f"{stale}/")}
+
+    def take_step(self, operation: Operation, step: StepHistory, shown_by: str) -> None:
+        """Take in the newest reply to a step, whose part the read ``shown_by`` shows."""
+        is_proven = step.reply is not None and step.reply.verdict is Verdict.REMOVED
+        # A publish gives the front end an id that the next steps need, so it is read in any case.
+        if is_proven and operation.act is Act.BIND:
+            self._proven.setdefault(shown_by, set()).add(operation.via)
+        else:
+            self.forget((shown_by,))
+
+    def conclude(self, found: Completeness | Reading) -> Completeness | Reading:
+        """Return what the reads amount to, without the parts that the vendor has confirmed since."""
+        if isinstance(found, Reading):
+            self.seen.clear()  # a read that says nothing now is worth another try, whichever it was
+            return found
+        return Completeness(tuple(part for part in found.missing if not self._is_proven(part)))
+
+    def _is_proven(self, part: MissingPart) -> bool:
+        return part.step is not None and part.step.via in self._proven.get(part.shown_by, ())
 
 
 def _keep_as_told(reading: Reading) -> Reading:

@@ -13,6 +13,7 @@ from orchestrator.journal.ended import KILLED
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import KEPT, OPEN_OUTCOME, WORD
+from orchestrator.model.bindings import Bindings
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan, WaveStep
 from orchestrator.model.reading import CHANGES, Act, Reading
@@ -28,7 +29,7 @@ BATCH = 500
 
 _NEXT = (
     "SELECT seq, id, wave, description, persistent,"
-    " value ->> 'deploy', value ->> '$.facts.pods_responded', depth"
+    " value ->> 'deploy', value ->> '$.facts.pods_responded', value -> 'bindings', depth"
     " FROM target LEFT JOIN snapshot USING (seq)"
     " WHERE wave = ?1 AND step = ?2 AND gateway = ?3 AND {behind} AND outcome IS NULL"
     " ORDER BY depth, seq LIMIT ?6"
@@ -41,7 +42,7 @@ _OPEN = (
 )
 _AGAIN = (
     "SELECT seq, id, wave, description, persistent,"
-    " value ->> 'deploy', value ->> '$.facts.pods_responded'"
+    " value ->> 'deploy', value ->> '$.facts.pods_responded', value -> 'bindings'"
     " FROM target LEFT JOIN snapshot USING (seq) WHERE seq IN (SELECT value FROM json_each(?))"
 )
 _NEEDS = """
@@ -315,8 +316,11 @@ def _encode_numbers(seqs: Sequence[int]) -> str:
     return msgspec.json.encode(list(seqs)).decode()
 
 
+_decode_bindings = msgspec.json.Decoder(Bindings | None).decode
+
+
 def _decode_target(row: Row, gateway: str) -> Target:
-    seq, name, wave, description, persistent, deploy, pods = row
+    seq, name, wave, description, persistent, deploy, pods, bindings = row
     return Target(
         seq,
         TargetId(name),
@@ -327,6 +331,7 @@ def _decode_target(row: Row, gateway: str) -> Target:
         None if persistent is None else bool(persistent),
         deploy,
         pods or 0,
+        None if bindings is None else _decode_bindings(bindings),
     )
 
 

@@ -151,6 +151,8 @@ class MissingPart(Struct, frozen=True):
     """As people read it: ``environment test``."""
     step: Operation | None
     """The request that brings the part back; None where none can."""
+    shown_by: str = ""
+    """The ``via`` of the read that shows whether the part is back; empty where none does."""
 
 
 class Completeness(Struct, frozen=True):

@@ -6,7 +6,7 @@ repeated before a look, and a target is whole only by a look. Pure, as ``retry``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -26,6 +26,10 @@ from orchestrator.rules.retry import (
 from orchestrator.rules.step_history import StepHistory
 
 _REFUSALS = (Verdict.REFUSED, Verdict.CONTESTED, Verdict.ABSENT)
+
+
+MOST_NAMED = 10
+"""Missing parts that a reason names one by one: thousands of callers may hang on one target."""
 
 
 class SendSteps(Struct, frozen=True):
@@ -90,7 +94,7 @@ def end_completion(end: TargetEnd, history: TargetHistory, found: Completeness |
         reason = f"{Reason.SPENT}: it is deployed, and the looks could not tell what it lacks: "
         return _leave_open(end, history, reason + describe(found))
     if found.missing:
-        lacks = ", ".join(_describe_missing(part, history.steps) for part in found.missing)
+        lacks = _list_missing(found.missing, history.steps)
         return TargetEnd(Outcome.FAILED, f"{Reason.PARTIAL}: deployed, but without {lacks}", "look")
     if end.outcome is Outcome.ALREADY_DEPLOYED and _has_sent(history):
         return replace(end, outcome=Outcome.RESTORED)
@@ -110,6 +114,12 @@ def _leave_open(end: TargetEnd, history: TargetHistory, reason: str) -> TargetEn
 
 def _has_sent(history: TargetHistory) -> bool:
     return any(step.may_have_arrived for step in history.steps.values())
+
+
+def _list_missing(missing: Sequence[MissingPart], steps: Mapping[str, StepHistory]) -> str:
+    lacks = ", ".join(_describe_missing(part, steps) for part in missing[:MOST_NAMED])
+    more = len(missing) - MOST_NAMED
+    return f"{lacks} and {more:,} more" if more > 0 else lacks
 
 
 def _describe_missing(part: MissingPart, steps: Mapping[str, StepHistory]) -> str:

@@ -19,7 +19,7 @@ FRONT = f"front/{ID}"
 BODY = {"deploy_front_api": True, "env_id": RELEASE}
 OURS = replace(target(*PARTS["roma"]), deploy=encode_deploy(BODY, [TEST]))
 DEPLOYED = READ["deploy-200"]
-MISSING = Completeness((MissingPart(f"environment {TEST}", Operation(Act.PUBLISH, f"{ID}/{TEST}")),))
+MISSING = Completeness((MissingPart(f"environment {TEST}", Operation(Act.PUBLISH, f"{ID}/{TEST}"), FRONT),))
 
 
 def ask(*lacking: str, about: Reading | None = None, **seen: Reading) -> Operation | Completeness | Reading:

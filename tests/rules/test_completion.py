@@ -6,7 +6,13 @@ import pytest
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Completeness, MissingPart, Operation, Reading, Verdict
-from orchestrator.rules.completion import SendSteps, end_completion, end_incomplete, plan_completion
+from orchestrator.rules.completion import (
+    MOST_NAMED,
+    SendSteps,
+    end_completion,
+    end_incomplete,
+    plan_completion,
+)
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
     LookStep,
@@ -95,6 +101,14 @@ def test_a_target_that_lacks_something_has_failed_and_names_it() -> None:
         Outcome.FAILED, "partial: deployed, but without environment b (X.1 vendor), environment c", "look"
     )
     assert end_completion(ALREADY, TargetHistory(), nothing).outcome is Outcome.FAILED
+
+
+def test_a_reason_names_so_many_parts_and_counts_the_others() -> None:
+    many = Completeness(tuple(MissingPart(f"application {each}", None) for each in range(MOST_NAMED + 2000)))
+    reason = end_completion(RESTORED, TargetHistory(), many).reason or ""
+
+    assert reason.endswith(", application 9 and 2,000 more")
+    assert reason.count("application") == MOST_NAMED
 
 
 @pytest.mark.promise(11)

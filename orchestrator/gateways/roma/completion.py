@@ -41,7 +41,7 @@ def next_completion(
     published = split_environments((shown.kept or {}).get("run_env_id"))
     return Completeness(
         tuple(
-            MissingPart(_name_environment(each), encode_publish(front, each))
+            MissingPart(_name_environment(each), encode_publish(front, each), f"{FRONT}/{front}")
             for each in wanted
             if each not in published
         )

@@ -20,7 +20,7 @@ from orchestrator.gateways.roma.records import find_newest_record, is_front_id, 
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import show_text
 from orchestrator.model.gateway import LookOnlyRestore
-from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
+from orchestrator.model.obstacles import LOST_BINDINGS, MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import (
     Act,
     Completeness,
@@ -47,7 +47,7 @@ NEW_FRONT_END_ID = Obstacle(
     consequence="its front-end API would get a new id",
     question="{count:,} front-end APIs would get a new id. Bring them back all the same? [y/N] ",
 )
-OBSTACLES = (NEW_FRONT_END_ID, UNPUBLISHED_EDITS, MISSING_HISTORY)
+OBSTACLES = (NEW_FRONT_END_ID, LOST_BINDINGS, UNPUBLISHED_EDITS, MISSING_HISTORY)
 
 LARGEST_FIELD = 4096
 """Characters of one field that a snapshot keeps for the deploy."""
