@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -99,8 +99,24 @@ def _render_snapshot(kept: TargetRecord) -> Iterator[str]:
     taken = kept.snapshot["taken"]
     yield f"snapshot  {kept.snapshot['verdict']}" + (f", taken {format_moment(taken)}" if taken else "")
     for name, value in kept.snapshot.items():
-        if name not in ("taken", "verdict") and value not in (None, [], {}, False):
+        if name not in ("taken", "verdict", "bindings") and value not in (None, [], {}, False):
             yield f"          {name}: {make_visible(value if isinstance(value, str) else json.dumps(value))}"
+    yield from _render_bindings(kept.snapshot)
+
+
+def _render_bindings(snapshot: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is bound to the target's front-end APIs; nothing for a target without any."""
+    from msgspec import convert
+
+    from orchestrator.model.bindings import Bindings
+    from orchestrator.report.bindings import render_bindings
+    from orchestrator.text.characters import make_visible
+
+    kept = snapshot.get("bindings")
+    if kept is None and not snapshot.get("fronts"):
+        return
+    for number, text in enumerate(render_bindings(convert(kept, Bindings | None))):
+        yield f"{'bound' if not number else '':<10}{make_visible(text)}"
 
 
 def _render_attempt(attempt: AttemptReport) -> str:

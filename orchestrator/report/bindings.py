@@ -5,12 +5,13 @@ The preview of a run, the question before it and a restore tell them in the same
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from orchestrator.model.bindings import Bindings
+from orchestrator.model.bindings import Binding, Bindings
 from orchestrator.model.reading import Snapshot
 from orchestrator.text.counting import count_noun, join_words, make_plural
 
@@ -101,3 +102,25 @@ def list_unread(counts: BindingCounts) -> Iterator[str]:
     if counts.never_read:
         targets = count_noun(counts.never_read, "target")
         yield f"the things bound to the front-end APIs of {targets} were never read"
+
+
+def render_bindings(bindings: Bindings | None) -> Iterator[str]:
+    """Yield a line for each thing that hangs on the front ends of one target, and for each gap."""
+    if bindings is None:
+        yield "not read"
+        return
+    yield from map(_describe_binding, bindings.found)
+    yield from (f"{make_plural(gap.what)} cannot be read: {gap.why}" for gap in bindings.unread)
+    if not bindings.found and not bindings.unread:
+        yield "nothing"
+
+
+def _describe_binding(binding: Binding) -> str:
+    name = f"{binding.name} ({binding.id})" if binding.name else binding.id
+    front = f" on front-end API {binding.front}" if binding.front else ""
+    settings = ", ".join(
+        f"{key} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in binding.settings.items()
+    )
+    told = f"{binding.what} {name} in {binding.environment}{front}"
+    return f"{told}: {settings}" if settings else told

@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from orchestrator.commands.show import render_text
 from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
-from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.folder import RunFolder, find_run
 from orchestrator.rules.forecast import Forecast, GatewayForecast
 from orchestrator.runs import control_socket
 from orchestrator.simulator.exchange import FaultKind
@@ -162,6 +164,40 @@ def test_a_snapshot_and_what_a_restore_did_are_shown(
     assert "snapshot  up, taken 2" in ended.out
     assert f"restore   {back}: restored\n" in ended.out
     assert json.loads(undeploy("show", run, "proxy-1", "--format", "json").out)["snapshot"]["verdict"] == "up"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "lines"),
+    [
+        ({"fronts": [{"id": "front"}]}, ["bound     not read"]),  # from before bindings were kept
+        ({"fronts": [{"id": "front"}], "bindings": {}}, ["bound     nothing"]),
+        ({}, []),  # of a gateway without front ends
+        (
+            {
+                "fronts": [{"id": "front"}],
+                "bindings": {
+                    "found": [
+                        {"what": "application", "environment": "TEST", "id": "a1", "name": "web-shop"},
+                        {"what": "plug-in", "environment": "TEST", "id": "p1", "name": "cors\n\x1b[2J"},
+                    ]
+                },
+            },
+            [
+                "bound     application web-shop (a1) in TEST",
+                r"          plug-in cors\u000a\u001b[2J (p1) in TEST",
+            ],
+        ),
+    ],
+)
+def test_the_bindings_of_a_snapshot_are_told(
+    run: str, folder: Path, snapshot: dict[str, Any], lines: list[str]
+) -> None:
+    with find_run(folder / ".undeploy", run).open_source() as source:
+        kept = source.read_target("apim/Retail/proxy-1/test")
+    kept = replace(kept, snapshot={"verdict": "up", "taken": None, **snapshot})
+    told = list(render_text(kept))
+
+    assert [line for line in told if line.startswith("bound") or "plug-in" in line] == lines
 
 
 @pytest.mark.parametrize(

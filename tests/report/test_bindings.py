@@ -6,7 +6,13 @@ import pytest
 
 from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.reading import FrontEnd, Snapshot, Verdict
-from orchestrator.report.bindings import MOST_CAUSES, count_bindings, describe_bindings, list_unread
+from orchestrator.report.bindings import (
+    MOST_CAUSES,
+    count_bindings,
+    describe_bindings,
+    list_unread,
+    render_bindings,
+)
 
 FRONTS = (FrontEnd(id="front"),)
 
@@ -79,3 +85,20 @@ def test_causes_that_differ_from_read_to_read_stay_few() -> None:
 
     assert len(told) == MOST_CAUSES + 1
     assert told[-1] == "2 more causes for things that cannot be read"
+
+
+def test_each_binding_of_one_target_has_a_line_with_its_settings() -> None:
+    tunnel = {"auth_tunnel": "NORMAL", "auth_whitelist": ["10.0.0.0/8"]}
+    found = (
+        Binding(what="application", environment="RELEASE", id="a1", name="web-shop", settings=tunnel),
+        Binding(what="plug-in", environment="TEST", id="p1", front="front-2"),
+    )
+    bindings = Bindings(found=found, unread=(UnreadBindings("signature key", "APIG.1005"),))
+
+    assert list(render_bindings(bindings)) == [
+        'application web-shop (a1) in RELEASE: auth_tunnel NORMAL, auth_whitelist ["10.0.0.0/8"]',
+        "plug-in p1 in TEST on front-end API front-2",
+        "signature keys cannot be read: APIG.1005",
+    ]
+    assert list(render_bindings(Bindings())) == ["nothing"]
+    assert list(render_bindings(None)) == ["not read"]
