@@ -8,14 +8,17 @@ from statistics import median
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from orchestrator.model.bindings import Bindings
 from orchestrator.model.plan import Plan
+from orchestrator.model.usage import Usage
 from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.losses import count_lost_bindings, foresee_restore
 from orchestrator.preview.phrases import group_by_wave_step
 from orchestrator.preview.states import Preview, SeenTarget, count_by_group
+from orchestrator.preview.use import count_use
 from orchestrator.report.bindings import BindingCounts
 from orchestrator.rules.forecast import encode_forecast
 
@@ -42,6 +45,7 @@ def render_json(shown: AssessedPreview) -> Iterator[str]:
         },
         "forecast": _encode_forecast(shown.forecast),
         "restore": _encode_outlook(shown),
+        "usage": count_use(preview),
         "gateways": list(_encode_gateways(preview)),
         "waves": list(_encode_wave_steps(shown)),
         "warnings": shown.warnings,
@@ -117,9 +121,15 @@ def _encode_target(plan: Plan, seen: SeenTarget) -> dict[str, Any]:
         "edited": facts.edited,
         "pods": None if facts.pods_responded is None else [facts.pods_active, facts.pods_responded],
         "fronts": seen.snapshot.fronts,
+        "usage": _encode_usage(seen.usage),
         "bindings": _encode_bindings(seen.snapshot.bindings),
         "obstacles": seen.snapshot.obstacles,
     }
+
+
+def _encode_usage(usage: Usage | None) -> dict[str, Any] | None:
+    # A program must not have to know which keys of a struct may be left out.
+    return None if usage is None else structs.asdict(usage)
 
 
 def _encode_bindings(bindings: Bindings | None) -> dict[str, Any] | None:

@@ -23,6 +23,14 @@ from orchestrator.preview.phrases import (
     name_wave_step,
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
+from orchestrator.preview.use import (
+    align_right,
+    count_use,
+    describe_use,
+    format_use,
+    name_use_columns,
+    sort_by_use,
+)
 from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.report.words import describe_protection
 from orchestrator.text.characters import make_visible
@@ -41,7 +49,7 @@ def render_lines(shown: AssessedPreview) -> Iterator[str]:
     yield from _render_counts(shown)
     yield from _render_left_alone(shown.preview)
     for group in GROUP_ORDER:
-        yield from _render_group(shown.preview.targets, group)
+        yield from _render_group(shown.preview, group)
     yield from _render_end(shown)
 
 
@@ -50,7 +58,7 @@ def render_before_question(shown: AssessedPreview) -> Iterator[str]:
     yield ""
     yield from _render_counts(shown)
     for group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN):
-        yield from _render_group(shown.preview.targets, group, most=MOST_BEFORE_QUESTION)
+        yield from _render_group(shown.preview, group, most=MOST_BEFORE_QUESTION)
     yield from _render_end(shown)
 
 
@@ -78,6 +86,8 @@ def _render_counts(shown: AssessedPreview) -> Iterator[str]:
     outlook = foresee_restore(shown.plan, shown.preview)
     if outlook.undeployed:
         yield f"restore   {describe_outlook(outlook)}"
+    if (use := count_use(shown.preview)) is not None:
+        yield f"in use    {describe_use(use)}"
 
 
 def _render_left_alone(preview: Preview) -> Iterator[str]:
@@ -88,20 +98,31 @@ def _render_left_alone(preview: Preview) -> Iterator[str]:
         yield f"filtered  {preview.filtered:,}: left out by --only, --skip or --wave, and not looked at"
 
 
-def _render_group(
-    seen_targets: Sequence[SeenTarget], group: PreviewGroup, *, most: int = MOST_SHOWN
-) -> Iterator[str]:
-    here = [seen for seen in seen_targets if seen.group is group]
+def _render_group(preview: Preview, group: PreviewGroup, *, most: int = MOST_SHOWN) -> Iterator[str]:
+    here = [seen for seen in preview.targets if seen.group is group]
     if not here:
         return
     yield ""
     yield f"{GROUP_WORDS[group]}: {len(here):,}"
-    rows = [
-        (f"  {make_visible(seen.target.id)}", make_visible(describe_target(seen))) for seen in here[:most]
-    ]
-    yield from align_columns(rows, left=2)
+    if preview.hours is not None and group is PreviewGroup.WILL_CHANGE:
+        yield from _render_use(sort_by_use(here)[:most], preview.hours)
+    else:
+        rows = [
+            (f"  {make_visible(seen.target.id)}", make_visible(describe_target(seen))) for seen in here[:most]
+        ]
+        yield from align_columns(rows, left=2)
     if len(here) > most:
         yield f"  … and {len(here) - most:,} more"
+
+
+def _render_use(seen_targets: Sequence[SeenTarget], hours: float) -> Iterator[str]:
+    """Yield the targets with their calls and who may call, below a heading."""
+    cells = [name_use_columns(hours), *(format_use(seen.usage) for seen in seen_targets)]
+    calls = align_right([calls for calls, _ in cells])
+    callers = [make_visible(callers) for _, callers in cells]
+    names = ["  target", *(f"  {make_visible(seen.target.id)}" for seen in seen_targets)]
+    states = ["state", *(make_visible(describe_target(seen)) for seen in seen_targets)]
+    yield from align_columns(list(zip(names, calls, callers, states, strict=True)), left=4)
 
 
 def _render_end(shown: AssessedPreview) -> Iterator[str]:

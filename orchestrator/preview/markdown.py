@@ -25,7 +25,8 @@ from orchestrator.preview.phrases import (
     list_losses,
     name_wave_step,
 )
-from orchestrator.preview.states import Preview, PreviewGroup
+from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
+from orchestrator.preview.use import count_use, describe_use, format_use, name_use_columns, sort_by_use
 from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH
@@ -60,6 +61,8 @@ def _render_facts(shown: AssessedPreview) -> Iterator[str]:
         ("Time", describe_time(shown.forecast)),
         ("A restore", describe_outlook(foresee_restore(shown.plan, preview))),
     ]
+    if (use := count_use(preview)) is not None:
+        rows.append(("In use", describe_use(use)))
     return _render_table(("", ""), rows)
 
 
@@ -78,11 +81,31 @@ def _render_counts(shown: AssessedPreview) -> Iterator[str]:
 
 def _render_group(preview: Preview, group: PreviewGroup) -> Iterator[str]:
     here = [seen for seen in preview.targets if seen.group is group]
-    if here:
-        yield from _render_section(f"{GROUP_WORDS[group].capitalize()}: {len(here):,}")
+    if not here:
+        return
+    yield from _render_section(f"{GROUP_WORDS[group].capitalize()}: {len(here):,}")
+    if preview.hours is not None and group is PreviewGroup.WILL_CHANGE:
+        yield from _render_use(sort_by_use(here), preview.hours)
+    else:
         yield from _render_list(
             f"{format_code(seen.target.id)} {format_code(describe_target(seen))}" for seen in here
         )
+
+
+def _render_use(seen_targets: Sequence[SeenTarget], hours: float) -> Iterator[str]:
+    """Yield a table of the most used targets, and how many more there are."""
+    rows = [
+        (
+            format_code(seen.target.id),
+            *map(escape_markdown, format_use(seen.usage)),
+            format_code(describe_target(seen)),
+        )
+        for seen in seen_targets[:MOST_SHOWN]
+    ]
+    yield from _render_table(("target", *name_use_columns(hours), "state"), rows)
+    if (more := len(seen_targets) - MOST_SHOWN) > 0:
+        yield ""
+        yield f"… and {more:,} more"
 
 
 def _render_front_ends(preview: Preview) -> Iterator[str]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
+from orchestrator.model.usage import Usage
 from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.rules.retry import describe
 
@@ -65,6 +66,8 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
     """How many of the vendor's reads the snapshot took, beside lists."""
     listed: tuple[str, ...] = ()
     """The reads of the target's state, by ``via``, that a list stood for."""
+    usage: Usage | None = None
+    """How much the target is used; None where the preview did not ask, and for one that would not change."""
 
     @property
     def state(self) -> TargetState:
@@ -148,6 +151,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     """How many patterns of ``protect`` and of protect files are in force."""
     guard_warnings: tuple[tuple[str, str], ...] = ()
     """Warnings about these patterns, and about gateways that may be one place: a gateway, and the words."""
+    hours: float | None = None
+    """The calls of so many hours were asked for; None: the preview did not ask who uses the targets."""
 
     @property
     def unknown(self) -> tuple[SeenTarget, ...]:
@@ -158,6 +163,11 @@ class Preview(Struct, frozen=True, kw_only=True):
     def complete(self) -> bool:
         """Whether the state of every target is known."""
         return not self.unknown
+
+    @property
+    def tells_use(self) -> bool:
+        """Whether the use of every target that would go down is told, as far as the preview asked for it."""
+        return all(seen.usage is None or seen.usage.is_told for seen in self.targets)
 
     @property
     def requests(self) -> int:

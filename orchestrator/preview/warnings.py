@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 
 from msgspec import Struct
 
@@ -15,6 +15,8 @@ from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.losses import list_deleted_front_ends
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
+from orchestrator.preview.use import group_untold
+from orchestrator.report.bindings import MOST_CAUSES
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, end_absent
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.text.counting import count_noun
@@ -43,6 +45,7 @@ def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[Pre
             _warn_of_credentials(preview, ahead),
             _warn_of_stop_rules(plan, preview),
             _warn_of_absent(plan, preview),
+            _warn_of_untold_use(preview),
             _warn_of_last_environments(preview),
             _warn_of_front_ends(preview),
             _warn_of_restore(plan, preview),
@@ -123,6 +126,13 @@ def _warn_of_absent(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
         ends = "already undeployed (absent: ok)" if gateway.absent == "ok" else "failed"
         text = f"{{targets}} of {len(seen_targets):,} not there: a run ends them as {ends}"
         yield from _warn_about("absent", text, gone, gateway.name)
+
+
+def _warn_of_untold_use(preview: Preview) -> Iterator[PreviewWarning]:
+    for gateway in preview.gateways:
+        here = [seen for seen in preview.targets if seen.target.gateway == gateway.name]
+        for text, untold in islice(group_untold(here), MOST_CAUSES):
+            yield from _warn_about("usage", text, untold, gateway.name)
 
 
 def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:

@@ -78,7 +78,9 @@ def test_json_has_every_target_and_its_schema(
         *["undeployed"] * 2,
         *["absent"] * 2,
     ]
-    assert all(list(target) == [*KEYS, "fronts", "bindings", "obstacles"] for target in found["targets"])
+    assert all(
+        list(target) == [*KEYS, "fronts", "usage", "bindings", "obstacles"] for target in found["targets"]
+    )
     assert found["targets"][1]["edited"] is True
     assert found["targets"][0]["revision"] == "1"
     assert found["targets"][0]["pods"] is None  # as in a run, the manager's record is read alone

@@ -94,7 +94,8 @@ def show_preview(
 
 def choose_exit_status(shown: AssessedPreview) -> ExitStatus:
     """Return the exit status of a preview."""
-    return ExitStatus.DONE if shown.preview.complete else ExitStatus.UNFINISHED
+    is_known = shown.preview.complete and shown.preview.tells_use
+    return ExitStatus.DONE if is_known else ExitStatus.UNFINISHED
 
 
 def _print_preview(shown: AssessedPreview, form: PreviewForm, *, color: bool) -> None:
