@@ -48,6 +48,13 @@ class StopWhen(Struct, frozen=True, kw_only=True):
     ] = Threshold(share=0.5)
 
 
+class CallBound(Struct, frozen=True, kw_only=True):
+    """How much a target may be called before it counts as in use: ``calls`` in the last ``hours``."""
+
+    calls: int = 0
+    hours: int = 72
+
+
 class Window(Struct, frozen=True):
     """When undeploys may start: from ``opens`` until one timeout before ``closes``; ``None`` is unbounded."""
 
@@ -131,6 +138,19 @@ class PlanHeader(Struct, frozen=True, kw_only=True):
             " target whose snapshot cannot be read. off: keep nothing."
         ),
     ] = "best"
+    in_use: Annotated[
+        Literal["ignore", "warn", "refuse"],
+        Meta(
+            description="What becomes of a target that was called lately. ignore: nobody asks. warn: a person"
+            " is told. refuse: it is left, and so is one whose calls cannot be told."
+        ),
+    ] = "ignore"
+    in_use_over: Annotated[
+        CallBound,
+        Meta(
+            description="A target is in use with more calls than this, such as 100/72h; 0/72h if not given."
+        ),
+    ] = CallBound()
     approval: Annotated[
         Literal["none", "digest", "file", "signed"],
         Meta(

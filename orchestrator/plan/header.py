@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import UNSET, inspect
 
@@ -32,7 +34,17 @@ def read_header(header: MappingNode, problems: Problems) -> PlanHeader | None:
     if values is None or not is_version:
         return None
     window = values.get("window")
-    return PlanHeader(**values) if _check_window(window, header.values.get("window"), problems) else None
+    is_window = _check_window(window, header.values.get("window"), problems)
+    return PlanHeader(**values) if _check_in_use(header, values, problems) and is_window else None
+
+
+def _check_in_use(header: MappingNode, values: Mapping[str, Any], problems: Problems) -> bool:
+    """Return whether something obeys ``in_use_over``; add a problem where nothing asks for calls."""
+    if "in_use_over" not in header.keys or values.get("in_use", "ignore") != "ignore":
+        return True
+    hint = "write in_use: warn or in_use: refuse, or leave in_use_over out"
+    problems.add(header.keys["in_use_over"], "in_use_over", "in_use: ignore counts no calls", hint)
+    return False
 
 
 def _check_version(header: MappingNode, problems: Problems) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Struct, inspect
 
 from orchestrator.errors import UnfitError
-from orchestrator.model.plan import StepSize, Threshold
+from orchestrator.model.plan import CallBound, StepSize, Threshold
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import UNSUPPORTED_KEYS, is_secret
@@ -30,6 +30,7 @@ _REFERENCE_HINT = (
 _WRITTEN_AS_ONE_TEXT: dict[type[Struct], Callable[[ScalarNode], Any]] = {
     Threshold: scalars.read_threshold,
     StepSize: scalars.read_size,
+    CallBound: scalars.read_call_bound,
 }
 """Values with fields that a plan writes as one text."""
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import inspect
 
 from orchestrator.errors import UnfitError
-from orchestrator.model.plan import StepSize, Threshold
+from orchestrator.model.plan import CallBound, StepSize, Threshold
 from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.pattern_text import find_text_fault
 from orchestrator.plan.problems import suggest_nearest
@@ -24,6 +24,7 @@ from orchestrator.text.names import why_at_ends
 WHOLE = r"(0|[1-9][0-9]{0,17})"
 DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)"
 RATE = r"([0-9]{1,9}(?:\.[0-9]{1,6})?)/(s|m|h)"
+CALL_BOUND = r"(0|[1-9][0-9]{0,11})/([0-9]{1,9})h"
 SHARE = r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%"
 MOMENT = (
     r"2[0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
@@ -36,6 +37,9 @@ NO_LINE_FEED = "(?!\n)"  # Python's $ also matches before a last line feed
 LEAST_A_SECOND = 1 / 3600
 MOST_A_SECOND = 100_000
 """No gateway takes as many, so a greater rate is a mistake."""
+
+MOST_HOURS = 72
+"""No vendor tells the calls of a longer time."""
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Seconds of each unit of a duration and of a rate; a rate has no ``ms``."""
@@ -159,6 +163,19 @@ def read_threshold(scalar: ScalarNode) -> Threshold:
         hint = "write a share such as 20% or a count such as 50"
         raise UnfitError(f"{quote_text(scalar.text)} is neither a share of 0% to 100% nor a count", hint)
     return Threshold(count=int(scalar.text))
+
+
+def read_call_bound(scalar: ScalarNode) -> CallBound:
+    """Return a number of calls in the last hours, which are ``MOST_HOURS`` at most."""
+    found = re.fullmatch(CALL_BOUND, scalar.text)
+    if found is None:
+        hint = "write the calls and the hours, such as 100/72h"
+        raise UnfitError(f"{quote_text(scalar.text)} is no number of calls in so many hours", hint)
+    bound = CallBound(calls=int(found[1]), hours=int(found[2]))
+    if not 1 <= bound.hours <= MOST_HOURS:
+        hint = f"write 1h to {MOST_HOURS}h"
+        raise UnfitError(f"the calls of {bound.hours} hours cannot be told", hint)
+    return bound
 
 
 def read_moment(scalar: ScalarNode) -> datetime:

@@ -12,7 +12,7 @@ from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.model.plan import PlanHeader, StepSize, Threshold, Wave
+from orchestrator.model.plan import CallBound, PlanHeader, StepSize, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
 from orchestrator.plan.auth_forms import AUTH_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
@@ -163,6 +163,8 @@ def _make_record(cls: type[Struct]) -> Schema:
     if cls in {Threshold, StepSize}:
         share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
         return {"anyOf": [share, {"type": "integer", "minimum": int(cls is StepSize)}]}
+    if cls is CallBound:
+        return {"type": "string", "pattern": f"^{scalars.CALL_BOUND}$"}
     fields = list_keys(cls)
     properties = {
         key: _make_value(field.type) | ({"description": field.description} if field.description else {})

@@ -50,6 +50,10 @@ protect: ["apim/Payments/*/production"]
 # The plan is refused if it has more targets than this.
 at_most: 50
 
+# A target that was called lately: ignore is the default; warn tells it, refuse leaves it as it is.
+# in_use: refuse
+# in_use_over: 0/72h               # in use with more calls than this in the last hours, 72 at most
+
 # When the run stops by itself: a share of a wave's ended targets, or a count. The defaults:
 # stop_when: {failed: 20%, unknown: 20%, surprising: 50%}
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan, PlanHeader, StepSize, Threshold, Wave
+from orchestrator.model.plan import CallBound, Plan, PlanHeader, StepSize, Threshold, Wave
 from orchestrator.model.settings import CredentialReference
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.keys import READS_VERSION
@@ -157,6 +157,8 @@ def _format_value(value: Any, kind: inspect.Type, move_path: MovePath) -> str:
 def _format_struct(value: Struct, cls: type[Struct], move_path: MovePath) -> str:
     if isinstance(value, Threshold | StepSize):
         return str(value.count) if value.share is None else f"{_format_decimal(value.share * 100)}%"
+    if isinstance(value, CallBound):
+        return f"{value.calls}/{value.hours}h"
     if isinstance(value, CredentialReference) and value.command:
         program, *arguments = value.command
         # The system looks for a program without a slash in PATH, wherever the plan is.

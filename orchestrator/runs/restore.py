@@ -292,6 +292,7 @@ def _reverse_plan(plan: Plan) -> Plan:
         at_most=None,
         snapshot="off",
         approval="none",
+        in_use="ignore",
         waves=tuple(Wave(name=wave.name) for wave in reversed(plan.waves)),
     )
 

@@ -183,6 +183,14 @@ KEYS = {
     "at_most without end": (f"at_most: {'9' * 5000}\n", "is not a whole number"),
     "no such snapshot": ("snapshot: all\n", 'snapshot: "all" is not best or off or required'),
     "no such approval": ("approval: me\n", 'approval: "me" is not digest or file or none'),
+    "no such in_use": ("in_use: never\n", 'in_use: "never" is not ignore or refuse or warn'),
+    "calls without hours": (
+        "in_use_over: 100\n",
+        'in_use_over: "100" is no number of calls in so many hours',
+    ),
+    "calls of no time": ("in_use_over: 1/0h\n", "in_use_over: the calls of 0 hours cannot be told"),
+    "calls of too many hours": ("in_use_over: 1/73h\n", "in_use_over: the calls of 73 hours cannot be told"),
+    "calls that nothing counts": ("in_use_over: 1/72h\n", "in_use_over: in_use: ignore counts no calls"),
     "waves and targets": ("waves: []\n", "waves and targets are both given"),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model.plan import StepSize, StopWhen, Threshold, Wave
+from orchestrator.model.plan import CallBound, StepSize, StopWhen, Threshold, Wave
 from orchestrator.model.settings import CredentialReference, Retry
 from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.reader import read_plan
@@ -41,6 +41,8 @@ stop_when: {{failed: 12.5%, unknown: 3}}
 protect: ["apim/Payments/*/production"]
 at_most: 500
 snapshot: off
+in_use: refuse
+in_use_over: 100/24h
 approval: none
 waves:
   - name: canary
@@ -69,6 +71,7 @@ def test_every_supported_key_reaches_the_plan(tmp_path: Path) -> None:
     assert plan.window is not None
     assert plan.window.opens == datetime.fromisoformat("2026-11-22T22:00:00+03:00")
     assert plan.stop_when == StopWhen(failed=Threshold(share=0.125), unknown=Threshold(count=3))
+    assert (plan.in_use, plan.in_use_over) == ("refuse", CallBound(calls=100, hours=24))
     assert plan.protect == ("apim/Payments/*/production",)
     assert plan.waves == (
         Wave(name="canary", pause_after=90.0, proceed="ask"),

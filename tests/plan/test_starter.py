@@ -38,6 +38,8 @@ def test_every_key_that_the_starter_plan_comments_out_is_supported(tmp_path: Pat
         "proxy",
         "tls",
         "stop_when",
+        "in_use",
+        "in_use_over",
         "- {gateway",
     )
     lines = [
@@ -50,6 +52,7 @@ def test_every_key_that_the_starter_plan_comments_out_is_supported(tmp_path: Pat
 
     assert loaded.targets == 8
     assert loaded.plan.window is not None
+    assert (loaded.plan.in_use, loaded.plan.in_use_over.hours) == ("refuse", 72)
     assert loaded.plan.gateways[0].look == "always"
     assert loaded.plan.gateways[0].limits.rate == 20
     assert [len(wave.sizes) for wave in loaded.plan.waves] == [0, 3]

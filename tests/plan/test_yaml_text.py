@@ -111,6 +111,7 @@ waves:
 
 def test_waves_and_rules_come_back(tmp_path: Path) -> None:
     rules = "stop_when: {failed: 12.345678%, unknown: 0, surprising: 0%}\nat_most: 7\n"
+    rules += "in_use: warn\nin_use_over: 1204/24h\n"
     rules += "protect: ['**/\"x', 'roma/*']\n"
     loaded, sink = load_plan(tmp_path, f"{TOP}{rules}{GATEWAYS}{WAVES}")
 
