@@ -23,15 +23,9 @@ from orchestrator.preview.phrases import (
     name_wave_step,
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
-from orchestrator.preview.use import (
-    align_right,
-    count_use,
-    describe_use,
-    format_use,
-    name_use_columns,
-    sort_by_use,
-)
+from orchestrator.preview.use import align_right, count_use, sort_by_use
 from orchestrator.preview.warnings import PreviewWarning
+from orchestrator.report.use import describe_use, format_use, name_use_columns
 from orchestrator.report.words import describe_protection
 from orchestrator.text.characters import make_visible
 from orchestrator.text.columns import align_columns

@@ -26,8 +26,9 @@ from orchestrator.preview.phrases import (
     name_wave_step,
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
-from orchestrator.preview.use import count_use, describe_use, format_use, name_use_columns, sort_by_use
+from orchestrator.preview.use import count_use, sort_by_use
 from orchestrator.preview.warnings import PreviewWarning
+from orchestrator.report.use import describe_use, format_use, name_use_columns
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH
 from orchestrator.text.markdown import escape_markdown, format_code

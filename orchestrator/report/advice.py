@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from orchestrator.model.outcome import Reason
 from orchestrator.report.counts import count_current_outcomes, count_done, count_missed
+from orchestrator.report.use import name_callers
 from orchestrator.report.values import Report, RestoreOutlook, Totals
 from orchestrator.report.words import ACT_WORDS, SIMULATED
 from orchestrator.text.characters import make_visible
@@ -168,7 +169,10 @@ def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
             f"{dependent:,} {choose_form(dependent, 'was', 'were')} not started, because a target that "
             f"{choose_form(dependent, 'it comes', 'they come')} after is not {goal}: see to that one first."
         )
-    if (missed := count_missed(report) - dependent) and complete:
+    used = report.use.left_alone if report.use else 0
+    if used and complete:
+        yield _advise_on_use(report, used)
+    if (missed := count_missed(report) - dependent - used) and complete:
         yield NextStep(f"Read why {missed:,} {choose_form(missed, 'was', 'were')} not started.")
     # A remainder of a finished run would have no target, and is refused.
     if complete and report.run.exit_status == 1 and report.run.act == "undeploy":
@@ -178,6 +182,16 @@ def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
         )
     if report.run.act == "restore" and complete:
         yield from _advise_another_restore(report)
+
+
+def _advise_on_use(report: Report, used: int) -> NextStep:
+    who = name_callers(report.use) if report.use else ""
+    ask = f"ask {make_visible(who)}" if who else "ask those who call them"
+    were = choose_form(used, "was left alone, because it is", "were left alone, because they are")
+    return NextStep(
+        f"{used:,} {were} in use, or because nothing tells it: {ask}; then raise in_use_over for what may go,"
+        " and leave the rest out with --skip."
+    )
 
 
 def _advise_another_restore(report: Report) -> Iterator[NextStep]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import PlanHeader
 from orchestrator.model.reading import Act
+from orchestrator.model.usage import Usage
 
 SCHEMA = 1
 
@@ -212,6 +213,39 @@ class TargetRecord(Struct, frozen=True, kw_only=True):
     restores: tuple[RestoredTarget, ...]
 
 
+class UseCounts(Struct, frozen=True, kw_only=True):
+    """How much targets are used that a run takes down."""
+
+    hours: float
+    """The calls of so many hours count."""
+    targets: int
+    """Targets of which the calls were asked for."""
+    in_use: int
+    """Targets that were called."""
+    calls: int
+    """Calls of these."""
+    not_told: int
+    """Targets of which nothing tells the calls; none of them counts as unused."""
+
+
+class UsedTarget(Struct, frozen=True, kw_only=True):
+    """A target that was called, or of which nothing tells whether it was."""
+
+    id: str
+    outcome: Outcome
+    usage: Usage
+
+
+class UseReport(Struct, frozen=True, kw_only=True):
+    """The use of the targets just before a run took them down, or left them alone for it."""
+
+    counts: UseCounts
+    left_alone: int
+    """Targets that the run did not take down because they are in use, or because nothing tells it."""
+    most_used: tuple[UsedTarget, ...]
+    """The first targets with calls, the most called first; then those of which nothing tells it."""
+
+
 class UnrestorableTargets(Struct, frozen=True):
     """Number of targets that a restore cannot bring back for one ``cause``, which is a clause."""
 
@@ -253,6 +287,8 @@ class Report(Struct, frozen=True, kw_only=True):
     kept_out: dict[str, int] = {}
     """How many of the targets not started were ``filtered``, ``protected`` or ``skipped``: left out on
     purpose."""
+    use: UseReport | None = None
+    """The use of the targets; None where the run did not ask for it."""
     dependent: int = 0
     """Number of targets not started because they come after a target that is not down."""
     cut_off: int = 0

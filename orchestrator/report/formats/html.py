@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.usage import format_hours
 from orchestrator.report.advice import advise
 from orchestrator.report.causes import CauseGroup, group_by_cause
 from orchestrator.report.counts import count_done
@@ -25,6 +26,7 @@ from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, find_dangers
 from orchestrator.report.page.chart import draw_bar, draw_pace, draw_timeline, place_latencies
 from orchestrator.report.page.rows import RowWriter
+from orchestrator.report.use import describe_use, format_use, list_gaps
 from orchestrator.report.values import GOOD_OUTCOMES, Report, ReportSource
 from orchestrator.report.words import (
     ACT_WORDS,
@@ -102,6 +104,7 @@ def _render_beginning(source: ReportSource) -> Iterable[str]:
         waves=[(wave, draw_bar(wave.totals)) for wave in report.waves[:MAX_LINES]],
         groups=groups[:MAX_CAUSES],
         unlisted=len(groups) - MAX_CAUSES,
+        **_describe_use(report),
         embedded=min(report.totals.targets, MAX_TARGETS),
         trouble=min(_count_trouble(report), MAX_TARGETS),
         **_load_assets(),
@@ -109,6 +112,16 @@ def _render_beginning(source: ReportSource) -> Iterable[str]:
     # Otherwise each piece of the template, often a few characters, is a write of its own.
     stream.enable_buffering(50)
     return stream
+
+
+def _describe_use(report: Report) -> dict[str, object]:
+    """Return the values of the template that tell which targets are in use."""
+    use = report.use
+    if use is None:
+        return {}
+    used = use.most_used[:MAX_LINES]
+    in_use = use.counts.in_use + use.counts.not_told
+    return {"used": used, "gaps": list_gaps(use), "unlisted_use": in_use - len(used)}
 
 
 @cache
@@ -128,6 +141,9 @@ def _make_environment() -> Environment:
         span=format_span,
         visible=make_visible,
         describe_session=describe_session,
+        describe_use=describe_use,
+        format_use=format_use,
+        hours=format_hours,
         count=_format_count,
         link_text=_link_text,
         link_group=_link_group,

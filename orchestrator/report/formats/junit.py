@@ -11,6 +11,7 @@ from typing import TextIO
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import find_dangers
+from orchestrator.report.use import describe_use
 from orchestrator.report.values import AttemptReport, Report, ReportSource, TargetReport, Totals
 from orchestrator.report.words import describe_dated_approval, describe_session, describe_window
 
@@ -70,6 +71,7 @@ def _format_properties(report: Report) -> str:
         "rehearsal": "true" if run.rehearsal else "false",
         "window": None if run.window is None else describe_window(run.window),
         "approval": None if report.approval is None else describe_dated_approval(report.approval),
+        "in_use": None if report.use is None else describe_use(report.use.counts),
     }
     urls = ((f"url:{gateway.name}", gateway.url) for gateway in report.gateways)
     sessions = (("session", describe_session(session)) for session in run.sessions)

@@ -9,6 +9,7 @@ from orchestrator.report.advice import advise
 from orchestrator.report.causes import CauseGroup, group_by_cause
 from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, describe_end, find_dangers
+from orchestrator.report.use import describe_use, format_use, list_gaps, name_use_columns
 from orchestrator.report.values import (
     GOOD_OUTCOMES,
     ChainedRun,
@@ -18,6 +19,7 @@ from orchestrator.report.values import (
     ReportSource,
     SessionReport,
     Totals,
+    UseReport,
     WaveReport,
 )
 from orchestrator.report.words import (
@@ -63,6 +65,7 @@ def write(source: ReportSource, out: TextIO) -> ReportStream:
     out.write("\n## Totals\n\n")
     out.writelines(_render_totals(report.totals, act))
     out.writelines(_render_causes(group_by_cause(source.trouble()), act))
+    out.writelines(_render_use(report.use))
     out.writelines(_render_gateways(report.gateways, act))
     out.writelines(_render_waves(report.waves, act))
     out.writelines(_render_controls(report.controls))
@@ -162,6 +165,23 @@ def _render_causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
             )
         )
     yield from _render_rest(len(groups), "causes")
+
+
+def _render_use(use: UseReport | None) -> Iterable[str]:
+    """Yield the targets that were called, with their callers; the vendors' reasons for gaps in code."""
+    if use is None:
+        return
+    yield f"\n## In use\n\n{describe_use(use.counts)}.\n"
+    if not use.most_used:
+        return
+    yield f"\n{_format_header(['target', *name_use_columns(use.counts.hours), 'outcome'])}"
+    for used in use.most_used[:MAX_ROWS]:
+        cells = map(escape_markdown, format_use(used.usage))
+        yield _format_row((format_code(used.id), *cells, OUTCOME_WORDS[used.outcome]))
+    yield from _render_rest(use.counts.in_use + use.counts.not_told, "targets in use")
+    if gaps := list_gaps(use):
+        yield "\nNot told:\n\n"
+        yield from (f"- {format_code(gap)}\n" for gap in gaps)
 
 
 def _render_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[str]:
