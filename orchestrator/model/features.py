@@ -6,8 +6,10 @@ method is pure: no clock, no network, no chance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from orchestrator.model.credentials import (
     Access,
@@ -28,6 +30,7 @@ from orchestrator.model.reading import (
 )
 from orchestrator.model.search import SearchQuery, TargetFilter
 from orchestrator.model.target import Target
+from orchestrator.model.usage import Usage
 
 ListRows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], Sequence[Any]]]
 """The rows of lists, by the name of a list and by the parts of a target."""
@@ -187,4 +190,43 @@ class SiblingFeature(Protocol):
 
     def read(self, target: Target, reply: Reply) -> frozenset[str] | None:
         """Return the last parts of the ids of the deployed siblings; ``None`` if the reply does not tell."""
+        ...
+
+
+class SharedUsageRead(Struct, frozen=True):
+    """One read that tells of the use of many targets."""
+
+    name: str
+    """As people read it: ``statistics of the instance``. A further page has a name of its own."""
+    build: Callable[[Access, float], Request]
+    """Builds the request from a credential and the Unix time."""
+    read: Callable[[Reply], Any]
+    """Returns what the reply tells, in the kind's own form; or a ``Reading`` of a fault. Never raises."""
+
+
+class UsageFeature(Protocol):
+    """The gateway tells how often its targets are called, and who may call."""
+
+    def next_shared_read(self, told: Mapping[str, Any], hours: int) -> SharedUsageRead | None:
+        """Return the next read about many targets; None where none is left.
+
+        ``told`` has by name what the reads so far gave; of a read that could not be had its ``Reading``.
+        """
+        ...
+
+    def next_read(
+        self,
+        target: Target,
+        snapshot: Snapshot | None,
+        told: Mapping[str, Any],
+        seen: Mapping[str, Reading],
+        lacking: Mapping[str, str],
+        hours: int,
+    ) -> Operation | Usage:
+        """Return the next read of one target, or its use in the last ``hours`` as far as it can be told.
+
+        ``snapshot`` is of the target as it is now, None where it could not be read; ``told`` is as in
+        ``next_shared_read``. ``seen`` holds the readings of this target by ``via``. ``lacking`` says, by the
+        first part of a ``via``, why such a read is not offered.
+        """
         ...

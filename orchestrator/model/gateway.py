@@ -17,6 +17,7 @@ from orchestrator.model.features import (
     RestoreFeature,
     SearchFeature,
     SiblingFeature,
+    UsageFeature,
 )
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.obstacles import MISSING_HISTORY, Obstacle
@@ -182,6 +183,11 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     @property
     def search(self) -> SearchFeature | None:
         """The search that finds deployed targets without their ids."""
+        return None
+
+    @property
+    def usage(self) -> UsageFeature | None:
+        """The reads that tell how often targets are called, and who may call."""
         return None
 
     @property

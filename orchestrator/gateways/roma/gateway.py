@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from orchestrator.gateways.roma import replies
 from orchestrator.gateways.roma.binding_types import decode_bound_read, decode_create
 from orchestrator.gateways.roma.completion import read_deploy, read_publication
-from orchestrator.gateways.roma.requests import ID_PATTERN, SHOW, RomaRequests, decode_publish
+from orchestrator.gateways.roma.requests import (
+    ID_PATTERN,
+    SHOW,
+    STATISTICS,
+    RomaRequests,
+    decode_publish,
+    decode_statistics,
+)
 from orchestrator.gateways.roma.snapshot import OBSTACLES, RomaRestore, next_look
 from orchestrator.model.credentials import Access
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -28,6 +35,7 @@ if TYPE_CHECKING:  # `check` uses none of these features, and their modules dela
     from orchestrator.gateways.roma.listing import RomaListing
     from orchestrator.gateways.roma.login import RomaLoginFeature
     from orchestrator.gateways.roma.search import RomaSearch
+    from orchestrator.gateways.roma.usage import RomaUsage
 
 _WHOLE_ID = f"^{ID_PATTERN}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
 
@@ -93,6 +101,8 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
     def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         """Read a reply. Only 204 is a success, and for a deploy or a publish one with its record."""
         api = target.parts[0]
+        if operation.act is Act.LOOK and operation.via.startswith(f"{STATISTICS}/"):
+            return self._read_statistics(operation, reply)
         if (found := self._read_binding(operation, reply)) is not None:
             return found
         if operation.act is Act.LOOK:
@@ -115,6 +125,11 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         if bound is not None:
             return binding_replies.read_bound(bound, reply)
         return binding_replies.read_create(decode_create(operation), reply, self.api_version)
+
+    def _read_statistics(self, operation: Operation, reply: Reply) -> Reading:
+        from orchestrator.gateways.roma.statistics import read_front_statistics  # noqa: PLC0415 - see above
+
+        return read_front_statistics(*decode_statistics(operation.via.partition("/")[2]), reply)
 
     def _read_publish(self, operation: Operation, reply: Reply) -> Reading:
         if reply.status in (200, 201):  # the reference says 201
@@ -163,6 +178,13 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         from orchestrator.gateways.roma.health import RomaHealth  # noqa: PLC0415 - see above
 
         return RomaHealth(self._requests)
+
+    @property
+    def usage(self) -> RomaUsage:
+        """The statistics of front-end APIs, one by one or of the whole instance."""
+        from orchestrator.gateways.roma.usage import RomaUsage  # noqa: PLC0415 - see above
+
+        return RomaUsage(self._requests)
 
     @property
     def search(self) -> RomaSearch:

@@ -41,6 +41,12 @@ HISTORY = Operation(Act.LOOK, "history")
 FRONT = "front"
 """The read ``front/<id>`` shows one front-end API."""
 
+STATISTICS = "statistics"
+"""The read ``statistics/<id>/<hours>`` counts the calls of one front-end API."""
+
+LARGEST_STATISTICS = 16 * 1024 * 1024
+"""Bytes of the statistics of a whole instance: 72 samples, of half a kilobyte, for each of 400 APIs."""
+
 LARGEST_PAGE = 4 * 1024 * 1024
 """Bytes of a page of bindings: 500 plug-ins may have 8 KB of content each."""
 
@@ -134,6 +140,9 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
                 return f"{self._apis_url}/{api}/deploy"
             case "front" if front:
                 return f"{self._fronts_url}/{encode_segment(front)}"
+            case "statistics":
+                name, hours = decode_statistics(front)
+                return f"{self._instance_url}/statistics/api?api_id={name}&{_cut_statistics(hours)}&mode=API"
         raise ValueError(f"ROMA Connect is not asked to look {via}".rstrip())
 
     def build_list(self, offset: int, limit: int, access: Access, now: float) -> Request:
@@ -155,6 +164,11 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
     def build_history(self, api: str, access: Access, now: float) -> Request:
         """Build the request for the deployment history of the backend API ``api``."""
         return self._let_in("GET", f"{self._apis_url}/{check_id(api)}/deploy", access, now)
+
+    def build_statistics(self, hours: int, access: Access, now: float) -> Request:
+        """Build the request for the statistics of the whole instance, which its owner alone may read."""
+        url = f"{self._instance_url}/statistics/api?{_cut_statistics(hours)}&mode=INSTANCE"
+        return replace(self._let_in("GET", url, access, now), largest=LARGEST_STATISTICS)
 
     def _let_in(
         self,
@@ -182,6 +196,26 @@ def decode_publish(operation: Operation) -> tuple[str, str]:
     """Return the ids of the front-end API and of the environment that a publish is about."""
     front, _, environment = operation.via.partition("/")
     return front, environment
+
+
+def encode_statistics(front: str, hours: int) -> Operation:
+    """Return the read of the statistics of a front-end API, by its id, over the last hours."""
+    return Operation(Act.LOOK, f"{STATISTICS}/{front}/{hours}")
+
+
+def decode_statistics(text: str) -> tuple[str, int]:
+    """Return the front-end API and the hours that the ``via`` of statistics names behind its first part.
+
+    Raises ``ValueError`` for a text that names none.
+    """
+    front, _, hours = text.rpartition("/")
+    if not (hours.isdecimal() and len(hours) < 4):
+        raise ValueError(f"{show_text(text)} names no hours")
+    return check_id(front), int(hours)
+
+
+def _cut_statistics(hours: int) -> str:
+    return f"cycle=hour&duration={hours}h"
 
 
 def _cut_page(url: str, offset: int, limit: int) -> str:

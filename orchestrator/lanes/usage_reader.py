@@ -1,0 +1,207 @@
+"""Reads how much the targets of one lane are used: shared reads once for all, then each target's own.
+
+No target waits long for its use: a read is made once, and once more after a passing fault. After the faults
+of several targets in a row the lane asks no more for a while: dead statistics cannot hold a run up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import anyio
+
+from orchestrator.lanes.exchange import LaneQuestion, count_as_unclear, exchange
+from orchestrator.model.features import SharedUsageRead
+from orchestrator.model.http import Lost, Reply
+from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
+from orchestrator.model.target import Target, TargetId
+from orchestrator.model.usage import Usage
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.retry import describe, draw_backoff, is_passing_fault
+
+if TYPE_CHECKING:
+    from orchestrator.lanes.lane import Lane
+
+FRESH_FOR = 300.0
+"""Seconds for which the use of a target is believed before its undeploy leaves."""
+
+SHARED_FOR = FRESH_FOR / 2
+"""Seconds for which a shared read is believed, so that a target has time left before its undeploy."""
+
+RESTS_FOR = 300.0
+"""Seconds for which the lane asks no more after faults."""
+
+MOST_FAULTY = 5
+"""Targets in a row whose use met a fault that may pass, or a refusal to take more, after which the lane asks no more for a while."""
+
+MOST_TRIES = 4
+"""Requests for one read, refusals to take more included."""
+
+MOST_SHARED = 200
+"""Shared reads in a row. A gateway with more pages does not tell the use of its targets."""
+
+
+class UsageAnswer(NamedTuple):
+    """The reading of one read about a target, and the HTTP status of its reply; None where none came."""
+
+    reading: Reading
+    status: int | None
+
+
+AskAboutUse: TypeAlias = Callable[[Operation], Awaitable[UsageAnswer | str]]
+"""Sends one read about a target; returns its answer, or why the lane admits no read."""
+
+
+class UsageReader:
+    """The use of the targets of one lane in the last hours. Times are monotonic seconds."""
+
+    def __init__(self, lane: Lane, hours: int) -> None:
+        self.hours = hours
+        self._lane = lane
+        self._environment = lane.environment
+        self._feature = lane.gateway.usage
+        self._told: dict[str, Any] = {}
+        self._told_at = -math.inf
+        self._refused: dict[str, Reading] = {}
+        """The shared reads that are not for this credential: they are not asked for again."""
+        self._lacking: dict[str, str] = {}
+        self._offered: set[str] = set()
+        self._faulty = 0
+        self._rest_reason = ""
+        self._rests_until = -math.inf
+        self._shared_rests_until = -math.inf
+        self._lock = anyio.Lock()
+
+    async def read(self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse) -> Usage | str:
+        """Return the use of a target as far as it can be told; or why the lane admits no read of it.
+
+        ``snapshot`` is of the target as it is now; None where it could not be read.
+        """
+        if self._feature is None:
+            return Usage(hours=self.hours, why="its gateway does not tell it")
+        if self._environment.monotonic() < self._rests_until:
+            return Usage(hours=self.hours, why=self._rest_reason)
+        await self._share(target.id)
+        seen: dict[str, Reading] = {}
+        is_faulty = False
+        while True:
+            found = self._feature.next_read(target, snapshot, self._told, seen, self._lacking, self.hours)
+            if isinstance(found, Usage):
+                self._count_fault(found, is_faulty=is_faulty)
+                return self._lane.authenticator.mask.clean_value(found)
+            answer = await self._ask(found, ask)
+            if isinstance(answer, str):
+                return answer
+            seen[found.via] = self._learn(found.via, answer.reading)
+            is_faulty = is_faulty or _is_repeatable(answer)
+
+    @property
+    def read_at(self) -> float:
+        """When the newest shared reads were begun; infinite where none is believed now."""
+        return self._told_at if self._told else math.inf
+
+    async def _ask(self, operation: Operation, ask: AskAboutUse) -> UsageAnswer | str:
+        """Make one read of a target, and once more after a passing fault."""
+        faults = tries = 0
+        while True:
+            answer = await ask(operation)
+            if isinstance(answer, str):
+                return answer
+            tries += 1
+            if not _is_repeatable(answer) or tries >= MOST_TRIES:
+                return answer
+            if _is_passing(answer):
+                faults += 1
+                if faults > 1:
+                    return answer
+                await self._lane.rest(draw_backoff(self._lane.policy, 1, self._environment.roll()))
+
+    def _learn(self, via: str, reading: Reading) -> Reading:
+        """Take in which reads are offered; return the reading as the target is to take it."""
+        key = via.partition("/")[0]
+        reading = count_as_unclear(reading)
+        if reading.verdict is Verdict.TOLD:
+            self._offered.add(key)
+        elif reading.verdict is Verdict.NOT_OFFERED and key not in self._offered:
+            self._lacking.setdefault(key, describe(reading))
+        return reading
+
+    def _count_fault(self, usage: Usage, *, is_faulty: bool) -> None:
+        """Count the targets in a row whose calls a passing fault has hidden; after several, ask no more."""
+        if usage.calls is not None or not is_faulty:
+            self._faulty = 0
+            return
+        self._faulty += 1
+        if self._faulty < MOST_FAULTY:
+            return
+        self._faulty, self._rests_until = 0, self._environment.monotonic() + RESTS_FOR
+        self._rest_reason = f"not asked, as the reads of {MOST_FAULTY} targets before it failed: {usage.why}"
+        self._lane.announcer.warn_once("no usage", f"how much its targets are used is not told: {usage.why}")
+
+    async def _share(self, wanted_by: TargetId) -> None:
+        """Make the shared reads if they were not made yet, or are too old; one worker for all."""
+        if not self._is_due():
+            return
+        async with self._lock:
+            if self._is_due():
+                await self._read_shared(wanted_by)
+
+    def _is_due(self) -> bool:
+        now = self._environment.monotonic()
+        return now - self._told_at > SHARED_FOR and now >= self._shared_rests_until
+
+    async def _read_shared(self, wanted_by: TargetId) -> None:
+        began = self._environment.monotonic()
+        told: dict[str, Any] = dict(self._refused)
+        assert self._feature is not None  # noqa: S101 - read() has returned without one
+        for _ in range(MOST_SHARED):
+            read = self._feature.next_shared_read(told, self.hours)
+            if read is None:
+                self._told, self._told_at = told, began
+                return
+            found = await self._exchange_shared(read, wanted_by)
+            if found is None:
+                break
+            told[read.name] = found
+            if isinstance(found, Reading) and found.verdict is Verdict.NOT_OFFERED:
+                self._refused[read.name] = found
+        # What was read of them may lack a page that tells of this target, so nothing of it is believed.
+        self._told, self._told_at = {}, -math.inf
+        self._shared_rests_until = self._environment.monotonic() + RESTS_FOR
+
+    async def _exchange_shared(self, read: SharedUsageRead, wanted_by: TargetId) -> Any:
+        """Return what a shared read tells, or its refusal; None where it cannot be had now."""
+        lane = self._lane
+        question: LaneQuestion[Any] = LaneQuestion(Act.LOOK, read.build, read.read)
+        for number in range(1, MOST_TRIES + 1):
+            admission = AdmissionRequest(wanted_by, Act.LOOK, dispensable=True)
+            if await lane.admit(admission):
+                return None
+            lane.announcer.tell_list(f"reads its {read.name}")
+            try:
+                exchanged = await exchange(lane, admission, question)
+            finally:
+                lane.announcer.tell_list(None)
+            if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:
+                lane.announcer.tell_request()
+            found = exchanged.found
+            if not isinstance(found, Reading) or found.verdict is Verdict.NOT_OFFERED:
+                return found
+            status = None if isinstance(exchanged.answer, Lost) else exchanged.answer.status
+            answer = UsageAnswer(count_as_unclear(found), status)
+            if not _is_repeatable(answer) or (_is_passing(answer) and number > 1):
+                return None
+            await lane.rest(draw_backoff(lane.policy, number, self._environment.roll()))
+        return None
+
+
+def _is_repeatable(answer: UsageAnswer) -> bool:
+    return answer.reading.verdict in (Verdict.BUSY, Verdict.DENIED) or _is_passing(answer)
+
+
+def _is_passing(answer: UsageAnswer) -> bool:
+    """Return whether a read could not tell for a cause that may be over in a moment."""
+    verdict = answer.reading.verdict
+    return verdict is Verdict.UNSENT or (verdict is Verdict.UNCLEAR and is_passing_fault(answer.status))
