@@ -25,6 +25,7 @@ from orchestrator.model.events import (
     RunStopping,
     RunWaiting,
     SnapshotMissed,
+    TargetInUse,
 )
 from orchestrator.text.characters import make_visible
 
@@ -43,6 +44,7 @@ EVENT_LEVELS: Mapping[type[AnyEvent], int] = {
     PaceChanged: logging.DEBUG,
     ListAsked: logging.DEBUG,
     SnapshotMissed: logging.WARNING,
+    TargetInUse: logging.WARNING,
     GatewayWarned: logging.WARNING,
     RunStopping: logging.WARNING,
 }

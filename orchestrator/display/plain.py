@@ -37,6 +37,7 @@ from orchestrator.model.events import (
     RunWaiting,
     StepStarted,
     TargetEnded,
+    TargetInUse,
     WaveEnded,
     WaveStarted,
 )
@@ -85,6 +86,8 @@ class PlainDisplay:
                 yield f"{event.outcome.value}: {target}: {why} (attempts: {event.attempts})"
             case GatewayWarned():
                 yield f"warning: {make_visible(event.gateway)}: {make_visible(event.text)}"
+            case TargetInUse():
+                yield f"warning: {make_visible(event.target)} goes down in use: {make_visible(event.text)}"
             case GatewayNoted():
                 yield f"{make_visible(event.gateway)}: {make_visible(event.text)}"
             case LaneChanged(state="parked" | "closed"):

@@ -16,6 +16,7 @@ from orchestrator.journal.sessions import SessionOptions
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.usage_reader import UsageReader
 from orchestrator.model.credentials import Material
 from orchestrator.model.events import AnyEvent
 from orchestrator.model.plan import Plan, Window
@@ -64,6 +65,11 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
         return "off" if self.is_restore else self.plan.snapshot
 
     @property
+    def in_use(self) -> Literal["ignore", "warn", "refuse"]:
+        """What becomes of a target that was called lately; a restore does not ask."""
+        return "ignore" if self.is_restore else self.plan.in_use
+
+    @property
     def history_note(self) -> str | None:
         """The text for a vendor's history record; None without a reason: an older server knows no text."""
         return f"{self.plan.reason} [{self.folder.id}]" if self.plan.reason else None
@@ -93,3 +99,5 @@ class RunResources(Struct, frozen=True, kw_only=True):
     emit: Callable[[AnyEvent], None]
     lanes: dict[str, Lane] = field(default_factory=dict)
     """The lane of each gateway that has open targets; the session opens them before the first wave."""
+    usage_readers: dict[str, UsageReader] = field(default_factory=dict)
+    """By gateway, where the plan asks how much targets are used."""

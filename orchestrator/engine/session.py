@@ -15,6 +15,7 @@ from orchestrator.engine.ending import SessionResult, conclude_session
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.opening import describe_start
 from orchestrator.engine.resources import RunResources, SessionSpec
+from orchestrator.engine.snapshot import are_snapshots_wanted
 from orchestrator.engine.waves import WaveRunner
 from orchestrator.engine.window import SessionWindow
 from orchestrator.errors import DiskError, ExitStatus
@@ -26,6 +27,7 @@ from orchestrator.journal.run_report import report_consent
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.usage_reader import UsageReader
 from orchestrator.model.events import RunEnded, RunStopping
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Send
@@ -182,8 +184,10 @@ class Session:
             self._controller.learned.get(gateway.name, LearnedLimits()),
             self._spec.change.act,
         )
-        # An approval is compared with what a snapshot would keep, be one wanted or not.
-        if self._spec.snapshot != "off" or self._resources.pending.has_approvals:
+        if self._spec.in_use != "ignore":
+            hours = self._spec.plan.in_use_over.hours
+            self._resources.usage_readers[gateway.name] = UsageReader(lane, hours)
+        if are_snapshots_wanted(self._resources):
             lane.state_list.serve_snapshots()
         texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
         for warning in filter(None, texts):

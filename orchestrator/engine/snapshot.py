@@ -24,11 +24,19 @@ class Precheck(NamedTuple):
     end: TargetEnd | None = None
     """None where the target is to be undeployed."""
     is_up: bool = False
+    snapshot: Snapshot | None = None
+    """The snapshot, where one was taken."""
 
 
 def are_snapshots_wanted(resources: RunResources) -> bool:
-    """Return whether some target of the run is to be read before its undeploy."""
-    return resources.spec.snapshot != "off" or resources.pending.has_approvals
+    """Return whether some target of the run is to be read before its undeploy.
+
+    An approval is compared with what a snapshot would keep, and a snapshot names the front ends whose calls
+    are counted: be a snapshot wanted or not.
+    """
+    if resources.spec.snapshot != "off" or resources.usage_readers:
+        return True
+    return resources.pending.has_approvals
 
 
 class SnapshotTaker:
@@ -43,7 +51,8 @@ class SnapshotTaker:
         """Take a snapshot where one is wanted, and keep it; say what follows for the target."""
         approved = self._resources.pending.read_approved(target.seq)
         # After an undeploy was sent, a snapshot would show our own work.
-        if history.charged or (self._resources.spec.snapshot == "off" and approved is None):
+        is_kept = self._resources.spec.snapshot != "off" or approved is not None
+        if history.charged or not (is_kept or self._resources.usage_readers):
             return Precheck(target, history)
         # An approval wants each target's state read just before its undeploy.
         state_list = self._lane.state_list
@@ -55,22 +64,25 @@ class SnapshotTaker:
             self._lane.announcer.warn(warning)
         snapshot = self._lane.authenticator.mask.clean_snapshot(self._lane.offered_looks.explain(snapshot))
         target = replace(target, pods=snapshot.facts.pods_responded or 0)
-        self._resources.record.keep_snapshot(target, snapshot, self._resources.environment.now())
+        if is_kept:
+            self._resources.record.keep_snapshot(target, snapshot, self._resources.environment.now())
         is_up = snapshot.verdict is Verdict.UP
         history = replace(history, exists=is_up or snapshot.verdict is Verdict.PARTIAL)
         required = self._resources.spec.snapshot == "required"
         end = judge_snapshot(self._lane.policy, snapshot, approved, required=required)
         if end is None and not is_up:
             self._miss(target, snapshot)
-        return Precheck(target, history, end, is_up)
+        return Precheck(target, history, end, is_up, snapshot)
 
     def _go_without(
         self, target: Target, history: TargetHistory, approved: StateAtApproval | None, refused: str
     ) -> Precheck:
         """Say what follows where the lane admits no look: the undeploy goes first, if it may go without."""
-        # Without a look the drift guard cannot hold, and a required snapshot is missing: the target stays up.
+        # Without a look the drift guard cannot hold, a required snapshot is missing, and nothing tells whose
+        # calls are to be counted: the target stays up.
         if (
             self._resources.spec.snapshot == "required"
+            or self._resources.spec.in_use == "refuse"
             or approved is not None
             or self._is_undeploy_refused(target)
         ):
@@ -84,7 +96,9 @@ class SnapshotTaker:
         return refused is not None
 
     def _miss(self, target: Target, snapshot: Snapshot) -> None:
-        """Keep and tell that the target goes on without what a restore needs."""
+        """Keep and tell that the target goes on without what a restore needs, unless nobody wanted that."""
+        if self._resources.spec.snapshot == "off" and not self._resources.pending.has_approvals:
+            return
         at, why = self._resources.environment.now(), explain_miss(snapshot)
         self._resources.record.keep_snapshot(target, snapshot, at)
         self._resources.emit(SnapshotMissed(at=at, target=target.id, gateway=target.gateway, reason=why))

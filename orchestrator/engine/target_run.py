@@ -17,6 +17,7 @@ from orchestrator.engine.completion import TargetCompletion
 from orchestrator.engine.look import look_at
 from orchestrator.engine.resources import RunResources
 from orchestrator.engine.snapshot import SnapshotTaker, are_snapshots_wanted
+from orchestrator.engine.usage_gate import UsageGate
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.state_list import StateList
 from orchestrator.model.events import RetryPlanned
@@ -64,6 +65,9 @@ class TargetRun:
         self._step: Step = choose_first_step(lane.policy, history)
         self._state_list = state_list
         self._last_look = last_look
+        self._usage_gate: UsageGate | None = None
+        if reader := resources.usage_readers.get(target.gateway) if resources.usage_readers else None:
+            self._usage_gate = UsageGate(self._attempts, resources, reader)
         self._no_repeat: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
@@ -101,6 +105,8 @@ class TargetRun:
         check = await SnapshotTaker(self._attempts, self._resources).check(self.target, self.history)
         self.target = check.target
         self.history = replace(check.history, requests=self._attempts.count)
+        if self._usage_gate is not None:
+            self._usage_gate.snapshot = check.snapshot
         if check.end is None and check.is_up and isinstance(self._step, LookStep):
             self._step = SendStep()  # the snapshot was the look that was due
         return check.end
@@ -109,7 +115,8 @@ class TargetRun:
         """Do one step; return the next one, before which the caller waits."""
         act = self._choose_act(self._step)
         admission = self._make_request(act)
-        refused = await self._lane.admit(admission)
+        gate = self._usage_gate
+        refused = await (self._lane.admit(admission) if gate is None else self._pass(gate, admission))
         if refused is None:
             reading = await (self._look(admission) if act is Act.LOOK else self._change(admission))
             history = replace(self.history, requests=self._attempts.count)
@@ -121,6 +128,14 @@ class TargetRun:
         if refused is not None:
             self._step = self._go_on_without(refused)
         return self._step
+
+    async def _pass(self, gate: UsageGate, admission: AdmissionRequest) -> str | None:
+        """Return None as soon as a request may leave, or why it may not: the lane, or the target's use."""
+        if admission.act is Act.LOOK:
+            return await self._lane.admit(admission)
+        refused = await gate.admit(self.target, admission)
+        self.history = replace(self.history, requests=self._attempts.count)
+        return refused
 
     def _choose_act(self, step: Step) -> Act:
         return Act.LOOK if isinstance(step, LookStep) else self._lane.policy.act

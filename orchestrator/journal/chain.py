@@ -91,6 +91,8 @@ WHERE excluded.verdict = 'up' OR (
     )
 )
 """
+_USAGES = "SELECT seq, taken, calls, value FROM usage"
+_USAGE = "INSERT OR REPLACE INTO usage SELECT whole, ?2, ?3, ?4 FROM arrival WHERE seq = ?1"
 _DEPENDENCIES = "SELECT seq, needs FROM dependency"
 _DEPENDENCY = """
 INSERT OR IGNORE INTO dependency SELECT after.whole, first.whole
@@ -286,6 +288,7 @@ def _add_run(whole: Database, database: Database, places: _RunPlaces, sessions: 
     query, insertion = _name_columns(whole, "attempt", (_ATTEMPTS, _ATTEMPT), ("seq", "number"))
     whole.run_many(insertion, database.rows(query))
     whole.run_many(_SNAPSHOT, database.rows(_SNAPSHOTS))
+    whole.run_many(_USAGE, database.rows(_USAGES))
     whole.run_many(_DEPENDENCY, database.rows(_DEPENDENCIES))
     query, insertion = _name_columns(whole, "session", (_SESSIONS, _SESSION), ("number",))
     whole.run_many(insertion, ((sessions + number, *row) for number, *row in database.rows(query)))

@@ -35,5 +35,13 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         GROUP BY wave ORDER BY wave
         """,
     ),
+    # Format 2 did not ask how much a target is used.
+    2: (
+        """
+        CREATE TABLE usage (
+            seq INTEGER PRIMARY KEY, taken REAL NOT NULL, calls INTEGER, value TEXT NOT NULL
+        )
+        """,
+    ),
 }
 """By the format that a journal has: the statements that make it one of the next format."""

@@ -16,7 +16,7 @@ from orchestrator.journal.schema import KEPT, OPEN_OUTCOME, WORD
 from orchestrator.model.bindings import Bindings
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan, WaveStep
-from orchestrator.model.reading import CHANGES, Act, Reading
+from orchestrator.model.reading import CHANGES, Act, Reading, Snapshot
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts, split_id
 from orchestrator.rules.dependencies import Prerequisite
@@ -181,6 +181,11 @@ class PendingTargets:
             (StateAtApproval(state=state, revision=revision, since=since) for state, revision, since in rows),
             None,
         )
+
+    def read_snapshot(self, seq: int) -> Snapshot | None:
+        """Return the snapshot of the target with the number ``seq``; None where none was kept."""
+        rows = self._database.rows("SELECT value FROM snapshot WHERE seq = ?", (seq,))
+        return next((msgspec.json.decode(value, type=Snapshot) for (value,) in rows), None)
 
     def count_targets(self) -> int:
         """Count all targets of the plan."""

@@ -17,6 +17,7 @@ from orchestrator.model.http import Lost, Reply
 from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
+from orchestrator.model.usage import Usage
 from orchestrator.rules.retry import TargetEnd
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, ?, ?, ?)
 ON CONFLICT (seq) DO UPDATE SET taken = excluded.taken, verdict = excluded.verdict, value = excluded.value
 WHERE excluded.verdict NOT IN ('unclear', 'not_offered') OR snapshot.verdict IN ('unclear', 'not_offered')
 """
+_USAGE = "INSERT OR REPLACE INTO usage (seq, taken, calls, value) VALUES (?, ?, ?, ?)"
 _NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
 _BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?, ?)"
 _FINISH = (
@@ -86,6 +88,11 @@ class SessionRecord:
         """Write the snapshot of a target; durable before the next intent of this worker."""
         value = _replace_surrogates(msgspec.json.encode(snapshot).decode())
         self._writing.post(_SNAPSHOT, (target.seq, at, snapshot.verdict.value, value))
+
+    def keep_usage(self, target: Target, usage: Usage, at: float) -> None:
+        """Write how much a target is used; durable before the next intent of this worker."""
+        value = _replace_surrogates(msgspec.json.encode(usage).decode())
+        self._writing.post(_USAGE, (target.seq, at, usage.calls, value))
 
     def keep_outcome(self, target: Target, end: TargetEnd, *, seconds: float, at: float) -> None:
         """Write the outcome of a target."""

@@ -24,6 +24,7 @@ from orchestrator.journal.notes import (
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
+from orchestrator.journal.usage import report_use
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, PlanHeader, RunId
 from orchestrator.report.values import (
@@ -122,6 +123,7 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
         ),
         kept_out={word: count for word, (count, kept) in not_started.items() if kept},
         dependent=not_started.get(Reason.DEPENDENCY, _NONE)[0],
+        use=report_use(database),
         cut_off=not_started.get(Reason.WINDOW, _NONE)[0],
         controls=tuple(_report_control(at, note) for at, note in list_controls(database)),
         approval=report_consent(summary.meta.approved),

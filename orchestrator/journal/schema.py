@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 
 APPLICATION_ID = 0x554E4450
 """Marks the file in SQLite's header as a journal of this program: ``UNDP``."""
@@ -37,6 +37,12 @@ CREATE TABLE snapshot (
 
 -- The state of a target that was approved: the run undeploys the target only if it is still so.
 CREATE TABLE approved (seq INTEGER PRIMARY KEY, state TEXT NOT NULL, revision TEXT, since TEXT);
+
+-- How much a target was used before its undeploy, as JSON (a `Usage`). `calls` is NULL where nothing tells
+-- them.
+CREATE TABLE usage (
+    seq INTEGER PRIMARY KEY, taken REAL NOT NULL, calls INTEGER, value TEXT NOT NULL
+);
 
 -- One row an HTTP exchange: the intent is inserted and committed before the request leaves, the result
 -- fills the rest. `sent` is 0 if nothing left this machine. `pods` are those that a result named, as JSON:

@@ -34,7 +34,8 @@ RESTS_FOR = 300.0
 """Seconds for which the lane asks no more after faults."""
 
 MOST_FAULTY = 5
-"""Targets in a row whose use met a fault that may pass, or a refusal to take more, after which the lane asks no more for a while."""
+"""Targets in a row whose reads met passing faults, or refusals to take more; then the lane asks no more for
+a while."""
 
 MOST_TRIES = 4
 """Requests for one read, refusals to take more included."""

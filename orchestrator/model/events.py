@@ -130,6 +130,17 @@ class SnapshotMissed(Event, tag="snapshot_missed", frozen=True, kw_only=True):
     reason: str
 
 
+class TargetInUse(Event, tag="target_in_use", frozen=True, kw_only=True):
+    """A target goes down although it is in use, or although nothing tells that (``in_use: warn``)."""
+
+    target: TargetId
+    gateway: str
+    calls: int | None
+    """None where nothing tells them."""
+    text: str
+    """``1,204 calls in 72 h by web-shop``, or ``cannot be told: …``."""
+
+
 class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
     """A lane pauses for ``seconds``, goes on (``open``), is parked, or is closed until the end of the run."""
 
@@ -231,6 +242,7 @@ AnyEvent = (
     | RetryPlanned
     | TargetEnded
     | SnapshotMissed
+    | TargetInUse
     | LaneChanged
     | GatewayWarned
     | GatewayNoted

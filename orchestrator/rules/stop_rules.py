@@ -19,6 +19,9 @@ from orchestrator.model.plan import StopWhen, Threshold
 SHARES_FROM = 20
 """Shares count from this many ended targets of a wave on, and at any number before the next wave."""
 
+_NO_SIGN = HELD_BACK | {Reason.IN_USE}
+"""Reasons that say nothing of a mistake, however many targets have them."""
+
 _NEVER = Threshold(share=1.0)
 """A rule fires strictly above its share, and no share is above 1."""
 
@@ -155,10 +158,10 @@ def _format_percent(share: float) -> str:
 
 
 def is_fruitless(counts: Counts, *, left: int = 0) -> bool:
-    """Return whether no target of a wave is down, although some were not held back on purpose.
+    """Return whether no target of a wave is down, although some were neither held back nor in use.
 
     ``left`` counts its targets that have no outcome yet.
     """
     down = sum(count for (outcome, _), count in counts.items() if outcome in DONE)
-    wanted = sum(count for (_, word), count in counts.items() if word not in HELD_BACK)
+    wanted = sum(count for (_, word), count in counts.items() if word not in _NO_SIGN)
     return wanted + left > 0 and down == 0

@@ -1,0 +1,91 @@
+"""Whether a target may go by how much it is used, asked just before its undeploy leaves."""
+
+from __future__ import annotations
+
+import math
+
+from orchestrator.engine.attempts import TargetAttempts
+from orchestrator.engine.resources import RunResources
+from orchestrator.lanes.usage_reader import FRESH_FOR, UsageAnswer, UsageReader
+from orchestrator.model.events import TargetInUse
+from orchestrator.model.reading import Act, Operation, Snapshot
+from orchestrator.model.target import Target
+from orchestrator.model.usage import Usage
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.in_use import describe_doubt, end_in_use
+
+
+class UsageGate:
+    """Admits the undeploys of one target, each by a look at its use that is no older than five minutes."""
+
+    def __init__(self, attempts: TargetAttempts, resources: RunResources, reader: UsageReader) -> None:
+        self.snapshot: Snapshot | None = None
+        """The snapshot that this session has taken; None where it took none."""
+        self._attempts = attempts
+        self._lane = attempts.lane
+        self._resources = resources
+        self._reader = reader
+        self._refuses = resources.spec.in_use == "refuse"
+        self._read_at = -math.inf
+        self._has_warned = False
+
+    async def admit(self, target: Target, admission: AdmissionRequest) -> str | None:
+        """Return None as soon as the undeploy may leave, or why it may not leave.
+
+        The wait for the lane may be long: a parked gateway, a pause, a slow pace. Then the use is read again.
+        """
+        while True:
+            if not self._is_fresh() and (refused := await self._check(target)):
+                return refused
+            if refused := await self._lane.admit(admission):
+                return refused
+            if self._is_fresh() or not self._refuses:
+                return None
+
+    def _is_fresh(self) -> bool:
+        return self._resources.environment.monotonic() - self._read_at <= FRESH_FOR
+
+    async def _check(self, target: Target) -> str | None:
+        """Read the use of the target, and keep it; return why the target stays up, if it does."""
+        # Nobody asks who uses a target that may not go anyway.
+        if refused := self._lane.refusal(self._lane.policy.act):
+            return refused
+        began = self._resources.environment.monotonic()
+        usage = await self._read(target)
+        if isinstance(usage, str):
+            self._read_at = began
+            return usage if self._refuses else None
+        self._read_at = min(began, self._reader.read_at)
+        self._resources.record.keep_usage(target, usage, self._resources.environment.now())
+        doubt = describe_doubt(usage, self._resources.spec.plan.in_use_over)
+        if doubt is None:
+            return None
+        if self._refuses:
+            return end_in_use(doubt)
+        self._warn(target, usage, doubt)
+        return None
+
+    async def _read(self, target: Target) -> Usage | str:
+        # An undeploy of an earlier session left a doubt, or was refused: then only its snapshot is left.
+        snapshot = self.snapshot or self._resources.pending.read_snapshot(target.seq)
+
+        async def ask(operation: Operation) -> UsageAnswer | str:
+            admission = AdmissionRequest(target.id, Act.LOOK)
+            if refused := await self._lane.admit(admission):
+                return refused
+            reading = await self._attempts.send(target, admission, operation)
+            return UsageAnswer(reading, self._attempts.status)
+
+        return await self._reader.read(target, snapshot, ask)
+
+    def _warn(self, target: Target, usage: Usage, doubt: str) -> None:
+        """Tell, once, that the target goes down although it is in use."""
+        if self._has_warned:
+            return
+        self._has_warned = True
+        at = self._resources.environment.now()
+        self._resources.emit(
+            TargetInUse(at=at, target=target.id, gateway=target.gateway, calls=usage.calls, text=doubt)
+        )
+        text = f"targets go down that are in use, or of which nothing tells it: first {target.id}: {doubt}"
+        self._lane.announcer.warn_once("in use", text)
