@@ -25,6 +25,7 @@ _COUNTERS = MappingProxyType(
         Act.LOOK: "looks",
         Act.DEPLOY: "deploys",
         Act.PUBLISH: "publishes",
+        Act.BIND: "binds",
     }
 )
 """The count of a target that each act adds to."""
@@ -33,8 +34,8 @@ _COUNTERS = MappingProxyType(
 class SeenRequest(Struct, frozen=True, kw_only=True, gc=False):
     """One request. ``at`` is the Unix time of its arrival; ``status`` is None if a fault withheld the answer.
 
-    ``target`` is None if the request names no known target, ``act`` if it is no undeploy, look, deploy or
-    publish; ``login`` marks a login. ``fault`` names the fault that struck it.
+    ``target`` is None if the request names no known target, ``act`` if it is no undeploy, look, deploy,
+    publish or bind; ``login`` marks a login. ``fault`` names the fault that struck it.
     """
 
     number: int
@@ -57,6 +58,10 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     ``down`` is the truth: nothing serves the target. ``down_by`` is the number of the request that took it
     down last, 0 for none, and ``down_at`` the Unix time of that. ``published``: the environments in which its
     front-end API is published, of a kind that has such.
+
+    ``hanging``: the things that hang on its front ends now, in words that stay the same when they come back
+    to a front end with a new id; ``hung``: those at first. ``repeats`` counts creates of what was there
+    already.
     """
 
     id: str
@@ -69,6 +74,10 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     destroyed: bool
     publishes: int = 0
     published: tuple[str, ...] = ()
+    binds: int = 0
+    repeats: int = 0
+    hanging: tuple[str, ...] = ()
+    hung: tuple[str, ...] = ()
 
 
 class GatewayFacts(Struct, frozen=True, kw_only=True):
@@ -76,8 +85,8 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     fault changed.
 
     ``together``: the most requests that were open at one moment; ``overlaps``: how often a change began while
-    another one of the same proxy (or backend) was open; ``strays``: undeploys, deploys and
-    publishes of unknown targets.
+    another one of the same proxy (or backend) was open; ``strays``: undeploys, deploys,
+    publishes and binds of unknown targets.
 
     ``logins`` counts those that arrived; ``logins_accepted`` and ``logins_refused`` those that were decided,
     also where the answer was lost on its way. ``bad_signatures`` counts refused signatures, those of a locked
@@ -103,6 +112,7 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     key_locks: int = 0
     user_locks: int = 0
     publishes: int = 0
+    binds: int = 0
 
 
 class SimulatorBooks(Struct, frozen=True, kw_only=True):
@@ -112,6 +122,22 @@ class SimulatorBooks(Struct, frozen=True, kw_only=True):
     gateways: dict[str, GatewayFacts]
     targets: dict[str, TargetFacts]
     destroyed: tuple[str, ...]
+
+
+def list_differences(before: SimulatorBooks, after: SimulatorBooks) -> list[str]:
+    """Return in words each target that is not as it was, but for the ids and times of what was made again."""
+    found = []
+    for name, old in before.targets.items():
+        new = after.targets[name]
+        if new.down != old.down:
+            found.append(f"{name} is {'down' if new.down else 'up'}, and was not")
+        if sorted(new.published) != sorted(old.published):
+            found.append(
+                f"{name} is published in {sorted(new.published)}, and was in {sorted(old.published)}"
+            )
+        found += [f"{name} lacks {each}" for each in sorted({*old.hanging} - {*new.hanging})]
+        found += [f"{name} has in excess {each}" for each in sorted({*new.hanging} - {*old.hanging})]
+    return found
 
 
 class RequestLog:
@@ -220,6 +246,7 @@ class GatewayCounter:
             looks=self._acts[Act.LOOK],
             deploys=self._acts[Act.DEPLOY],
             publishes=self._acts[Act.PUBLISH],
+            binds=self._acts[Act.BIND],
             busy=self._busy,
             denied=self._denied,
             struck=self._struck,
@@ -260,4 +287,8 @@ def summarize_target(row: SimulatedTarget) -> TargetFacts:
         destroyed=row.destroyed,
         publishes=row.publishes,
         published=row.published,
+        binds=row.binds,
+        repeats=row.repeats,
+        hanging=row.hanging,
+        hung=row.hung,
     )

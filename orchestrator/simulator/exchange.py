@@ -31,6 +31,7 @@ class RequestEffect(StrEnum):
     UP = "up"
     PUBLISHED = "published"  # a front-end API, in one more environment
     WITHDRAWN = "withdrawn"  # a front-end API, from one environment
+    BOUND = "bound"  # something hangs on a front-end API that did not before
     DESTROYED = "destroyed"  # a definition is gone for good; an undeploy must never do that
     GRANTED = "granted"  # a login gave a token
     REFUSED = "refused"  # a login gave none, and may have brought its user closer to a lock
@@ -122,7 +123,10 @@ class HttpAnswer(Struct, frozen=True):
 
 
 class SimulatedTarget(Struct):
-    """One target's state. ``down_by`` is the number of the request that took it down, 0 for none."""
+    """One target's state. ``down_by`` is the number of the request that took it down, 0 for none.
+
+    ``repeats`` counts creates of bindings that were there already.
+    """
 
     id: str
     down: bool = False
@@ -130,6 +134,8 @@ class SimulatedTarget(Struct):
     looks: int = 0
     deploys: int = 0
     publishes: int = 0
+    binds: int = 0
+    repeats: int = 0
     down_by: int = 0
     down_at: float = 0.0
     destroyed: bool = False
@@ -137,6 +143,16 @@ class SimulatedTarget(Struct):
     @property
     def published(self) -> tuple[str, ...]:
         """The environments in which something is published for the target now, where its kind has such."""
+        return ()
+
+    @property
+    def hanging(self) -> tuple[str, ...]:
+        """The things that hang on its front ends now, in words, where its kind has such."""
+        return ()
+
+    @property
+    def hung(self) -> tuple[str, ...]:
+        """The things that hung on its front ends at first, in the same words."""
         return ()
 
 

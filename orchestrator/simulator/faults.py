@@ -25,6 +25,7 @@ class FaultScope(StrEnum):
     LOOK = "look"
     DEPLOY = "deploy"
     PUBLISH = "publish"
+    BIND = "bind"
     LOGIN = LOGIN_PURPOSE
     ANY = "any"
 
@@ -68,7 +69,7 @@ class InjectedFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 NAMES = {kind.value: kind for kind in FaultKind if kind is not FaultKind.STATUS}
 _TEXT = re.compile(
-    r"(?:(undeploy|look|deploy|publish|login|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?"
+    r"(?:(undeploy|look|deploy|publish|bind|login|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?"
 )
 _DELAYS = {FaultKind.SLOW.value: 1.0}
 

@@ -20,6 +20,7 @@ from orchestrator.model.settings import Auth
 from orchestrator.model.target import Target
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.apinizer_login import ExpiresIn
+from orchestrator.simulator.bound_types import BoundFixture, TypeKey
 from orchestrator.simulator.keys import AccessKey
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.system.reading import FileRefusedError, read_regular
@@ -66,6 +67,8 @@ class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``environments``: where its front-end API is published; none: it was deployed without a front end.
     ``second_front``: whether another front-end API names it as well. ``modified`` and ``published`` are the
     texts of ``modified_time`` and ``publish_time`` as the documents write them, fit to be read or not.
+
+    ``bound`` hangs on its front-end API, ``second_bound`` on the other one; None: as on those of all others.
     """
 
     name: str | None = None
@@ -79,6 +82,8 @@ class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     second_front: bool = False
     modified: str | None = None
     published: str | None = None
+    bound: tuple[BoundFixture, ...] | None = None
+    second_bound: tuple[BoundFixture, ...] = ()
 
 
 class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
@@ -98,6 +103,14 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     ``dialects``: the API versions that answer. ``again``: the answer to an undeploy of an API that is not
     deployed, which the vendor leaves open. ``lag``: seconds after an undeploy in which a look still shows
     the API as deployed.
+
+    ``bound``: what hangs on each front-end API of which ``about`` says nothing else. ``unbound``: names of
+    things that hang nowhere, by their type. ``keeps_bindings``: whether what hung on a front-end API hangs
+    on the next one as well. ``forbidden_types``: the types that the user may neither read nor create;
+    ``without_types``: those that this version does not have. ``foreign``: names of another user's things: no
+    list of all things shows them, and the user may not bind them. ``created``: the status of a create;
+    ``bound_again``: the answer to a create of what is there; ``names_pairs``: whether the answer to a create
+    says what was bound.
     """
 
     project_id: str
@@ -115,6 +128,15 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     lists: Literal["both", "backends", "none"] = "both"
     longest_page: Annotated[int, Meta(ge=1, le=500)] = 500
     script_bytes: Annotated[int, Meta(ge=0)] = 0
+    bound: tuple[BoundFixture, ...] = ()
+    unbound: Mapping[TypeKey, tuple[str, ...]] = {}
+    keeps_bindings: bool = False
+    forbidden_types: tuple[TypeKey, ...] = ()
+    without_types: tuple[TypeKey, ...] = ()
+    foreign: tuple[str, ...] = ()
+    created: Literal[200, 201] = 201
+    bound_again: Literal["refuse", "skip", "accept"] = "refuse"
+    names_pairs: bool = True
     keys: tuple[AccessKey, ...] = ()
     # The vendor warns of such a lock and names no number.
     lock_after: Annotated[int, Meta(ge=0)] = 5

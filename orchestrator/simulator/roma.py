@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, TypeVar
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,8 @@ from msgspec import Struct
 from orchestrator.model.reading import Act
 from orchestrator.simulator import iam
 from orchestrator.simulator import roma_replies as say
+from orchestrator.simulator.bound_calls import BoundCalls, LiveFront
+from orchestrator.simulator.bound_types import TypeKey
 from orchestrator.simulator.exchange import (
     AccessDenial,
     CallResult,
@@ -27,6 +29,8 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
 from orchestrator.simulator.gates import RomaGate
+from orchestrator.simulator.pages import KeptLists, cut_page, parse_query
+from orchestrator.simulator.roma_bindings import SimulatedBinding, SimulatedBindings
 from orchestrator.simulator.roma_replies import SimulatedBackend
 
 _Entry = TypeVar("_Entry")
@@ -43,6 +47,7 @@ _FRONT_FILTERS = frozenset(
         "roma_app_id",
     }
 )
+_PLAIN = BackendFixture()
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -83,26 +88,51 @@ class SimulatedRoma:
         self._backends: dict[str, SimulatedBackend] = {}
         self._pages = 0
         """Pages of the list that were sent so far."""
-        edited = frozenset(fixture.edited)
-        for ld_api_id, status in [(one, say.DEPLOYED) for one in fixture.targets] + [
-            (one, say.DEVELOPED) for one in fixture.down
-        ]:
-            down = status != say.DEPLOYED
-            about = fixture.about.get(ld_api_id, BackendFixture())
-            self._backends[ld_api_id] = SimulatedBackend(
-                id=f"{fixture.name}/{ld_api_id}",
-                down=down,
-                status=status,
-                deployments=(now if about.deployed is None else about.deployed,),
-                environments=(say.ENVIRONMENT,) if about.environments is None else about.environments,
-                script_bytes=fixture.script_bytes,
-                about=about,
-                edited=ld_api_id in edited,
-            )
-        self._environments = {say.ENVIRONMENT, *(name for row in self.rows for name in row.environments)}
-        """Those in which a front-end API may be published."""
         self._fronts: dict[str, str] = {}
         """Backend id by front-end id, for each front-end id that an answer has named."""
+        self._bindings = SimulatedBindings(_list_unbound(fixture), fixture.foreign)
+        self._bound_calls = BoundCalls(fixture, self._bindings, self._find_front)
+        self._kept: dict[str, list[SimulatedBinding]] = {}
+        """By backend, what hung on its last front-end API, where the next one gets that."""
+        self._state = 0
+        """A number that grows with each change that a list may show."""
+        self._deletions = 0
+        self._lists = KeptLists()
+        edited = frozenset(fixture.edited)
+        for ld_api_id in fixture.targets:
+            self._add_backend(ld_api_id, say.DEPLOYED, now, edited=ld_api_id in edited)
+        for ld_api_id in fixture.down:
+            self._add_backend(ld_api_id, say.DEVELOPED, now, edited=ld_api_id in edited)
+        self._environments = {say.ENVIRONMENT, *(name for row in self.rows for name in row.environments)}
+        """Those in which a front-end API may be published."""
+
+    def _add_backend(self, ld_api_id: str, status: int, now: float, *, edited: bool) -> None:
+        fixture, down = self._fixture, status != say.DEPLOYED
+        about = fixture.about.get(ld_api_id, _PLAIN)
+        environments = (say.ENVIRONMENT,) if about.environments is None else about.environments
+        row = SimulatedBackend(
+            id=f"{fixture.name}/{ld_api_id}",
+            down=down,
+            status=status,
+            deployments=(now if about.deployed is None else about.deployed,),
+            environments=environments,
+            script_bytes=fixture.script_bytes,
+            about=about,
+            edited=edited,
+            has_second_front=about.second_front and not down,
+            bindings=self._bindings,
+            start=() if down else environments,
+            bound=fixture.bound if about.bound is None else about.bound,
+        )
+        self._backends[ld_api_id] = row
+        self._hang_first(row, now)
+
+    def _hang_first(self, row: SimulatedBackend, now: float) -> None:
+        """Hang what the fixture says on the front-end APIs of a backend API."""
+        for bound, front in zip((row.bound, row.about.second_bound), say.list_front_ids(row), strict=False):
+            for what, environment in say.list_places(bound, row.start):
+                self._bindings.hang(front, environment, what, now)
+                self._fronts[front] = _get_id(row)  # the lists of what hangs on it name it
 
     @property
     def rows(self) -> list[SimulatedBackend]:
@@ -144,6 +174,14 @@ class SimulatedRoma:
         return None
 
     def _route_operation(
+        self, dialect: str, method: str, rest: list[str], query: str, body: bytes
+    ) -> PlatformCall | None:
+        match method, rest:
+            case _, ["livedata-apis", *_] | ["apis"] | ["apis", _]:
+                return self._route_api(dialect, method, rest, query, body)
+        return self._bound_calls.route(method, rest, query, body)
+
+    def _route_api(
         self, dialect: str, method: str, rest: list[str], query: str, body: bytes
     ) -> PlatformCall | None:
         match method, rest:
@@ -208,11 +246,14 @@ class SimulatedRoma:
         if wish.env_id not in self._environments:
             return CallResult(say.no_such_environment(wish.env_id))
         others = tuple(name for name in row.environments if name != wish.env_id)
+        self._state += 1
         if wish.action == "offline":
             row.environments = others
+            self._bindings.drop(wish.api_id, wish.env_id)
             return CallResult(HttpAnswer(204), RequestEffect.WITHDRAWN)
         if len(others) == len(row.environments):
             row.environments = (*others, wish.env_id)
+            self._hang_kept(row, wish.env_id, now)
         record = say.describe_publication(row, wish.api_id, wish.env_id, now)
         return CallResult(json_answer(201, record), RequestEffect.PUBLISHED)
 
@@ -238,8 +279,24 @@ class SimulatedRoma:
             return CallResult(
                 HttpAnswer(204) if again == 204 else say.error(again, "APIG.3083", "The API is not deployed")
             )
+        self._take_fronts(row)
         row.status, row.down = say.DEVELOPED, True
         return CallResult(HttpAnswer(204), RequestEffect.DOWN)
+
+    def _take_fronts(self, row: SimulatedBackend) -> None:
+        """Delete the front-end APIs of a backend API, and with them what hangs on them."""
+        lost = [self._bindings.drop(front) for front in say.list_front_ids(row)]
+        if self._fixture.keeps_bindings and lost:
+            self._kept[row.id] = lost[0]
+        row.has_second_front = False
+        self._state += 1
+
+    def _hang_kept(self, row: SimulatedBackend, environment: str, now: float) -> None:
+        """Hang on the newest front-end API what hung on the one before, where that stays."""
+        for each in self._kept.get(row.id, ()):
+            if each.environment == environment:
+                self._bindings.hang(say.front_id(row), environment, each.what, now)
+                self._fronts[say.front_id(row)] = _get_id(row)
 
     def _deploy(self, row: SimulatedBackend, body: bytes, now: float) -> CallResult:
         try:
@@ -256,9 +313,14 @@ class SimulatedRoma:
             return CallResult(say.no_such_environment(wish.env_id or ""))
         if wish.roma_app_id not in (None, say.APPLICATION):
             return CallResult(self.error(409))
+        had_second_front = row.has_second_front
+        self._take_fronts(row)
         row.status, row.down, row.edited = say.DEPLOYED, False, False
+        row.has_second_front = had_second_front
         row.deployments = (*row.deployments, now)
         row.environments = (wish.env_id,) if wish.deploy_front_api and wish.env_id else ()
+        for environment in row.environments:
+            self._hang_kept(row, environment, now)
         return CallResult(
             json_answer(200, self._describe_deployment(row, len(row.deployments))), RequestEffect.UP
         )
@@ -280,61 +342,79 @@ class SimulatedRoma:
         return say.deployment(row, _get_id(row), self._fixture.instance_id, number)
 
     def _show_front(self, api_id: str) -> CallResult:
-        row = self._backends.get(self._fronts.get(api_id, ""))
+        front = self._find_front(api_id)
         # An undeploy deletes the front-end API, and the next deploy makes another one.
-        for fields in () if row is None else say.list_fronts(row, _get_id(row)):
-            if fields["id"] == api_id:
-                return CallResult(json_answer(200, say.show_front(fields)))
-        return CallResult(say.no_such_front(api_id))
+        if front is None:
+            return CallResult(say.no_such_front(api_id))
+        return CallResult(json_answer(200, say.show_front(front.fields)))
+
+    def _find_front(self, api_id: str) -> LiveFront | None:
+        """Return a front-end API that exists now, by its id."""
+        row = self._backends.get(self._fronts.get(api_id, ""))
+        ids = [] if row is None or row.deleted else say.list_front_ids(row)
+        if row is None or api_id not in ids:
+            return None
+        return LiveFront(api_id, row, say.show_front_of(row, _get_id(row), ids.index(api_id)))
 
     def _list_fronts(self, query: str) -> CallResult:
-        asked = _parse_query(query)
+        asked = parse_query(query)
         filters = {key: text for key, text in asked.items() if key in _FRONT_FILTERS}
-        found = [
+        key = ("fronts", *sorted(filters.items()), asked.get("precise_search"))
+        found = self._lists.find(key, self._state, lambda: self._select_fronts(filters, asked))
+        return self._send_page(found, asked, len(found), lambda entry: self._show_listed(*entry))
+
+    def _select_fronts(
+        self, filters: Mapping[str, str], asked: Mapping[str, str]
+    ) -> list[tuple[SimulatedBackend, int]]:
+        return [
             (row, index)
-            for row in self._backends.values()
-            if not row.deleted and _get_id(row) not in self._fixture.unlisted
+            for row in self._list_visible()
             for index in range(say.count_fronts(row))
             if not filters or _matches_front(self._show_listed(row, index), filters, asked)
         ]
-        return self._cut_page(found, asked, len(found), lambda entry: self._show_listed(*entry))
+
+    def _list_visible(self) -> Iterator[SimulatedBackend]:
+        """Yield each backend API that the lists show to this user."""
+        unlisted = frozenset(self._fixture.unlisted)
+        return (row for key, row in self._backends.items() if not row.deleted and key not in unlisted)
 
     def _show_listed(self, row: SimulatedBackend, index: int) -> dict[str, object]:
-        fields = say.list_fronts(row, _get_id(row))[index]
+        fields = say.show_front_of(row, _get_id(row), index)
         self._fronts[str(fields["id"])] = _get_id(row)
         return fields
 
     def _list(self, query: str, now: float) -> CallResult:
-        asked = _parse_query(query)
-        found = [
-            row
-            for row in self._backends.values()
-            if not row.deleted and _matches(row, asked) and _get_id(row) not in self._fixture.unlisted
-        ]
+        asked = parse_query(query)
+        filters = {key: asked.get(key) for key in ("status", "name", "precise_search")}
+        # Without a filter for the status a list stays the same, whatever is deployed or not.
+        state = self._state if filters["status"] else self._deletions
+        found = self._lists.find(
+            ("backends", *filters.values()),
+            state,
+            lambda: [row for row in self._list_visible() if _matches(row, asked)],
+        )
         total = len(found) + self._fixture.miscount
-        page = self._cut_page(found, asked, total, lambda row: self._describe(row, now))
+        page = self._send_page(found, asked, total, lambda row: self._describe(row, now))
         self._pages += 1
         if found and self._pages <= self._fixture.shifts:
             found[0].deleted = True
+            self._state += 1
+            self._deletions += 1
         return page
 
-    def _cut_page(
+    def _send_page(
         self, found: Sequence[_Entry], asked: Mapping[str, str], total: int, show: Callable[[_Entry], object]
     ) -> CallResult:
         """Answer one page of ``found``, each entry as ``show`` writes it."""
-        try:
-            offset, limit = max(0, int(asked.get("offset", 0))), int(asked.get("limit", 20))
-        except ValueError:
-            return CallResult(say.invalid("offset"))
-        # The bounds of the vendor's older pages; the newest one prints none.
-        if not 1 <= limit <= 500:
-            return CallResult(say.invalid("limit"))
-        page = [show(entry) for entry in found[offset : offset + min(limit, self._fixture.longest_page)]]
-        return CallResult(json_answer(200, {"size": len(page), "total": total, "apis": page}))
+        page = cut_page(found, asked, self._fixture.longest_page)
+        if isinstance(page, str):
+            return CallResult(say.invalid(page))
+        shown = [show(entry) for entry in page]
+        return CallResult(json_answer(200, {"size": len(shown), "total": total, "apis": shown}))
 
 
-def _parse_query(query: str) -> dict[str, str]:
-    return {key: values[-1] for key, values in parse_qs(query).items()}
+def _list_unbound(fixture: RomaFixture) -> Iterator[tuple[TypeKey, str]]:
+    return ((key, name) for key, names in fixture.unbound.items() for name in names)
 
 
 def _get_id(row: SimulatedBackend) -> str:

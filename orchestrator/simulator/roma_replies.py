@@ -6,11 +6,12 @@ the same backend API.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from types import MappingProxyType
 
+from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import (
     AccessDenial,
     DenialReason,
@@ -20,6 +21,7 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.fixtures import BackendFixture
 from orchestrator.simulator.iam import format_time as ended_at
+from orchestrator.simulator.roma_bindings import SimulatedBindings
 
 APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
 GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"
@@ -30,6 +32,8 @@ DEVELOPED = 3
 DEPLOYED = 4
 SECOND = 10**6
 """In place of the number of a deployment: makes up the id of a second front-end API."""
+SECOND_WORD = "second front-end API, "
+"""Begins the words of what hangs on a second front-end API."""
 
 _GATEWAY_REQUEST = "51a6c0ffee51a6c0ffee51a6c0ffee51"
 _USUAL: Mapping[int, tuple[str, str]] = MappingProxyType(
@@ -65,6 +69,14 @@ class SimulatedBackend(SimulatedTarget):
     about: BackendFixture = BackendFixture()
     deleted: bool = False
     """Whether it was deleted while the list was read, and exists no more."""
+    has_second_front: bool = False
+    """Whether another front-end API names it as well; no deploy brings that one back."""
+    bindings: SimulatedBindings | None = None
+    """What hangs on all front-end APIs."""
+    start: tuple[str, ...] = ()
+    """The environments in which its front-end API was published at first."""
+    bound: tuple[BoundFixture, ...] = ()
+    """What hung on its front-end API at first."""
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -72,10 +84,42 @@ class SimulatedBackend(SimulatedTarget):
         return self.environments if self.status == DEPLOYED else ()
 
     @property
+    def hanging(self) -> tuple[str, ...]:
+        """What hangs on its front-end APIs, each in words; a second one's with that word before."""
+        if self.bindings is None:
+            return ()
+        of_fronts = zip(("", SECOND_WORD), list_front_ids(self), strict=False)
+        return tuple(
+            f"{word}{each.what.describe(each.environment)}"
+            for word, front in of_fronts
+            for each in self.bindings.list_of_front(front)
+        )
+
+    @property
+    def hung(self) -> tuple[str, ...]:
+        """What hung on its front-end APIs at first."""
+        own = list_places(self.bound, self.start)
+        second = list_places(self.about.second_bound, self.start if self.about.second_front else ())
+        return (
+            *(what.describe(place) for what, place in own),
+            *(f"{SECOND_WORD}{what.describe(place)}" for what, place in second),
+        )
+
+    @property
     def name(self) -> str:
         """The name, given or made up."""
         own = self.id.rpartition("/")[2]
         return f"backend_{own[:8]}" if self.about.name is None else self.about.name
+
+
+def list_places(
+    bound: Iterable[BoundFixture], environments: Collection[str]
+) -> Iterator[tuple[BoundFixture, str]]:
+    """Yield each thing with each environment in which it hangs on a front-end API that is published there."""
+    for what in bound:
+        for environment in environments if what.environments is None else what.environments:
+            if environment in environments:
+                yield what, environment
 
 
 def error(status: int, code: str, message: str) -> HttpAnswer:
@@ -115,9 +159,8 @@ def no_such_environment(env_id: str) -> HttpAnswer:
 
 def describe_publication(row: SimulatedBackend, api_id: str, env_id: str, now: float) -> dict[str, object]:
     """Return the record of a publication."""
-    index = row.environments.index(env_id)
     return {
-        "publish_id": _make_publish_id(row, index),
+        "publish_id": make_publish_id(api_id, env_id),
         "api_id": api_id,
         "api_name": f"front_{row.id.rpartition('/')[2][:8]}",
         "env_id": env_id,
@@ -228,20 +271,27 @@ def list_front_ids(row: SimulatedBackend) -> list[str]:
 
 def count_fronts(row: SimulatedBackend) -> int:
     """Count the front-end APIs that are published for a backend API now."""
-    return 1 + row.about.second_front if row.status == DEPLOYED and row.environments else 0
+    return 1 + row.has_second_front if row.status == DEPLOYED and row.environments else 0
 
 
 def list_fronts(row: SimulatedBackend, ld_api_id: str) -> list[dict[str, object]]:
     """Return the front-end APIs that are published for a backend API now: none, one or two."""
-    if not count_fronts(row):
-        return []
-    second = {
-        "id": front_id(row, SECOND),
+    return [show_front_of(row, ld_api_id, index) for index in range(count_fronts(row))]
+
+
+def show_front_of(row: SimulatedBackend, ld_api_id: str, index: int) -> dict[str, object]:
+    """Return the newest front-end API of a backend API (index 0), or its second one (1), as lists show it."""
+    fields = front(row, ld_api_id)
+    if index == 0:
+        return fields
+    second = front_id(row, SECOND)
+    return {
+        **fields,
+        "id": second,
         "name": f"second_{ld_api_id[:8]}",
         "req_uri": f"/second/{ld_api_id}",
+        "publish_id": "|".join(make_publish_id(second, each) for each in row.environments),
     }
-    newest = front(row, ld_api_id)
-    return [newest, {**newest, **second}] if row.about.second_front else [newest]
 
 
 def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
@@ -271,22 +321,25 @@ def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
 
 def _join_environments(row: SimulatedBackend, published: str) -> dict[str, str]:
     """Return the fields in which the vendor joins several environments by a bar."""
+    own = front_id(row)
     each = [
-        (name, _name_environment(name), _make_publish_id(row, index), published)
-        for index, name in enumerate(row.environments)
+        (name, name_environment(name), make_publish_id(own, name), published) for name in row.environments
     ]
     fields = ("run_env_id", "run_env_name", "publish_id", "publish_time")
     return {field: "|".join(texts) for field, texts in zip(fields, zip(*each, strict=True), strict=True)}
 
 
-def _make_publish_id(row: SimulatedBackend, index: int) -> str:
-    return f"{front_id(row)[::-1]}{index or ''}"
+def make_publish_id(front: str, environment: str) -> str:
+    """Return the id of the publication of a front-end API in an environment."""
+    mark = "" if environment == ENVIRONMENT else blake2b(environment.encode(), digest_size=4).hexdigest()
+    return f"{front[::-1]}{mark}"
 
 
-def _name_environment(name: str) -> str:
+def name_environment(name: str) -> str:
+    """Return the name of the environment with an id."""
     return "RELEASE" if name == ENVIRONMENT else name.upper()
 
 
-def show_front(fields: dict[str, object]) -> dict[str, object]:
+def show_front(fields: Mapping[str, object]) -> dict[str, object]:
     """Return a front-end API as its single read shows it, which has more than the list."""
     return {**fields, "backend_params": []}
