@@ -69,6 +69,8 @@ class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     texts of ``modified_time`` and ``publish_time`` as the documents write them, fit to be read or not.
 
     ``bound`` hangs on its front-end API, ``second_bound`` on the other one; None: as on those of all others.
+    ``calls``: how many hours before the start its first front-end API was called, and how often.
+    ``auth_type``: NONE lets anybody call.
     """
 
     name: str | None = None
@@ -84,6 +86,8 @@ class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     published: str | None = None
     bound: tuple[BoundFixture, ...] | None = None
     second_bound: tuple[BoundFixture, ...] = ()
+    calls: tuple[tuple[Annotated[float, Meta(gt=0)], Annotated[int, Meta(ge=0)]], ...] = ()
+    auth_type: Literal["APP", "IAM", "AUTHORIZER", "NONE"] = "APP"
 
 
 class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="roma"):
@@ -111,6 +115,11 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     list of all things shows them, and the user may not bind them. ``created``: the status of a create;
     ``bound_again``: the answer to a create of what is there; ``names_pairs``: whether the answer to a create
     says what was bound.
+
+    ``statistics``: whether the user may read the calls of each front-end API, and as the account's ``owner``
+    those of the whole instance; or this version has none. ``sums_instance``: whether the samples of an
+    instance name no front-end API; ``tells_quiet_hours``: whether there is a sample for an hour without
+    calls.
     """
 
     project_id: str
@@ -137,6 +146,9 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     created: Literal[200, 201] = 201
     bound_again: Literal["refuse", "skip", "accept"] = "refuse"
     names_pairs: bool = True
+    statistics: Literal["user", "owner", "forbidden", "absent"] = "user"
+    sums_instance: bool = False
+    tells_quiet_hours: bool = True
     keys: tuple[AccessKey, ...] = ()
     # The vendor warns of such a lock and names no number.
     lock_after: Annotated[int, Meta(ge=0)] = 5

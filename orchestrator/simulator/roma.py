@@ -32,6 +32,7 @@ from orchestrator.simulator.gates import RomaGate
 from orchestrator.simulator.pages import KeptLists, cut_page, parse_query
 from orchestrator.simulator.roma_bindings import SimulatedBinding, SimulatedBindings
 from orchestrator.simulator.roma_replies import SimulatedBackend
+from orchestrator.simulator.roma_statistics import Calls, CallStatistics
 
 _Entry = TypeVar("_Entry")
 _FRONT_FILTERS = frozenset(
@@ -92,6 +93,9 @@ class SimulatedRoma:
         """Backend id by front-end id, for each front-end id that an answer has named."""
         self._bindings = SimulatedBindings(_list_unbound(fixture), fixture.foreign)
         self._bound_calls = BoundCalls(fixture, self._bindings, self._find_front)
+        self._statistics = CallStatistics(fixture, self._find_front, self._list_called, self._find_calls)
+        self._calls: dict[str, Calls] = {}
+        """The calls of each front-end API that had some."""
         self._kept: dict[str, list[SimulatedBinding]] = {}
         """By backend, what hung on its last front-end API, where the next one gets that."""
         self._state = 0
@@ -126,6 +130,10 @@ class SimulatedRoma:
         )
         self._backends[ld_api_id] = row
         self._hang_first(row, now)
+        if about.calls and not down:
+            calls = [(now - hours * 3600, count) for hours, count in about.calls]
+            self._calls[say.front_id(row)] = calls
+            self._fronts[say.front_id(row)] = ld_api_id
 
     def _hang_first(self, row: SimulatedBackend, now: float) -> None:
         """Hang what the fixture says on the front-end APIs of a backend API."""
@@ -133,6 +141,12 @@ class SimulatedRoma:
             for what, environment in say.list_places(bound, row.start):
                 self._bindings.hang(front, environment, what, now)
                 self._fronts[front] = _get_id(row)  # the lists of what hangs on it name it
+
+    def _find_calls(self, front: LiveFront) -> Calls:
+        return self._calls.get(front.id, ())
+
+    def _list_called(self) -> Iterator[tuple[str, Calls]]:
+        return ((front, calls) for front, calls in self._calls.items() if self._find_front(front))
 
     @property
     def rows(self) -> list[SimulatedBackend]:
@@ -179,7 +193,8 @@ class SimulatedRoma:
         match method, rest:
             case _, ["livedata-apis", *_] | ["apis"] | ["apis", _]:
                 return self._route_api(dialect, method, rest, query, body)
-        return self._bound_calls.route(method, rest, query, body)
+        call = self._statistics.route(method, rest, query)
+        return call or self._bound_calls.route(method, rest, query, body)
 
     def _route_api(
         self, dialect: str, method: str, rest: list[str], query: str, body: bytes

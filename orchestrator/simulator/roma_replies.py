@@ -308,7 +308,7 @@ def front(row: SimulatedBackend, ld_api_id: str) -> dict[str, object]:
         "req_protocol": "HTTPS",
         "req_method": "GET",
         "req_uri": f"/backends/{ld_api_id}",
-        "auth_type": "APP",
+        "auth_type": row.about.auth_type,
         "auth_opt": {"app_code_auth_type": "DISABLE"},
         "authorizer_id": "",
         "cors": False,

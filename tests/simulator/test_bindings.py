@@ -279,3 +279,33 @@ def test_a_second_front_end_has_its_own_things_and_no_deploy_brings_it_back():
 
     assert ask(shown, "apis")["total"] == 1
     assert shown.platforms.books().targets[f"roma-eu/{BACKEND}"].hanging == ()
+
+
+# The sample, the thing that is bound, and what differs at the instance.
+CREATES: dict[str, tuple[BoundFixture, dict[str, Any]]] = {
+    "bind-application-201": (SHOP, {}),
+    "bind-application-200": (SHOP, {"created": 200}),
+    "bind-application-refused": (SHOP, {"foreign": ("web-shop",)}),
+    "bind-application-403": (SHOP, {"forbidden_types": ("applications",)}),
+    "bind-throttle-201": (THROTTLE, {}),
+    "bind-acl-201": (ACL, {}),
+    "bind-sign-201": (SIGN, {}),
+    "bind-plugin-201": (PLUGIN, {}),
+}
+
+
+@pytest.mark.parametrize("name", CREATES)
+def test_a_create_is_answered_as_the_sample_says(name):
+    thing, fields = CREATES[name]
+    shown = client(bound=(), unbound={thing.type: (thing.name,)}, **fields)
+
+    compare("roma", name, post(shown, *list_creates(front_of(shown), thing, "b")).answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "again"), [("bind-application-409", "refuse"), ("bind-application-skipped", "skip")]
+)
+def test_a_create_of_what_is_there_is_answered_as_the_sample_says(name, again):
+    shown = client(bound_again=again)
+
+    compare("roma", name, post(shown, *list_creates(front_of(shown), SHOP, "b")).answer)
