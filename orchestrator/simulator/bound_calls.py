@@ -21,7 +21,7 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.fixtures import RomaFixture
 from orchestrator.simulator.pages import cut_page, parse_query
-from orchestrator.simulator.roma_bindings import SimulatedBindings
+from orchestrator.simulator.roma_bindings import SimulatedBinding, SimulatedBindings
 from orchestrator.simulator.roma_replies import (
     SimulatedBackend,
     invalid,
@@ -279,10 +279,12 @@ class BoundCalls:
             return say.no_such_owner(of.word, owner)
         if environment not in front.row.published:
             return say.not_published(front.id, environment)
-        if self._bindings.is_foreign(of.key, owner):
-            refused = say.describe_refused(front.id, owner, name), False
-            return refused if of.key == "applications" else say.no_permission()
         what = msgspec.structs.replace(settings or BoundFixture(type=of.key, name=""), name=name)
+        if self._bindings.is_foreign(of.key, owner):
+            if of.key != "applications":
+                return say.no_permission()
+            refused = SimulatedBinding(what, owner, front.id, environment, 0, now)
+            return say.describe_refused(refused), False
         known = self._bindings.find(front.id, environment, what)
         front.row.repeats += known is not None
         if known is not None and self._fixture.bound_again == "refuse":

@@ -133,10 +133,11 @@ def describe_created(
             return {**shared, **place, "env_name": name_environment(binding.environment), **attached}
 
 
-def describe_refused(front: str, owner: str, name: str) -> dict[str, object]:
+def describe_refused(binding: SimulatedBinding) -> dict[str, object]:
     """Return the result of a pair whose application the user may not give permissions of."""
     told = {"status": "FAILED", "error_code": "APIG.3460", "error_msg": "No permission on the application"}
-    return {"api_id": front, "app_id": owner, "auth_result": {**told, "app_name": name}}
+    result = {"auth_result": {**told, "app_name": binding.what.name}}
+    return {**describe_created(binding, {}, "FAILED"), **result}
 
 
 def make_id(binding: SimulatedBinding) -> str:
