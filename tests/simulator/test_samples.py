@@ -255,7 +255,7 @@ def test_every_sample_request_is_understood(folder):
         targets=(OURS, turkish), down=(), tokens=("FAKE-TOKEN",)
     )
     if folder.parts[-3] == "roma":
-        fixture = roma(tokens=("FAKE-TOKEN",), project_id=PROJECT)
+        fixture = roma(tokens=("FAKE-TOKEN",), project_id=PROJECT, statistics="owner")
     platforms = SimulatedPlatforms(SimulatorFixture(gateways=(fixture,)))
 
     delivery = platforms.handle(
@@ -264,7 +264,7 @@ def test_every_sample_request_is_understood(folder):
 
     assert delivery.answer is not None
     # These samples name the front-end API, or its publication, of a document, which no simulator knows.
-    of_front = folder.name.startswith(("publish", "bind", "bound"))
+    of_front = folder.name.startswith(("publish", "bind", "bound", "statistics"))
     is_unknown = of_front and any(code in delivery.answer.body for code in (b"APIG.3002", b"APIG.3012"))
     assert is_unknown or 200 <= delivery.answer.status < 300
     assert (delivery.effect is RequestEffect.DOWN) == folder.name.startswith("undeploy")
