@@ -188,13 +188,17 @@ class TargetRun:
             return self._no_repeat or self._lane.state.hopeless if step.outcome is Outcome.UNKNOWN else None
         act = self._choose_act(step)
         settling = act is Act.LOOK and self.history.charged > 0
-        if refused := self._lane.refusal(act, step.wait, settling=settling):
+        if refused := self._lane.refusal(act, step.wait, settling=settling) or self._find_use(act):
             return refused
         at, target = self._resources.environment.now(), self.target
         self._resources.emit(
             RetryPlanned(at=at, target=target.id, gateway=target.gateway, act=act, wait=step.wait)
         )
         return None
+
+    def _find_use(self, act: Act) -> str | None:
+        """Return why an undeploy may not be repeated: the target turned out to be in use."""
+        return None if act is Act.LOOK or self._usage_gate is None else self._usage_gate.refusal
 
     def _go_on_without(self, refused: str) -> Step:
         """Return what is left to do where the next step may not be done: a doubt may still be looked at."""

@@ -21,6 +21,8 @@ class UsageGate:
     def __init__(self, attempts: TargetAttempts, resources: RunResources, reader: UsageReader) -> None:
         self.snapshot: Snapshot | None = None
         """The snapshot that this session has taken; None where it took none."""
+        self.refusal: str | None = None
+        """Why the target stays up in this session, by its use."""
         self._attempts = attempts
         self._lane = attempts.lane
         self._resources = resources
@@ -34,13 +36,14 @@ class UsageGate:
 
         The wait for the lane may be long: a parked gateway, a pause, a slow pace. Then the use is read again.
         """
-        while True:
+        while self.refusal is None:
             if not self._is_fresh() and (refused := await self._check(target)):
                 return refused
             if refused := await self._lane.admit(admission):
                 return refused
             if self._is_fresh() or not self._refuses:
                 return None
+        return self.refusal
 
     def _is_fresh(self) -> bool:
         return self._resources.environment.monotonic() - self._read_at <= FRESH_FOR
@@ -54,14 +57,16 @@ class UsageGate:
         usage = await self._read(target)
         if isinstance(usage, str):
             self._read_at = began
-            return usage if self._refuses else None
+            self.refusal = usage if self._refuses else None
+            return self.refusal
         self._read_at = min(began, self._reader.read_at)
         self._resources.record.keep_usage(target, usage, self._resources.environment.now())
         doubt = describe_doubt(usage, self._resources.spec.plan.in_use_over)
         if doubt is None:
             return None
         if self._refuses:
-            return end_in_use(doubt)
+            self.refusal = end_in_use(doubt)
+            return self.refusal
         self._warn(target, usage, doubt)
         return None
 

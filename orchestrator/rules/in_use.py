@@ -24,8 +24,8 @@ def describe_doubt(usage: Usage, over: CallBound) -> str | None:
 
 def describe_use(usage: Usage) -> str:
     """Return ``1,204 calls in 72 h by web-shop, billing``. The callers are those who may call."""
-    if usage.callers_unread is not None and not (usage.callers or usage.is_open):
-        return f"{describe_calls(usage)}; who may call is {describe_callers(usage)}"
+    if not (usage.callers or usage.is_open):
+        return f"{describe_calls(usage)}; who may call now: {describe_callers(usage)}"
     return f"{describe_calls(usage)} by {describe_callers(usage)}"
 
 

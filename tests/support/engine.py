@@ -25,6 +25,7 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
+from orchestrator.model.usage import Usage
 from orchestrator.rules.stop_rules import StopRules
 from tests.simulation.clock import VirtualLoop, play
 
@@ -163,6 +164,7 @@ class Journal:
         self, *, takes: float = 0.0, fails_at: int | None = None, fault: Exception | None = None
     ) -> None:
         self.rows: list[tuple[str, int, Act | Verdict]] = []
+        self.usages: list[Usage] = []
         self._takes = takes
         self._fails_at = fails_at
         self._fault = fault
@@ -180,6 +182,9 @@ class Journal:
 
     def keep_snapshot(self, target: Target, snapshot: Snapshot, at: float) -> None:
         return
+
+    def keep_usage(self, target: Target, usage: Usage, at: float) -> None:
+        self.usages.append(usage)
 
 
 class Heard:
@@ -234,6 +239,9 @@ class NothingPending:
     has_approvals = False
 
     def read_approved(self, seq: int) -> None:
+        return None
+
+    def read_snapshot(self, seq: int) -> None:
         return None
 
     def list_untouched(self) -> tuple[tuple[int, TargetId], ...]:

@@ -1,0 +1,250 @@
+"""``in_use``: what becomes of a target that is used, on a virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import anyio
+import pytest
+
+from orchestrator.engine.target_run import LookDeferred, TargetRun
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.usage_reader import UsageReader
+from orchestrator.model.events import AnyEvent, TargetInUse
+from orchestrator.model.http import Lost
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import CallBound, Plan, Wave
+from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.settings import Retry
+from orchestrator.rules.retry import TargetEnd, TargetHistory
+from tests.support.counted_kind import ASKED_OF_ONE, Counted, calls
+from tests.support.engine import (
+    Answer,
+    Heard,
+    Journal,
+    Wire,
+    environment,
+    gateway,
+    lane,
+    played,
+    reading,
+    resources,
+    target,
+)
+
+REMOVED = reading(Verdict.REMOVED, evidence="204")
+DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
+UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
+LOST = Lost(sent=True, detail="no reply")
+NEVER = CallBound(calls=0, hours=72)
+Script = Callable[[str], Answer]
+
+
+class Played(NamedTuple):
+    """How a target went: its end, its wire, its journal, its events, and what was told of its lane."""
+
+    end: TargetEnd | LookDeferred
+    wire: Wire
+    journal: Journal
+    events: list[AnyEvent]
+    heard: Heard
+
+    @property
+    def counts(self) -> list[float]:
+        """The seconds at which the calls were asked for."""
+        return [round(at, 1) for at, _, address in self.wire.told if address.startswith(ASKED_OF_ONE)]
+
+
+def take_down(
+    used: list[Answer],
+    *,
+    in_use: Literal["ignore", "warn", "refuse"] = "refuse",
+    over: CallBound = NEVER,
+    undeploys: Callable[[], Answer] = lambda: REMOVED,
+    look: Answer = UP,
+    snapshot: Literal["best", "off"] = "off",
+    history: TargetHistory | None = None,
+    during: Callable[[RunGate], Any] | None = None,
+    **fields: Any,
+) -> Played:
+    """Take one target through a session; ``used`` are the answers to the reads of its calls, in order."""
+    left = list(used)
+
+    def answer(act: Act, address: str) -> Answer:
+        if address.startswith(ASKED_OF_ONE):
+            return left.pop(0)
+        return undeploys() if act is Act.UNDEPLOY else look
+
+    wire, journal, events, heard = Wire(answer), Journal(), list[AnyEvent](), Heard()
+
+    async def main() -> TargetEnd | LookDeferred:
+        here, run_gate = environment(), RunGate()
+        given = {name: getattr(gateway(), name) for name in ("name", "url", "auth")}
+        one_lane = lane(Counted(**given, **fields), here, run_gate, heard, send=wire.send)
+        one_lane.begin_step(1000)
+        plan = Plan(
+            name="p",
+            gateways=(one_lane.gateway,),
+            waves=(Wave(name="w"),),
+            snapshot=snapshot,
+            in_use=in_use,
+            in_use_over=over,
+        )
+        parts = resources(here, run_gate, journal, events.append, plan=plan)
+        if in_use != "ignore":
+            parts.usage_readers["gw"] = UsageReader(one_lane, over.hours)
+        async with anyio.create_task_group() as group:
+            if during is not None:
+                group.start_soon(during, run_gate)
+            end = await TargetRun(target(), history or TargetHistory(), one_lane, parts).run()
+            group.cancel_scope.cancel()
+        return end
+
+    return Played(played(main), wire, journal, events, heard)
+
+
+def left_up(reason: str) -> TargetEnd:
+    return TargetEnd(Outcome.NOT_STARTED, reason)
+
+
+def test_a_target_in_use_is_left_and_its_callers_are_named() -> None:
+    went = take_down([calls(1204)])
+
+    assert went.end == left_up("in_use: 1,204 calls in 72 h by web-shop, billing")
+    assert went.wire.times() == []
+    assert [usage.calls for usage in went.journal.usages] == [1204]
+
+
+@pytest.mark.parametrize(("count", "goes"), [(0, True), (100, True), (101, False)])
+def test_the_bound_is_strict(count: int, goes: bool) -> None:
+    went = take_down([calls(count)], over=CallBound(calls=100, hours=24))
+
+    assert (went.wire.times() != []) is goes
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ([LOST, LOST], "no reply"),
+        ([reading(Verdict.UNCLEAR, message="HTTP 200, plain text")], "HTTP 200, plain text"),
+        (
+            [reading(Verdict.NOT_OFFERED, code="APIG.1005", message="No permission")],
+            "APIG.1005 No permission",
+        ),
+    ],
+)
+def test_what_cannot_be_told_is_never_taken_for_unused(answers: list[Answer], why: str) -> None:
+    went = take_down(answers)
+
+    assert went.end == left_up(f"in_use: cannot be told: {why}")
+    assert went.wire.times() == []
+
+
+def test_a_warning_names_the_target_and_lets_it_go() -> None:
+    went = take_down([calls(3)], in_use="warn")
+
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+    told = [event for event in went.events if isinstance(event, TargetInUse)]
+    assert [(event.target, event.calls, event.text) for event in told] == [
+        ("gw/t1", 3, "3 calls in 72 h by web-shop, billing")
+    ]
+    assert len(went.heard.warnings) == 1
+
+
+def test_a_warning_tells_what_cannot_be_told() -> None:
+    went = take_down([LOST, LOST], in_use="warn")
+
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+    assert [event.text for event in went.events if isinstance(event, TargetInUse)] == [
+        "cannot be told: no reply"
+    ]
+
+
+def test_an_unused_target_goes_without_a_word() -> None:
+    went = take_down([calls(0)], in_use="warn")
+
+    assert went.heard.warnings == []
+    assert not any(isinstance(event, TargetInUse) for event in went.events)
+
+
+def test_a_plan_that_ignores_it_reads_nothing() -> None:
+    assert [act for _, act, _ in take_down([], in_use="ignore").wire.told] == [Act.UNDEPLOY]
+
+
+def test_nobody_asks_who_uses_a_target_that_is_down() -> None:
+    went = take_down([], look=DOWN, snapshot="best")
+
+    assert went.end == TargetEnd(Outcome.ALREADY_UNDEPLOYED, evidence="look")
+    assert went.counts == []
+
+
+def test_the_state_is_read_before_the_calls_even_without_a_snapshot() -> None:
+    went = take_down([calls(0)])
+
+    assert [address for _, _, address in went.wire.told] == ["gw/t1", f"{ASKED_OF_ONE}gw/t1", "gw/t1"]
+    assert [act for _, act, _ in went.wire.told] == [Act.LOOK, Act.LOOK, Act.UNDEPLOY]
+
+
+async def _pause_for(run_gate: RunGate, seconds: float) -> None:
+    run_gate.pause()
+    await anyio.sleep(seconds)
+    run_gate.go_on()
+
+
+@pytest.mark.parametrize(("pause", "reads"), [(299.0, 1), (301.0, 2)])
+def test_calls_are_read_again_where_the_undeploy_had_to_wait(pause: float, reads: int) -> None:
+    """A pause holds the undeploy back after its calls were read: at the rate of the plan it is the second."""
+
+    async def pause_after_the_read(run_gate: RunGate) -> None:
+        await anyio.sleep(0.5)
+        await _pause_for(run_gate, pause)
+
+    # The first attempt fails after its calls were read, and the pause begins before the second may leave.
+    fails = iter([Lost(sent=False, detail="refused")])
+    went = take_down(
+        [calls(0), calls(5)],
+        undeploys=lambda: next(fails, REMOVED),
+        during=pause_after_the_read,
+        retry=Retry(first=1.0),
+    )
+
+    assert len(went.counts) == reads
+    wanted = TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+    assert went.end == (wanted if reads == 1 else left_up("in_use: 5 calls in 72 h by web-shop, billing"))
+
+
+def test_a_doubt_is_looked_at_before_a_target_in_use_is_left() -> None:
+    """A repeat that comes too late for the newest calls wants new ones; what went before is settled first."""
+    went = take_down(
+        [calls(0), calls(5)],
+        undeploys=lambda: DOUBT,
+        retry=Retry(attempts=20, first=200.0, ceiling=400.0),
+        look=UP,
+    )
+
+    assert went.end == left_up("in_use: 5 calls in 72 h by web-shop, billing")
+    assert went.counts[1] > 300.0
+
+
+def test_a_doubt_that_proves_down_is_undeployed_whoever_calls() -> None:
+    went = take_down(
+        [calls(0), calls(5)],
+        undeploys=lambda: DOUBT,
+        retry=Retry(attempts=20, first=200.0, ceiling=400.0),
+        look=DOWN,
+        history=TargetHistory(requests=1, charged=1, exists=True),
+    )
+
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="look")
+
+
+def test_a_resume_asks_afresh_before_it_repeats() -> None:
+    in_doubt = TargetHistory(
+        requests=1, charged=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT
+    )
+
+    went = take_down([calls(9)], history=in_doubt)
+
+    assert went.end == left_up("in_use: 9 calls in 72 h by web-shop, billing")
+    assert went.wire.times() == []

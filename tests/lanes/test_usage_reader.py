@@ -1,0 +1,168 @@
+"""The use of targets as a lane reads it: once for all where that is offered, and never for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from orchestrator.lanes.exchange import ask_target, exchange
+from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.usage_reader import UsageAnswer, UsageReader
+from orchestrator.model.http import Lost, Reply
+from orchestrator.model.reading import Act, Operation, Verdict
+from orchestrator.model.target import Target
+from orchestrator.model.usage import Usage
+from orchestrator.rules.admission import AdmissionRequest
+from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Answers, Counted, calls
+from tests.support.engine import (
+    Answer,
+    Heard,
+    Wire,
+    environment,
+    gateway,
+    lane,
+    played,
+    reading,
+    target,
+)
+
+LOST = Lost(sent=True, detail="no reply within 30 s")
+REFUSED = reading(Verdict.NOT_OFFERED, code="APIG.1005", message="No permission")
+HOURS = 72
+
+
+def asking(one: Lane, about: Target) -> Callable[[Operation], Awaitable[UsageAnswer | str]]:
+    async def ask(operation: Operation) -> UsageAnswer | str:
+        admission = AdmissionRequest(about.id, Act.LOOK)
+        if refused := await one.admit(admission):
+            return refused
+        exchanged = await exchange(one, admission, ask_target(one, operation, about))
+        status = exchanged.answer.status if isinstance(exchanged.answer, Reply) else None
+        assert not isinstance(exchanged.found, str)
+        return UsageAnswer(exchanged.found, status)
+
+    return ask
+
+
+def read_all(
+    count: int, answers: Answers, *, shared: bool = False, every: float = 0.0, takes: float = 0.0
+) -> tuple[list[Usage | str], Wire, Heard]:
+    """Read the use of so many targets; ``every``: one after the other, so many seconds apart."""
+    wire, heard, found = Wire(answers, takes), Heard(), dict[int, Usage | str]()
+
+    async def main() -> None:
+        fields = {f: getattr(gateway(), f) for f in ("name", "url", "auth")}
+        entry = Counted(**fields, is_shared=shared)
+        one = lane(entry, environment(), RunGate(), heard, send=wire.send)
+        one.begin_step(count)
+        reader = UsageReader(one, HOURS)
+
+        async def read(seq: int) -> None:
+            about = target(seq)
+            found[seq] = await reader.read(about, None, asking(one, about))
+
+        async with anyio.create_task_group() as group:
+            for seq in range(1, count + 1):
+                if every:
+                    await read(seq)
+                    await anyio.sleep(every)
+                else:
+                    group.start_soon(read, seq)
+
+    played(main)
+    return [found[seq] for seq in sorted(found)], wire, heard
+
+
+def asked(wire: Wire) -> list[str]:
+    return [address for _, _, address in wire.told]
+
+
+def in_all(**counts: int) -> Answer:
+    return reading(Verdict.TOLD, kept={f"gw/{name}": count for name, count in counts.items()})
+
+
+def test_one_read_tells_of_all_targets_and_the_others_are_read_alone() -> None:
+    found, wire, heard = read_all(
+        3, lambda _, url: in_all(t1=4, t2=0) if url == ASKED_OF_ALL else calls(7), shared=True, takes=1.0
+    )
+
+    assert [usage.calls for usage in found if isinstance(usage, Usage)] == [4, 0, 7]
+    assert asked(wire) == [ASKED_OF_ALL, f"{ASKED_OF_ONE}gw/t3"]
+    assert heard.requests == 1
+    assert heard.lists == ["reads its statistics of everything", None]
+
+
+def test_a_shared_read_is_believed_for_half_of_the_time_that_a_target_may_wait() -> None:
+    _, wire, _ = read_all(7, lambda *_: in_all(**{f"t{n}": 0 for n in range(9)}), shared=True, every=60.0)
+
+    assert [at for at, _, _ in wire.told] == [0.0, 180.0, 360.0]
+
+
+def test_a_shared_read_that_is_refused_is_asked_for_once() -> None:
+    found, wire, _ = read_all(
+        9, lambda _, url: REFUSED if url == ASKED_OF_ALL else calls(1), shared=True, every=100.0
+    )
+
+    assert {usage.calls for usage in found if isinstance(usage, Usage)} == {1}
+    assert asked(wire).count(ASKED_OF_ALL) == 1
+
+
+def test_without_the_shared_read_each_target_is_read_alone() -> None:
+    found, wire, _ = read_all(5, lambda _, url: LOST if url == ASKED_OF_ALL else calls(1), shared=True)
+
+    assert {usage.calls for usage in found if isinstance(usage, Usage)} == {1}
+    assert asked(wire).count(ASKED_OF_ALL) == 2  # once more after the fault
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(
+    "fault", [LOST, reading(Verdict.BUSY, message="too many", wait=1.0)], ids=["lost", "busy"]
+)
+def test_dead_statistics_cost_a_few_targets_a_few_requests_each(fault: Answer) -> None:
+    found, wire, heard = read_all(100, lambda *_: fault, every=1.0)
+
+    assert all(isinstance(usage, Usage) and usage.calls is None and usage.why for usage in found)
+    assert len(wire.told) <= 5 * 4
+    assert heard.warnings == [text for text in heard.warnings if "is not told" in text]
+    assert len(heard.warnings) == 1
+
+
+def test_the_lane_asks_again_later_where_statistics_were_dead() -> None:
+    dead = iter([LOST] * 10)
+    found, _, _ = read_all(40, lambda *_: next(dead, calls(3)), every=20.0)
+
+    told = [usage.calls for usage in found if isinstance(usage, Usage)]
+    assert told[:5] == [None] * 5
+    assert told[-10:] == [3] * 10
+
+
+def test_a_passing_fault_is_asked_once_more() -> None:
+    answers = iter([LOST, calls(3)])
+    found, _, _ = read_all(1, lambda *_: next(answers))
+
+    assert [usage.calls for usage in found if isinstance(usage, Usage)] == [3]
+
+
+def test_a_read_that_is_not_offered_is_asked_of_one_target_alone() -> None:
+    found, wire, _ = read_all(9, lambda *_: REFUSED, every=1.0)
+
+    assert {usage.why for usage in found if isinstance(usage, Usage)} == {"APIG.1005 No permission"}
+    assert len(wire.told) == 1
+
+
+def test_a_refusal_after_an_answer_is_about_that_target_alone() -> None:
+    answers = iter([calls(1), REFUSED, calls(2)])
+    found, _, _ = read_all(3, lambda *_: next(answers), every=1.0)
+
+    assert [usage.calls for usage in found if isinstance(usage, Usage)] == [1, None, 2]
+
+
+def test_a_kind_that_does_not_tell_calls_says_so() -> None:
+    async def main() -> Usage | str:
+        one = lane(gateway(), environment(), RunGate(), send=None)
+        return await UsageReader(one, HOURS).read(target(), None, asking(one, target()))
+
+    assert played(main) == Usage(hours=HOURS, why="its gateway does not tell it")
