@@ -70,6 +70,11 @@ class SimulatedApinizer:
             return _route_connection_test(segments)
         if (asked.method, segments) == ("GET", ["reports", "api-proxies"]):
             return self._route_report()
+        if (asked.method, segments) == ("GET", ["reports", "organization-api-data-model-access"]):
+            return self._refuse_report(self._fixture.access) or PlatformCall(
+                act=Act.LOOK,
+                perform=lambda _now, _twist: CallResult(say.wrap_access(self._manager.list_access())),
+            )
         # The vendor calls a resource path without a slash at its end incorrect.
         if segments.pop() != "":
             return _route_nowhere()
@@ -102,11 +107,25 @@ class SimulatedApinizer:
                 return self._make_listing(lambda _: self._list_environments(say.environment_of_project))
             case "GET", ["apiProxies"]:
                 ordered = sorted(proxies.values(), key=lambda proxy: proxy.name)
-                return self._make_listing(
-                    lambda _: (say.proxy_line(proxy.name, proxy.type, proxy.path) for proxy in ordered)
-                )
+                return self._make_listing(lambda _: map(self._show_line, ordered))
+            case "GET", ["apiProxyGroups", *group]:
+                return self._route_groups(project, group)
             case _, ["apiProxies", name, *tail]:
                 return self._route_proxy(method, project, name, tail, query, body)
+        return _route_nowhere()
+
+    def _route_groups(self, project: str, rest: list[str]) -> PlatformCall:
+        names = [name for place, name in self._fixture.groups if place == project]
+        match rest:
+            case []:
+                return self._make_listing(lambda _: (say.group_line(project, name) for name in names))
+            case [name, "environments"] if name in names:
+                return self._make_listing(
+                    lambda _: map(say.group_place, self._manager.list_group(project, name))
+                )
+            case [name, "environments"]:
+                text = f"ApiProxyGroup with name ({name}) is not found!"
+                return PlatformCall(act=Act.LOOK, perform=answer_always(self._say.error(400, text)))
         return _route_nowhere()
 
     def _make_listing(self, rows: Callable[[float], Iterable[object]]) -> PlatformCall:
@@ -115,18 +134,28 @@ class SimulatedApinizer:
             act=Act.LOOK, perform=lambda now, _twist: CallResult(say.wrap_list(rows(now), withheld=withheld))
         )
 
+    def _show_line(self, proxy: SimulatedProxy) -> dict[str, object]:
+        own = {"id": proxy.id} if self._fixture.tells_ids else {}
+        return {**own, **say.proxy_line(proxy.name, proxy.type, proxy.path)}
+
     def _list_environments(self, line: Callable[[str, str | None], object]) -> Iterable[object]:
         return (line(name, self._fixture.types.get(name)) for name in self._manager.environments)
 
     def _route_report(self) -> PlatformCall:
         """Answer with all proxies of all projects to an administrator; any other user is only refused."""
-        if self._fixture.report == "absent":
+        return self._refuse_report(self._fixture.report) or self._make_listing(
+            lambda now: map(say.report_line, self._manager.list_report(now))
+        )
+
+    def _refuse_report(self, report: str) -> PlatformCall | None:
+        """Refuse a report to a user who is no administrator, or where there is none; None if it is allowed."""
+        if report == "absent":
             return _route_nowhere()
-        if self._fixture.report == "forbidden":
+        if report == "forbidden":
             return PlatformCall(
                 act=Act.LOOK, perform=answer_always(self._say.error(401, "Unauthorized API Access!"))
             )
-        return self._make_listing(lambda now: map(say.report_line, self._manager.list_report(now)))
+        return None
 
     def _route_proxy(
         self, method: str, project: str, name: str, tail: list[str], query: str, body: bytes

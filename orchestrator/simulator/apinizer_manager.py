@@ -12,8 +12,9 @@ from orchestrator.simulator import apinizer_replies as say
 from orchestrator.simulator.apinizer_replies import HistoryRecord, ReportEntry, SimulatedDeployment
 from orchestrator.simulator.apinizer_words import ApinizerWording, quote_booleans, word_rollback
 from orchestrator.simulator.exchange import CallResult, FaultKind, HttpAnswer, RequestEffect
-from orchestrator.simulator.fixtures import ApinizerFixture, ProxyFixture
+from orchestrator.simulator.fixtures import ApinizerFixture, GroupFixture, ProxyFixture
 
+_PLAIN = ProxyFixture()
 _KEPT = 6
 """Records of a proxy's history that are kept beside the persistent ones: the vendor's default."""
 
@@ -28,10 +29,12 @@ class DeploymentNote(Struct):
 class SimulatedProxy:
     """One proxy: its deployments and its history."""
 
-    __slots__ = ("name", "path", "places", "records", "revision", "type")
+    __slots__ = ("about", "id", "name", "path", "places", "records", "revision", "type")
 
-    def __init__(self, name: str, about: ProxyFixture) -> None:
+    def __init__(self, project: str, name: str, about: ProxyFixture) -> None:
         self.name = name
+        self.id = say.make_proxy_id(project, name)
+        self.about = about
         self.type = about.type
         self.path = f"/{quote(name, safe='')}" if about.path is None else about.path
         self.places: dict[str, SimulatedDeployment] = {}
@@ -85,7 +88,7 @@ class SimulatedManager:
         self.rows.append(row)
 
     def _make_proxy(self, project: str, name: str) -> SimulatedProxy:
-        return SimulatedProxy(name, self._fixture.about.get(f"{project}/{name}", ProxyFixture()))
+        return SimulatedProxy(project, name, self._fixture.about.get(f"{project}/{name}", _PLAIN))
 
     def describe_missing(self, act: Act | None, parts: tuple[str, str, str]) -> str:
         """Say in the vendor's words that a known project has no such target."""
@@ -175,10 +178,30 @@ class SimulatedManager:
                         at=now - fixture.report_lag,
                         disputed=name in fixture.disputed,
                         padding=fixture.report_padding,
+                        proxy_id=proxy.id if fixture.tells_ids else None,
                     )
         for project, name in fixture.groups:
-            rows = tuple(SimulatedDeployment(id="", environment=each) for each in self.environments)
-            yield ReportEntry(project=project, name=name, type="REST", rows=rows, at=now, group=True)
+            rows = tuple(self.list_group(project, name))
+            about = fixture.about_groups.get(f"{project}/{name}", GroupFixture())
+            names = self.projects.get(project, ()) if about.members is None else about.members
+            members = tuple(say.make_proxy_id(project, each) for each in names)
+            yield ReportEntry(
+                project=project, name=name, type="REST", rows=rows, at=now, group=True, members=members
+            )
+
+    def list_group(self, project: str, name: str) -> Iterator[SimulatedDeployment]:
+        """Yield a group of proxies in each environment, deployed or not."""
+        about = self._fixture.about_groups.get(f"{project}/{name}", GroupFixture())
+        for each in self.environments:
+            up = about.environments is None or each in about.environments
+            yield SimulatedDeployment(id="", environment=each, recorded=up)
+
+    def list_access(self) -> Iterator[dict[str, object]]:
+        """Yield the entries of the report of those who may call: of the proxies that are shared outside."""
+        for project, proxies in self.projects.items():
+            for proxy in proxies.values():
+                if proxy.about.callers and proxy.about.sharing != "INTERNAL":
+                    yield say.access_line(project, proxy.name, proxy.about.sharing, proxy.about.callers)
 
     def destroy(self, project: str, proxy: SimulatedProxy, now: float) -> CallResult:
         """Delete the definition for good and undeploy it everywhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import blake2b
 
 from msgspec import Struct
 
@@ -61,6 +62,11 @@ def wrap_list(rows: Iterable[object], *, withheld: int = 0) -> HttpAnswer:
     found = list(rows)
     count = len(found) + withheld
     return json_answer(200, {"status": "SUCCESS", "resultList": found, "resultCount": count}, JSON)
+
+
+def wrap_access(rows: Iterable[object]) -> HttpAnswer:
+    """Put rows into the envelope of the report of access."""
+    return json_answer(200, {"status": "SUCCESS", "result": {"apiAccessList": list(rows)}}, JSON)
 
 
 def pod_name(index: int) -> str:
@@ -141,6 +147,37 @@ def proxy_line(name: str, kind: str, path: str) -> dict[str, object]:
     return {"name": name, "type": kind, "description": "", "relativePath": path, "soapToRest": False}
 
 
+def make_proxy_id(project: str, name: str) -> str:
+    """Return the id of a proxy, by which a group names its members."""
+    return blake2b(f"{project}/{name}".encode("utf-8", "backslashreplace"), digest_size=12).hexdigest()
+
+
+def group_line(project: str, name: str) -> dict[str, object]:
+    """Return one group of proxies as the list of its project has it: without its members."""
+    return {"id": make_proxy_id(project, f"group {name}"), "name": name, "description": ""}
+
+
+def group_place(row: SimulatedDeployment) -> dict[str, object]:
+    """Return an environment as the list of a group's deployments has it."""
+    state = {"deployed": row.recorded, "redeployRequired": row.edited}
+    return {**environment(row.environment), **state}
+
+
+def access_line(project: str, name: str, sharing: str, callers: Iterable[str]) -> dict[str, object]:
+    """Return those who may call one proxy, as the report of access has them."""
+    credentials = [
+        {
+            "username": each,
+            "email": f"{each}@example.com",
+            "description": "",
+            "organization": {"name": f"organization of {each}"},
+        }
+        for each in callers
+    ]
+    methods = [{"name": "/", "httpMethod": "GET", "credentialList": credentials}]
+    return {"name": name, "projectName": project, "sharingType": sharing, "methodList": methods}
+
+
 class ReportEntry(Struct, frozen=True, kw_only=True):
     """A proxy, or a group of proxies, as the administrator's report names it, without its endpoints.
 
@@ -156,6 +193,9 @@ class ReportEntry(Struct, frozen=True, kw_only=True):
     group: bool = False
     disputed: bool = False
     padding: int = 0
+    members: tuple[str, ...] = ()
+    """The ids of a group's members."""
+    proxy_id: str | None = None
 
 
 def report_line(entry: ReportEntry) -> dict[str, object]:
@@ -169,8 +209,10 @@ def report_line(entry: ReportEntry) -> dict[str, object]:
         for row in entry.rows
     ]
     anywhere = any(place["deployed"] for place in places)
-    members = {"apiIdListOfApiGroup": ["60a7b1c2d3e4f5a6b7c8d9e0"]} if entry.group else {}
+    members = {"apiIdListOfApiGroup": entry.members} if entry.group else {}
+    own = {} if entry.proxy_id is None else {"id": entry.proxy_id}
     return {
+        **own,
         "apiName": entry.name,
         "description": "x" * entry.padding,
         "apiType": entry.type,

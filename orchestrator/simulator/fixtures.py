@@ -162,10 +162,23 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class ProxyFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The differences of one proxy from all others; a ``path`` of None is made up."""
+    """The differences of one proxy from all others; a ``path`` of None is made up.
+
+    ``callers``: the names of the credentials that may call it, and ``sharing`` with whom it is shared: the
+    access report names those alone that are shared outside.
+    """
 
     type: str = "REST"
     path: str | None = None
+    callers: tuple[str, ...] = ()
+    sharing: Literal["INTERNAL", "EXTERNAL", "BOTH"] = "EXTERNAL"
+
+
+class GroupFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A group of proxies: the names of its members, and where it is deployed; None: all, and everywhere."""
+
+    members: tuple[str, ...] | None = None
+    environments: tuple[str, ...] | None = None
 
 
 class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
@@ -186,7 +199,9 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     them.
 
     ``report``: whether the token may read the administrator's report, or this version has none. ``groups``:
-    the groups of proxies (project, name) that it lists too. ``unreported``: the proxies (``project/proxy``)
+    the groups of proxies (project, name) that it lists too, and ``about_groups`` (by ``project/name``) what
+    they are made of. ``access``: the same for the report of those who may call. ``tells_ids``: whether
+    answers name the ids of proxies, which the vendor documents only as members of a group. ``unreported``: the proxies (``project/proxy``)
     that it leaves out; ``disputed``: those of which it says one thing as a whole and the opposite of their
     environments. ``report_lag``: seconds after a change in which it still tells the state before.
     ``report_padding``: bytes of each entry's description.
@@ -210,6 +225,9 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     deployed: Mapping[str, float] = {}
     report: Literal["allowed", "forbidden", "absent"] = "forbidden"
     groups: tuple[tuple[str, str], ...] = ()
+    about_groups: Mapping[str, GroupFixture] = {}
+    access: Literal["allowed", "forbidden", "absent"] = "forbidden"
+    tells_ids: bool = False
     unreported: tuple[str, ...] = ()
     disputed: tuple[str, ...] = ()
     report_lag: Annotated[float, Meta(ge=0)] = 0.0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.simulator.fixtures import BackendFixture
+from tests.simulator.test_samples import compare
 from tests.support.simulated import BACKEND, PLACE, SimulatedClient, document, roma, status
 
 OTHER = "5f1c0a7799e84d3c8a1b2f60c4d5e6f7"
@@ -117,3 +118,25 @@ def test_the_time_may_be_given_by_its_ends():
 
     assert len(told) == 71
     assert told[0]["req_time"] == "1970-01-10 00:00:00"
+
+
+# The sample, what differs at the instance, the query; ``{front}`` is the front-end API.
+SAMPLES: dict[str, tuple[dict[str, Any], str]] = {
+    "statistics-200": ({}, f"mode=API&api_id={{front}}&{HOURS}"),
+    "statistics-without-calls": ({"about": {}}, f"mode=API&api_id={{front}}&{HOURS}"),
+    "statistics-without-api-ids": ({"sums_instance": True}, f"mode=INSTANCE&{HOURS}"),
+    "statistics-none": ({"tells_quiet_hours": False, "about": {}}, f"mode=API&api_id={{front}}&{HOURS}"),
+    "statistics-403": ({"statistics": "user"}, f"mode=INSTANCE&{HOURS}"),
+    "statistics-404-no-such-api": ({}, f"mode=API&api_id=00&{HOURS}"),
+    "statistics-404-not-published": ({"statistics": "absent"}, f"mode=API&api_id={{front}}&{HOURS}"),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_statistics_are_told_as_the_sample_does(name):
+    fields, query = SAMPLES[name]
+    shown = client(**fields)
+
+    answer = ask(shown, query.format(front=front(shown))).answer
+
+    compare("roma", name, answer)
