@@ -148,7 +148,7 @@ class SimulatedApinizer:
         )
 
     def _refuse_report(self, report: str) -> PlatformCall | None:
-        """Refuse a report to a user who is no administrator, or where there is none; None if it is allowed."""
+        """Refuse a report to a user who is no administrator, or where there is none; else None."""
         if report == "absent":
             return _route_nowhere()
         if report == "forbidden":

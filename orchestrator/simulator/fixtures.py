@@ -201,10 +201,10 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     ``report``: whether the token may read the administrator's report, or this version has none. ``groups``:
     the groups of proxies (project, name) that it lists too, and ``about_groups`` (by ``project/name``) what
     they are made of. ``access``: the same for the report of those who may call. ``tells_ids``: whether
-    answers name the ids of proxies, which the vendor documents only as members of a group. ``unreported``: the proxies (``project/proxy``)
-    that it leaves out; ``disputed``: those of which it says one thing as a whole and the opposite of their
-    environments. ``report_lag``: seconds after a change in which it still tells the state before.
-    ``report_padding``: bytes of each entry's description.
+    answers name the ids of proxies, which the vendor documents only as members of a group. ``unreported``:
+    the proxies (``project/proxy``) that it leaves out; ``disputed``: those of which it says one thing as a
+    whole and the opposite of their environments. ``report_lag``: seconds after a change in which it still
+    tells the state before. ``report_padding``: bytes of each entry's description.
     """
 
     targets: tuple[tuple[str, str, str], ...] = ()
