@@ -138,8 +138,7 @@ class BoundCalls:
 
     def _list_owners(self, of: BoundType, asked: Mapping[str, str]) -> CallResult:
         def show(entry: tuple[str, str]) -> object:
-            bound = self._bindings.list_of_owner(of.key, entry[0], None, None)
-            return say.describe_owner(of.key, *entry, len(bound))
+            return say.describe_owner(of.key, *entry, self._bindings.count_of_owner(of.key, entry[0]))
 
         return self._send_page(self._bindings.list_owners(of.key), asked, of.owners, show)
 

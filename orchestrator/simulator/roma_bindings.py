@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -38,7 +39,8 @@ class SimulatedBindings:
         self._by_front: dict[str, dict[_Key, SimulatedBinding]] = {}
         self._by_owner: dict[tuple[TypeKey, str], dict[tuple[str, str], SimulatedBinding]] = {}
         self._made = 0
-        self._state = 0
+        self._states: Counter[tuple[TypeKey, str]] = Counter()
+        """Of each thing how often its bindings changed."""
         self._lists = KeptLists()
         for key, name in names:
             self.names[key][make_owner_id(key, name)] = name
@@ -59,7 +61,7 @@ class SimulatedBindings:
         binding = SimulatedBinding(what, owner, front, environment, self._made, now)
         self._by_front.setdefault(front, {})[what.type, owner, environment] = binding
         self._by_owner.setdefault((what.type, owner), {})[front, environment] = binding
-        self._state += 1
+        self._states[what.type, owner] += 1
         return binding
 
     def drop(self, front: str, environment: str | None = None) -> list[SimulatedBinding]:
@@ -69,9 +71,9 @@ class SimulatedBindings:
         for each in lost:
             del things[each.what.type, each.owner, each.environment]
             del self._by_owner[each.what.type, each.owner][front, each.environment]
+            self._states[each.what.type, each.owner] += 1
         if not things:
             self._by_front.pop(front, None)
-        self._state += bool(lost)
         return lost
 
     def list_owners(self, key: TypeKey) -> Sequence[tuple[str, str]]:
@@ -82,6 +84,10 @@ class SimulatedBindings:
             len(names),
             lambda: [(owner, name) for owner, name in names.items() if name not in self._foreign],
         )
+
+    def count_of_owner(self, key: TypeKey, owner: str) -> int:
+        """Count the bindings of one thing."""
+        return len(self._by_owner.get((key, owner), ()))
 
     def list_of_front(
         self, front: str, key: TypeKey | None = None, environment: str | None = None
@@ -100,7 +106,7 @@ class SimulatedBindings:
         bound = self._by_owner.get((key, owner), {})
         return self._lists.find(
             (key, owner, environment, front),
-            self._state,
+            self._states[key, owner],
             lambda: [
                 each
                 for each in bound.values()
