@@ -1,0 +1,171 @@
+"""``in_use``: targets that are called stay up, over real sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orchestrator.simulator.fixtures import BackendFixture, BoundFixture
+from tests.support.back import BEST
+from tests.support.stage import Stage, apim_id, backend, roma_id
+
+pytestmark = pytest.mark.long("runs are processes of their own")
+
+REFUSE, WARN = "in_use: refuse", "in_use: warn"
+CALLERS = (
+    BoundFixture(type="applications", name="web-shop"),
+    BoundFixture(type="applications", name="billing"),
+)
+BUSY = BackendFixture(calls=((1.0, 1200), (30.0, 4)), bound=CALLERS)
+LONG_AGO = BackendFixture(calls=((100.0, 50),), bound=CALLERS)
+ANYBODY = BackendFixture(calls=((2.0, 1),), auth_type="NONE")
+
+
+def use(**fields: Any) -> dict[str, Any]:
+    """Return a ROMA instance whose first APIs are in use, were used long ago, and are open to anybody."""
+    about = {backend(0): BUSY, backend(1): LONG_AGO, backend(2): ANYBODY}
+    return {"about": about, **fields}
+
+
+def left_up(stage: Stage) -> dict[str, str]:
+    """Return the reasons of the targets that have one."""
+    return {name: reason for name, reason in stage.reasons().items() if reason}
+
+
+def test_what_was_called_stays_up_and_its_callers_are_named(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0, roma_eu=use())
+    ended = stage.undeploy("run", stage.write_plan(top=REFUSE), "--yes")
+
+    assert ended.status == 1, ended
+    assert left_up(stage) == {
+        roma_id(0): "in_use: 1,204 calls in 72 h by web-shop, billing",
+        roma_id(2): "in_use: 1 call in 72 h by anybody",
+    }
+    books = stage.platform.books()
+    assert {name for name, facts in books.targets.items() if facts.undeploys} == {roma_id(1), roma_id(3)}
+    stage.assert_truth()
+
+
+def test_the_bound_and_the_hours_of_the_plan_hold(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0, roma_eu=use())
+    ended = stage.undeploy("run", stage.write_plan(top=f"{REFUSE}\nin_use_over: 4/24h"), "--yes")
+
+    assert ended.status == 1, ended
+    assert left_up(stage) == {roma_id(0): "in_use: 1,200 calls in 24 h by web-shop, billing"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"statistics": "forbidden"}, "APIG.1005"),
+        ({"statistics": "absent"}, "APIGW.0101"),
+        ({"tells_quiet_hours": False}, "the statistics hold"),
+    ],
+)
+def test_what_cannot_be_told_stays_up(staged: Callable[..., Stage], fields: dict[str, Any], why: str) -> None:
+    stage = staged(3, 0, roma_eu=use(**fields))
+    ended = stage.undeploy("run", stage.write_plan(top=REFUSE), "--yes")
+
+    assert ended.status == 1, ended
+    reasons = left_up(stage)
+    assert len(reasons) == 3
+    assert all(reason.startswith("in_use: cannot be told: ") and why in reason for reason in reasons.values())
+    assert not any(facts.undeploys for facts in stage.platform.books().targets.values())
+
+
+def test_apinizer_without_a_store_of_its_traffic_cannot_tell(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 1)
+    ended = stage.undeploy("run", stage.write_plan(top=REFUSE), "--yes")
+
+    assert ended.status == 1, ended
+    assert stage.reasons()[apim_id(0)].startswith("in_use: cannot be told: ")
+    assert stage.outcomes()[roma_id(0)] == "undeployed"
+
+
+def count_statistics(stage: Stage) -> int:
+    return sum("/statistics/api" in entry.path for entry in stage.list_requests())
+
+
+@pytest.mark.parametrize("sums", [False, True])
+def test_the_owner_of_the_account_reads_the_whole_instance_at_once(
+    staged: Callable[..., Stage], sums: bool
+) -> None:
+    stage = staged(40, 0, roma_eu={"statistics": "owner", "sums_instance": sums})
+    ended = stage.undeploy("run", stage.write_plan(top=REFUSE), "--yes")
+
+    assert ended.status == 0, ended
+    assert count_statistics(stage) == 1
+
+
+def test_a_sum_that_names_no_api_sends_for_each(staged: Callable[..., Stage]) -> None:
+    stage = staged(6, 0, roma_eu=use(statistics="owner", sums_instance=True))
+    ended = stage.undeploy("run", stage.write_plan(top=REFUSE), "--yes")
+
+    assert ended.status == 1, ended
+    assert count_statistics(stage) == 7
+    assert set(left_up(stage)) == {roma_id(0), roma_id(2)}
+
+
+def test_a_warning_stands_on_the_screen_and_in_the_report(staged: Callable[..., Stage]) -> None:
+    stage = staged(3, 0, roma_eu=use())
+    ended = stage.undeploy("run", stage.write_plan(top=WARN), "--yes")
+
+    assert ended.status == 0, ended
+    assert f"{roma_id(0)} goes down in use: 1,204 calls in 72 h by web-shop, billing" in ended.err
+    (warnings,) = [
+        gateway["warnings"] for gateway in stage.report()["gateways"] if gateway["name"] == "roma-eu"
+    ]
+    assert any("in use" in text for text in warnings)
+    markdown = stage.undeploy("report", ended.run, "--format", "markdown").out
+    assert "## In use" in markdown
+    assert "1,204" in markdown
+
+
+def test_the_remainder_keeps_what_is_in_use(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0, roma_eu=use())
+    ended = stage.undeploy("run", stage.write_plan(top=f"{REFUSE}\nin_use_over: 0/72h"), "--yes")
+
+    rest = stage.undeploy("remainder", ended.run)
+
+    assert rest.status == 0, rest
+    assert "in_use: refuse" in rest.out
+    assert backend(0) in rest.out
+    assert backend(3) not in rest.out
+
+
+def test_a_target_that_is_down_is_not_asked_about(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 0, roma_eu={"targets": (), "down": (backend(0),), **use()})
+    ended = stage.undeploy("run", stage.write_plan(top=f"{REFUSE}\nstop_when: {{surprising: 100%}}"), "--yes")
+
+    assert ended.status == 0, ended
+    assert count_statistics(stage) == 0
+
+
+def test_a_restore_asks_nobody(staged: Callable[..., Stage]) -> None:
+    stage = staged(2, 0)
+    ended = stage.undeploy("run", stage.write_plan(top=f"{BEST}\n{REFUSE}"), "--yes")
+    before = count_statistics(stage)
+    restored = stage.undeploy("restore", ended.run, "--yes", "--accept", "new-front-end-id")
+
+    assert restored.status == 0, restored
+    assert before > 0
+    assert count_statistics(stage) == before
+
+
+def test_a_rehearsal_reads_the_use_of_its_simulators(staged: Callable[..., Stage]) -> None:
+    stage = staged(2, 0)
+    ended = stage.undeploy("rehearse", stage.write_plan(top=REFUSE))
+
+    assert ended.status == 0, ended
+
+
+def test_show_tells_what_was_kept(staged: Callable[..., Stage]) -> None:
+    stage = staged(3, 0, roma_eu=use())
+    ended = stage.undeploy("run", stage.write_plan(top=REFUSE), "--yes")
+
+    shown = json.loads(stage.undeploy("show", ended.run, roma_id(0), "--format", "json").out)
+
+    assert shown["reason"].startswith("in_use: 1,204 calls")
