@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import BackendFixture, BoundFixture
 from tests.support.back import BEST
-from tests.support.stage import Stage, apim_id, backend, roma_id
+from tests.support.stage import Stage, apim_id, backend, kill, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
 
@@ -169,3 +171,37 @@ def test_show_tells_what_was_kept(staged: Callable[..., Stage]) -> None:
     shown = json.loads(stage.undeploy("show", ended.run, roma_id(0), "--format", "json").out)
 
     assert shown["reason"].startswith("in_use: 1,204 calls")
+
+
+def test_a_resume_asks_again(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0, roma_eu=use())
+    refused = InjectedFault(kind=FaultKind.STATUS, status=403, on=FaultScope.UNDEPLOY)
+    stage.expect(script={roma_id(1): (refused,)})
+    plan = stage.write_plan(top=f"{REFUSE}\nstop_when: {{failed: 0}}", roma="limits: {concurrency: 1}")
+    ended = stage.undeploy("run", plan, "--yes")
+    assert ended.status == 4, ended
+    assert left_up(stage)[roma_id(0)].startswith("in_use: 1,204 calls")
+
+    stage.refill(roma_eu={"about": {backend(2): ANYBODY}})
+    resumed = stage.undeploy("resume", ended.run, "--past-stop")
+
+    assert resumed.status == 1, resumed
+    assert stage.outcomes()[roma_id(0)] == "undeployed"
+    assert left_up(stage)[roma_id(2)] == "in_use: 1 call in 72 h by anybody"
+
+
+@pytest.mark.promise(1)
+def test_a_killed_run_asks_again_and_loses_no_target(staged: Callable[..., Stage]) -> None:
+    stage = staged(30, 0, roma_eu=use(latency=0.02))
+    plan = stage.write_plan(top=REFUSE)
+    with stage.started("run", plan, "--yes") as process:
+        stage.wait_for_requests(60, process)
+        kill(process)
+
+    resumed = stage.undeploy("resume", "latest")
+
+    assert resumed.status == 1, resumed
+    assert set(left_up(stage)) == {roma_id(0), roma_id(2)}
+    assert [*stage.outcomes().values()].count("undeployed") == 28
+    stage.assert_truth()
+    stage.assert_intents()
