@@ -93,6 +93,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     """Yield lines that say how a run of the plan would go; ``options`` hold the protect files."""
     from orchestrator.commands.terminal.plan_words import (
         describe_access,
+        describe_in_use,
         describe_limits,
         describe_pace,
         describe_stop_rules,
@@ -118,11 +119,13 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     if patterns:
         yield f"protected: {count_noun(kept.total(), 'target')}"
     yield from describe_stop_rules(plan.stop_when)
+    yield from describe_in_use(plan)
     yield from list_warnings(plan, draft, options)
 
 
 def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield the warnings about a plan, such as each pattern that matches nothing."""
+    from orchestrator.commands.terminal.plan_words import warn_of_untold_use
     from orchestrator.plan.lookalikes import find_lookalikes
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
@@ -130,6 +133,7 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
 
     for gateway in plan.gateways:
         yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in list_warnings(gateway))
+    yield from warn_of_untold_use(plan)
     for _, text in list_idle_warnings(draft.database, plan, options, most=None):
         yield f"warning: {make_visible(text)}"
     for _, text in find_lookalikes(plan.gateways):

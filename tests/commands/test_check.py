@@ -2,6 +2,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+
+from orchestrator.commands.terminal.plan_words import warn_of_untold_use
+from orchestrator.model.plan import Plan
+from tests.support.recorded import gateway
 
 Undeploy = Callable[..., tuple[int, str, str]]
 
@@ -259,3 +264,36 @@ def test_targets_that_are_none_are_told(
 
     assert (status, out) == (2, "")
     assert told in err
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("in_use: warn", "in use: warns of a target with more than 0 calls in the last 72 h"),
+        (
+            "in_use: refuse\nin_use_over: 1/24h",
+            "in use: leaves a target with more than 1 call in the last 24 h, and one whose calls cannot be told",
+        ),
+        ("in_use: ignore", None),
+    ],
+)
+def test_it_tells_what_becomes_of_targets_in_use(
+    folder: Path, undeploy: Undeploy, keys: str, told: str | None
+) -> None:
+    (folder / "p.yaml").write_text(f"version: 1\nname: steered\n{keys}{STEERED}")
+
+    lines = undeploy("check", "p.yaml")[1].splitlines()
+
+    assert [line for line in lines if line.startswith("in use:")] == ([told] if told else [])
+
+
+def test_it_warns_of_a_gateway_that_cannot_tell_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    roma = gateway("roma")
+    plan = Plan(name="p", gateways=(roma,), waves=(), in_use="refuse")
+    assert list(warn_of_untold_use(plan)) == []
+    monkeypatch.setattr(type(roma), "usage", None)
+
+    assert list(warn_of_untold_use(plan)) == [
+        f"warning: {roma.name}: nothing tells its calls, so by in_use none of its targets goes down"
+    ]
+    assert list(warn_of_untold_use(replace(plan, in_use="ignore"))) == []

@@ -15,7 +15,7 @@ from orchestrator.text.formats import format_span
 if TYPE_CHECKING:
     from orchestrator.engine.options import RunOptions
     from orchestrator.model.gateway import Gateway
-    from orchestrator.model.plan import StopWhen, Threshold, Wave, Window
+    from orchestrator.model.plan import Plan, PlanHeader, StopWhen, Threshold, Wave, Window
     from orchestrator.model.settings import Auth, CredentialReference
     from orchestrator.preview.planned import PlannedCounts
     from orchestrator.runs.load import LoadedPlan
@@ -112,6 +112,25 @@ def describe_stop_rules(rules: StopWhen) -> Iterator[str]:
             f"a share is one of a wave or step: from {SHARES_FROM} ended targets on, "
             "and at any number before the next one starts"
         )
+
+
+def describe_in_use(plan: PlanHeader) -> Iterator[str]:
+    """Yield a line about targets that were called lately; none for a plan that does not ask."""
+    over = plan.in_use_over
+    used = f"a target with more than {count_noun(over.calls, 'call')} in the last {over.hours} h"
+    if plan.in_use == "warn":
+        yield f"in use: warns of {used}"
+    if plan.in_use == "refuse":
+        yield f"in use: leaves {used}, and one whose calls cannot be told"
+
+
+def warn_of_untold_use(plan: Plan) -> Iterator[str]:
+    """Yield a warning for each gateway that cannot tell the calls of its targets, where the plan asks."""
+    follows = {"warn": "each target is warned of", "refuse": "none of its targets goes down"}
+    for gateway in plan.gateways if plan.in_use in follows else ():
+        if gateway.usage is None:
+            name = make_visible(gateway.name)
+            yield f"warning: {name}: nothing tells its calls, so by in_use {follows[plan.in_use]}"
 
 
 def _describe_threshold(threshold: Threshold) -> str:
