@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -67,8 +68,9 @@ def test_the_use_of_one_target_comes_back_as_it_was_kept(journal: Database) -> N
     assert read_usage(journal, 9) is None
 
 
-def test_a_journal_that_was_kept_still_tells_the_use() -> None:
-    with closing(open_database(SAMPLE, write=False)) as database:
+def test_a_journal_that_was_kept_still_tells_the_use(tmp_path: Path) -> None:
+    copy = shutil.copy(SAMPLE, tmp_path)
+    with closing(open_database(Path(copy), write=False)) as database:
         kept = read_usage(database, 1)
 
     assert kept is not None
