@@ -38,3 +38,9 @@ MISSING_HISTORY = Obstacle(
     consequence="what was deployed could not be read, so that it may come back otherwise",
     warning="of {targets} it cannot be read how they were deployed: a restore may bring back something else",
 )
+
+LOST_BINDINGS = Obstacle(
+    word="lost-bindings",
+    consequence="what hung on its front end could not all be read, so that it may come back without that",
+    warning="of {targets} not all that hangs on the front ends can be read: a restore may lack some of it",
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from orchestrator.model.bindings import Bindings
 from orchestrator.model.obstacles import MISSING_HISTORY
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.reading import Reading, Snapshot, Verdict
@@ -45,12 +46,23 @@ def judge_snapshot(
         case Verdict.UP if required and MISSING_HISTORY.word in snapshot.obstacles:
             why = f": {snapshot.message}" if snapshot.message else ""
             return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: its deployment could not be read{why}")
+        case Verdict.UP if required and snapshot.bindings is not None and snapshot.bindings.unread:
+            return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {_describe_unread(snapshot.bindings)}")
         case Verdict.PARTIAL if required:
             return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {describe(_make_reading(snapshot))}")
         case Verdict.UNCLEAR | Verdict.NOT_OFFERED if required:
             return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {_explain_unreadable(snapshot)}")
         case _:
             return None
+
+
+def _describe_unread(bindings: Bindings) -> str:
+    """Say which bindings could not be read, and why; once where the cause is the same."""
+    by_cause: dict[str, list[str]] = {}
+    for each in bindings.unread:
+        by_cause.setdefault(each.why, []).append(each.what)
+    told = (f"{', '.join(dict.fromkeys(words))} ({why})" for why, words in by_cause.items())
+    return f"what hangs on its front end could not all be read: {'; '.join(told)}"
 
 
 def describe_drift(approved: StateAtApproval, now: StateAtApproval) -> str | None:

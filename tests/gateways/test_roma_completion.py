@@ -10,6 +10,7 @@ from orchestrator.gateways.roma.kept_deploy import decode_deploy, encode_deploy
 from orchestrator.gateways.roma.requests import HISTORY
 from orchestrator.model.reading import Act, Completeness, MissingPart, Operation, Reading, Snapshot, Verdict
 from tests.support.recorded import PARTS, gateway, samples, target
+from tests.support.unbound import follow_reads
 
 ROMA = gateway("roma")
 READ = {sample.name.removeprefix("roma/"): sample.read() for sample in samples("roma")}
@@ -88,7 +89,7 @@ def test_a_snapshot_keeps_the_further_environments_beside_the_body() -> None:
         "history": READ["history-v2"],
         FRONT: READ["front-in-two-environments"],
     }
-    found = ROMA.restore.next_snapshot_read(OURS, reads, frozenset())
+    found = follow_reads(ROMA, OURS, reads)
 
     assert isinstance(found, Snapshot)
     body, environments = decode_deploy(found.deploy)

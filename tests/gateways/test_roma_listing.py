@@ -15,6 +15,7 @@ from orchestrator.gateways.roma.snapshot import FRONTS
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import ListPage, Operation, Reading, Snapshot, Verdict
 from tests.support.recorded import PARTS, gateway, samples, target
+from tests.support.unbound import follow_reads
 
 ROMA = gateway("roma")
 OURS = target(*PARTS["roma"])
@@ -40,7 +41,7 @@ def list_reads(backend: Mapping[str, Any], *fronts: Mapping[str, Any]) -> Mappin
 
 
 def follow(reads: Mapping[str, Reading], **more: Reading) -> Operation | Snapshot:
-    return ROMA.restore.next_snapshot_read(OURS, {**reads, **more}, frozenset())
+    return follow_reads(ROMA, OURS, {**reads, **more})
 
 
 @pytest.mark.promise(11)

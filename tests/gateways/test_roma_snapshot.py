@@ -14,11 +14,14 @@ from orchestrator.model.reading import Act, FrontEnd, Operation, Reading, Snapsh
 from orchestrator.rules.precheck import judge_snapshot
 from orchestrator.rules.retry import RetryPolicy
 from tests.support.recorded import PARTS, gateway, samples, target
+from tests.support.unbound import follow_reads
 
 ROMA = gateway("roma")
 OURS = target(*PARTS["roma"])
 READ = {sample.name.removeprefix("roma/"): sample.read() for sample in samples("roma")}
 FRONT = "front/5f918d104dc84480a75166ba99efff21"
+UNKNOWN = ("missing-history", "lost-bindings")
+"""The obstacles where no front-end API could be read, and so nothing that hangs on it."""
 ALONE = '{"deploy_front_api": false}'
 WHOLE = {
     "deploy_front_api": True,
@@ -35,12 +38,13 @@ UP, HISTORY_OF, PUBLISHED = READ["definition-deployed"], READ["history-v2"], REA
 
 
 def ask_next_read(*lacking: str, **seen: Reading) -> Operation | Snapshot:
-    """What follows from reads by their ways; ``front`` is that of the sample."""
+    """What follows from reads by their ways, those of bindings apart; ``front`` is that of the sample."""
     ways = {FRONT if way == "front" else way: reading for way, reading in seen.items()}
-    return ROMA.restore.next_snapshot_read(OURS, ways, frozenset(lacking))
+    return follow_reads(ROMA, OURS, ways, *lacking)
 
 
 def snapshot(*lacking: str, **seen: Reading) -> Snapshot:
+    """The snapshot, where nothing hangs on the front-end API."""
     found = ask_next_read(*lacking, **seen)
     assert isinstance(found, Snapshot)
     return found
@@ -138,11 +142,11 @@ def test_a_field_that_cannot_be_kept_whole_is_named_and_never_cut(field: str, va
 def test_without_a_history_the_backend_alone_can_come_back(history: str) -> None:
     found = snapshot(definition=UP, history=READ[history])
 
-    assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, ALONE, ("missing-history",))
+    assert (found.verdict, found.deploy, found.obstacles) == (Verdict.UP, ALONE, UNKNOWN)
 
 
 def test_what_a_gateway_lacks_is_not_asked_again() -> None:
-    assert snapshot("history", definition=UP).obstacles == ("missing-history",)
+    assert snapshot("history", definition=UP).obstacles == UNKNOWN
     assert snapshot("definition").verdict is Verdict.NOT_OFFERED
 
 
@@ -150,7 +154,7 @@ def test_what_a_gateway_lacks_is_not_asked_again() -> None:
 def test_a_front_end_api_that_cannot_be_read_is_not_taken_for_gone(front: str) -> None:
     found = snapshot(definition=UP, history=HISTORY_OF, front=READ[front])
 
-    assert (found.deploy, found.obstacles) == (ALONE, ("missing-history",))
+    assert (found.deploy, found.obstacles) == (ALONE, UNKNOWN)
     assert found.fronts == (FrontEnd(id=FRONT[6:]),)
 
 
@@ -171,7 +175,7 @@ def test_a_backend_that_was_deployed_alone_comes_back_alone(front: str | None) -
 def test_an_id_that_is_none_goes_into_no_url(front: str) -> None:
     found = snapshot(definition=UP, history=recorded(api_id=front))
 
-    assert (found.deploy, found.obstacles) == (ALONE, ("missing-history",))
+    assert (found.deploy, found.obstacles) == (ALONE, UNKNOWN)
 
 
 @pytest.mark.parametrize(("field", "edited"), [("path", True), ("modified_time", False), ("status", False)])

@@ -20,6 +20,7 @@ from orchestrator.gateways.roma.replies import (
     parse_error,
     read_refused_look,
     read_refused_publish,
+    tell_no_absence,
 )
 from orchestrator.gateways.roma.requests import Version
 from orchestrator.gateways.text import show_text
@@ -76,15 +77,14 @@ def read_refused_bindings(reply: Reply) -> Reading:
     NOT_OFFERED where no read of this type is for this credential, UNCLEAR where only this one was not
     answered. A missing permission is no rejected credential, whatever its status.
     """
-    error, found = parse_error(reply), read_refused_look(reply)
+    error, found = parse_error(reply), tell_no_absence(read_refused_look(reply))
     lacks_permission = 400 <= reply.status < 500 and error.code in NO_PERMISSION
     if lacks_permission or (reply.status == 403 and found.verdict is Verdict.UNCLEAR):
         return replace(found, verdict=Verdict.NOT_OFFERED)
     # A 404 with the service's own code is about this front end, which somebody may have taken down.
     is_of_service = (found.code or "").startswith("APIG.")
-    if found.verdict is Verdict.ABSENT or (found.verdict is Verdict.NOT_OFFERED and is_of_service):
-        return replace(found, verdict=Verdict.UNCLEAR, evidence=None)
-    return found
+    is_of_one = found.verdict is Verdict.NOT_OFFERED and is_of_service
+    return replace(found, verdict=Verdict.UNCLEAR) if is_of_one else found
 
 
 def _keep(of: BindingType, side: BoundSide, fields: Mapping[str, Any]) -> dict[str, Any] | None:

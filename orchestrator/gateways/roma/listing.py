@@ -17,7 +17,12 @@ from msgspec.structs import replace
 from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
 from orchestrator.gateways.roma.definition import NEEDED, FieldDigest, condense_definition, is_untouched
 from orchestrator.gateways.roma.records import is_front_id
-from orchestrator.gateways.roma.replies import judge_definition, read_refused_look, tell_definition
+from orchestrator.gateways.roma.replies import (
+    judge_definition,
+    read_refused_look,
+    tell_definition,
+    tell_no_absence,
+)
 from orchestrator.gateways.roma.requests import DEFINITION, RomaRequests
 from orchestrator.gateways.roma.snapshot import FRONTS
 from orchestrator.model.credentials import Access
@@ -152,7 +157,7 @@ class RomaListing(Struct, frozen=True):
         apis, total = (fields or {}).get("apis"), as_count((fields or {}).get("total"))
         if not isinstance(apis, list) or total is None:
             unreadable = Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
-            return unreadable if reply.status == 200 else read_refused_look(reply)
+            return unreadable if reply.status == 200 else tell_no_absence(read_refused_look(reply))
         key = "ld_api_id" if name == FRONTS else "id"
         named = [api for api in apis if isinstance(api, dict) and _is_id(api.get(key))]
         make_row = FrontRow.of if name == FRONTS else _choose_reader(earlier)

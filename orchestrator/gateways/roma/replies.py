@@ -191,6 +191,12 @@ def read_refused_look(reply: Reply, api: str | None = None) -> Reading:
     return make_reading(verdict, reply, error)
 
 
+def tell_no_absence(found: Reading) -> Reading:
+    """Return the reading of a read that is about no single backend API: none can be missing by it."""
+    is_absent = found.verdict is Verdict.ABSENT
+    return replace(found, verdict=Verdict.UNCLEAR, evidence=None) if is_absent else found
+
+
 def _read_missing_front(reply: Reply, front: str) -> Reading:
     """Read why a front-end API is not shown.
 

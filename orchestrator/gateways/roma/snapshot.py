@@ -13,12 +13,14 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import find_text
+from orchestrator.gateways.roma.bindings import Published, mark_unread, next_bindings
 from orchestrator.gateways.roma.completion import next_completion
 from orchestrator.gateways.roma.definition import find_newest, is_untouched, split_environments, was_edited
-from orchestrator.gateways.roma.kept_deploy import encode_deploy
+from orchestrator.gateways.roma.kept_deploy import decode_deploy, encode_deploy
 from orchestrator.gateways.roma.records import find_newest_record, is_front_id, list_records
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import show_text
+from orchestrator.model.bindings import Bindings
 from orchestrator.model.gateway import LookOnlyRestore
 from orchestrator.model.obstacles import LOST_BINDINGS, MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import (
@@ -65,8 +67,14 @@ class RomaRestore(LookOnlyRestore, frozen=True):
     def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
     ) -> Operation | Snapshot:
-        """Return the next read of a snapshot, or the snapshot that the reads so far give."""
-        return _next_read(target.parts[0], seen, lacking)
+        """Return the next read of a snapshot, or the snapshot that the reads so far give.
+
+        What hangs on the front-end APIs is read last, once they are known.
+        """
+        found = _next_read(target.parts[0], seen, lacking)
+        if isinstance(found, Operation) or found.verdict is not Verdict.UP:
+            return found
+        return _add_bindings(found, seen, lacking)
 
     def next_completion(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
@@ -145,6 +153,42 @@ def _go_by_front(show: Reading, front: Mapping[str, Any]) -> Snapshot:
     return _combine(show, record, Reading(verdict=Verdict.TOLD, kept=front), front["id"])
 
 
+def _add_bindings(
+    found: Snapshot, seen: Mapping[str, Reading], lacking: frozenset[str]
+) -> Operation | Snapshot:
+    """Return the next read of what hangs on the front-end APIs, or the snapshot with all that hangs there."""
+    bindings = _next_bindings(found, seen, lacking)
+    if isinstance(bindings, Operation):
+        return bindings
+    lost = (LOST_BINDINGS.word,) if bindings.unread else ()
+    return replace(found, bindings=bindings, obstacles=(*found.obstacles, *lost))
+
+
+def _next_bindings(
+    found: Snapshot, seen: Mapping[str, Reading], lacking: frozenset[str]
+) -> Operation | Bindings:
+    listed = _list_fronts(seen.get(FRONTS))
+    ours = [found.fronts[0].id] if found.fronts else []
+    published = [_find_published(front, found, seen, listed) for front in dict.fromkeys((*ours, *listed))]
+    if found.bindings is None and not published:
+        return mark_unread("its front-end API could not be read")
+    if not all(each.environments for each in published):
+        return mark_unread("the environments of its front-end API could not be read")
+    return next_bindings(published, seen, lacking)
+
+
+def _find_published(
+    front: str, found: Snapshot, seen: Mapping[str, Reading], listed: Mapping[str, Mapping[str, Any]]
+) -> Published:
+    """Return where a front-end API is published, as far as the reads tell."""
+    deploy = decode_deploy(found.deploy)
+    if deploy.environments and front == found.fronts[0].id:
+        return Published(front, deploy.environments)
+    read = seen.get(f"{FRONT}/{front}")
+    fields = listed.get(front) or (read.kept if read is not None and read.kept else {})
+    return Published(front, split_environments(fields.get("run_env_id")), is_extra=True)
+
+
 def _make_snapshot(show: Reading) -> Snapshot:
     return Snapshot(
         verdict=show.verdict,
@@ -188,7 +232,7 @@ def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str
 
 def _keep_backend(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot of a backend API that comes back alone: it has no front-end API, or no more."""
-    return replace(_add_record(show, newest), deploy=_BACKEND_ONLY)
+    return replace(_add_record(show, newest), deploy=_BACKEND_ONLY, bindings=Bindings())
 
 
 def _keep_without_front(

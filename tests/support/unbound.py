@@ -1,0 +1,24 @@
+"""Snapshots of ROMA's targets on whose front-end APIs nothing hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.gateways.roma.binding_types import decode_bound_read
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
+from orchestrator.model.target import Target
+
+NOTHING_BOUND = Reading(verdict=Verdict.TOLD, kept={"bound": [], "size": 0, "total": 0})
+
+
+def follow_reads(
+    gateway: Gateway, target: Target, seen: Mapping[str, Reading], *lacking: str
+) -> Operation | Snapshot:
+    """Return the next read that is not of bindings, or the snapshot where nothing hangs on a front end."""
+    seen = dict(seen)
+    while True:
+        found = gateway.restore.next_snapshot_read(target, seen, frozenset(lacking))
+        if isinstance(found, Snapshot) or decode_bound_read(found.via) is None:
+            return found
+        seen[found.via] = NOTHING_BOUND
