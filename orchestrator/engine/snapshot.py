@@ -110,7 +110,8 @@ class SnapshotTaker:
     async def _read(self, target: Target, history: TargetHistory, seen: dict[str, Reading]) -> Snapshot | str:
         """Read what a snapshot needs; return the snapshot, or why the lane admits no read.
 
-        ``seen`` is what the lists tell. Each read is made once, and once more after a passing fault.
+        ``seen`` is what the lists tell; the lane answers reads of bindings for many targets where that is
+        cheaper. Each read is made once, and once more after a passing fault.
         """
         repeated: set[str] = set()
         while True:
@@ -118,6 +119,9 @@ class SnapshotTaker:
             found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
             if isinstance(found, Snapshot):
                 return found
+            if (told := await self._lane.bindings.answer(target, found)) is not None:
+                seen[found.via] = told
+                continue
             admission = make_look_request(target, history)
             if refused := await self._lane.admit(admission):
                 return refused
@@ -129,6 +133,7 @@ class SnapshotTaker:
                 await self._wait_before_repeat()
                 continue
             seen[found.via] = looks.learn(found.via, reading)
+            self._lane.bindings.compare(target, found, reading)
 
     def _is_passing(self, reading: Reading) -> bool:
         """Return whether the newest reading could not tell for a cause that may be over in a moment."""

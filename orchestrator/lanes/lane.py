@@ -13,6 +13,7 @@ import anyio
 from msgspec import Struct
 
 from orchestrator.lanes.announcer import LaneAnnouncer, LaneListener
+from orchestrator.lanes.binding_reader import BindingReader
 from orchestrator.lanes.environment import Environment, compute_exchange_limit
 from orchestrator.lanes.login import Authenticator, LoginDelayed, LoginDenied
 from orchestrator.lanes.offered_looks import OfferedLooks
@@ -100,6 +101,7 @@ class Lane:
         self._wakeup = Wakeup()
         self._logging_in = anyio.Lock()
         self.state_list = StateList(self)
+        self.bindings = BindingReader(self)
         run_gate.call_on_change(self._wakeup.ring)
         self._tell_pace()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.lanes.exchange import ExchangeResult, LaneQuestion, count_as_unclear, exchange
-from orchestrator.model.features import ListFeature, ListRows
+from orchestrator.model.features import ListRows, PagedLists
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Act, ListPage, Reading, Verdict
 from orchestrator.model.search import MOST_LISTED
@@ -76,7 +76,7 @@ class _LostPageError(Exception):
 class ListReader:
     """Reads one list of a lane, as often as it is asked to, and keeps how the list is best read."""
 
-    def __init__(self, lane: Lane, feature: ListFeature, name: str) -> None:
+    def __init__(self, lane: Lane, feature: PagedLists, name: str) -> None:
         self._lane = lane
         self._feature = feature
         self._name = name

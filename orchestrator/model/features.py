@@ -7,7 +7,7 @@ method is pure: no clock, no network, no chance.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -36,28 +36,8 @@ ListRows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], Sequence[Any]]]
 """The rows of lists, by the name of a list and by the parts of a target."""
 
 
-class ListFeature(Protocol):
-    """The gateway lists many targets a page, and so spares the single reads of each."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the lists, in the order in which they are read."""
-        ...
-
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """The lists that tell whether a target is deployed: a look needs no others, a snapshot needs all."""
-        ...
-
-    @property
-    def tells_deployments(self) -> bool:
-        """Whether the lists tell which deployment is live, so that a run may be held to what they said."""
-        ...
-
-    @property
-    def omission(self) -> str | None:
-        """Why the lists may leave out a target that exists, as a clause; None where they often do."""
-        ...
+class PagedLists(Protocol):
+    """Lists that are read page by page."""
 
     @property
     def has_pages(self) -> bool:
@@ -85,12 +65,98 @@ class ListFeature(Protocol):
         """
         ...
 
+
+class ListFeature(PagedLists, Protocol):
+    """The gateway lists many targets a page, and so spares the single reads of each."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the lists, in the order in which they are read."""
+        ...
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The lists that tell whether a target is deployed: a look needs no others, a snapshot needs all."""
+        ...
+
+    @property
+    def tells_deployments(self) -> bool:
+        """Whether the lists tell which deployment is live, so that a run may be held to what they said."""
+        ...
+
+    @property
+    def omission(self) -> str | None:
+        """Why the lists may leave out a target that exists, as a clause; None where they often do."""
+        ...
+
     def read_target(self, target: Target, rows: Mapping[str, Sequence[Any]]) -> Mapping[str, Reading]:
         """Return the readings, by ``via``, that the rows of a target stand for: ``seen`` of its next reads.
 
         A list that was not read has no key; one that leaves the target out has an empty sequence. Rows that
         contradict each other stand for no reading, so that the target is read alone.
         """
+        ...
+
+
+class BindingPlace(NamedTuple):
+    """One place where things may be bound: the name of their type, and the place among those of the type."""
+
+    name: str
+    parts: tuple[str, ...]
+
+
+class BindingFeature(Protocol):
+    """The gateway tells bindings from the other side, too: each thing, and all places where it is bound.
+
+    The things are few and the targets many, so that side may cost fewer requests.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the types of things that can be bound."""
+        ...
+
+    @property
+    def page_size(self) -> int:
+        """Most entries that one page names."""
+        ...
+
+    def find_place(self, operation: Operation) -> BindingPlace | None:
+        """Return the place whose bindings an operation begins to read; None for any other operation."""
+        ...
+
+    def describe_owners(self, name: str) -> str:
+        """Return the words for all things of a type: ``applications``."""
+        ...
+
+    def describe_owner(self, name: str, owner: tuple[str, ...], row: Any) -> str:
+        """Return the words for the places where one thing is bound; ``row`` is its row in the list."""
+        ...
+
+    def build_owners(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
+        """Build the request for one page of the things of a type; as ``ListFeature.build_request``."""
+        ...
+
+    def read_owners(self, name: str, reply: Reply) -> ListPage | Reading:
+        """Read that page: for each thing its id, as the parts, and a row. Never raises."""
+        ...
+
+    def build_places(
+        self, name: str, owner: tuple[str, ...], offset: int, size: int, access: Access, *, now: float
+    ) -> Request:
+        """Build the request for one page of the places where a thing is bound."""
+        ...
+
+    def read_places(self, name: str, owner: tuple[str, ...], row: Any, reply: Reply) -> ListPage | Reading:
+        """Read that page: for each place its parts, and a compact row that has a hash. Never raises."""
+        ...
+
+    def read_place(self, rows: Sequence[Any]) -> Reading:
+        """Return the reading that the read of a place alone would give, where these rows are bound."""
+        ...
+
+    def covers(self, rows: Sequence[Any], alone: Reading) -> bool:
+        """Return whether the rows of a place hold all that the read of that place alone has shown."""
         ...
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import (
+    BindingFeature,
     HealthFeature,
     ListFeature,
     LoginFeature,
@@ -162,6 +163,11 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     @property
     def listing(self) -> ListFeature | None:
         """The list that tells the state of many targets in one request."""
+        return None
+
+    @property
+    def bindings(self) -> BindingFeature | None:
+        """What is bound to the targets, from the side of the things that are bound."""
         return None
 
     @property

@@ -8,6 +8,7 @@ import anyio
 from msgspec.structs import replace
 
 from orchestrator.lanes.announcer import LaneStatus
+from orchestrator.lanes.binding_reader import BindingCosts
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import ExchangeResult, ask_target, exchange
 from orchestrator.lanes.lane import Lane
@@ -60,6 +61,7 @@ class GatewayLook:
         self._warnings = list(list_warnings(gateway))
         self._lacking: frozenset[str] = frozenset()
         self._lists: tuple[SeenList, ...] = ()
+        self._bindings: tuple[BindingCosts, ...] = ()
         self._until: float | None = None
 
     @property
@@ -76,6 +78,7 @@ class GatewayLook:
             seconds=tuple(self._seconds),
             lacking=self._lacking,
             lists=self._lists,
+            bindings=self._bindings,
             until=self._until,
             warnings=tuple(self._warnings),
         )
@@ -95,6 +98,7 @@ class GatewayLook:
                 group.cancel_scope.cancel()
             self._lacking = lane.offered_looks.lacking
             self._lists = tuple(SeenList(*sizes) for sizes in lane.state_list.measure_lists())
+            self._bindings = lane.bindings.measure()
             self._until = _find_end(self.gateway, lane.authenticator)
         self._watch.conclude()
         self._keep_unknown()

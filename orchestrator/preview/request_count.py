@@ -13,6 +13,7 @@ from msgspec import Struct
 from orchestrator.lanes.state_list import DUE_BEFORE, FRESH_FOR, MOST_DEFERRED, WORTH_LISTING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.reading import LookFacts, Operation, Reading, Verdict
+from orchestrator.preview.binding_count import BindingCounter
 from orchestrator.preview.states import PreviewedGateway, PreviewGroup, SeenTarget
 
 RENEWED_AFTER = FRESH_FOR - DUE_BEFORE
@@ -52,6 +53,7 @@ class RequestCounter:
         self._holds_all = self._holds_states = False
         self._age = 0.0
         """Seconds since the lists were read."""
+        self._bindings = BindingCounter(found)
 
     def count_step(self, seen_targets: Sequence[SeenTarget]) -> RequestLoad:
         """Count the requests for the targets of the next step of a wave."""
@@ -65,6 +67,9 @@ class RequestCounter:
             changing += sends and self._always
             chain = max(chain, looks + undeploys - before)
         after, more_pages, longest = self._count_looks_after(seen_targets, changing)
+        if self._with_snapshots:
+            alone, for_many, each = self._bindings.count_step(seen_targets)
+            looks, more_pages, longest = looks + alone, more_pages + for_many, longest + each
         pages += more_pages
         return RequestLoad(
             looks=looks + after + pages, undeploys=undeploys, pages=pages, chain=chain + longest
@@ -73,11 +78,12 @@ class RequestCounter:
     def pass_time(self, seconds: float, *, targets: int) -> int:
         """Take in the seconds of a step with so many targets; return the pages read again by then."""
         self._age += seconds
+        bound = self._bindings.pass_time(seconds, targets=targets)
         reads_again = self._with_snapshots and self._holds_all and self._all_pages <= targets
         if not reads_again:
-            return 0
+            return bound
         times, self._age = divmod(self._age, RENEWED_AFTER)
-        return int(times) * self._all_pages
+        return int(times) * self._all_pages + bound
 
     def _read_lists(self, targets: int) -> tuple[int, bool]:
         """Return the pages that a step reads before its first target, and whether its targets go by lists."""

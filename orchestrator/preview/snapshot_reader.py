@@ -86,11 +86,24 @@ class SnapshotReader:
             return SeenTarget(target=target, step=planned.step, snapshot=make_unknown(refused))
         readings = await self._lane.state_list.read_before_snapshot(target, with_state=self._with_state)
         listed = tuple(via for via, told in readings.items() if told.verdict is not Verdict.TOLD)
-        snapshot, reads = await self._take_snapshot(target, readings)
-        return SeenTarget(target=target, step=planned.step, snapshot=snapshot, reads=reads, listed=listed)
+        places: set[tuple[str, ...]] = set()
+        snapshot, reads = await self._take_snapshot(target, readings, places)
+        return SeenTarget(
+            target=target,
+            step=planned.step,
+            snapshot=snapshot,
+            reads=reads,
+            listed=listed,
+            places=len(places),
+        )
 
-    async def _take_snapshot(self, target: Target, readings: dict[str, Reading]) -> tuple[Snapshot, int]:
-        """Return the snapshot of a target, and how many of the vendor's reads it took beside the lists."""
+    async def _take_snapshot(
+        self, target: Target, readings: dict[str, Reading], places: set[tuple[str, ...]]
+    ) -> tuple[Snapshot, int]:
+        """Return the snapshot of a target, and how many reads it took beside lists and those of bindings.
+
+        Adds to ``places`` those whose bindings were read.
+        """
         lane, failures, reads = self._lane, 0, 0
         while True:
             found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
@@ -101,6 +114,12 @@ class SnapshotReader:
             if refused_read := lane.offered_looks.refusal(found.via):
                 readings[found.via] = refused_read
                 continue
+            place = lane.bindings.find_place(found)
+            if place is not None:
+                places.add(place.parts)
+            if (told := await lane.bindings.answer(target, found)) is not None:
+                readings[found.via] = told
+                continue
             reading = await self._ask(found, target)
             if isinstance(reading, str):
                 return make_unknown(reading), reads
@@ -109,7 +128,8 @@ class SnapshotReader:
             if reading.verdict is Verdict.UNCLEAR and (failures := failures + 1) < LOOKS_PER_DOUBT:
                 await anyio.sleep(draw_backoff(lane.policy, failures, lane.environment.roll()))
                 continue
-            readings[found.via], failures, reads = reading, 0, reads + 1
+            readings[found.via], failures, reads = reading, 0, reads + (place is None)
+            lane.bindings.compare(target, found, reading)
 
     async def read_alone(self, target: Target) -> None:
         """Read a target once without the lists, only to see how long a reply takes."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from orchestrator.lanes.binding_reader import BindingCosts
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
@@ -63,7 +64,9 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
     """The step of its wave, from 0."""
     snapshot: Snapshot
     reads: int = 0
-    """How many of the vendor's reads the snapshot took, beside lists."""
+    """How many of the vendor's reads the snapshot took, beside lists and the reads of bindings."""
+    places: int = 0
+    """How many front ends and environments things may hang on: each costs a read for each type of things."""
     listed: tuple[str, ...] = ()
     """The reads of the target's state, by ``via``, that a list stood for."""
     usage: Usage | None = None
@@ -119,6 +122,7 @@ class PreviewedGateway(Struct, frozen=True, kw_only=True):
     lacking: frozenset[str] = frozenset()
     """The reads that the gateway turned out not to offer."""
     lists: tuple[SeenList, ...] = ()
+    bindings: tuple[BindingCosts, ...] = ()
     until: float | None = None
     """When the credential ends, where it says so and the program cannot renew it."""
     warnings: tuple[str, ...] = ()

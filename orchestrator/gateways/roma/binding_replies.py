@@ -38,7 +38,7 @@ def read_bound(read: BoundRead, reply: Reply) -> Reading:
     """Read one page of the things that hang on a front-end API in one environment."""
     if reply.status != 200:
         return read_refused_bindings(reply)
-    page = read_page(read.type.front_side, reply)
+    page = read_page(read.type.front_side.entries, reply)
     if isinstance(page, Reading):
         return page
     bound = []
@@ -62,10 +62,10 @@ class EntryPage(NamedTuple):
     total: int
 
 
-def read_page(side: BoundSide, reply: Reply) -> EntryPage | Reading:
+def read_page(key: str, reply: Reply) -> EntryPage | Reading:
     """Read the answer 200 to a read of bindings: the entries of one page, and how many there are in all."""
     fields = parse_object(reply) or {}
-    entries, total = fields.get(side.entries), as_count(fields.get("total"))
+    entries, total = fields.get(key), as_count(fields.get("total"))
     if not isinstance(entries, list) or total is None or not all(isinstance(each, dict) for each in entries):
         return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
     return EntryPage(entries, max(total, len(entries)))

@@ -45,12 +45,15 @@ class BindingType(Struct, frozen=True, kw_only=True):
     """Our name of the type: the first part of the ``via`` of its reads and creates."""
     word: str
     """The word for one of them, as people read it."""
+    plural: str
     front_side: BoundSide
     """The things that hang on one front-end API."""
     owners_path: str
-    """The list of all such things, below the instance."""
+    """The list of all such things, below the instance; its last part is the key of the list in the reply."""
     owner_id: str = "id"
     owner_name: str = "name"
+    owner_key: str
+    """The key in ``owner_side`` of the id of the thing, where an entry has one at all."""
     owner_side: BoundSide
     """The front-end APIs on which one such thing hangs."""
     settings: tuple[str, ...] = ()
@@ -67,10 +70,12 @@ class BindingType(Struct, frozen=True, kw_only=True):
 APPLICATIONS = BindingType(
     key="applications",
     word="application",
+    plural="applications",
     front_side=BoundSide(
         path="app-auths/binded-apps", of="api_id", entries="auths", id="app_id", name="app_name"
     ),
     owners_path="apps",
+    owner_key="app_id",
     owner_side=BoundSide(
         path="app-auths/binded-apis", of="app_id", entries="auths", id="api_id", name="api_name"
     ),
@@ -82,10 +87,12 @@ APPLICATIONS = BindingType(
 THROTTLES = BindingType(
     key="throttles",
     word="throttling policy",
+    plural="throttling policies",
     front_side=BoundSide(
         path="throttle-bindings/binded-throttles", of="api_id", entries="throttles", id="id", name="name"
     ),
     owners_path="throttles",
+    owner_key="throttle_id",
     owner_side=BoundSide(
         path="throttle-bindings/binded-apis",
         of="throttle_id",
@@ -101,11 +108,13 @@ THROTTLES = BindingType(
 ACCESS_CONTROLS = BindingType(
     key="acls",
     word="access control",
+    plural="access controls",
     front_side=BoundSide(
         path="acl-bindings/binded-acls", of="api_id", entries="acls", id="acl_id", name="acl_name"
     ),
     owners_path="acls",
     owner_name="acl_name",
+    owner_key="acl_id",
     owner_side=BoundSide(
         path="acl-bindings/binded-apis", of="acl_id", entries="apis", id="api_id", name="api_name"
     ),
@@ -116,10 +125,12 @@ ACCESS_CONTROLS = BindingType(
 SIGNATURE_KEYS = BindingType(
     key="signs",
     word="signature key",
+    plural="signature keys",
     front_side=BoundSide(
         path="sign-bindings/binded-signs", of="api_id", entries="bindings", id="sign_id", name="sign_name"
     ),
     owners_path="signs",
+    owner_key="sign_id",
     owner_side=BoundSide(
         path="sign-bindings/binded-apis", of="sign_id", entries="bindings", id="api_id", name="api_name"
     ),
@@ -130,12 +141,14 @@ SIGNATURE_KEYS = BindingType(
 PLUG_INS = BindingType(
     key="plugins",
     word="plug-in",
+    plural="plug-ins",
     front_side=BoundSide(
         path="apis/{of}/attached-plugins", entries="plugins", id="plugin_id", name="plugin_name"
     ),
     owners_path="plugins",
     owner_id="plugin_id",
     owner_name="plugin_name",
+    owner_key="plugin_id",
     owner_side=BoundSide(path="plugins/{of}/attached-apis", entries="apis", id="api_id", name="api_name"),
     is_of_publication=False,
     create_path="apis/{front}/plugins/attach",

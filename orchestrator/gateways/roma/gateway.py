@@ -31,6 +31,7 @@ from orchestrator.model.target import Target
 from orchestrator.text.urls import normalize_url
 
 if TYPE_CHECKING:  # `check` uses none of these features, and their modules delay its start
+    from orchestrator.gateways.roma.binding_lists import RomaBindings
     from orchestrator.gateways.roma.health import RomaHealth
     from orchestrator.gateways.roma.listing import RomaListing
     from orchestrator.gateways.roma.login import RomaLoginFeature
@@ -159,6 +160,13 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         from orchestrator.gateways.roma.listing import RomaListing  # noqa: PLC0415 - see above
 
         return RomaListing(self._requests)
+
+    @property
+    def bindings(self) -> RomaBindings:
+        """The applications and policies, each with its front-end APIs."""
+        from orchestrator.gateways.roma.binding_lists import RomaBindings  # noqa: PLC0415 - see above
+
+        return RomaBindings(self._requests)
 
     @property
     def login(self) -> RomaLoginFeature | None:

@@ -122,13 +122,15 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         path = read.type.front_side.build_path(read.front, read.environment)
         return self.build_page(path, read.offset, access, now)
 
-    def build_page(self, path: str, offset: int, access: Access, now: float) -> Request:
-        """Build the request for the longest page, behind ``offset`` entries, of a list below the instance.
+    def build_page(
+        self, path: str, offset: int, access: Access, now: float, *, size: int = LONGEST_PAGE
+    ) -> Request:
+        """Build the request for ``size`` entries behind ``offset`` others of a list below the instance.
 
         ``path`` is encoded already, and may have a query.
         """
         joint = "&" if "?" in path else "?"
-        url = f"{self._instance_url}/{path}{joint}limit={LONGEST_PAGE}&offset={offset}"
+        url = f"{self._instance_url}/{path}{joint}limit={size}&offset={offset}"
         return replace(self._let_in("GET", url, access, now), largest=LARGEST_PAGE)
 
     def _look_url(self, via: str, api: str) -> str:

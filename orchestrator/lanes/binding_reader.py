@@ -1,0 +1,289 @@
+"""The cheaper side of bindings: the few things that are bound, each with its targets, read once for many.
+
+A lane reads each type of bindings from that side where it costs fewer requests than a read for each target.
+A gateway may hide from a credential what belongs to others, so this side is compared with single reads now
+and then, and is given up where it showed less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.lanes.list_reader import ListReader, PageRows, ReadList
+from orchestrator.model.credentials import Access
+from orchestrator.model.features import BindingFeature, BindingPlace, ListRows
+from orchestrator.model.http import Reply, Request
+from orchestrator.model.reading import ListPage, Operation, Reading, Verdict
+from orchestrator.model.target import Target, TargetId
+
+if TYPE_CHECKING:
+    from orchestrator.lanes.lane import Lane
+
+BELIEVED_FOR = 300.0
+"""Seconds for which this side is believed, from its first request on."""
+
+LONGEST_READ = 240.0
+"""Seconds in which one type must be whole."""
+
+RESTS_FOR = 60.0
+"""Seconds for which a type is not tried again that could not be read."""
+
+WORTH_ASKING = 3
+"""Targets that a lane must have left: the comparison reads one of them alone all the same."""
+
+MOST_AT_ONCE = 4
+"""Things whose targets are read side by side. Each may have 100,000, which are in memory twice meanwhile."""
+
+FIRST_COMPARED = 1
+NEXT_COMPARED = 100
+"""The first target is compared, then the 100th, and then each that is ten times as far."""
+
+
+class BindingCosts(Struct, frozen=True):
+    """The requests by which a type of bindings was read from this side; zeros where it was not asked."""
+
+    name: str
+    owner_pages: int = 0
+    owners: int = 0
+    place_pages: int = 0
+    """0 where the places were not read: single reads cost less, or the gateway did not let us."""
+
+
+class _HeldType(NamedTuple):
+    """What is bound where, of one type: for each place the kind's own rows."""
+
+    rows: PageRows
+    read_at: float
+    """Monotonic seconds of the first request."""
+
+
+class BindingReader:
+    """Reads the bindings of one lane from the side of the things that are bound."""
+
+    def __init__(self, lane: Lane) -> None:
+        feature = lane.gateway.bindings
+        names = feature.names if feature is not None else ()
+        self._feature = feature
+        self._types = {name: _TypeReader(lane, feature, name) for name in names if feature is not None}
+
+    def find_place(self, operation: Operation) -> BindingPlace | None:
+        """Return the place whose bindings an operation begins to read; None for any other operation."""
+        return None if self._feature is None else self._feature.find_place(operation)
+
+    async def answer(self, target: Target, operation: Operation) -> Reading | None:
+        """Return the reading that a read of some bindings would give; None: read the target alone."""
+        place = self.find_place(operation)
+        return None if place is None else await self._types[place.name].answer(target.id, place.parts)
+
+    def compare(self, target: Target, operation: Operation, reading: Reading) -> None:
+        """Take in a single read: where it shows more than the other side, that side is believed no more."""
+        place = self.find_place(operation)
+        if place is not None and reading.verdict is Verdict.TOLD:
+            self._types[place.name].compare(target.id, place.parts, reading)
+
+    def measure(self) -> tuple[BindingCosts, ...]:
+        """Return what each type has cost when it was read last."""
+        return tuple(each.costs for each in self._types.values())
+
+
+class _TypeReader:
+    """Reads one type of bindings."""
+
+    def __init__(self, lane: Lane, feature: BindingFeature, name: str) -> None:
+        self.costs = BindingCosts(name)
+        self._lane = lane
+        self._feature = feature
+        self._name = name
+        self._pages = _OwnerPages(feature, name)
+        self._owners = ListReader(lane, self._pages, feature.describe_owners(name))
+        self._held: _HeldType | None = None
+        self._lock = anyio.Lock()
+        self._rests_until = -math.inf
+        self._is_distrusted = False
+        self._answered = 0
+        """Targets that were answered, in all."""
+        self._served = 0
+        """Targets that the held rows have answered."""
+        self._compare_at = FIRST_COMPARED
+
+    async def answer(self, target: TargetId, place: tuple[str, ...]) -> Reading | None:
+        """Return the reading for one place, or None where it is to be read alone."""
+        await self._read_if_due(target)
+        if self._held is None or self._age > BELIEVED_FOR:
+            return None
+        self._answered, self._served = self._answered + 1, self._served + 1
+        if self._answered >= self._compare_at:
+            self._compare_at = find_next_compared(self._compare_at)
+            return None
+        return self._feature.read_place(self._held.rows.get(place, ()))
+
+    def compare(self, target: TargetId, place: tuple[str, ...], reading: Reading) -> None:
+        """Give this side up where a single read shows something that it lacks."""
+        if self._held is None or self._feature.covers(self._held.rows.get(place, ()), reading):
+            return
+        self._held, self._is_distrusted = None, True
+        before = f", and the {self._served - 1:,} before it may lack some" if self._served > 1 else ""
+        self._lane.announcer.warn(
+            f"{self._feature.describe_owners(self._name)} leave out what hangs on {target}{before}: the"
+            " credential may lack some grants, so what hangs on the others is read one by one"
+        )
+
+    @property
+    def _age(self) -> float:
+        return math.inf if self._held is None else self._lane.environment.monotonic() - self._held.read_at
+
+    async def _read_if_due(self, wanted_by: TargetId) -> None:
+        held = self._held
+        if not self._is_due():
+            return
+        async with self._lock:
+            if self._held is held and self._is_due():
+                self._held = None  # old rows, which need not be in memory beside the new ones
+                self._held = await self._read(wanted_by)
+                self._served = 0
+
+    def _is_due(self) -> bool:
+        now, left = self._lane.environment.monotonic(), self._lane.left
+        least = self.costs.owner_pages + max(self.costs.owners, self.costs.place_pages)
+        if self._is_distrusted or now < self._rests_until or left < max(WORTH_ASKING, least):
+            return False
+        # At a slow gateway few targets go by before the rows are too old: then single reads are cheaper.
+        return self._held is None or (self._age > BELIEVED_FOR and least <= self._served)
+
+    async def _read(self, wanted_by: TargetId) -> _HeldType | None:
+        """Read the whole type; None where that is not to be had, or costs more than single reads."""
+        lane, name = self._lane, self._name
+        started = lane.environment.monotonic()
+        budget, ends = lane.left, started + LONGEST_READ
+        self._pages.totals.clear()
+        owners = await self._owners.read(wanted_by, None, budget, ends, ends)
+        if owners is None or not self._pages.is_whole(owners):
+            self._rest()
+            return None
+        self.costs = BindingCosts(name, owners.pages, len(owners.rows))
+        budget -= owners.pages
+        if len(owners.rows) > budget:
+            return None
+        gathering = _Gathering(lane, self._feature, name, wanted_by, budget, ends)
+        await gathering.read([(parts, rows[0]) for parts, rows in owners.rows.items()])
+        if gathering.has_gap:
+            self._rest()
+            return None
+        self.costs = replace(self.costs, place_pages=gathering.pages)
+        return _HeldType(gathering.rows, started)
+
+    def _rest(self) -> None:
+        self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
+
+
+def find_next_compared(number: int) -> int:
+    """Return which target is compared after the one of this number."""
+    return max(NEXT_COMPARED, 10 * number)
+
+
+class _Gathering:
+    """Gathers what is bound where, thing by thing; a few of them side by side."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        feature: BindingFeature,
+        name: str,
+        wanted_by: TargetId,
+        most_pages: int,
+        ends: float,
+    ) -> None:
+        self.rows: PageRows = {}
+        self.pages = 0
+        self.has_gap = False
+        self._lane = lane
+        self._feature = feature
+        self._name = name
+        self._wanted_by = wanted_by
+        self._most_pages = most_pages
+        self._ends = ends
+        self._shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        """Each set of rows once: most places have what many others have."""
+
+    async def read(self, owners: Sequence[tuple[tuple[str, ...], Any]]) -> None:
+        """Read all things, until one of them cannot be read in whole."""
+        left = iter(owners)
+        async with anyio.create_task_group() as group:
+            for _ in range(min(MOST_AT_ONCE, self._lane.concurrency, len(owners))):
+                group.start_soon(self._work, left)
+
+    async def _work(self, left: Iterator[tuple[tuple[str, ...], Any]]) -> None:
+        for parts, row in left:
+            if not self.has_gap:
+                await self._read_owner(parts, row)
+
+    async def _read_owner(self, parts: tuple[str, ...], row: Any) -> None:
+        pages = _BoundPages(self._feature, self._name, parts, row)
+        reader = ListReader(self._lane, pages, self._feature.describe_owner(self._name, parts, row))
+        most = self._most_pages - self.pages
+        found = await reader.read(self._wanted_by, None, most, self._ends, self._ends) if most > 0 else None
+        self.pages += found.pages if found is not None else 1
+        if found is None or not pages.is_whole(found):
+            self.has_gap = True
+            return
+        for place, rows in found.rows.items():
+            joined = (*self.rows.get(place, ()), *rows)
+            self.rows[place] = self._shared.setdefault(joined, joined)
+
+
+class _Pages:
+    """The pages of one list as a ``ListReader`` asks for them; with the totals that they told."""
+
+    has_pages = True
+
+    def __init__(self, feature: BindingFeature, name: str) -> None:
+        self.feature = feature
+        self.name = name
+        self.page_size = feature.page_size
+        self.totals: list[int] = []
+
+    def is_whole(self, found: ReadList) -> bool:
+        """Return whether the list surely lacks nothing that was there when its reading began.
+
+        A thing that is added meanwhile may move others to a page that was read before. A total that counts
+        more than is shown counts what this credential does not see.
+        """
+        has_grown = any(after > before for before, after in pairwise(self.totals))
+        return not has_grown and sum(map(len, found.rows.values())) >= min(self.totals, default=0)
+
+    def keep_total(self, page: ListPage | Reading) -> ListPage | Reading:
+        if isinstance(page, ListPage):
+            self.totals.append(page.total)
+        return page
+
+
+class _OwnerPages(_Pages):
+    """The things of one type."""
+
+    def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:  # noqa: ARG002
+        return self.feature.build_owners(self.name, offset, size, access, now=now)
+
+    def read(self, name: str, reply: Reply, earlier: ListRows | None) -> ListPage | Reading:  # noqa: ARG002
+        return self.keep_total(self.feature.read_owners(self.name, reply))
+
+
+class _BoundPages(_Pages):
+    """The places where one thing is bound."""
+
+    def __init__(self, feature: BindingFeature, name: str, owner: tuple[str, ...], row: Any) -> None:
+        super().__init__(feature, name)
+        self.owner = owner
+        self.row = row
+
+    def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:  # noqa: ARG002
+        return self.feature.build_places(self.name, self.owner, offset, size, access, now=now)
+
+    def read(self, name: str, reply: Reply, earlier: ListRows | None) -> ListPage | Reading:  # noqa: ARG002
+        return self.keep_total(self.feature.read_places(self.name, self.owner, self.row, reply))
