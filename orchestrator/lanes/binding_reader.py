@@ -32,13 +32,16 @@ BELIEVED_FOR = 300.0
 LONGEST_READ = 240.0
 """Seconds in which one type must be whole."""
 
-RESTS_FOR = 60.0
+RESTS_FOR = 300.0
 """Seconds for which a type is not tried again that could not be read."""
+
+MOST_FAILURES = 2
+"""Times after which such a type is not tried any more: each may have cost as many requests as the targets."""
 
 WORTH_ASKING = 3
 """Targets that a lane must have left: the comparison reads one of them alone all the same."""
 
-MOST_AT_ONCE = 4
+MOST_AT_ONCE = 2
 """Things whose targets are read side by side. Each may have 100,000, which are in memory twice meanwhile."""
 
 FIRST_COMPARED = 1
@@ -56,10 +59,34 @@ class BindingCosts(Struct, frozen=True):
     """0 where the places were not read: single reads cost less, or the gateway did not let us."""
 
 
-class _HeldType(NamedTuple):
-    """What is bound where, of one type: for each place the kind's own rows."""
+class _BoundRows:
+    """What is bound where, of one type: for each place the kind's own rows.
 
-    rows: PageRows
+    Nearly all of a place is the id of its target, which the lane's lists have as well: so that text alone is
+    the key, below the rest of the place. A key for each whole place would take twice the memory.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
+        self._shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        """Each set of rows once: most places have what many others have."""
+
+    def find(self, place: tuple[str, ...]) -> tuple[Any, ...]:
+        """Return the rows of a place."""
+        return self._rows.get(place[1:], {}).get(place[0], ())
+
+    def add(self, found: PageRows) -> None:
+        """Take in where one thing is bound."""
+        for place, rows in found.items():
+            known = self._rows.setdefault(place[1:], {})
+            joined = (*known.get(place[0], ()), *rows)
+            known[place[0]] = self._shared.setdefault(joined, joined)
+
+
+class _HeldType(NamedTuple):
+    """One type as it was read."""
+
+    rows: _BoundRows
     read_at: float
     """Monotonic seconds of the first request."""
 
@@ -107,6 +134,7 @@ class _TypeReader:
         self._lock = anyio.Lock()
         self._rests_until = -math.inf
         self._is_distrusted = False
+        self._failures = 0
         self._answered = 0
         """Targets that were answered, in all."""
         self._served = 0
@@ -122,17 +150,18 @@ class _TypeReader:
         if self._answered >= self._compare_at:
             self._compare_at = find_next_compared(self._compare_at)
             return None
-        return self._feature.read_place(self._held.rows.get(place, ()))
+        return self._feature.read_place(self._held.rows.find(place))
 
     def compare(self, target: TargetId, place: tuple[str, ...], reading: Reading) -> None:
         """Give this side up where a single read shows something that it lacks."""
-        if self._held is None or self._feature.covers(self._held.rows.get(place, ()), reading):
+        if self._held is None or self._feature.covers(self._held.rows.find(place), reading):
             return
         self._held, self._is_distrusted = None, True
-        before = f", and the {self._served - 1:,} before it may lack some" if self._served > 1 else ""
+        before = f"; {self._served - 1:,} targets went by it before" if self._served > 1 else ""
+        listed = self._feature.describe_owners(self._name)
         self._lane.announcer.warn(
-            f"{self._feature.describe_owners(self._name)} leave out what hangs on {target}{before}: the"
-            " credential may lack some grants, so what hangs on the others is read one by one"
+            f"its list of {listed} leaves out what hangs on {target}{before}:"
+            " the credential may lack some grants, so what hangs on each front end is read alone"
         )
 
     @property
@@ -180,7 +209,9 @@ class _TypeReader:
         return _HeldType(gathering.rows, started)
 
     def _rest(self) -> None:
-        self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
+        self._failures += 1
+        never = self._failures >= MOST_FAILURES
+        self._rests_until = math.inf if never else self._lane.environment.monotonic() + RESTS_FOR
 
 
 def find_next_compared(number: int) -> int:
@@ -200,7 +231,7 @@ class _Gathering:
         most_pages: int,
         ends: float,
     ) -> None:
-        self.rows: PageRows = {}
+        self.rows = _BoundRows()
         self.pages = 0
         self.has_gap = False
         self._lane = lane
@@ -209,8 +240,6 @@ class _Gathering:
         self._wanted_by = wanted_by
         self._most_pages = most_pages
         self._ends = ends
-        self._shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        """Each set of rows once: most places have what many others have."""
 
     async def read(self, owners: Sequence[tuple[tuple[str, ...], Any]]) -> None:
         """Read all things, until one of them cannot be read in whole."""
@@ -233,9 +262,7 @@ class _Gathering:
         if found is None or not pages.is_whole(found):
             self.has_gap = True
             return
-        for place, rows in found.rows.items():
-            joined = (*self.rows.get(place, ()), *rows)
-            self.rows[place] = self._shared.setdefault(joined, joined)
+        self.rows.add(found.rows)
 
 
 class _Pages:
