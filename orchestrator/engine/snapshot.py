@@ -119,8 +119,8 @@ class SnapshotTaker:
             found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
             if isinstance(found, Snapshot):
                 return found
-            if (told := await self._lane.bindings.answer(target, found)) is not None:
-                seen[found.via] = told
+            seen |= await self._lane.bindings.answer(target, found, seen)
+            if found.via in seen:
                 continue
             admission = make_look_request(target, history)
             if refused := await self._lane.admit(admission):
@@ -133,7 +133,6 @@ class SnapshotTaker:
                 await self._wait_before_repeat()
                 continue
             seen[found.via] = looks.learn(found.via, reading)
-            self._lane.bindings.compare(target, found, reading)
 
     def _is_passing(self, reading: Reading) -> bool:
         """Return whether the newest reading could not tell for a cause that may be over in a moment."""

@@ -8,7 +8,7 @@ and then, and is given up where it showed less.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,12 +16,14 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.lanes.exchange import ask_target, exchange
 from orchestrator.lanes.list_reader import ListReader, PageRows, ReadList
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import BindingFeature, BindingPlace, ListRows
 from orchestrator.model.http import Reply, Request
-from orchestrator.model.reading import ListPage, Operation, Reading, Verdict
+from orchestrator.model.reading import Act, ListPage, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
+from orchestrator.rules.admission import AdmissionRequest
 
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
@@ -44,9 +46,12 @@ WORTH_ASKING = 3
 MOST_AT_ONCE = 2
 """Things whose targets are read side by side. Each may have 100,000, which are in memory twice meanwhile."""
 
-FIRST_COMPARED = 1
-NEXT_COMPARED = 100
-"""The first target is compared, then the 100th, and then each that is ten times as far."""
+MOST_TRIES = 2
+"""Requests for a place that is to be compared."""
+
+COMPARED_AFTER = 100
+COMPARED_TIMES = 10
+"""One target is compared before any goes by this side; later the 100th, the 1,000th, and so on."""
 
 
 class BindingCosts(Struct, frozen=True):
@@ -104,16 +109,22 @@ class BindingReader:
         """Return the place whose bindings an operation begins to read; None for any other operation."""
         return None if self._feature is None else self._feature.find_place(operation)
 
-    async def answer(self, target: Target, operation: Operation) -> Reading | None:
-        """Return the reading that a read of some bindings would give; None: read the target alone."""
-        place = self.find_place(operation)
-        return None if place is None else await self._types[place.name].answer(target.id, place.parts)
+    async def answer(
+        self, target: Target, operation: Operation, seen: Mapping[str, Reading]
+    ) -> dict[str, Reading]:
+        """Return, by ``via``, the readings that reads of bindings would give, as far as this side tells them.
 
-    def compare(self, target: Target, operation: Operation, reading: Reading) -> None:
-        """Take in a single read: where it shows more than the other side, that side is believed no more."""
+        An ``operation`` that begins to read a place is answered with those of all types at that place, but
+        for those in ``seen``; what is left out is to be read alone.
+        """
         place = self.find_place(operation)
-        if place is not None and reading.verdict is Verdict.TOLD:
-            self._types[place.name].compare(target.id, place.parts, reading)
+        if place is None or self._feature is None:
+            return {}
+        readings: dict[str, Reading] = {}
+        for name, via in self._feature.list_reads(place.parts):
+            if via not in seen and (told := await self._types[name].answer(target, via, place.parts)):
+                readings[via] = told
+        return readings
 
     def measure(self) -> tuple[BindingCosts, ...]:
         """Return what each type has cost when it was read last."""
@@ -139,24 +150,49 @@ class _TypeReader:
         """Targets that were answered, in all."""
         self._served = 0
         """Targets that the held rows have answered."""
-        self._compare_at = FIRST_COMPARED
+        self._compare_at = COMPARED_AFTER
 
-    async def answer(self, target: TargetId, place: tuple[str, ...]) -> Reading | None:
+    async def answer(self, target: Target, via: str, place: tuple[str, ...]) -> Reading | None:
         """Return the reading for one place, or None where it is to be read alone."""
-        await self._read_if_due(target)
-        if self._held is None or self._age > BELIEVED_FOR:
+        if self._is_due:
+            await self._read_if_due(target, via, place)
+        held = self._held
+        if held is None or self._age > BELIEVED_FOR:
             return None
         self._answered, self._served = self._answered + 1, self._served + 1
         if self._answered >= self._compare_at:
-            self._compare_at = find_next_compared(self._compare_at)
-            return None
-        return self._feature.read_place(self._held.rows.find(place))
+            self._compare_at *= COMPARED_TIMES
+            if not await self._is_confirmed(held, target, via, place):
+                return None
+        return self._feature.read_place(held.rows.find(place))
 
-    def compare(self, target: TargetId, place: tuple[str, ...], reading: Reading) -> None:
-        """Give this side up where a single read shows something that it lacks."""
-        if self._held is None or self._feature.covers(self._held.rows.find(place), reading):
-            return
-        self._held, self._is_distrusted = None, True
+    async def _is_confirmed(self, held: _HeldType, target: Target, via: str, place: tuple[str, ...]) -> bool:
+        """Return whether a place that is read alone shows no more than this side; else give this side up."""
+        alone = await self._read_alone(target, Operation(Act.LOOK, via))
+        if alone is None:
+            self._rest()
+        elif self._feature.covers(held.rows.find(place), alone):
+            return True
+        else:
+            self._is_distrusted = True
+            self._warn_of_gap(target.id)
+        self._held = None
+        return False
+
+    async def _read_alone(self, target: Target, operation: Operation) -> Reading | None:
+        lane = self._lane
+        for _ in range(MOST_TRIES):
+            admission = AdmissionRequest(target.id, Act.LOOK, dispensable=True)
+            if await lane.admit(admission):
+                return None
+            exchanged = await exchange(lane, admission, ask_target(lane, operation, target))
+            if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:
+                lane.announcer.tell_request()
+            if exchanged.found.verdict is Verdict.TOLD:
+                return exchanged.found
+        return None
+
+    def _warn_of_gap(self, target: TargetId) -> None:
         before = f"; {self._served - 1:,} targets went by it before" if self._served > 1 else ""
         listed = self._feature.describe_owners(self._name)
         self._lane.announcer.warn(
@@ -168,23 +204,29 @@ class _TypeReader:
     def _age(self) -> float:
         return math.inf if self._held is None else self._lane.environment.monotonic() - self._held.read_at
 
-    async def _read_if_due(self, wanted_by: TargetId) -> None:
+    async def _read_if_due(self, target: Target, via: str, place: tuple[str, ...]) -> None:
+        """Read the type, and compare this place; other targets wait, so that none goes by it before."""
         held = self._held
-        if not self._is_due():
-            return
         async with self._lock:
-            if self._held is held and self._is_due():
-                self._held = None  # old rows, which need not be in memory beside the new ones
-                self._held = await self._read(wanted_by)
-                self._served = 0
+            if self._held is not held or not self._is_due:
+                return
+            self._held = None  # old rows, which need not be in memory beside the new ones
+            self._served = 0
+            found = await self._read(target.id)
+            if found is not None and await self._is_confirmed(found, target, via, place):
+                self._held = found
 
+    @property
     def _is_due(self) -> bool:
+        """Whether the type is to be read now: it is not held, or too old, and single reads cost more."""
+        if self._held is not None and self._age <= BELIEVED_FOR:
+            return False
         now, left = self._lane.environment.monotonic(), self._lane.left
         least = self.costs.owner_pages + max(self.costs.owners, self.costs.place_pages)
         if self._is_distrusted or now < self._rests_until or left < max(WORTH_ASKING, least):
             return False
         # At a slow gateway few targets go by before the rows are too old: then single reads are cheaper.
-        return self._held is None or (self._age > BELIEVED_FOR and least <= self._served)
+        return self._held is None or least <= self._served
 
     async def _read(self, wanted_by: TargetId) -> _HeldType | None:
         """Read the whole type; None where that is not to be had, or costs more than single reads."""
@@ -212,11 +254,6 @@ class _TypeReader:
         self._failures += 1
         never = self._failures >= MOST_FAILURES
         self._rests_until = math.inf if never else self._lane.environment.monotonic() + RESTS_FOR
-
-
-def find_next_compared(number: int) -> int:
-    """Return which target is compared after the one of this number."""
-    return max(NEXT_COMPARED, 10 * number)
 
 
 class _Gathering:

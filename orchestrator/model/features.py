@@ -125,6 +125,10 @@ class BindingFeature(Protocol):
         """Return the place whose bindings an operation begins to read; None for any other operation."""
         ...
 
+    def list_reads(self, place: tuple[str, ...]) -> Sequence[tuple[str, str]]:
+        """Return for each type its name, and the ``via`` of the read that begins to read it at this place."""
+        ...
+
     def describe_owners(self, name: str) -> str:
         """Return the words for all things of a type: ``applications``."""
         ...

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from orchestrator.lanes.binding_reader import (
     BELIEVED_FOR,
-    FIRST_COMPARED,
+    COMPARED_AFTER,
+    COMPARED_TIMES,
     WORTH_ASKING,
     BindingCosts,
-    find_next_compared,
 )
 from orchestrator.preview.states import PreviewedGateway, SeenTarget
 
@@ -47,13 +47,14 @@ class _TypeCounter:
     def __init__(self, costs: BindingCosts) -> None:
         self._costs = costs
         self._pages = costs.owner_pages + costs.place_pages
+        """Requests for the other side; with a whole read, one target is read alone as well."""
         self._is_readable = costs.place_pages >= costs.owners and costs.owner_pages > 0
         """Whether the preview has read the other side of this type in whole."""
         self._has_asked = False
         self._age: float | None = None
         """Seconds since it was read; None where it was not."""
         self._answered = 0
-        self._compare_at = FIRST_COMPARED
+        self._compare_at = COMPARED_AFTER
 
     def count_step(self, targets: int, places: int) -> tuple[int, int]:
         """Return the reads alone, and the pages of the other side, for so many places."""
@@ -66,14 +67,14 @@ class _TypeCounter:
         if not self._is_readable or self._pages > targets:
             return places, self._costs.owner_pages
         self._age = 0.0
-        return self._count_compared(places), self._pages
+        return 1 + self._count_compared(places), self._pages
 
     def _count_compared(self, places: int) -> int:
         """Return how many of so many places that are answered are read alone as well."""
         self._answered += places
         compared = 0
         while self._compare_at <= self._answered:
-            self._compare_at, compared = find_next_compared(self._compare_at), compared + 1
+            self._compare_at, compared = self._compare_at * COMPARED_TIMES, compared + 1
         return compared
 
     def pass_time(self, seconds: float, targets: int) -> int:
@@ -84,4 +85,4 @@ class _TypeCounter:
         if self._age <= BELIEVED_FOR or self._pages > targets:
             return 0
         times, self._age = divmod(self._age, BELIEVED_FOR)
-        return int(times) * self._pages
+        return int(times) * (self._pages + 1)

@@ -117,8 +117,8 @@ class SnapshotReader:
             place = lane.bindings.find_place(found)
             if place is not None:
                 places.add(place.parts)
-            if (told := await lane.bindings.answer(target, found)) is not None:
-                readings[found.via] = told
+            readings |= await lane.bindings.answer(target, found, readings)
+            if found.via in readings:
                 continue
             reading = await self._ask(found, target)
             if isinstance(reading, str):
@@ -129,7 +129,6 @@ class SnapshotReader:
                 await anyio.sleep(draw_backoff(lane.policy, failures, lane.environment.roll()))
                 continue
             readings[found.via], failures, reads = reading, 0, reads + (place is None)
-            lane.bindings.compare(target, found, reading)
 
     async def read_alone(self, target: Target) -> None:
         """Read a target once without the lists, only to see how long a reply takes."""

@@ -18,8 +18,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "looks": {"keys": "look: always"},
     "snapshots": {"top": "snapshot: best"},
 }
-CALLS = {"plain": 165, "chained": 184, "looks": 355, "snapshots": 382}
-JOURNAL_BYTES = {"plain": 220, "chained": 240, "looks": 220, "snapshots": 1200}
+CALLS = {"plain": 165, "chained": 184, "looks": 355, "snapshots": 540}
+JOURNAL_BYTES = {"plain": 220, "chained": 240, "looks": 220, "snapshots": 1250}
 """Bytes of the journal a target, with its plan and its index."""
 
 
@@ -38,7 +38,9 @@ Measured = tuple[str, RunCosts, RunCosts]
 def test_a_target_costs_one_request_and_lists_a_small_share_of_one(measured: Measured) -> None:
     for count, costs in zip((FEW, MANY), measured[1:], strict=True):
         assert costs.requests - costs.lists == count
-        assert costs.lists <= 0.02 * count
+        # Beside the lists of targets those of applications and policies, and a few targets that are compared.
+        bindings = 5 + 5 * 3 if measured[0] == "snapshots" else 0
+        assert costs.lists <= 0.02 * count + bindings
 
 
 @pytest.mark.promise(2)

@@ -33,6 +33,9 @@ from orchestrator.model.reading import Act, ListPage, Operation, Reading, Verdic
 
 _STRANGE = Reading(verdict=Verdict.UNCLEAR, message="an entry has no id, or settings of a strange form")
 
+_NOTHING = Reading(verdict=Verdict.TOLD, kept={"bound": [], "size": 0, "total": 0})
+"""What most front-end APIs have of most types."""
+
 
 class RomaBindings(Struct, frozen=True):
     """The binding feature of one instance. A row is what a snapshot keeps of a binding, as JSON."""
@@ -55,6 +58,11 @@ class RomaBindings(Struct, frozen=True):
         if read is None or read.offset:
             return None
         return BindingPlace(read.type.key, (read.front, read.environment))
+
+    def list_reads(self, place: tuple[str, ...]) -> Sequence[tuple[str, str]]:
+        """Return the five reads of a front-end API in one environment."""
+        front, environment = place
+        return [(key, f"{key}/{front}/{environment}") for key in BINDING_TYPES]
 
     def describe_owners(self, name: str) -> str:
         """Return the plural of a type's word."""
@@ -112,6 +120,8 @@ class RomaBindings(Struct, frozen=True):
 
     def read_place(self, rows: Sequence[Any]) -> Reading:
         """Return the reading of a read of one front-end API in one environment."""
+        if not rows:
+            return _NOTHING
         bound = [msgspec.json.decode(row) for row in rows]
         return Reading(verdict=Verdict.TOLD, kept={"bound": bound, "size": len(bound), "total": len(bound)})
 
