@@ -10,7 +10,7 @@ from orchestrator.engine.attempts import TargetAttempts, make_look_request
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.exchange import count_as_unclear
 from orchestrator.model.events import SnapshotMissed
-from orchestrator.model.reading import Reading, Snapshot, Verdict
+from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.precheck import StateAtApproval, explain_miss, judge_snapshot
 from orchestrator.rules.retry import TargetEnd, TargetHistory, draw_backoff, end_blocked, is_passing_fault
@@ -114,12 +114,19 @@ class SnapshotTaker:
         cheaper. Each read is made once, and once more after a passing fault.
         """
         repeated: set[str] = set()
+
+        async def read_alone(operation: Operation) -> Reading | None:
+            admission = make_look_request(target, history)
+            if await self._lane.admit(admission):
+                return None
+            return await self._attempts.send(target, admission, operation)
+
         while True:
             looks = self._lane.offered_looks
             found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
             if isinstance(found, Snapshot):
                 return found
-            seen |= await self._lane.bindings.answer(target, found, seen)
+            seen |= await self._lane.bindings.answer(target, found, seen, read_alone)
             if found.via in seen:
                 continue
             admission = make_look_request(target, history)

@@ -8,22 +8,20 @@ and then, and is given up where it showed less.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.lanes.exchange import ask_target, exchange
 from orchestrator.lanes.list_reader import ListReader, PageRows, ReadList
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import BindingFeature, BindingPlace, ListRows
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Act, ListPage, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
-from orchestrator.rules.admission import AdmissionRequest
 
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
@@ -62,6 +60,10 @@ class BindingCosts(Struct, frozen=True):
     owners: int = 0
     place_pages: int = 0
     """0 where the places were not read: single reads cost less, or the gateway did not let us."""
+
+
+ReadAlone: TypeAlias = Callable[[Operation], Awaitable[Reading | None]]
+"""Sends one read of a target; returns its reading, or None where none may be sent."""
 
 
 class _BoundRows:
@@ -110,19 +112,22 @@ class BindingReader:
         return None if self._feature is None else self._feature.find_place(operation)
 
     async def answer(
-        self, target: Target, operation: Operation, seen: Mapping[str, Reading]
+        self, target: Target, operation: Operation, seen: Mapping[str, Reading], read_alone: ReadAlone
     ) -> dict[str, Reading]:
         """Return, by ``via``, the readings that reads of bindings would give, as far as this side tells them.
 
         An ``operation`` that begins to read a place is answered with those of all types at that place, but
-        for those in ``seen``; what is left out is to be read alone.
+        for those in ``seen``; what is left out is to be read alone. ``read_alone`` sends a read of the
+        target, to be compared.
         """
         place = self.find_place(operation)
         if place is None or self._feature is None:
             return {}
         readings: dict[str, Reading] = {}
         for name, via in self._feature.list_reads(place.parts):
-            if via not in seen and (told := await self._types[name].answer(target, via, place.parts)):
+            if via in seen:
+                continue
+            if told := await self._types[name].answer(target.id, via, place.parts, read_alone):
                 readings[via] = told
         return readings
 
@@ -152,45 +157,41 @@ class _TypeReader:
         """Targets that the held rows have answered."""
         self._compare_at = COMPARED_AFTER
 
-    async def answer(self, target: Target, via: str, place: tuple[str, ...]) -> Reading | None:
+    async def answer(
+        self, target: TargetId, via: str, place: tuple[str, ...], read_alone: ReadAlone
+    ) -> Reading | None:
         """Return the reading for one place, or None where it is to be read alone."""
-        if self._is_due:
-            await self._read_if_due(target, via, place)
+        if self._is_due and (told := await self._read_if_due(target, via, place, read_alone)):
+            self._answered, self._served = self._answered + 1, self._served + 1
+            return told
         held = self._held
         if held is None or self._age > BELIEVED_FOR:
             return None
         self._answered, self._served = self._answered + 1, self._served + 1
         if self._answered >= self._compare_at:
             self._compare_at *= COMPARED_TIMES
-            if not await self._is_confirmed(held, target, via, place):
-                return None
+            return await self._compare(held, target, via, place, read_alone)
         return self._feature.read_place(held.rows.find(place))
 
-    async def _is_confirmed(self, held: _HeldType, target: Target, via: str, place: tuple[str, ...]) -> bool:
-        """Return whether a place that is read alone shows no more than this side; else give this side up."""
-        alone = await self._read_alone(target, Operation(Act.LOOK, via))
-        if alone is None:
-            self._rest()
-        elif self._feature.covers(held.rows.find(place), alone):
-            return True
-        else:
-            self._is_distrusted = True
-            self._warn_of_gap(target.id)
-        self._held = None
-        return False
-
-    async def _read_alone(self, target: Target, operation: Operation) -> Reading | None:
-        lane = self._lane
+    async def _compare(
+        self, held: _HeldType, target: TargetId, via: str, place: tuple[str, ...], read_alone: ReadAlone
+    ) -> Reading | None:
+        """Return the reading of a place that is read alone. Where it shows more, give this side up."""
+        alone = None
         for _ in range(MOST_TRIES):
-            admission = AdmissionRequest(target.id, Act.LOOK, dispensable=True)
-            if await lane.admit(admission):
-                return None
-            exchanged = await exchange(lane, admission, ask_target(lane, operation, target))
-            if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:
-                lane.announcer.tell_request()
-            if exchanged.found.verdict is Verdict.TOLD:
-                return exchanged.found
-        return None
+            alone = await read_alone(Operation(Act.LOOK, via))
+            if alone is None or alone.verdict is Verdict.TOLD:
+                break
+        if alone is not None and alone.verdict is Verdict.TOLD:
+            if self._feature.covers(held.rows.find(place), alone):
+                self._held = held
+                return alone
+            self._is_distrusted = True
+            self._warn_of_gap(target)
+        else:
+            self._rest()
+        self._held = None
+        return alone if self._is_distrusted else None
 
     def _warn_of_gap(self, target: TargetId) -> None:
         before = f"; {self._served - 1:,} targets went by it before" if self._served > 1 else ""
@@ -204,17 +205,21 @@ class _TypeReader:
     def _age(self) -> float:
         return math.inf if self._held is None else self._lane.environment.monotonic() - self._held.read_at
 
-    async def _read_if_due(self, target: Target, via: str, place: tuple[str, ...]) -> None:
-        """Read the type, and compare this place; other targets wait, so that none goes by it before."""
+    async def _read_if_due(
+        self, target: TargetId, via: str, place: tuple[str, ...], read_alone: ReadAlone
+    ) -> Reading | None:
+        """Read the type, and return the reading of this place, which is read alone to be compared.
+
+        The other targets wait meanwhile, so that none goes by the type before.
+        """
         held = self._held
         async with self._lock:
             if self._held is not held or not self._is_due:
-                return
+                return None
             self._held = None  # old rows, which need not be in memory beside the new ones
             self._served = 0
-            found = await self._read(target.id)
-            if found is not None and await self._is_confirmed(found, target, via, place):
-                self._held = found
+            found = await self._read(target)
+            return None if found is None else await self._compare(found, target, via, place, read_alone)
 
     @property
     def _is_due(self) -> bool:

@@ -105,6 +105,11 @@ class SnapshotReader:
         Adds to ``places`` those whose bindings were read.
         """
         lane, failures, reads = self._lane, 0, 0
+
+        async def read_alone(operation: Operation) -> Reading | None:
+            reading = await self._ask(operation, target)
+            return None if isinstance(reading, str) else reading
+
         while True:
             found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):
@@ -117,7 +122,7 @@ class SnapshotReader:
             place = lane.bindings.find_place(found)
             if place is not None:
                 places.add(place.parts)
-            readings |= await lane.bindings.answer(target, found, readings)
+            readings |= await lane.bindings.answer(target, found, readings, read_alone)
             if found.via in readings:
                 continue
             reading = await self._ask(found, target)
