@@ -60,6 +60,8 @@ class UsageReader:
 
     def __init__(self, lane: Lane, hours: int) -> None:
         self.hours = hours
+        self.shared_requests = 0
+        """The most requests that the shared reads have taken in one go."""
         self._lane = lane
         self._environment = lane.environment
         self._feature = lane.gateway.usage
@@ -154,7 +156,7 @@ class UsageReader:
         return now - self._told_at > SHARED_FOR and now >= self._shared_rests_until
 
     async def _read_shared(self, wanted_by: TargetId) -> None:
-        began = self._environment.monotonic()
+        began, sent = self._environment.monotonic(), 0
         told: dict[str, Any] = dict(self._refused)
         assert self._feature is not None  # noqa: S101 - read() has returned without one
         for _ in range(MOST_SHARED):
@@ -162,7 +164,9 @@ class UsageReader:
             if read is None:
                 self._told, self._told_at = told, began
                 return
-            found = await self._exchange_shared(read, wanted_by)
+            found, tries = await self._exchange_shared(read, wanted_by)
+            sent += tries
+            self.shared_requests = max(self.shared_requests, sent)
             if found is None:
                 break
             told[read.name] = found
@@ -172,14 +176,17 @@ class UsageReader:
         self._told, self._told_at = {}, -math.inf
         self._shared_rests_until = self._environment.monotonic() + RESTS_FOR
 
-    async def _exchange_shared(self, read: SharedUsageRead, wanted_by: TargetId) -> Any:
-        """Return what a shared read tells, or its refusal; None where it cannot be had now."""
+    async def _exchange_shared(self, read: SharedUsageRead, wanted_by: TargetId) -> tuple[Any, int]:
+        """Return what a shared read tells, or its refusal, and how many requests that took.
+
+        None in place of the first where the read cannot be had now.
+        """
         lane = self._lane
         question: LaneQuestion[Any] = LaneQuestion(Act.LOOK, read.build, read.read)
         for number in range(1, MOST_TRIES + 1):
             admission = AdmissionRequest(wanted_by, Act.LOOK, dispensable=True)
             if await lane.admit(admission):
-                return None
+                return None, number - 1
             lane.announcer.tell_list(f"reads its {read.name}")
             try:
                 exchanged = await exchange(lane, admission, question)
@@ -189,13 +196,13 @@ class UsageReader:
                 lane.announcer.tell_request()
             found = exchanged.found
             if not isinstance(found, Reading) or found.verdict is Verdict.NOT_OFFERED:
-                return found
+                return found, number
             status = None if isinstance(exchanged.answer, Lost) else exchanged.answer.status
             answer = UsageAnswer(count_as_unclear(found), status)
             if not _is_repeatable(answer) or (_is_passing(answer) and number > 1):
-                return None
+                return None, number
             await lane.rest(draw_backoff(lane.policy, number, self._environment.roll()))
-        return None
+        return None, MOST_TRIES
 
 
 def _is_repeatable(answer: UsageAnswer) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from statistics import median
 
@@ -14,6 +15,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
 from orchestrator.preview.request_count import RequestCounter, RequestLoad
 from orchestrator.preview.states import Preview, SeenTarget
+from orchestrator.preview.use import is_left_for_use
 from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
 
 
@@ -52,10 +54,16 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
         gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds
     }
     # The drift guard compares each target with its approval, which takes the same reads as a snapshot.
-    with_snapshots = guarded or plan.snapshot != "off"
+    asks_use = plan.in_use != "ignore"
+    with_snapshots = guarded or plan.snapshot != "off" or asks_use
     counters = {
         found.name: RequestCounter(
-            gateways[found.name], found, with_snapshots=with_snapshots, guarded=guarded
+            gateways[found.name],
+            found,
+            with_snapshots=with_snapshots,
+            guarded=guarded,
+            refuses=partial(is_left_for_use, plan),
+            asks_use=asks_use,
         )
         for found in preview.gateways
     }

@@ -25,6 +25,7 @@ from orchestrator.preview.sibling_reader import SiblingReader
 from orchestrator.preview.silence import AnswerWatch
 from orchestrator.preview.snapshot_reader import DoubtCounter, SnapshotReader, make_unknown
 from orchestrator.preview.states import PreviewedGateway, SeenList, SeenTarget, SiblingDeployments
+from orchestrator.preview.use_reader import UseReader
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import describe
 from orchestrator.transport.warnings import list_warnings
@@ -44,8 +45,10 @@ class GatewayLook:
         progress: LookProgress,
         *,
         guarded: bool = False,
+        hours: int | None = None,
     ) -> None:
-        """``guarded``: the run will compare each target with what this look has seen."""
+        """``guarded``: the run will compare each target with what this look has seen. ``hours``: how often
+        each target was called in so many hours is asked as well."""
         # No look waits for a deployment on all pods, so it need not take as long as an undeploy may.
         self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
         self.targets: list[SeenTarget] = []
@@ -63,6 +66,8 @@ class GatewayLook:
         self._lists: tuple[SeenList, ...] = ()
         self._bindings: tuple[BindingCosts, ...] = ()
         self._until: float | None = None
+        self._hours = hours
+        self._shared_use_reads = 0
 
     @property
     def silence(self) -> str | None:
@@ -79,6 +84,7 @@ class GatewayLook:
             lacking=self._lacking,
             lists=self._lists,
             bindings=self._bindings,
+            shared_use_reads=self._shared_use_reads,
             until=self._until,
             warnings=tuple(self._warnings),
         )
@@ -114,8 +120,17 @@ class GatewayLook:
         lane.state_list.serve_snapshots()
         lane.begin_step(len(self._planned))
         doubts = DoubtCounter(self._warnings.append)
-        reader = SnapshotReader(lane, self._send, self._keep, doubts, with_state=self._believes_lists)
+        use_reader = None if self._hours is None else UseReader(lane, self._send, self._hours)
+        reader = SnapshotReader(
+            lane,
+            self._send,
+            self._keep,
+            doubts,
+            with_state=self._believes_lists,
+            use_reader=use_reader,
+        )
         await reader.read_all(self._planned)
+        self._shared_use_reads = 0 if use_reader is None else use_reader.shared_requests
         if self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
             await siblings.read_all(self.gateway.siblings, self.targets)

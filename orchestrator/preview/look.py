@@ -36,6 +36,7 @@ async def take_preview(
     *,
     demanding: bool = False,
     guarded: bool = False,
+    hours: int | None = None,
 ) -> Preview:
     """Look at every target that a run of ``loaded`` with ``options`` would take.
 
@@ -43,9 +44,12 @@ async def take_preview(
     the draft marks them again. Raises ``UsageError`` and ``CredentialError`` before anything is sent. A fault
     of a gateway is no error: the preview holds it. ``demanding``: every gateway must answer, and
     ``UsageError`` is raised as soon as one of them has given no answer. ``guarded``: the run will compare
-    each target with this preview.
+    each target with this preview. ``hours``: ask how often each target was called in so many hours; a plan
+    whose runs ask has it asked anyway.
     """
     plan, database = loaded.plan, loaded.draft.database
+    if hours is None and plan.in_use != "ignore":
+        hours = plan.in_use_over.hours
     _hold_back(loaded, options)
     guard = summarize_protection(database, plan, options)
     held = {
@@ -57,7 +61,7 @@ async def take_preview(
         raise UsageError("no target is left that a run would take: all are protected or left out")
     began, taken = environment.monotonic(), environment.now()
     progress = LookProgress(listener, len(targets))
-    looks = _make_looks(plan, targets, environment, progress, guarded=guarded)
+    looks = _make_looks(plan, targets, environment, progress, guarded=guarded, hours=hours)
     await _run_looks(looks, environment, progress, demanding=demanding)
     if demanding:
         _refuse_silent(looks)
@@ -76,6 +80,7 @@ async def take_preview(
         filtered=held.get("filtered", 0),
         patterns=guard.patterns,
         guard_warnings=guard.warnings,
+        hours=hours,
     )
 
 
@@ -95,14 +100,14 @@ def _make_looks(
     progress: LookProgress,
     *,
     guarded: bool,
+    hours: int | None,
 ) -> list[GatewayLook]:
     looks = []
     for gateway in plan.gateways:
         here = [planned for planned in targets if planned.target.gateway == gateway.name]
         if here:
-            looks.append(
-                GatewayLook(environment.reach(gateway), environment, here, progress, guarded=guarded)
-            )
+            reached = environment.reach(gateway)
+            looks.append(GatewayLook(reached, environment, here, progress, guarded=guarded, hours=hours))
     return looks
 
 

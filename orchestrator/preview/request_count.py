@@ -6,7 +6,7 @@ targets of a step, again when they are about to be too old, and once more for lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -36,10 +36,18 @@ class RequestCounter:
     """Counts the requests of a run to one gateway, step by step."""
 
     def __init__(
-        self, gateway: Gateway, found: PreviewedGateway, *, with_snapshots: bool, guarded: bool
+        self,
+        gateway: Gateway,
+        found: PreviewedGateway,
+        *,
+        with_snapshots: bool,
+        guarded: bool,
+        refuses: Callable[[SeenTarget], bool] = lambda _: False,
+        asks_use: bool = False,
     ) -> None:
         """``with_snapshots``: the run reads each target's snapshot first. ``guarded``: it compares each
-        target's state with an approval, and reads that state of each target alone."""
+        target's state with an approval, and reads that state of each target alone. ``asks_use``: it asks how
+        much each target is used before it sends; ``refuses`` says which targets it leaves for their use."""
         self._gateway = gateway
         self._found = found
         self._with_snapshots = with_snapshots
@@ -54,6 +62,10 @@ class RequestCounter:
         self._age = 0.0
         """Seconds since the lists were read."""
         self._bindings = BindingCounter(found)
+        self._refuses = refuses
+        self._asks_use = asks_use
+        self._shared_use_reads = found.shared_use_reads if asks_use else 0
+        """The reads of the use of many targets that the run has yet to make."""
 
     def count_step(self, seen_targets: Sequence[SeenTarget]) -> RequestLoad:
         """Count the requests for the targets of the next step of a wave."""
@@ -61,7 +73,7 @@ class RequestCounter:
         looks = undeploys = changing = chain = 0
         for seen in seen_targets:
             before = looks + undeploys
-            looks += self._count_reads(seen, uses_lists=uses_lists)
+            looks += self._count_reads(seen, uses_lists=uses_lists) + self._count_use_reads(seen)
             sends = self._sends(seen)
             undeploys += sends
             changing += sends and self._always
@@ -144,7 +156,16 @@ class RequestCounter:
         # The front-end APIs that a snapshot names are read one by one, once other reads have named them.
         return len(readings) + len(seen.snapshot.fronts)
 
+    def _count_use_reads(self, seen: SeenTarget) -> int:
+        """Return how many reads tell the use of a target, with those for many that come before the first."""
+        if not self._asks_use or seen.usage is None:
+            return 0
+        shared, self._shared_use_reads = self._shared_use_reads, 0
+        return shared + seen.use_reads
+
     def _sends(self, seen: SeenTarget) -> bool:
+        if self._refuses(seen):
+            return False
         # Without a read, the run cannot know that the target is down already.
         is_blind = not self._with_snapshots and not self._always
         return is_blind or seen.group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN)

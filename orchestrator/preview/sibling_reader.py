@@ -11,8 +11,9 @@ from orchestrator.model.features import SiblingFeature
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Operation, Verdict
 from orchestrator.model.target import Target, TargetId
-from orchestrator.preview.snapshot_reader import DoubtCounter, SendLook
+from orchestrator.preview.snapshot_reader import DoubtCounter
 from orchestrator.preview.states import SeenTarget, SiblingDeployments, TargetState
+from orchestrator.preview.use_reader import SendLook
 from orchestrator.rules.retry import LOOKS_PER_DOUBT, draw_backoff, is_passing_fault
 from orchestrator.text.counting import count_noun
 

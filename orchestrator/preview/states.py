@@ -71,6 +71,8 @@ class SeenTarget(Struct, frozen=True, kw_only=True):
     """The reads of the target's state, by ``via``, that a list stood for."""
     usage: Usage | None = None
     """How much the target is used; None where the preview did not ask, and for one that would not change."""
+    use_reads: int = 0
+    """How many reads of this target that took."""
 
     @property
     def state(self) -> TargetState:
@@ -123,6 +125,8 @@ class PreviewedGateway(Struct, frozen=True, kw_only=True):
     """The reads that the gateway turned out not to offer."""
     lists: tuple[SeenList, ...] = ()
     bindings: tuple[BindingCosts, ...] = ()
+    shared_use_reads: int = 0
+    """How many requests the reads took that tell the use of many targets."""
     until: float | None = None
     """When the credential ends, where it says so and the program cannot renew it."""
     warnings: tuple[str, ...] = ()

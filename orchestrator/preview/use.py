@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from orchestrator.model.plan import PlanHeader
 from orchestrator.model.usage import NOT_TOLD, Usage
-from orchestrator.preview.states import Preview, SeenTarget
+from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.report.values import UseCounts
+from orchestrator.rules.in_use import describe_doubt
+from orchestrator.text.counting import count_noun
 
 
 def count_use(preview: Preview) -> UseCounts | None:
@@ -22,6 +25,25 @@ def count_use(preview: Preview) -> UseCounts | None:
         calls=sum(calls),
         not_told=len(use) - len(calls),
     )
+
+
+def is_left_for_use(plan: PlanHeader, seen: SeenTarget) -> bool:
+    """Return whether a run would leave a target for its use, or because nothing tells that.
+
+    A preview that asked for other hours than the plan's does not know.
+    """
+    over = plan.in_use_over
+    if plan.in_use != "refuse" or seen.group not in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN):
+        return False
+    if seen.usage is None:
+        return True  # a state that cannot be read names no front end whose calls would count
+    return seen.usage.hours == over.hours and describe_doubt(seen.usage, over) is not None
+
+
+def describe_left_for_use(plan: PlanHeader, preview: Preview) -> str:
+    """Return the end of a sentence on the use: how many targets the plan leaves for it; else nothing."""
+    left = sum(is_left_for_use(plan, seen) for seen in preview.targets if seen.usage is not None)
+    return f"; by in_use: refuse {count_noun(left, 'target stays', 'targets stay')} up" if left else ""
 
 
 def sort_by_use(seen_targets: Iterable[SeenTarget]) -> list[SeenTarget]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby, islice
 
@@ -9,16 +10,17 @@ from msgspec import Struct
 
 from orchestrator.gateways import list_obstacles
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.losses import list_deleted_front_ends
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
-from orchestrator.preview.use import group_untold
+from orchestrator.preview.use import group_untold, is_left_for_use
 from orchestrator.report.bindings import MOST_CAUSES
+from orchestrator.rules.in_use import end_in_use
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, end_absent
-from orchestrator.rules.stop_rules import StopRules
+from orchestrator.rules.stop_rules import StopRules, is_fruitless
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_unix_time
 
@@ -145,13 +147,14 @@ def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning
     gateways = {gateway.name: gateway for gateway in plan.gateways}
     for number, wave_step in enumerate(wave_steps, 1):
         stop_rules.begin_wave()
-        ends = [_predict_end(gateways[seen.target.gateway], seen) for seen in wave_step]
+        ends = [_predict_end(plan, gateways[seen.target.gateway], seen) for seen in wave_step]
         breaches = [stop_rules.count_end(end.outcome, end.reason, doubted=False) for end in ends]
         breach = next(filter(None, breaches), None)
         # A wave that took nothing down stops a run, too; behind the last one nothing is left to stop.
         if breach is None and number < len(wave_steps):
-            down = any(end.outcome in DONE for end in ends)
-            breach = stop_rules.find_breach() or (None if down else "nothing in it was undeployed")
+            counts = Counter((end.outcome, (end.reason or "").partition(":")[0]) for end in ends)
+            fruitless = "nothing in it was undeployed" if is_fruitless(counts) else None
+            breach = stop_rules.find_breach() or fruitless
         if breach:
             name = plan.waves[wave_step[0].target.wave].name
             is_split = bool(plan.waves[wave_step[0].target.wave].sizes)
@@ -160,8 +163,10 @@ def _warn_of_stop_rules(plan: Plan, preview: Preview) -> Iterator[PreviewWarning
             return
 
 
-def _predict_end(gateway: Gateway, seen: SeenTarget) -> TargetEnd:
-    """Return how a target would end, by its present state."""
+def _predict_end(plan: Plan, gateway: Gateway, seen: SeenTarget) -> TargetEnd:
+    """Return how a target would end, by its present state and use."""
+    if is_left_for_use(plan, seen):
+        return TargetEnd(Outcome.NOT_STARTED, end_in_use(""))
     match seen.state:
         case TargetState.ABSENT:
             hidden = seen.snapshot.hidden

@@ -272,7 +272,10 @@ def test_targets_that_are_none_are_told(
         ("in_use: warn", "in use: warns of a target with more than 0 calls in the last 72 h"),
         (
             "in_use: refuse\nin_use_over: 1/24h",
-            "in use: leaves a target with more than 1 call in the last 24 h, and one whose calls cannot be told",
+            (
+                "in use: leaves a target with more than 1 call in the last 24 h, "
+                "and one whose calls cannot be told"
+            ),
         ),
         ("in_use: ignore", None),
     ],

@@ -205,3 +205,56 @@ def test_a_killed_run_asks_again_and_loses_no_target(staged: Callable[..., Stage
     assert [*stage.outcomes().values()].count("undeployed") == 28
     stage.assert_truth()
     stage.assert_intents()
+
+
+def count_sent(stage: Stage) -> int:
+    return stage.platform.books().requests
+
+
+@pytest.mark.parametrize("mode", [WARN, REFUSE])
+@pytest.mark.parametrize(
+    ("roma", "fields"),
+    [
+        (8, use()),
+        (8, use(statistics="owner")),
+        (8, use(statistics="owner", sums_instance=True)),
+        (60, use()),
+        (60, {"statistics": "owner", "sums_instance": True}),
+    ],
+)
+def test_a_preview_says_what_a_run_then_sends(
+    staged: Callable[..., Stage], roma: int, fields: dict[str, Any], mode: str
+) -> None:
+    stage = staged(roma, 0, roma_eu=fields)
+    stage.write_plan(top=f"{BEST}\n{mode}")
+    seen = stage.undeploy("preview", "plan.yaml", "--format", "json")
+    told = json.loads(seen.out)
+    before = count_sent(stage)
+    ended = stage.undeploy("run", "plan.yaml", "--yes")
+
+    assert seen.status == 0, seen
+    assert told["forecast"]["requests"] == count_sent(stage) - before
+    undeploys = sum(facts.undeploys for facts in stage.platform.books().targets.values())
+    assert told["forecast"]["undeploys"] == undeploys
+    in_use = sum(1 for name in (0, 2) if fields.get("about")) if mode == REFUSE else 0
+    assert undeploys == roma - in_use
+    assert ended.status == int(in_use > 0)
+
+
+def test_a_preview_names_the_calls_and_who_stays_up(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0, roma_eu=use())
+    seen = stage.undeploy("preview", stage.write_plan(top=REFUSE))
+
+    assert seen.status == 0, seen
+    lines = seen.out.splitlines()
+    assert any("by in_use: refuse 2 targets stay up" in line for line in lines)
+    busy = next(line for line in lines if line.strip().startswith(roma_id(0)))
+    assert "1,204" in busy
+    assert "web-shop, billing" in busy
+
+
+def test_a_preview_of_a_plan_that_ignores_the_use_reads_none(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0, roma_eu=use())
+    assert stage.undeploy("preview", stage.write_plan()).status == 0
+
+    assert count_statistics(stage) == 0
