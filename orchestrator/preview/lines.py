@@ -23,7 +23,7 @@ from orchestrator.preview.phrases import (
     name_wave_step,
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
-from orchestrator.preview.use import align_right, count_use, describe_left_for_use, sort_by_use
+from orchestrator.preview.use import align_right, count_use, describe_consequence, sort_by_use
 from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.report.use import describe_use, format_use, name_use_columns
 from orchestrator.report.words import describe_protection
@@ -81,7 +81,7 @@ def _render_counts(shown: AssessedPreview) -> Iterator[str]:
     if outlook.undeployed:
         yield f"restore   {describe_outlook(outlook)}"
     if (use := count_use(shown.preview)) is not None:
-        yield f"in use    {describe_use(use)}{describe_left_for_use(shown.plan, shown.preview)}"
+        yield f"in use    {describe_use(use)}{describe_consequence(shown.plan, shown.preview)}"
 
 
 def _render_left_alone(preview: Preview) -> Iterator[str]:

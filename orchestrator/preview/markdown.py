@@ -26,7 +26,7 @@ from orchestrator.preview.phrases import (
     name_wave_step,
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
-from orchestrator.preview.use import count_use, describe_left_for_use, sort_by_use
+from orchestrator.preview.use import count_use, describe_consequence, sort_by_use
 from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.report.use import describe_use, format_use, name_use_columns
 from orchestrator.text.counting import count_noun
@@ -63,7 +63,7 @@ def _render_facts(shown: AssessedPreview) -> Iterator[str]:
         ("A restore", describe_outlook(foresee_restore(shown.plan, preview))),
     ]
     if (use := count_use(preview)) is not None:
-        rows.append(("In use", f"{describe_use(use)}{describe_left_for_use(shown.plan, preview)}"))
+        rows.append(("In use", f"{describe_use(use)}{describe_consequence(shown.plan, preview)}"))
     return _render_table(("", ""), rows)
 
 

@@ -28,22 +28,33 @@ def count_use(preview: Preview) -> UseCounts | None:
 
 
 def is_left_for_use(plan: PlanHeader, seen: SeenTarget) -> bool:
-    """Return whether a run would leave a target for its use, or because nothing tells that.
+    """Return whether a run would leave a target for its use, or because nothing tells that."""
+    return plan.in_use == "refuse" and _is_doubtful(plan, seen)
+
+
+def _is_doubtful(plan: PlanHeader, seen: SeenTarget) -> bool:
+    """Return whether a target may still be needed by the bound of the plan.
 
     A preview that asked for other hours than the plan's does not know.
     """
-    over = plan.in_use_over
-    if plan.in_use != "refuse" or seen.group not in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN):
+    if seen.group not in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN):
         return False
     if seen.usage is None:
         return True  # a state that cannot be read names no front end whose calls would count
-    return seen.usage.hours == over.hours and describe_doubt(seen.usage, over) is not None
+    return (
+        seen.usage.hours == plan.in_use_over.hours
+        and describe_doubt(seen.usage, plan.in_use_over) is not None
+    )
 
 
-def describe_left_for_use(plan: PlanHeader, preview: Preview) -> str:
-    """Return the end of a sentence on the use: how many targets the plan leaves for it; else nothing."""
-    left = sum(is_left_for_use(plan, seen) for seen in preview.targets if seen.usage is not None)
-    return f"; by in_use: refuse {count_noun(left, 'target stays', 'targets stay')} up" if left else ""
+def describe_consequence(plan: PlanHeader, preview: Preview) -> str:
+    """Return the end of a sentence on the use: what a run makes of the targets in use; else nothing."""
+    count = sum(_is_doubtful(plan, seen) for seen in preview.targets if seen.usage is not None)
+    if not count or plan.in_use == "ignore":
+        return ""
+    if plan.in_use == "refuse":
+        return f"; by in_use: refuse {count_noun(count, 'target stays', 'targets stay')} up"
+    return f"; by in_use: warn {count_noun(count, 'of these goes', 'of these go')} down all the same"
 
 
 def sort_by_use(seen_targets: Iterable[SeenTarget]) -> list[SeenTarget]:

@@ -165,3 +165,23 @@ def test_a_preview_that_cannot_be_made_is_said_and_it_still_asks(plan: Callable[
     assert status == 2
     assert "No preview could be made: gateway apim: the token {env: APINIZER_TOKEN} is not set" in shown
     assert "type the plan's digest" in shown
+
+
+def test_the_question_of_a_plan_that_warns_tells_what_is_in_use(
+    platform: RunningSimulators, plan: Callable[..., Path], undeploy: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = plan(platform.urls["apim"], more="in_use: warn")
+    status, shown = on_a_terminal(f"{read_digest(path, undeploy)[:8]}\n", "run", path)
+
+    assert status == 0
+    before = shown.partition("type the plan's digest")[0]
+    assert "of 6 it is not told; by in_use: warn 6 of these go down all the same" in before
+    assert "who may call" in before
+
+
+def test_the_question_of_a_plan_that_does_not_ask_tells_nothing_of_it(
+    platform: RunningSimulators, plan: Callable[..., Path]
+) -> None:
+    _, shown = on_a_terminal("\n", "run", plan(platform.urls["apim"]))
+
+    assert "who may call" not in shown
