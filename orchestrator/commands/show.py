@@ -59,7 +59,10 @@ def render_json(kept: TargetRecord) -> str:
 
     from orchestrator.report.formats.json import encode_target
 
-    return msgspec.json.encode({**encode_target(kept.target), "snapshot": kept.snapshot}).decode()
+    told = {**encode_target(kept.target), "snapshot": kept.snapshot}
+    if kept.usage is not None:
+        told["usage"] = {"read": kept.usage_read, **msgspec.structs.asdict(kept.usage)}
+    return msgspec.json.encode(told).decode()
 
 
 def render_text(kept: TargetRecord) -> Iterator[str]:
@@ -85,6 +88,7 @@ def render_text(kept: TargetRecord) -> Iterator[str]:
         told = f"{restored.outcome or 'not ended'}{f': {restored.reason}' if restored.reason else ''}"
         yield f"restore   {restored.restore}: {make_visible(told)}"
     yield from _render_snapshot(kept)
+    yield from _render_usage(kept)
     yield f"requests  {len(target.attempts)}"
     yield from map(_render_attempt, target.attempts)
 
@@ -117,6 +121,18 @@ def _render_bindings(snapshot: Mapping[str, Any]) -> Iterator[str]:
         return
     for number, text in enumerate(render_bindings(convert(kept, Bindings | None))):
         yield f"{'bound' if not number else '':<10}{make_visible(text)}"
+
+
+def _render_usage(kept: TargetRecord) -> Iterator[str]:
+    """Yield how often the target was called, and who may call; nothing where the run did not ask."""
+    from orchestrator.model.usage import describe_callers, describe_calls
+    from orchestrator.text.characters import make_visible
+    from orchestrator.text.formats import format_moment
+
+    if kept.usage is None or kept.usage_read is None:
+        return
+    yield f"calls     {make_visible(describe_calls(kept.usage))}, read {format_moment(kept.usage_read)}"
+    yield f"callers   {make_visible(describe_callers(kept.usage))}"
 
 
 def _render_attempt(attempt: AttemptReport) -> str:

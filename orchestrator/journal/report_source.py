@@ -27,6 +27,7 @@ from orchestrator.journal.run_report import (
     to_datetime,
 )
 from orchestrator.journal.sessions import measure_sessions, read_sessions
+from orchestrator.journal.usage import read_usage
 from orchestrator.model.outcome import DONE
 from orchestrator.model.plan import Plan, RunId, WaveStep
 from orchestrator.report.values import (
@@ -184,11 +185,14 @@ class JournalReportSource:
     def read_target(self, name: str) -> TargetRecord:
         """Return all that is kept about the target with that id, which the run has."""
         seq = self._database.one(_SEQ, (name,))[0]
+        kept = read_usage(self._database, seq)
         return TargetRecord(
             target=next(self._stream_targets(f"seq = {seq}")),
             snapshot=next(starmap(_report_snapshot, self._database.rows(_SNAPSHOT, (seq,))), None),
             approved=next(starmap(ApprovedState, self._database.rows(_APPROVED, (seq,))), None),
             restores=tuple(self._list_restored(name)),
+            usage=kept and kept.usage,
+            usage_read=kept and to_datetime(kept.taken),
         )
 
     def _list_restored(self, name: str) -> Iterator[RestoredTarget]:

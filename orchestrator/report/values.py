@@ -211,6 +211,9 @@ class TargetRecord(Struct, frozen=True, kw_only=True):
     """A ``model.Snapshot`` as JSON's types, and when it was ``taken``."""
     approved: ApprovedState | None
     restores: tuple[RestoredTarget, ...]
+    usage: Usage | None = None
+    """How much the target was used just before its undeploy; None where the run did not ask."""
+    usage_read: datetime | None = None
 
 
 class UseCounts(Struct, frozen=True, kw_only=True):

@@ -171,6 +171,12 @@ def test_show_tells_what_was_kept(staged: Callable[..., Stage]) -> None:
     shown = json.loads(stage.undeploy("show", ended.run, roma_id(0), "--format", "json").out)
 
     assert shown["reason"].startswith("in_use: 1,204 calls")
+    assert (shown["usage"]["calls"], shown["usage"]["callers"]) == (1204, ["web-shop", "billing"])
+    text = stage.undeploy("show", ended.run, roma_id(0)).out
+    assert "calls     1,204 calls in 72 h, read " in text
+    assert "callers   web-shop, billing" in text
+    unasked = stage.undeploy("show", ended.run, roma_id(1), "--format", "json").out
+    assert json.loads(unasked)["usage"]["calls"] == 0
 
 
 def test_a_resume_asks_again(staged: Callable[..., Stage]) -> None:
