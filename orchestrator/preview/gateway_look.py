@@ -102,6 +102,7 @@ class GatewayLook:
                 group.start_soon(self._end_when_silent, group.cancel_scope)
                 await self._look(lane)
                 group.cancel_scope.cancel()
+            await self._read_use(lane)
             self._lacking = lane.offered_looks.lacking
             self._lists = tuple(SeenList(*sizes) for sizes in lane.state_list.measure_lists())
             self._bindings = lane.bindings.measure()
@@ -120,17 +121,8 @@ class GatewayLook:
         lane.state_list.serve_snapshots()
         lane.begin_step(len(self._planned))
         doubts = DoubtCounter(self._warnings.append)
-        use_reader = None if self._hours is None else UseReader(lane, self._send, self._hours)
-        reader = SnapshotReader(
-            lane,
-            self._send,
-            self._keep,
-            doubts,
-            with_state=self._believes_lists,
-            use_reader=use_reader,
-        )
+        reader = SnapshotReader(lane, self._send, self._keep, doubts, with_state=self._believes_lists)
         await reader.read_all(self._planned)
-        self._shared_use_reads = 0 if use_reader is None else use_reader.shared_requests
         if self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
             await siblings.read_all(self.gateway.siblings, self.targets)
@@ -138,6 +130,18 @@ class GatewayLook:
         listed = next((seen.target for seen in self.targets if seen.listed), None)
         if listed is not None and not self._seconds:
             await reader.read_alone(listed)
+
+    async def _read_use(self, lane: Lane) -> None:
+        """Ask how much each target is used, where that is wanted.
+
+        Last, and not under the watch: the part of a gateway that counts calls may be dead while the gateway
+        itself answers.
+        """
+        if self._hours is None or self.silence is not None:
+            return
+        reader = UseReader(lane, self._send, self._hours)
+        self.targets = await reader.read_all(self.targets)
+        self._shared_use_reads = reader.shared_requests
 
     async def _send(
         self, lane: Lane, name: TargetId, operation: Operation, target: Target

@@ -12,7 +12,7 @@ from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdic
 from orchestrator.model.target import Target
 from orchestrator.preview.planned import PlannedTarget
 from orchestrator.preview.states import SeenTarget
-from orchestrator.preview.use_reader import SendLook, UseReader
+from orchestrator.preview.use_reader import SendLook
 from orchestrator.rules.retry import LOOKS_PER_DOUBT, draw_backoff
 
 GIVE_UP_AFTER = 20
@@ -53,15 +53,13 @@ class SnapshotReader:
         doubts: DoubtCounter,
         *,
         with_state: bool = True,
-        use_reader: UseReader | None = None,
     ) -> None:
-        """``with_state``: the lists may tell a target's state, too. ``use_reader`` reads its use."""
+        """``with_state``: the lists may tell the state of a target, too."""
         self._lane = lane
         self._send = send
         self._keep = keep
         self._doubts = doubts
         self._with_state = with_state
-        self._use_reader = use_reader
 
     async def read_all(self, planned: Sequence[PlannedTarget]) -> None:
         """Read every target, as many at a time as the lane may have requests in flight."""
@@ -73,8 +71,6 @@ class SnapshotReader:
     async def _work(self, left: Iterator[PlannedTarget]) -> None:
         for planned in left:
             seen = await self._read(planned)
-            if self._use_reader is not None:
-                seen = await self._use_reader.add_use(seen)
             # While the lane is closed no gateway was asked, so an unknown state is not its doubt.
             if self._lane.refusal(Act.LOOK) is None:
                 self._doubts.add(seen)

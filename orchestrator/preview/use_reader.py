@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+import anyio
 from msgspec.structs import replace
 
 from orchestrator.lanes.exchange import ExchangeResult
@@ -31,6 +32,20 @@ class UseReader:
     def shared_requests(self) -> int:
         """How many requests the reads took that tell of many targets."""
         return self._reader.shared_requests
+
+    async def read_all(self, seen_targets: Sequence[SeenTarget]) -> list[SeenTarget]:
+        """Return the targets with their use, as many at a time as the lane may have requests in flight."""
+        found = list(seen_targets)
+        left = iter(range(len(found)))
+
+        async def work() -> None:
+            for place in left:
+                found[place] = await self.add_use(found[place])
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._lane.concurrency, len(found))):
+                group.start_soon(work)
+        return found
 
     async def add_use(self, seen: SeenTarget) -> SeenTarget:
         """Return a target with its use; unchanged where a run would leave it as it is."""

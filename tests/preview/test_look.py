@@ -184,3 +184,51 @@ def test_few_targets_at_a_gateway_that_refuses_connections_do_not_take_a_minute(
 
     assert seconds < 10
     assert "mute could not be looked at: it gave no answer (connection refused)" in str(told)
+
+
+ROMA = """
+version: 1
+name: look
+in_use: warn
+gateways:
+  mute: {kind: roma, url: "https://mute.example", project_id: p, instance_id: i, auth: {token: {env: TOKEN}}}
+targets:
+  - {gateway: mute, ld_api_ids: [a0, a1, a2, a3, a4, a5, a6, a7, a8, a9]}
+"""
+
+
+async def answer_but_statistics(request: Request) -> Reply | Lost:
+    """A ROMA Connect instance whose backend APIs have a front end each, and whose statistics are dead."""
+    if "/statistics/" in request.url:
+        return await hang(request)
+    await anyio.sleep(0.1)
+    path = request.url.partition("/instances/i/")[2]
+    kind, name, *rest = (*path.partition("?")[0].split("/"), "")
+    if kind == "livedata-apis" and rest[:1] == ["deploy"]:
+        record = {"id": "1", "ld_api_id": name, "api_id": f"front-{name}", "group_id": "g", "env_id": "e"}
+        return make_reply(200, {"deploys": [{**record, "deploy_time": "2026-11-02T08:15:00Z"}]})
+    if kind == "livedata-apis" and name:
+        return make_reply(200, {"id": name, "status": 4, "name": name})
+    if kind == "apis" and name and rest[:1] != ["attached-plugins"]:
+        front = {"id": name, "group_id": "g", "run_env_id": "e", "req_protocol": "HTTPS", "auth_type": "APP"}
+        return make_reply(200, {**front, "ld_api_id": name.removeprefix("front-"), "req_uri": "/x"})
+    return make_reply(404, "no such page")
+
+
+@pytest.mark.promise(10)
+def test_dead_statistics_are_no_silence_of_their_gateway(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(ROMA)
+
+    async def main() -> tuple[float, Preview]:
+        with load_plan(path) as loaded:
+            options = RunOptions(state=tmp_path / "state")
+            seen = await take_preview(loaded, options, answer_between(answer_but_statistics))
+            return anyio.current_time(), seen
+
+    seconds, seen = played(main)
+
+    assert seconds < 300
+    assert list_states(seen, "mute") == [TargetState.DEPLOYED] * 10
+    assert all(one.usage is not None and one.usage.calls is None for one in seen.targets)
+    assert {one.usage.why for one in seen.targets if one.usage} >= {"no reply within 30 s"}
