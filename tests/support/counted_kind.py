@@ -68,7 +68,7 @@ class CountedUsage(Struct, frozen=True):
             return CALLS
         if reading.verdict is not Verdict.TOLD or reading.kept is None:
             return Usage(hours=hours, why=reading.message)
-        return Usage(hours=hours, calls=reading.kept["calls"], callers=("web-shop", "billing"))
+        return Usage(hours=hours, calls=reading.kept["calls"], callers=tuple(reading.kept["callers"]))
 
 
 def _ask_of_all(access: Access, now: float) -> Request:
@@ -81,9 +81,9 @@ def _read_all(reply: Reply) -> Any:
     return found.kept if found.verdict is Verdict.TOLD else found
 
 
-def calls(count: int) -> Reading:
+def calls(count: int, *callers: str) -> Reading:
     """Return the answer to a read of the calls of one target."""
-    return Reading(verdict=Verdict.TOLD, kept={"calls": count})
+    return Reading(verdict=Verdict.TOLD, kept={"calls": count, "callers": callers or ("web-shop", "billing")})
 
 
 Answers = Callable[[Act, str], Answer]
