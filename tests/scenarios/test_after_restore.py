@@ -20,7 +20,7 @@ HANGS = InjectedFault(kind=FaultKind.HANG, effect=True, times=0)
 AFTER = "--after-restore"
 
 
-def interrupted(stage: Stage, after: int = 12) -> str:
+def interrupted(stage: Stage, after: int = 22) -> str:
     """Kill a run of six targets, one at a time, once so many requests arrived; return its id."""
     with stage.started("run", stage.write_plan(top=BEST, roma=ALONE), "--yes") as process:
         stage.wait_for_requests(after, process)

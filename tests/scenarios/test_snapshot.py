@@ -12,6 +12,7 @@ from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.stage import Stage, apim_id, backend, roma_id
+from tests.support.unbound import OTHER_SIDE
 
 pytestmark = pytest.mark.long("runs are processes of their own")
 
@@ -28,8 +29,9 @@ def test_what_a_restore_needs_is_read_once_and_kept(staged: Callable[..., Stage]
     undeployed(stage)
 
     books, kept = stage.platform.books(), snapshots(stage.run)
-    assert {books.targets[roma_id(n)].looks for n in range(3)} == {2}  # the third read names a front-end API
-    assert books.gateways["roma-eu"].looks == 9
+    # The third read names a front-end API, and what hangs on one of these is read alone.
+    assert sorted(books.targets[roma_id(n)].looks for n in range(3)) == [2, 2, 2 + 5]
+    assert books.gateways["roma-eu"].looks == 9 + OTHER_SIDE
     assert {books.targets[apim_id(n)].looks for n in range(2)} == {1}
     assert {name: one["verdict"] for name, one in kept.items()} == dict.fromkeys(stage.ids, "up")
     assert kept[roma_id(0)]["obstacles"] == ["new-front-end-id"]
@@ -121,8 +123,8 @@ def test_look_always_does_not_look_twice_before(staged: Callable[..., Stage]) ->
 
     books = stage.platform.books()
     listed = [entry.path.split("?")[0].split("/")[-1] for entry in stage.list_requests() if "?" in entry.path]
-    assert {books.targets[roma_id(n)].looks for n in range(60)} == {0}
-    assert listed == ["apis", "livedata-apis", "livedata-apis"]
+    assert sorted(books.targets[roma_id(n)].looks for n in range(60)) == [*[0] * 59, 5]
+    assert [each for each in listed if "apis" in each] == ["apis", "livedata-apis", "livedata-apis"]
     assert {books.targets[apim_id(n)].looks for n in range(2)} == {4}
     assert {target["evidence"] for target in stage.report()["targets"]} == {"look"}
 
@@ -131,7 +133,7 @@ def test_a_resume_keeps_what_was_seen_before_the_first_undeploy(staged: Callable
     stage = staged(2, 0)
     stage.expect({roma_id(0): (InjectedFault(kind=FaultKind.HANG, effect=True),)})
     with stage.started("run", stage.write_plan(top=BEST), "--yes") as process:
-        stage.wait_for_requests(8, process)
+        stage.wait_for_requests(18, process)
         process.kill()
         process.communicate()
     stage.settled()

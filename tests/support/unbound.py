@@ -9,6 +9,10 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 
+OTHER_SIDE = 10
+"""Requests where nothing is bound, and at least three targets are left: five lists, and the five reads of the
+one target that is compared with them."""
+
 NOTHING_BOUND = Reading(verdict=Verdict.TOLD, kept={"bound": [], "size": 0, "total": 0})
 
 
