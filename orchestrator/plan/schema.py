@@ -31,6 +31,8 @@ _NAME: Schema = {
     **_LINE,
     "not": {"type": "string", "pattern": r"(^|[/\\])\.{0,2}(;|[/\\]|$)"},
 }
+# Without a question for calls nothing obeys their bound.
+_ASKS_USE: Schema = {"required": ["in_use"], "properties": {"in_use": {"enum": ["warn", "refuse"]}}}
 _OPTIONS: dict[str, Schema] = {
     "description": {**_PROSE, "description": "The text for the vendor's history record."},
     "persistent": {"type": "boolean", "description": "Keep the history record for good."},
@@ -87,6 +89,7 @@ def make_plan_schema() -> Schema:
         "title": "A plan for undeploy",
         **top,
         "oneOf": [{"required": ["waves"]}, {"required": ["targets"]}],
+        "dependentSchemas": {"in_use_over": _ASKS_USE},
         "$defs": _make_definitions(targets),
     }
 
@@ -164,7 +167,8 @@ def _make_record(cls: type[Struct]) -> Schema:
         share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
         return {"anyOf": [share, {"type": "integer", "minimum": int(cls is StepSize)}]}
     if cls is CallBound:
-        return {"type": "string", "pattern": f"^{scalars.CALL_BOUND}$"}
+        hours = "|".join(map(str, range(1, scalars.MOST_HOURS + 1)))
+        return {"type": "string", "pattern": f"^{scalars.CALLS}/({hours})h$"}
     fields = list_keys(cls)
     properties = {
         key: _make_value(field.type) | ({"description": field.description} if field.description else {})
