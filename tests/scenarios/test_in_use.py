@@ -264,3 +264,17 @@ def test_a_preview_of_a_plan_that_ignores_the_use_reads_none(staged: Callable[..
     assert stage.undeploy("preview", stage.write_plan()).status == 0
 
     assert count_statistics(stage) == 0
+
+
+def test_a_chain_of_runs_tells_the_newest_use_of_each_target(staged: Callable[..., Stage]) -> None:
+    stage = staged(4, 0, roma_eu=use())
+    ended = stage.undeploy("run", stage.write_plan(top=REFUSE), "--yes")
+    stage.undeploy("remainder", ended.run, "-o", "rest.yaml")
+    stage.refill(roma_eu={"about": {backend(2): ANYBODY}})
+    rest = stage.undeploy("run", "rest.yaml", "--yes")
+    assert rest.status == 1, rest
+
+    told = stage.undeploy("report", rest.run, "--chain", "--format", "markdown").out
+
+    assert "1 of 4 targets was called in 72 h, once." in told
+    assert "1,204" not in told
