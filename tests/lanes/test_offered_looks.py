@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.lanes.offered_looks import OfferedLooks
+from orchestrator.lanes.offered_looks import MOST_REFUSALS, OfferedLooks
 from orchestrator.model.reading import Snapshot, Verdict
 from tests.support.engine import reading
 
@@ -33,3 +33,33 @@ def test_a_snapshot_without_looks_has_the_vendors_words_of_the_first_refusal() -
     assert looks.explain(own) is own
     up = Snapshot(verdict=Verdict.UP)
     assert looks.explain(up) is up
+
+
+def test_the_reads_of_parts_count_by_their_kind() -> None:
+    looks = OfferedLooks()
+    looks.learn("plugins/front-1/env", MISSING)
+
+    assert looks.lacking == {"plugins"}
+    assert looks.refusal("plugins/front-2/env") == MISSING
+
+
+def test_a_permission_may_be_missing_for_one_target_alone_and_is_asked_for_a_few_more() -> None:
+    """Grants go by application: the next front end may be one of another application."""
+    looks, refused = OfferedLooks(), reading(Verdict.NOT_OFFERED, code="APIG.1005", message="no")
+    for number in range(MOST_REFUSALS):
+        assert looks.lacking == frozenset()
+        assert looks.learn(f"acls/front-{number}/env", refused) == refused
+    assert looks.lacking == {"acls"}
+
+    looks.learn("signs/front-1/env", refused)
+    looks.learn("signs/front-2/env", reading(Verdict.TOLD))
+    assert looks.learn("signs/front-3/env", refused).verdict is Verdict.UNCLEAR
+    assert looks.lacking == {"acls"}
+
+
+def test_a_refused_part_explains_no_missing_look() -> None:
+    looks = OfferedLooks()
+    looks.learn("acls/front-1/env", reading(Verdict.NOT_OFFERED, code="APIG.1005", message="no"))
+
+    snapshot = Snapshot(verdict=Verdict.NOT_OFFERED)
+    assert looks.explain(snapshot) is snapshot
