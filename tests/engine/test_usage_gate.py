@@ -17,6 +17,9 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import CallBound, Plan, Wave
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Retry
+from orchestrator.model.target import TargetId
+from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.parking import FAULTY_TARGETS
 from orchestrator.rules.retry import TargetEnd, TargetHistory
 from tests.support.counted_kind import ASKED_OF_ONE, Counted, calls
 from tests.support.engine import (
@@ -66,6 +69,7 @@ def take_down(
     snapshot: Literal["best", "off"] = "off",
     history: TargetHistory | None = None,
     during: Callable[[RunGate], Any] | None = None,
+    is_parked: bool = False,
     **fields: Any,
 ) -> Played:
     """Take one target through a session; ``used`` are the answers to the reads of its calls, in order."""
@@ -83,6 +87,9 @@ def take_down(
         given = {name: getattr(gateway(), name) for name in ("name", "url", "auth")}
         one_lane = lane(Counted(**given, **fields), here, run_gate, heard, send=wire.send)
         one_lane.begin_step(1000)
+        for number in range(FAULTY_TARGETS if is_parked else 0):
+            request = AdmissionRequest(TargetId(f"gw/other{number}"), Act.UNDEPLOY)
+            one_lane.state.observe(request, DOUBT, 0.0, began=0.0, left=1000, within_reach=8)
         plan = Plan(
             name="p",
             gateways=(one_lane.gateway,),
@@ -248,3 +255,22 @@ def test_a_resume_asks_afresh_before_it_repeats() -> None:
 
     assert went.end == left_up("in_use: 9 calls in 72 h by web-shop, billing")
     assert went.wire.times() == []
+
+
+@pytest.mark.promise(6)
+def test_the_probe_of_a_parked_lane_reads_the_calls_again_once_they_are_old() -> None:
+    went = take_down([calls(0), calls(5)], undeploys=lambda: DOUBT, retry=Retry(attempts=50), is_parked=True)
+
+    assert went.end == left_up("in_use: 5 calls in 72 h by web-shop, billing")
+    first, second = went.counts
+    assert first == 5.0  # the first probe
+    assert 300.0 < second - first < 400.0
+    assert all(at < second for at in went.wire.times())
+
+
+@pytest.mark.promise(6)
+def test_a_parked_lane_opens_again_by_an_undeploy_whose_calls_were_read_as_its_probe() -> None:
+    went = take_down([calls(0)], is_parked=True)
+
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+    assert went.wire.times() == [5.0]
