@@ -10,6 +10,7 @@ from orchestrator.commands.options.consent import hmac_key_option, load_hmac_key
 from orchestrator.commands.options.display import format_option, no_color_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.selection import SelectionOptions, selection_options_without_wait
+from orchestrator.commands.options.usage import UsageCommand, hours_option
 from orchestrator.commands.terminal.agreement import identify_approver
 from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.preview import PreviewForm, choose_exit_status, show_preview
@@ -17,7 +18,7 @@ from orchestrator.errors import UsageError
 from orchestrator.system.writing import check_place
 
 
-@click.command("preview")
+@click.command("preview", cls=UsageCommand)
 @plan_options
 @selection_options_without_wait
 @click.option(
@@ -28,6 +29,7 @@ from orchestrator.system.writing import check_place
     help="Write an approval of what is shown, for `run --approval`.",
 )
 @hmac_key_option
+@hours_option("--usage", "Ask how often each target was called in so many hours, and who may call it.")
 @format_option("table", "json", "markdown", help_text="JSON names every target.", show_default=True)
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 @no_color_option
@@ -36,6 +38,7 @@ def command(
     selection: SelectionOptions,
     file: Path | None,
     hmac_key: str | None,
+    hours: int | None,
     form: PreviewForm,
     quiet: bool,
     no_color: bool,
@@ -44,7 +47,8 @@ def command(
 
     Sends only logins and reads. Tells of each target whether it is deployed, undeployed or not there, or why
     that is unknown, and which front-end APIs a run would delete with it; then how many requests a run needs,
-    and whether it fits the window. Exits with 1 if the state of a target is unknown.
+    and whether it fits the window. With --usage the targets that are called most come first. Exits with 1 if
+    the state of a target is unknown, or the use of one could not be told.
     """
     from orchestrator.preview.approval_file import check_replaceable, save_approval
 
@@ -57,7 +61,9 @@ def command(
         check_place(file, streams=False)
         check_replaceable(file)
     options = selection.build_run_options()
-    shown = show_preview(plan, options, form, guarded=file is not None, quiet=quiet, color=not no_color)
+    shown = show_preview(
+        plan, options, form, guarded=file is not None, quiet=quiet, color=not no_color, hours=hours
+    )
     if file is not None:
         approval = save_approval(shown.preview, file, identify_approver(), key)
         signed = "" if approval.hmac else ", not signed"

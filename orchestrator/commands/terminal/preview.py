@@ -65,7 +65,13 @@ class ProgressLine:
 
 
 def preview_with_progress(
-    loaded: LoadedPlan, options: RunOptions, *, guarded: bool, quiet: bool = False, demanding: bool = False
+    loaded: LoadedPlan,
+    options: RunOptions,
+    *,
+    guarded: bool,
+    quiet: bool = False,
+    demanding: bool = False,
+    hours: int | None = None,
 ) -> AssessedPreview:
     """Look at live state, with a line of progress; raises what ``take_preview`` raises."""
     from orchestrator.engine.signals import run_interruptibly
@@ -75,7 +81,7 @@ def preview_with_progress(
 
     progress = ProgressLine(quiet=quiet)
     try:
-        look = partial(take_preview, demanding=demanding, guarded=guarded)
+        look = partial(take_preview, demanding=demanding, guarded=guarded, hours=hours)
         preview = run_interruptibly(look, loaded, options, make_real_environment(loaded.folder), progress)
     finally:
         progress.close()
@@ -83,11 +89,21 @@ def preview_with_progress(
 
 
 def show_preview(
-    plan: PlanOptions, options: RunOptions, form: PreviewForm, *, guarded: bool, quiet: bool, color: bool
+    plan: PlanOptions,
+    options: RunOptions,
+    form: PreviewForm,
+    *,
+    guarded: bool,
+    quiet: bool,
+    color: bool,
+    hours: int | None = None,
 ) -> AssessedPreview:
-    """Look at live state, print the preview, and return it. ``guarded``: it is to become an approval."""
+    """Look at live state, print the preview, and return it. ``guarded``: it is to become an approval.
+
+    ``hours``: ask how often each target was called in so many hours.
+    """
     with plan.load(options.protect_files) as loaded:
-        shown = preview_with_progress(loaded, options, guarded=guarded, quiet=quiet)
+        shown = preview_with_progress(loaded, options, guarded=guarded, quiet=quiet, hours=hours)
     _print_preview(shown, form, color=color)
     return shown
 
