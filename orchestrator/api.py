@@ -89,6 +89,7 @@ async def rehearse(
         check=lambda _: None,
         credential=_make_async(credential),
         reach=lambda gateway: _move_to_simulator(gateway, urls[gateway.name]),
+        store=None,
     )
     return await start_run(RunDraft(loaded.plan, loaded.draft, loaded.place), request, environment)
 

@@ -12,9 +12,18 @@ from msgspec import Struct, field
 
 from orchestrator.lanes.exchange_guard import ExchangeGuard
 from orchestrator.lanes.masking import KnownSecrets
-from orchestrator.model.credentials import Material, Secret
+from orchestrator.model.credentials import Material, Secret, StoreCredential
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Send
+
+
+class StoreAccess(Struct, frozen=True):
+    """The way to the traffic stores beside the gateways."""
+
+    connect: Callable[[Gateway], AbstractAsyncContextManager[Send]]
+    """Opens a connection to the store of a gateway that has one."""
+    credential: Callable[[Gateway], Awaitable[StoreCredential]]
+    """Resolves the references of that store, again at each call; raises CredentialError."""
 
 
 class Environment(Struct, frozen=True, kw_only=True):
@@ -40,6 +49,8 @@ class Environment(Struct, frozen=True, kw_only=True):
     """Resolves a gateway's references, again at each call; raises CredentialError."""
     reach: Callable[[Gateway], Gateway] = lambda gateway: gateway
     """Returns the gateway with the address to use: a rehearsal uses a simulator's."""
+    store: StoreAccess | None = None
+    """The way to the traffic stores of gateways; None where they are not asked, as in a rehearsal."""
 
 
 GRACE = 15.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import anyio
 
 from orchestrator.lanes.exchange import LaneQuestion, count_as_unclear, exchange
+from orchestrator.lanes.traffic_store import StoreAnswer, ask_store
 from orchestrator.model.features import SharedUsageRead
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
@@ -64,7 +65,7 @@ class UsageReader:
         """The most requests that the shared reads have taken in one go."""
         self._lane = lane
         self._environment = lane.environment
-        self._feature = lane.gateway.usage
+        self._feature = lane.gateway.traffic
         self._told: dict[str, Any] = {}
         self._told_at = -math.inf
         self._refused: dict[str, Reading] = {}
@@ -164,7 +165,10 @@ class UsageReader:
             if read is None:
                 self._told, self._told_at = told, began
                 return
-            found, tries = await self._exchange_shared(read, wanted_by)
+            if read.of_store:
+                found, tries = await self._ask_store(read)
+            else:
+                found, tries = await self._exchange_shared(read, wanted_by)
             sent += tries
             self.shared_requests = max(self.shared_requests, sent)
             if found is None:
@@ -176,10 +180,17 @@ class UsageReader:
         self._told, self._told_at = {}, -math.inf
         self._shared_rests_until = self._environment.monotonic() + RESTS_FOR
 
+    async def _ask_store(self, read: SharedUsageRead) -> StoreAnswer:
+        self._lane.announcer.tell_list(f"reads its {read.name}")
+        try:
+            return await ask_store(self._lane, read)
+        finally:
+            self._lane.announcer.tell_list(None)
+
     async def _exchange_shared(self, read: SharedUsageRead, wanted_by: TargetId) -> tuple[Any, int]:
         """Return what a shared read tells, or its refusal, and how many requests that took.
 
-        None in place of the first where the read cannot be had now.
+        None in place of the first where the read cannot be had now, and the others are nothing without it.
         """
         lane = self._lane
         question: LaneQuestion[Any] = LaneQuestion(Act.LOOK, read.build, read.read)
@@ -200,9 +211,9 @@ class UsageReader:
             status = None if isinstance(exchanged.answer, Lost) else exchanged.answer.status
             answer = UsageAnswer(count_as_unclear(found), status)
             if not _is_repeatable(answer) or (_is_passing(answer) and number > 1):
-                return None, number
+                return found if read.is_alone else None, number
             await lane.rest(draw_backoff(lane.policy, number, self._environment.roll()))
-        return None, MOST_TRIES
+        return found if read.is_alone else None, MOST_TRIES
 
 
 def _is_repeatable(answer: UsageAnswer) -> bool:

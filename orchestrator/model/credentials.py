@@ -101,3 +101,16 @@ class LoginUnclear(Struct, frozen=True):
 
 Material: TypeAlias = Access | LoginPassword
 """The credential that the references of a gateway give: one that lets requests in, or a password."""
+
+
+class StoreCredential(Struct, frozen=True):
+    """The credential of a traffic store."""
+
+    header: Secret
+    """The whole value of the ``Authorization`` header; empty where the store wants none."""
+    secrets: tuple[Secret, ...] = ()
+    """All texts that a reply might repeat, and that nobody may see."""
+
+
+NO_CREDENTIAL = StoreCredential(Secret(""))
+"""For a store without security."""

@@ -272,6 +272,11 @@ class SharedUsageRead(Struct, frozen=True):
     """Builds the request from a credential and the Unix time."""
     read: Callable[[Reply], Any]
     """Returns what the reply tells, in the kind's own form; or a ``Reading`` of a fault. Never raises."""
+    of_store: bool = False
+    """The read goes to the gateway's traffic store; it is built from the value of its ``Authorization``
+    header, a ``Secret`` that is empty where the store wants none."""
+    is_alone: bool = False
+    """Its fault is told as a ``Reading``, and the other reads are believed without it."""
 
 
 class UsageFeature(Protocol):

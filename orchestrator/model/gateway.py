@@ -23,7 +23,17 @@ from orchestrator.model.features import (
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.obstacles import MISSING_HISTORY, Obstacle
 from orchestrator.model.reading import Completeness, LookFacts, Operation, Reading, Snapshot
-from orchestrator.model.settings import Auth, Limits, ProxyUrl, Retry, Seconds, Tls, Url
+from orchestrator.model.settings import (
+    Auth,
+    CredentialReference,
+    ElasticsearchStore,
+    Limits,
+    ProxyUrl,
+    Retry,
+    Seconds,
+    Tls,
+    Url,
+)
 from orchestrator.model.target import Target
 
 
@@ -192,9 +202,26 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
         return None
 
     @property
-    def usage(self) -> UsageFeature | None:
+    def traffic(self) -> UsageFeature | None:
         """The reads that tell how often targets are called, and who may call."""
         return None
+
+    @property
+    def tells_calls(self) -> bool:
+        """Whether the traffic feature may tell how often targets are called, and not only who may call."""
+        return self.traffic is not None
+
+    @property
+    def traffic_store(self) -> ElasticsearchStore | None:
+        """The place beside the gateway that its traffic is read from; None where there is none."""
+        return None
+
+    @property
+    def references(self) -> Iterator[CredentialReference]:
+        """The references of all credentials of this entry, with those of its traffic store."""
+        yield from self.auth.references
+        if self.traffic_store is not None:
+            yield from self.traffic_store.references
 
     @property
     def siblings(self) -> SiblingFeature | None:

@@ -123,6 +123,62 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Every report says so."""
 
 
+IndexPattern = Annotated[
+    str, Meta(pattern=r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}(?:,\.?[a-z0-9*][a-z0-9._*:-]{0,254}){0,15}")
+]
+"""The names of indexes, data streams and aliases, with ``*``, separated by commas."""
+
+
+class StoreAuth(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The credential of an Elasticsearch in exactly one form: user and password, an API key, or a token."""
+
+    user: Annotated[AccountName | None, Meta(description="The name of a user; with password.")] = None
+    password: Annotated[CredentialReference | None, Meta(description="The password, by reference.")] = None
+    api_key: Annotated[
+        CredentialReference | None,
+        Meta(description="An API key in its encoded form (base64), by reference."),
+    ] = None
+    token: Annotated[CredentialReference | None, Meta(description="A bearer token, by reference.")] = None
+
+    @property
+    def references(self) -> Iterator[CredentialReference]:
+        """All given references."""
+        yield from filter(None, (self.password, self.api_key, self.token))
+
+
+class ElasticsearchStore(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The Elasticsearch that a gateway logs its traffic to: another server, with a credential of its own."""
+
+    url: Annotated[Url, Meta(description="Base address of the Elasticsearch, without user information.")]
+    index: Annotated[
+        IndexPattern,
+        Meta(description="The data stream, index or pattern of the traffic log: apinizer-log-apiproxy-*."),
+    ]
+    auth: Annotated[
+        StoreAuth | None,
+        Meta(description="Where the credential is found; none for an Elasticsearch without security."),
+    ] = None
+    tls: Annotated[Tls, Meta(description="What an https address is trusted by, and what we show it.")] = Tls()
+    proxy: Annotated[
+        ProxyUrl | None,
+        Meta(description="The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given."),
+    ] = None
+
+    @property
+    def references(self) -> Iterator[CredentialReference]:
+        """All given references."""
+        if self.auth is not None:
+            yield from self.auth.references
+
+
+class UsageSources(Struct, frozen=True, kw_only=True):
+    """The places beside the gateway that tell how often its targets are called."""
+
+    elasticsearch: Annotated[
+        ElasticsearchStore, Meta(description="The Elasticsearch that the gateway logs its traffic to.")
+    ]
+
+
 MOST_IN_FLIGHT = 1000
 """Most requests in flight to one gateway; neither a plan nor an operator's command may exceed it."""
 

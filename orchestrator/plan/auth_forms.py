@@ -1,17 +1,23 @@
-"""Check the keys of one gateway that go together: those of ``auth``, and ``tls`` with the address."""
+"""Check the keys of one gateway that go together: those of ``auth``, and ``tls`` with the address.
+
+The same is checked of its traffic store.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.settings import Auth
+from orchestrator.model.settings import Auth, StoreAuth
 from orchestrator.plan.nodes import MappingNode, ScalarNode
 from orchestrator.plan.problems import Problems
 from orchestrator.plan.records import list_keys
 
 AUTH_FORMS = (("token",), ("iam",), ("login",), ("access_key", "secret_key"))
 """The forms of ``auth``. The keys of one form go together, and no key of another form may join them."""
+
+STORE_FORMS = (("user", "password"), ("api_key",), ("token",))
+"""The forms of ``auth`` of a traffic store."""
 
 WITH_TEMPORARY_KEYS = "security_token"
 """The one key that may join the last form."""
@@ -54,7 +60,28 @@ def _explain_auth(given: Sequence[str], ways: Sequence[tuple[str, ...]]) -> str:
 
 
 def _hint_at_forms(kind: type[Gateway]) -> str:
-    return f"the ways in are {' or '.join(' with '.join(way) for way in list_auth_forms(kind))}"
+    return _list_ways(list_auth_forms(kind))
+
+
+def _list_ways(ways: Sequence[tuple[str, ...]]) -> str:
+    return f"the ways in are {' or '.join(' with '.join(way) for way in ways)}"
+
+
+def check_store(gateway: MappingNode, path: str, problems: Problems) -> bool:
+    """Return whether the ``auth`` and ``tls`` of a traffic store go together; add a problem if not."""
+    usage = gateway.values.get("usage")
+    store = usage.values.get("elasticsearch") if isinstance(usage, MappingNode) else None
+    if not isinstance(store, MappingNode):
+        return True
+    path = f"{path}.usage.elasticsearch"
+    auth, fits = store.values.get("auth"), check_tls(store, path, problems)
+    if not isinstance(auth, MappingNode):
+        return fits
+    given = [key for key in list_keys(StoreAuth) if key in auth.keys]
+    message = _explain_auth(given, STORE_FORMS)
+    if message and (given or not auth.keys):
+        problems.add(auth.at, f"{path}.auth", message, _list_ways(STORE_FORMS))
+    return fits and not message
 
 
 def check_tls(gateway: MappingNode, path: str, problems: Problems) -> bool:

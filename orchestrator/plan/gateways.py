@@ -13,7 +13,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import Retry
 from orchestrator.model.target_id import split_id
-from orchestrator.plan.auth_forms import check_auth, check_tls
+from orchestrator.plan.auth_forms import check_auth, check_store, check_tls
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode, join_path
 from orchestrator.plan.problems import Problems, suggest_nearest
 from orchestrator.plan.records import describe_node, list_keys, read_record
@@ -97,7 +97,11 @@ def _read_own_keys(
         problems.add(node.keys[key], f"{path}.{key}", message)
     values = read_record(node, kind, path, problems, beside=_READ_ABOVE.union(strange))
     # A tuple, since `and` would skip the second check and its problems.
-    fit = (check_auth(node, kind, path, problems), check_tls(node, path, problems))
+    fit = (
+        check_auth(node, kind, path, problems),
+        check_tls(node, path, problems),
+        check_store(node, path, problems),
+    )
     if values is None or strange or not all(fit):
         return None
     retry = values.get("retry", Retry())

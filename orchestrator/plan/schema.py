@@ -15,7 +15,7 @@ from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.plan import CallBound, PlanHeader, StepSize, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
-from orchestrator.plan.auth_forms import AUTH_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
+from orchestrator.plan.auth_forms import AUTH_FORMS, STORE_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.records import list_keys
 from orchestrator.text.characters import STRANGE_SPACES, UNSEEN
@@ -56,6 +56,9 @@ _FORMS: dict[str, Schema] = {
     "url": {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"},
     "variable": {**_TEXT, "pattern": f"^{scalars.VARIABLE}$"},
 }
+
+
+_TLS_WANTS_HTTPS: Schema = {"tls": {"properties": {"url": {"pattern": "^https://"}}}}
 
 
 def make_plan_schema() -> Schema:
@@ -121,7 +124,12 @@ def _make_gateway(name: str, kind: type[Gateway]) -> Schema:
     schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
     schema["required"].insert(0, "kind")
     schema["properties"]["auth"] = _make_auth(kind) | {"description": list_keys(Gateway)["auth"].description}
-    schema["dependentSchemas"] = {"tls": {"properties": {"url": {"pattern": "^https://"}}}}
+    schema["dependentSchemas"] = _TLS_WANTS_HTTPS
+    if "usage" in schema["properties"]:
+        store = schema["properties"]["usage"]["properties"]["elasticsearch"]
+        store["dependentSchemas"] = _TLS_WANTS_HTTPS
+        store["properties"]["auth"]["oneOf"] = [{"required": list(way)} for way in STORE_FORMS]
+        store["properties"]["auth"]["dependentRequired"] = {"user": ["password"], "password": ["user"]}
     return schema
 
 

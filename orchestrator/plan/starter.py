@@ -43,6 +43,13 @@ gateways:
     # Or a user of the manager who logs in for a token:
     # auth: {login: {user: undeployer, password: {keyring: apinizer/undeployer}}}
     # tls: {ca_file: corp-ca.pem, cert_file: me.pem, key_file: me.key}  # beside the system's certificates
+    # Calls are counted by the Elasticsearch that the gateway logs its traffic to (for in_use and --usage);
+    # auth: user with password, api_key or token:
+    # usage:
+    #   elasticsearch:
+    #     url: https://elastic.example.com:9200
+    #     index: apinizer-log-apiproxy-*
+    #     auth: {user: reader, password: {env: ELASTIC_PASSWORD}}
 
 # Never touched, whatever else the plan says. * stays inside one part of an id, ** crosses parts.
 protect: ["apim/Payments/*/production"]

@@ -12,17 +12,22 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from orchestrator.lanes.environment import Environment
-from orchestrator.model.credentials import Material
+from orchestrator.lanes.environment import Environment, StoreAccess
+from orchestrator.model.credentials import Material, StoreCredential
 from orchestrator.model.gateway import Gateway
-from orchestrator.transport.client import check_connection, connect, describe_fallback
-from orchestrator.transport.credentials import resolve
+from orchestrator.transport.client import check_connection, connect, connect_store, describe_fallback
+from orchestrator.transport.credentials import resolve, resolve_store
 from orchestrator.transport.proxy import list_passwords
 
 
 async def _resolve_in_thread(gateway: Gateway, folder: Path) -> Material:
     """Resolve in a thread: a command may take long, and an interrupted run does not wait for it."""
     return await anyio.to_thread.run_sync(resolve, gateway, folder, abandon_on_cancel=True)
+
+
+async def _resolve_store_in_thread(gateway: Gateway, folder: Path) -> StoreCredential:
+    """Resolve the credential of a traffic store, in a thread as well."""
+    return await anyio.to_thread.run_sync(resolve_store, gateway, folder, abandon_on_cancel=True)
 
 
 def _choose_monotonic_clock() -> Callable[[], float]:
@@ -44,4 +49,8 @@ def make_real_environment(folder: Path) -> Environment:
         check=partial(check_connection, folder=folder),
         passwords=lambda gateway: list_passwords(gateway.proxy, os.environ),
         credential=partial(_resolve_in_thread, folder=folder),
+        store=StoreAccess(
+            connect=partial(connect_store, folder=folder),
+            credential=partial(_resolve_store_in_thread, folder=folder),
+        ),
     )

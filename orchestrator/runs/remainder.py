@@ -97,4 +97,4 @@ def _describe_left(left: RemainingTarget) -> str:
 
 
 def _runs_commands(rest: Remainder) -> bool:
-    return any(reference.command for gateway in rest.plan.gateways for reference in gateway.auth.references)
+    return any(reference.command for gateway in rest.plan.gateways for reference in gateway.references)

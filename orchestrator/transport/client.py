@@ -10,22 +10,26 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Send
+from orchestrator.model.settings import Tls
 from orchestrator.transport.aiohttp_parts import find_differences
 from orchestrator.transport.exchange import open_exchange
 from orchestrator.transport.proxy import read_proxies
 from orchestrator.transport.route import ClientSettings
 from orchestrator.transport.session_client import open_session
-from orchestrator.transport.tls import check_trust, make_context, needs_context
+from orchestrator.transport.tls import check_trust, make_context, make_store_context, needs_context
 
 
 def check_connection(gateway: Gateway, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
     """Raise the errors that ``connect`` would raise, without sending a request."""
     read_proxies(gateway.proxy, environment)
+    if gateway.traffic_store is not None:
+        read_proxies(gateway.traffic_store.proxy, environment)
     check_trust(gateway, folder)
 
 
@@ -47,6 +51,31 @@ async def connect(
         choose_proxy=cache(proxies.choose),  # for a handful of addresses
         tls=make_context(gateway, folder) if wants_tls else None,
         reply_timeout=gateway.reply_timeout,
+    )
+    async with CLIENTS[choose_client()](settings) as send:
+        yield send
+
+
+STORE_REPLY_WITHIN = 30.0
+"""Seconds for one reply of a traffic store."""
+
+
+@asynccontextmanager
+async def connect_store(
+    gateway: Gateway,
+    folder: Path,
+    environment: Mapping[str, str] = os.environ,
+) -> AsyncIterator[Send]:
+    """Open a connection to the traffic store of a gateway, which has one; raises as ``connect`` does."""
+    store = gateway.traffic_store
+    assert store is not None  # noqa: S101 - the caller asks such gateways alone
+    proxies = read_proxies(store.proxy, environment)
+    urls = [store.url, *(proxy.url for proxy in proxies.by_scheme.values())]
+    wants_tls = store.tls != Tls() or any(urlsplit(url).scheme == "https" for url in urls)
+    settings = ClientSettings(
+        choose_proxy=cache(proxies.choose),
+        tls=make_store_context(gateway.name, store.tls, folder) if wants_tls else None,
+        reply_timeout=STORE_REPLY_WITHIN,
     )
     async with CLIENTS[choose_client()](settings) as send:
         yield send

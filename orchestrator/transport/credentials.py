@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import time
@@ -10,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import CredentialError
-from orchestrator.model.credentials import SHORTEST_SECRET, AccessKeys, LoginPassword, Secret
+from orchestrator.model.credentials import (
+    NO_CREDENTIAL,
+    SHORTEST_SECRET,
+    AccessKeys,
+    LoginPassword,
+    Secret,
+    StoreCredential,
+)
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import CredentialReference
 from orchestrator.system.reading import FileRefusedError, read_any
@@ -47,6 +55,35 @@ def resolve(gateway: Gateway, folder: Path) -> Secret | AccessKeys | LoginPasswo
     return _read_header_text(auth.token, folder, f"{where} the token")
 
 
+def resolve_store(gateway: Gateway, folder: Path) -> StoreCredential:
+    """Read the references of a gateway's traffic store; as ``resolve``."""
+    auth = None if gateway.traffic_store is None else gateway.traffic_store.auth
+    if auth is None:
+        return NO_CREDENTIAL
+    where = f"gateway {gateway.name}: usage.elasticsearch:"
+    if auth.user is not None and auth.password is not None:
+        password = _read_password(auth.password, folder, where)
+        pair = f"{auth.user}:{password.reveal()}".encode()
+        encoded = base64.b64encode(pair).decode("ascii")
+        return StoreCredential(Secret(f"Basic {encoded}"), (password, Secret(encoded)))
+    if auth.api_key is not None:
+        key = _read_header_text(auth.api_key, folder, f"{where} the api_key")
+        return StoreCredential(Secret(f"ApiKey {key.reveal()}"), (key, *_list_parts(key)))
+    if auth.token is None:
+        raise CredentialError(f"{where} auth names no credential")
+    token = _read_header_text(auth.token, folder, f"{where} the token")
+    return StoreCredential(Secret(f"Bearer {token.reveal()}"), (token,))
+
+
+def _list_parts(key: Secret) -> tuple[Secret, ...]:
+    """Return the secret inside an encoded API key (``id:secret``): a reply may repeat it alone."""
+    try:
+        _, _, inner = base64.b64decode(key.reveal(), validate=True).decode("utf-8").partition(":")
+    except ValueError:
+        return ()
+    return (Secret(inner),) if inner else ()
+
+
 def find_short_secrets(gateway: Gateway, folder: Path) -> tuple[CredentialReference, ...]:
     """Return the references of a gateway that give fewer than ``SHORTEST_SECRET`` characters.
 
@@ -56,7 +93,8 @@ def find_short_secrets(gateway: Gateway, folder: Path) -> tuple[CredentialRefere
     auth = gateway.auth
     login = auth.password_login
     password = None if login is None else login.password
-    given = (auth.token, auth.secret_key, auth.security_token, password)
+    store = () if gateway.traffic_store is None else tuple(gateway.traffic_store.references)
+    given = (auth.token, auth.secret_key, auth.security_token, password, *store)
     return tuple(each for each in given if each is not None and _measure(each, folder) < SHORTEST_SECRET)
 
 

@@ -44,6 +44,9 @@ def check_trust(gateway: Gateway, folder: Path) -> None:
     """
     if gateway.tls != Tls():
         make_context(gateway, folder)
+    store = gateway.traffic_store
+    if store is not None and store.tls != Tls():
+        make_store_context(gateway.name, store.tls, folder)
 
 
 def needs_context(gateway: Gateway, proxies: Iterable[ProxyServer]) -> bool:
@@ -63,11 +66,18 @@ def make_context(gateway: Gateway, folder: Path) -> ssl.SSLContext:
 
     It trusts the system's store and ``ca_file``. Raises as ``check_trust`` does.
     """
+    return _make_context(gateway.tls, f"gateway {gateway.name}: tls.", folder)
+
+
+def make_store_context(name: str, tls: Tls, folder: Path) -> ssl.SSLContext:
+    """Return the context of the connections to the traffic store of the gateway ``name``."""
+    return _make_context(tls, f"gateway {name}: usage.elasticsearch.tls.", folder)
+
+
+def _make_context(tls: Tls, where: str, folder: Path) -> ssl.SSLContext:
     context = ssl.create_default_context()
     # aiohttp speaks no HTTP/2, so a server must not choose it.
     context.set_alpn_protocols(["http/1.1"])
-    tls = gateway.tls
-    where = f"gateway {gateway.name}: tls."
     if tls.ca_file is not None:
         _add_authority(context, folder, tls.ca_file, where)
     if tls.cert_file is not None:

@@ -294,7 +294,7 @@ def test_it_warns_of_a_gateway_that_cannot_tell_calls(monkeypatch: pytest.Monkey
     roma = gateway("roma")
     plan = Plan(name="p", gateways=(roma,), waves=(), in_use="refuse")
     assert list(warn_of_untold_use(plan)) == []
-    monkeypatch.setattr(type(roma), "usage", None)
+    monkeypatch.setattr(type(roma), "traffic", None)
 
     assert list(warn_of_untold_use(plan)) == [
         f"warning: {roma.name}: nothing tells its calls, so by in_use none of its targets goes down"

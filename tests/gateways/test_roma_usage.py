@@ -48,8 +48,8 @@ def follow(
     told: dict[str, Any] | None = None,
     lacking: dict[str, str] | None = None,
 ) -> Operation | Usage:
-    assert ROMA.usage is not None
-    return ROMA.usage.next_read(OURS, seen_at, told or {}, seen or {}, lacking or {}, HOURS)
+    assert ROMA.traffic is not None
+    return ROMA.traffic.next_read(OURS, seen_at, told or {}, seen or {}, lacking or {}, HOURS)
 
 
 def counted(**calls: int) -> dict[str, Reading]:
@@ -75,9 +75,9 @@ def test_the_statistics_of_an_instance_tell_what_their_samples_cover(folder: Pat
     if (wanted := expected.get("reading")) is not None:
         assert found == msgspec.convert(wanted, Reading)
         return
-    assert ROMA.usage is not None
+    assert ROMA.traffic is not None
     for front, calls in expected["calls"].items():
-        usage = ROMA.usage.next_read(
+        usage = ROMA.traffic.next_read(
             OURS, snapshot(front, bindings=NOBODY), {INSTANCE: found}, {}, {}, expected["hours"]
         )
         alone = encode_statistics(front, expected["hours"])
@@ -85,14 +85,14 @@ def test_the_statistics_of_an_instance_tell_what_their_samples_cover(folder: Pat
 
 
 def test_the_instance_is_read_once_by_one_request_for_the_hours_asked() -> None:
-    assert ROMA.usage is not None
-    read = ROMA.usage.next_shared_read({}, 24)
+    assert ROMA.traffic is not None
+    read = ROMA.traffic.next_shared_read({}, 24)
 
     assert read is not None
     request = read.build(Secret(TOKEN), 0.0)
     assert request.url.endswith("/statistics/api?cycle=hour&duration=24h&mode=INSTANCE")
     assert "/v2/" in request.url
-    assert ROMA.usage.next_shared_read({read.name: Reading(verdict=Verdict.NOT_OFFERED)}, 24) is None
+    assert ROMA.traffic.next_shared_read({read.name: Reading(verdict=Verdict.NOT_OFFERED)}, 24) is None
 
 
 def test_the_calls_of_all_front_ends_add_up() -> None:

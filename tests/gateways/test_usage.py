@@ -39,7 +39,7 @@ samples = st.lists(
 @settings(deadline=None)
 @given(reply=replies)
 def test_no_reply_makes_a_shared_read_raise(kind: str, reply: Reply) -> None:
-    read = feature(kind, "usage").next_shared_read({}, HOURS)
+    read = feature(kind, "traffic").next_shared_read({}, HOURS)
     if read is None:
         return
     found = read.read(reply)
@@ -54,12 +54,12 @@ def test_no_reply_makes_a_shared_read_raise(kind: str, reply: Reply) -> None:
 def test_statistics_of_any_form_tell_calls_only_by_whole_samples(listed: list[Any]) -> None:
     """What one reader takes for the calls is the sum of numbers that cover the hours; any other is untold."""
     reply = Reply(200, {}, msgspec.json.encode({"list": listed}), 0.0)
-    assert ROMA.usage is not None
-    read = ROMA.usage.next_shared_read({}, HOURS)
+    assert ROMA.traffic is not None
+    read = ROMA.traffic.next_shared_read({}, HOURS)
     assert read is not None
     seen_at = Snapshot(verdict=Verdict.UP, fronts=(FrontEnd(id=FRONT),))
 
-    usage = ROMA.usage.next_read(
+    usage = ROMA.traffic.next_read(
         target(*PARTS["roma"]), seen_at, {read.name: read.read(reply)}, {}, {"statistics": "none"}, HOURS
     )
 

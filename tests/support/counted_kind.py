@@ -36,7 +36,7 @@ class Counted(Scripted, frozen=True, kw_only=True):
         return replace(request, url=f"{ASKED_OF_ONE}{target.id}") if operation == CALLS else request
 
     @property
-    def usage(self) -> CountedUsage:
+    def traffic(self) -> CountedUsage:
         return CountedUsage(self.is_shared)
 
 

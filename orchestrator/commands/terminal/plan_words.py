@@ -128,7 +128,7 @@ def warn_of_untold_use(plan: Plan) -> Iterator[str]:
     """Yield a warning for each gateway that cannot tell the calls of its targets, where the plan asks."""
     follows = {"warn": "each target is warned of", "refuse": "none of its targets goes down"}
     for gateway in plan.gateways if plan.in_use in follows else ():
-        if gateway.usage is None:
+        if not gateway.tells_calls:
             name = make_visible(gateway.name)
             yield f"warning: {name}: nothing tells its calls, so by in_use {follows[plan.in_use]}"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from msgspec import Meta
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import ProxySiblings, next_look, read_look
@@ -17,6 +18,7 @@ from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import Act, Operation, Reading
+from orchestrator.model.settings import ElasticsearchStore, UsageSources
 from orchestrator.model.target import Target
 from orchestrator.text.names import decode_repeatedly, split_path, to_nfc
 from orchestrator.text.urls import normalize_url
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # `check` uses none of these features, and their modules dela
     from orchestrator.gateways.apinizer.listing import ApinizerListing
     from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
     from orchestrator.gateways.apinizer.search import ApinizerSearch
+    from orchestrator.gateways.apinizer.usage import ApinizerUsage
 
 _PIECES = 5
 """Of the address of one proxy in one environment, behind ``projects/``."""
@@ -36,6 +39,10 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
 
     ``url`` is the manager's address, without ``/apiops``.
     """
+
+    usage: Annotated[
+        UsageSources | None, Meta(description="What tells how often the proxies are called.")
+    ] = None
 
     KIND: ClassVar[str] = "apinizer"
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
@@ -150,3 +157,20 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     def siblings(self) -> ProxySiblings:
         """The other environments of the same proxy."""
         return ProxySiblings()
+
+    @property
+    def traffic_store(self) -> ElasticsearchStore | None:
+        """The customer's Elasticsearch: the manager itself counts no calls."""
+        return None if self.usage is None else self.usage.elasticsearch
+
+    @property
+    def traffic(self) -> ApinizerUsage:
+        """The customer's traffic log, and the report of who may call."""
+        from orchestrator.gateways.apinizer.usage import ApinizerUsage  # noqa: PLC0415 - see above
+
+        return ApinizerUsage(self._requests, self.traffic_store)
+
+    @property
+    def tells_calls(self) -> bool:
+        """Whether the plan names a traffic log."""
+        return self.traffic_store is not None

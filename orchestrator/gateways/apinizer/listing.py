@@ -14,13 +14,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import STATUS
-from orchestrator.gateways.apinizer.replies import (
-    NAMELESS,
-    find_error,
-    judge_error,
-    judge_rejection,
-    make_reading,
-)
 from orchestrator.gateways.apinizer.report import (
     LARGEST_REPORT,
     PATH,
@@ -28,6 +21,7 @@ from orchestrator.gateways.apinizer.report import (
     is_group,
     list_reported,
     read_proxy,
+    read_report_refusal,
 )
 from orchestrator.gateways.apinizer.requests import ApinizerRequests
 from orchestrator.gateways.envelope import parse_object
@@ -101,7 +95,7 @@ class ApinizerListing(Struct, frozen=True):
         body = parse_object(reply)
         entries = list_reported(reply, body)
         if entries is None:
-            return _read_refusal(reply, body)
+            return read_report_refusal(reply, body)
         rows = [row for entry in entries if isinstance(entry, dict) for row in _list_rows(entry)]
         return ListPage(rows=rows, size=len(entries), total=len(entries))
 
@@ -133,13 +127,3 @@ def _make_reading(place: ReportedPlace) -> Reading:
     # Where edits were never deployed, the revision is the one way back to what runs now: only deploy-status
     # tells it.
     return _AS_DEPLOYED if place.deployed and place.edited is False else _UNTOLD
-
-
-def _read_refusal(reply: Reply, body: dict[str, Any] | None) -> Reading:
-    if judge_rejection(reply, body) is Verdict.BUSY:
-        return make_reading(Verdict.BUSY, reply, body)
-    judged = judge_error(find_error(body, NAMELESS)) if reply.status == 400 else None
-    # Older managers have no report: they answer 404.
-    if reply.status in {401, 403, 404} or judged is Verdict.REFUSED:
-        return make_reading(Verdict.NOT_OFFERED, reply, body)
-    return make_reading(Verdict.DENIED if judged is Verdict.DENIED else Verdict.UNCLEAR, reply, body)

@@ -10,9 +10,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from orchestrator.gateways.apinizer.replies import is_success
+from orchestrator.gateways.apinizer.replies import (
+    NAMELESS,
+    find_error,
+    is_success,
+    judge_error,
+    judge_rejection,
+    make_reading,
+)
 from orchestrator.gateways.envelope import find_text
 from orchestrator.model.http import Reply
+from orchestrator.model.reading import Reading, Verdict
 
 PATH = ("reports", "api-proxies")
 """Under ``/apiops/``; unlike that of a resource, it does not end with a slash."""
@@ -104,3 +112,14 @@ def _is_consistent(entry: Mapping[str, Any], places: Mapping[str, ReportedPlace]
 
 def _keep_boolean(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
+
+
+def read_report_refusal(reply: Reply, body: dict[str, Any] | None) -> Reading:
+    """Read why a reply is no report. NOT_OFFERED for a 401, too: a token without the role gets one."""
+    if judge_rejection(reply, body) is Verdict.BUSY:
+        return make_reading(Verdict.BUSY, reply, body)
+    judged = judge_error(find_error(body, NAMELESS)) if reply.status == 400 else None
+    # Older managers have no report: they answer 404.
+    if reply.status in {401, 403, 404} or judged is Verdict.REFUSED:
+        return make_reading(Verdict.NOT_OFFERED, reply, body)
+    return make_reading(Verdict.DENIED if judged is Verdict.DENIED else Verdict.UNCLEAR, reply, body)

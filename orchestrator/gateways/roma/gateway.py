@@ -188,7 +188,7 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         return RomaHealth(self._requests)
 
     @property
-    def usage(self) -> RomaUsage:
+    def traffic(self) -> RomaUsage:
         """The statistics of front-end APIs, one by one or of the whole instance."""
         from orchestrator.gateways.roma.usage import RomaUsage  # noqa: PLC0415 - see above
 

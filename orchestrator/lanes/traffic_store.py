@@ -1,0 +1,89 @@
+"""Asks the traffic store beside a gateway: another server, whose faults are never the gateway's.
+
+A store has no lane: its faults park nothing and its refusals close nothing. It is asked a few times in some
+minutes, one request at a time, so each request opens a connection of its own that nobody has to close later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio
+
+from orchestrator.errors import CredentialError, UsageError
+from orchestrator.lanes.environment import StoreAccess
+from orchestrator.lanes.exchange import count_as_unclear, read_answer
+from orchestrator.model.credentials import StoreCredential
+from orchestrator.model.features import SharedUsageRead
+from orchestrator.model.http import Lost, Reply
+from orchestrator.model.reading import Reading, Verdict
+from orchestrator.rules.retry import draw_backoff, is_passing_fault
+
+if TYPE_CHECKING:
+    from orchestrator.lanes.lane import Lane
+
+ANSWERS_WITHIN = 45.0
+"""Seconds for one request to a store, connecting included."""
+
+MOST_TRIES = 2
+"""Requests for one read: a passing fault costs one more."""
+
+
+class StoreAnswer(NamedTuple):
+    """What a read of a store told, or the reading of its fault; and how many requests that took."""
+
+    found: Any
+    requests: int
+
+
+async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
+    """Make one read of the traffic store of a lane's gateway. A fault is a reading, and none is raised."""
+    access = lane.environment.store
+    if access is None:
+        return StoreAnswer(_explain("the traffic log is not asked here"), 0)
+    try:
+        credential = await access.credential(lane.gateway)
+    except CredentialError as error:
+        return StoreAnswer(_explain(str(error)), 0)
+    lane.environment.known.add(each.reveal() for each in credential.secrets)
+    requests = 0
+    while True:
+        # A run that may send no undeploy any more has no use for the answer.
+        if refused := lane.refusal(lane.policy.act):
+            return StoreAnswer(_explain(refused), requests)
+        answer = await _send(lane, access, credential, read)
+        if isinstance(answer, Reply) or answer.sent:
+            requests += 1
+            lane.announcer.tell_request()
+        found = read_answer(lane.authenticator.mask, answer, read.read)
+        if not isinstance(found, Reading):
+            return StoreAnswer(found, requests)
+        found = count_as_unclear(found)
+        if requests >= MOST_TRIES or not _is_passing(found, answer):
+            return StoreAnswer(found, requests)
+        await lane.rest(draw_backoff(lane.policy, 1, lane.environment.roll()))
+
+
+async def _send(
+    lane: Lane, access: StoreAccess, credential: StoreCredential, read: SharedUsageRead
+) -> Reply | Lost:
+    request = read.build(credential.header, lane.environment.now())
+    try:
+        with anyio.fail_after(ANSWERS_WITHIN):
+            async with access.connect(lane.gateway) as send:
+                return await send(request)
+    except TimeoutError:
+        return Lost(sent=True, detail=f"no reply within {ANSWERS_WITHIN:g} s")
+    except (CredentialError, UsageError) as error:
+        return Lost(sent=False, detail=str(error))
+
+
+def _is_passing(reading: Reading, answer: Reply | Lost) -> bool:
+    """Return whether a read was sent and could not tell, for a cause that may be over in a moment."""
+    if isinstance(answer, Lost):
+        return answer.sent
+    return reading.verdict is Verdict.BUSY or is_passing_fault(answer.status)
+
+
+def _explain(why: str) -> Reading:
+    return Reading(verdict=Verdict.UNCLEAR, message=why)
