@@ -16,11 +16,13 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.lanes.list_reader import ListReader, PageRows, ReadList
+from orchestrator.lanes.list_reader import ListBounds, ListReader, ReadList
+from orchestrator.lanes.listed_rows import WholeRows
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import BindingFeature, BindingPlace, ListRows
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Act, ListPage, Operation, Reading, Verdict
+from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import Target, TargetId
 
 if TYPE_CHECKING:
@@ -82,9 +84,9 @@ class _BoundRows:
         """Return the rows of a place."""
         return self._rows.get(place[1:], {}).get(place[0], ())
 
-    def add(self, found: PageRows) -> None:
+    def add(self, found: WholeRows) -> None:
         """Take in where one thing is bound."""
-        for place, rows in found.items():
+        for place, rows in found.by_target.items():
             known = self._rows.setdefault(place[1:], {})
             joined = (*known.get(place[0], ()), *rows)
             known[place[0]] = self._shared.setdefault(joined, joined)
@@ -239,7 +241,8 @@ class _TypeReader:
         started = lane.environment.monotonic()
         budget, ends = lane.left, started + LONGEST_READ
         self._pages.totals.clear()
-        owners = await self._owners.read(wanted_by, None, budget, ends, ends)
+        bounds = ListBounds(budget, MOST_LISTED, ends, ends)
+        owners = await self._owners.read(wanted_by, None, WholeRows, bounds)
         if owners is None or not self._pages.is_whole(owners):
             self._rest()
             return None
@@ -248,7 +251,7 @@ class _TypeReader:
         if len(owners.rows) > budget:
             return None
         gathering = _Gathering(lane, self._feature, name, wanted_by, budget, ends)
-        await gathering.read([(parts, rows[0]) for parts, rows in owners.rows.items()])
+        await gathering.read([(parts, rows[0]) for parts, rows in owners.rows.by_target.items()])
         if gathering.has_gap:
             self._rest()
             return None
@@ -299,7 +302,8 @@ class _Gathering:
         pages = _BoundPages(self._feature, self._name, parts, row)
         reader = ListReader(self._lane, pages, self._feature.describe_owner(self._name, parts, row))
         most = self._most_pages - self.pages
-        found = await reader.read(self._wanted_by, None, most, self._ends, self._ends) if most > 0 else None
+        bounds = ListBounds(most, MOST_LISTED, self._ends, self._ends)
+        found = await reader.read(self._wanted_by, None, WholeRows, bounds) if most > 0 else None
         self.pages += found.pages if found is not None else 1
         if found is None or not pages.is_whole(found):
             self.has_gap = True
@@ -318,14 +322,14 @@ class _Pages:
         self.page_size = feature.page_size
         self.totals: list[int] = []
 
-    def is_whole(self, found: ReadList) -> bool:
+    def is_whole(self, found: ReadList[WholeRows]) -> bool:
         """Return whether the list surely lacks nothing that was there when its reading began.
 
         A thing that is added meanwhile may move others to a page that was read before. A total that counts
         more than is shown counts what this credential does not see.
         """
         has_grown = any(after > before for before, after in pairwise(self.totals))
-        return not has_grown and sum(map(len, found.rows.values())) >= min(self.totals, default=0)
+        return not has_grown and sum(map(len, found.rows.by_target.values())) >= min(self.totals, default=0)
 
     def keep_total(self, page: ListPage | Reading) -> ListPage | Reading:
         if isinstance(page, ListPage):

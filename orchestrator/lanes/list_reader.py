@@ -6,15 +6,14 @@ page to its first: an entry only moves to a page that is still to be read. What 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 from orchestrator.lanes.exchange import ExchangeResult, LaneQuestion, count_as_unclear, exchange
+from orchestrator.lanes.listed_rows import ListedRows, Rows
 from orchestrator.model.features import ListRows, PagedLists
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Act, ListPage, Reading, Verdict
-from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import describe, draw_backoff
@@ -40,13 +39,22 @@ RESTS_FOR = 300.0
 LIST_ITSELF = TargetId("(list)")
 """The name under which a list is asked for that no target waits for."""
 
-PageRows = dict[tuple[str, ...], tuple[Any, ...]]
+
+class ListBounds(NamedTuple):
+    """The bounds of one reading of a list. The targets wait meanwhile."""
+
+    pages: int
+    entries: int
+    first_by: float
+    """Monotonic seconds after which no page is asked for, if none has come yet."""
+    whole_by: float
+    """Monotonic seconds after which no page is asked for."""
 
 
-class ReadList(NamedTuple):
-    """A whole list: its rows by the parts of a target, and its pages."""
+class ReadList(NamedTuple, Generic[Rows]):
+    """A whole list: its rows, and its pages."""
 
-    rows: PageRows
+    rows: Rows
     pages: int
 
 
@@ -59,6 +67,13 @@ class _NoSuchListError(_MissingListError):
 
     def __init__(self, refusal: Reading) -> None:
         self.refusal = refusal
+
+
+class _LongListError(_MissingListError):
+    """The list has more pages or ``entries`` than the lane takes in."""
+
+    def __init__(self, entries: int) -> None:
+        self.entries = entries
 
 
 class _LateListError(_MissingListError):
@@ -83,8 +98,10 @@ class ListReader:
         self._size = feature.page_size
         self._last = 0
         """The offset of the last page, when the list was last read."""
-        self._pages = 1.0
+        self._pages = 1
         """Pages of the list, as far as that is known."""
+        self._entries = 0
+        """Entries of the list, as far as that is known."""
         self._rests_until = 0.0
         self._exists = True
         self._was_read = False
@@ -94,10 +111,15 @@ class ListReader:
         """Whether the list has shorter pages than those that were asked for."""
         return self._feature.has_pages and self._size // SHORTER_BY >= SHORTEST_PAGE
 
-    def is_offered(self, most_pages: int) -> bool:
-        """Whether the list may be asked for now, and has not more than so many pages as far as is known."""
+    def is_offered(self, most_pages: int, most_entries: int) -> bool:
+        """Whether the list may be asked for now, and is not longer than that as far as is known."""
         rests = self._lane.environment.monotonic() < self._rests_until
-        return self._exists and not rests and self._pages <= most_pages
+        is_short = self._pages <= most_pages and not self.is_longer(most_entries)
+        return self._exists and not rests and is_short
+
+    def is_longer(self, entries: int) -> bool:
+        """Return whether the list is known to have more entries than that."""
+        return self._entries > entries
 
     @property
     def is_refused(self) -> bool:
@@ -105,23 +127,31 @@ class ListReader:
         return not self._exists
 
     async def read(
-        self, wanted_by: TargetId, earlier: ListRows | None, most_pages: int, first_by: float, whole_by: float
-    ) -> ReadList | None:
-        """Return the whole list; None where it is not to be had, or has more than ``most_pages``.
+        self,
+        wanted_by: TargetId,
+        earlier: ListRows | None,
+        make_rows: Callable[[], Rows],
+        bounds: ListBounds,
+    ) -> ReadList[Rows] | None:
+        """Return the whole list; None where it is not to be had within the bounds.
 
-        While only one target may send, that target may also fetch the list: ``wanted_by`` names it. The
-        targets wait meanwhile, so no page is asked for after ``first_by`` (monotonic seconds) if none has
-        come yet, and none after ``whole_by``.
+        While only one target may send, that target may also fetch the list: ``wanted_by`` names it.
+        ``make_rows`` makes what takes the rows in, anew for each try.
         """
         most_faults = MOST_FAULTS
         while True:
+            rows = make_rows()
             source = _PageSource(
-                self._lane, self._name, wanted_by, self._ask(earlier), most_faults, first_by, whole_by
+                self._lane, self._name, wanted_by, self._ask(earlier), most_faults, rows, bounds
             )
             try:
-                await self._read(source, most_pages)
+                await self._read(source, bounds)
             except _NoSuchListError as missing:
                 self._go_without(missing.refusal)
+                return None
+            except _LongListError as long:
+                self._entries = long.entries
+                self._tell_length()
                 return None
             except _LateListError:
                 self._rest("it took too long")
@@ -135,9 +165,9 @@ class ListReader:
                 self._size, self._last, most_faults = self._size // SHORTER_BY, 0, 1
             else:
                 self._was_read = True
-                return ReadList(source.rows, source.pages)
+                return ReadList(rows, source.pages)
 
-    async def _read(self, source: _PageSource, most_pages: int) -> None:
+    async def _read(self, source: _PageSource, bounds: ListBounds) -> None:
         """Read the page that was the last one, to learn the length of the list; then all pages backwards."""
         first = self._last
         page, _ = await source.fetch(first, self._size)
@@ -146,7 +176,7 @@ class ListReader:
             return
         # Some servers give shorter pages than they are asked for.
         self._size = page.size if 0 < page.size < min(self._size, total - first) else self._size
-        self._check_length(total, most_pages)
+        self._check_length(total, bounds)
         self._last = offset = _find_last(total, self._size)
         while offset >= 0:
             before = page.total
@@ -155,7 +185,7 @@ class ListReader:
                 page, is_new = await source.fetch(offset, self._size)
                 if not page.size and first < offset < page.total:
                     # The total counts entries that this credential does not see: the list ends before.
-                    await self._go_forward(source, first, most_pages)
+                    await self._go_forward(source, first, bounds.pages)
                     offset = first + self._size
                 elif page.size and not is_new and offset != first and page.total == before:
                     return  # the same page again, whatever the offset
@@ -168,13 +198,15 @@ class ListReader:
             _, is_new = await source.fetch(self._last + self._size, self._size)
             self._last += self._size if is_new else 0
 
-    def _check_length(self, total: int, most_pages: int) -> None:
-        """Keep how many pages there are. Raises ``_MissingListError`` where these are too many."""
-        self._pages = total / self._size if total <= MOST_LISTED else math.inf
-        if self._pages > most_pages:
-            text = f"its list, of {total:,} entries by its own word, is too long: each is looked at alone"
-            self._lane.announcer.warn_once("long list", text)
-            raise _MissingListError
+    def _check_length(self, total: int, bounds: ListBounds) -> None:
+        """Keep how long the list is. Raises ``_LongListError`` where that is too long."""
+        self._entries, self._pages = total, -(-total // self._size)
+        if self._pages > bounds.pages or total > bounds.entries:
+            raise _LongListError(total)
+
+    def _tell_length(self) -> None:
+        text = f"its list, of {self._entries:,} entries by its own word, is too long: each is looked at alone"
+        self._lane.announcer.warn_once("long list", text)
 
     def _go_without(self, refusal: Reading) -> None:
         # As with looks, a list that was once offered stays offered: a refusal now is of another cause.
@@ -213,25 +245,26 @@ class _PageSource:
         wanted_by: TargetId,
         ask: Callable[[int, int], LaneQuestion[ListPage]],
         most_faults: int,
-        first_by: float,
-        whole_by: float,
+        rows: ListedRows,
+        bounds: ListBounds,
     ) -> None:
         """``most_faults``: so many faults of the first page lose the list; of a later page MOST_FAULTS."""
-        self.rows: PageRows = {}
+        self.rows = rows
         self.pages = 0
         self._lane = lane
         self._name = name
         self._wanted_by = wanted_by
         self._ask = ask
         self._most_faults = most_faults
-        self._ends = first_by
-        self._whole_by = whole_by
+        self._ends = bounds.first_by
+        self._bounds = bounds
 
     async def fetch(self, offset: int, size: int) -> tuple[ListPage, bool]:
         """Return one page, and whether it names anything new. An entry that was met before counts once.
 
         Raises ``_MissingListError`` where the lane admits no request, the gateway offers no such list, or the
-        time is over; ``_LostPageError`` after so many faults, or refusals to take more.
+        time is over; ``_LongListError`` where the pages name too many targets; ``_LostPageError`` after so
+        many faults, or refusals to take more.
         """
         faults = tries = 0
         if self._is_late():
@@ -240,8 +273,9 @@ class _PageSource:
             exchanged, tries = await self._exchange(offset, size), tries + 1
             found, answer = exchanged.found, exchanged.answer
             if isinstance(found, ListPage):
-                self.pages, self._most_faults, self._ends = self.pages + 1, MOST_FAULTS, self._whole_by
-                return found, _add_rows(self.rows, found)
+                self.pages, self._most_faults = self.pages + 1, MOST_FAULTS
+                self._ends = self._bounds.whole_by
+                return found, self._add_rows(found)
             if found.verdict is Verdict.NOT_OFFERED:
                 raise _NoSuchListError(found)
             faults += count_as_unclear(found).verdict is Verdict.UNCLEAR
@@ -249,6 +283,15 @@ class _PageSource:
             if is_late or faults >= self._most_faults or tries >= MOST_TRIES:
                 raise _LostPageError(describe(found), may_be_large=is_lost and not is_late)
             await self._lane.rest(draw_backoff(self._lane.policy, tries, self._lane.environment.roll()))
+
+    def _add_rows(self, page: ListPage) -> bool:
+        """Take in a page; return whether it names anything new."""
+        add = self.rows.add
+        # Of each entry, though one may be enough to know.
+        is_new = [add(parts, row) for parts, row in page.rows]
+        if len(self.rows) > self._bounds.entries:
+            raise _LongListError(len(self.rows))
+        return any(is_new)
 
     def _is_late(self) -> bool:
         return self._lane.environment.monotonic() >= self._ends
@@ -271,16 +314,3 @@ class _PageSource:
 def _find_last(total: int, size: int) -> int:
     """Return the offset of a list's last page."""
     return max(0, (total - 1) // size * size)
-
-
-def _add_rows(rows: PageRows, page: ListPage) -> bool:
-    """Take in a page; return whether it names anything new. An entry that was met before counts once."""
-    is_new = False
-    alone: dict[int, tuple[Any, ...]] = {}
-    for parts, row in page.rows:
-        known = rows.get(parts, ())
-        if row not in known:
-            # Entries of one state may share one row; then they share what holds it as well.
-            rows[parts] = (*known, row) if known else alone.setdefault(id(row), (row,))
-            is_new = True
-    return is_new

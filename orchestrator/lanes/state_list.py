@@ -7,12 +7,14 @@ that is not on the list is read alone, since a credential without all grants get
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from orchestrator.lanes.list_reader import LIST_ITSELF, ListReader, ReadList
+from orchestrator.lanes.list_reader import LIST_ITSELF, ListBounds, ListReader, ReadList
+from orchestrator.lanes.listed_rows import ListedRows, StateRows, TargetNumbers, WholeRows
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 
@@ -34,6 +36,12 @@ DUE_BEFORE = 5.0
 WORTH_LISTING = 50
 """Targets that a lane must have left, for a list to be cheaper than a look at each target."""
 
+MOST_STATES = 1_000_000
+"""Entries of a list that is read for its states: 30 bytes each. A longer one is a mistake, or an attack."""
+
+MOST_WHOLE = 100_000
+"""Entries of a list that snapshots want: more could not be read in the minute for which they hold."""
+
 MOST_DEFERRED = 2000
 """Targets that may wait for the next list, before the lane reads one in the middle of a wave; or half of the
 entries of the list, if these are more."""
@@ -45,7 +53,7 @@ MOST_DEFERRED_DEPLOYS = 200
 class _HeldLists(NamedTuple):
     """The lists as they were read, and what reading them has cost."""
 
-    lists: Mapping[str, ReadList]
+    lists: Mapping[str, ReadList[ListedRows]]
     is_whole: bool
     """Whether the rows hold what a snapshot needs, and not only the states."""
     read_at: float
@@ -57,7 +65,7 @@ class _HeldLists(NamedTuple):
     def pages(self) -> int:
         return sum(each.pages for each in self.lists.values())
 
-    def find_rows(self, target: Target) -> dict[str, tuple[Any, ...]]:
+    def find_rows(self, target: Target) -> dict[str, Sequence[Any]]:
         return {name: each.rows.get(target.parts, ()) for name, each in self.lists.items()}
 
 
@@ -77,6 +85,8 @@ class StateList:
         self._lock = anyio.Lock()
         self._feature = lane.gateway.listing
         self._readers: dict[str, ListReader] = {}
+        self._numbers = TargetNumbers()
+        """Of the targets that the lists name: a list that is read again names nearly the same."""
         self._serves_snapshots = False
         self._has_told_gap = False
         if self._feature is not None and lane.policy.always_look:
@@ -102,7 +112,23 @@ class StateList:
         return self._may_read(self._bound_pages())
 
     def _may_read(self, most_pages: int) -> bool:
-        return any(reader.is_offered(most_pages) for reader in self._readers.values())
+        if not (self._lane.policy.always_look or self._may_be_whole()):
+            return False
+        return any(reader.is_offered(most_pages, MOST_STATES) for reader in self._readers.values())
+
+    def _bound_entries(self, *, is_whole: bool) -> int:
+        """Return how many entries a list may have, of which snapshots want all or looks the states."""
+        feature = self._feature
+        tells_more = is_whole and feature is not None and feature.names != feature.state_names
+        return MOST_WHOLE if tells_more else MOST_STATES
+
+    def _may_be_whole(self) -> bool:
+        """Return whether no list is known to be too long for what snapshots want.
+
+        Otherwise each snapshot is read alone, and only the looks go by the states.
+        """
+        longest = self._bound_entries(is_whole=True)
+        return not any(reader.is_longer(longest) for reader in self._readers.values())
 
     def _bound_pages(self, waiting: int = 0) -> int:
         """Return how many pages of a list cost no more than the single reads in their place."""
@@ -217,7 +243,7 @@ class StateList:
         if self._held is None or self._feature is None:
             return True
         listed = [self._held.lists[name] for name in self._feature.state_names if name in self._held.lists]
-        return not listed or any(target.parts in each.rows for each in listed)
+        return not listed or any(each.rows.get(target.parts) for each in listed)
 
     async def renew(self, waiting: int) -> None:
         """Read the lists of states again for so many looks that were put off, if that is cheaper.
@@ -246,6 +272,8 @@ class StateList:
         held, left = self._held, self._lane.left
         if not self._is_offered:
             return False
+        if not (for_look or self._may_be_whole()):
+            return False
         if held is None or not (held.is_whole or for_look):
             return left >= WORTH_LISTING
         # Lists that are old before they are whole would be read again for each target, which waits for them.
@@ -269,24 +297,41 @@ class StateList:
     async def _collect(self, wanted_by: TargetId, waiting: int = 0) -> None:
         """Read every page before the lane believes any of them: a change meanwhile may shift the entries."""
         started = self._environment.monotonic()
+        if len(self._numbers) > MOST_STATES:
+            self._numbers = TargetNumbers()
         most_pages = self._bound_pages(waiting)
-        is_whole = self._serves_snapshots and not self._is_last(wanted_by)
-        # What most of these lists are wanted for, they tell only while they are fresh.
-        may_age = not is_whole and wanted_by != LIST_ITSELF and self._lane.policy.act is Act.UNDEPLOY
-        longest = LONGEST_LOOK if may_age else FRESH_FOR
-        lists: dict[str, ReadList] = {}
-        for name, reader in self._readers.items():
-            if not reader.is_offered(most_pages) or not (is_whole or self._tells_state(name)):
-                continue
-            earlier = {known: each.rows for known, each in lists.items()} if is_whole else None
-            first_by = started + (longest if lists else PATIENCE)
-            if found := await reader.read(wanted_by, earlier, most_pages, first_by, started + longest):
-                lists[name] = found
+        is_whole = self._serves_snapshots and not self._is_last(wanted_by) and self._may_be_whole()
+        lists = await self._read_lists(wanted_by, most_pages, started, is_whole=is_whole)
         if lists:
             self._held = _HeldLists(lists, is_whole, started, self._environment.monotonic() - started)
             self._served = 0
         elif self._held is not None and self._held.read_at < self._owed_from:
             self._held = None
+
+    async def _read_lists(
+        self, wanted_by: TargetId, most_pages: int, started: float, *, is_whole: bool
+    ) -> dict[str, ReadList[ListedRows]]:
+        # What most of these lists are wanted for, they tell only while they are fresh.
+        may_age = not is_whole and wanted_by != LIST_ITSELF and self._lane.policy.act is Act.UNDEPLOY
+        longest = LONGEST_LOOK if may_age else FRESH_FOR
+        most_entries = self._bound_entries(is_whole=is_whole)
+        lists: dict[str, ReadList[ListedRows]] = {}
+        for name, reader in self._readers.items():
+            if not reader.is_offered(most_pages, most_entries) or not (is_whole or self._tells_state(name)):
+                continue
+            earlier = {known: each.rows for known, each in lists.items()} if is_whole else None
+            first_by = started + (longest if lists else PATIENCE)
+            bounds = ListBounds(most_pages, most_entries, first_by, started + longest)
+            make_rows = partial(self._make_rows, name, most_entries)
+            if found := await reader.read(wanted_by, earlier, make_rows, bounds):
+                lists[name] = found
+        return lists
+
+    def _make_rows(self, name: str, most_entries: int) -> ListedRows:
+        if most_entries == MOST_STATES:
+            return StateRows(self._numbers)
+        held = None if self._held is None else self._held.lists.get(name)
+        return WholeRows(held.rows if held else None)
 
     def _is_last(self, wanted_by: TargetId) -> bool:
         """Return whether only looks that are owed want the lists, and hardly a snapshot any more."""

@@ -32,8 +32,17 @@ from orchestrator.model.search import SearchQuery, TargetFilter
 from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 
-ListRows: TypeAlias = Mapping[str, Mapping[tuple[str, ...], Sequence[Any]]]
-"""The rows of lists, by the name of a list and by the parts of a target."""
+
+class RowsByTarget(Protocol):
+    """The rows of one list, by the parts of a target."""
+
+    def get(self, parts: tuple[str, ...], default: Sequence[Any], /) -> Sequence[Any]:
+        """Return the rows of a target; the default if the list does not name it."""
+        ...
+
+
+ListRows: TypeAlias = Mapping[str, RowsByTarget]
+"""The rows of lists, by the name of a list."""
 
 
 class PagedLists(Protocol):
@@ -60,8 +69,8 @@ class PagedLists(Protocol):
         """Read a page; or BUSY, DENIED, NOT_OFFERED or UNCLEAR. Never raises, whatever the bytes.
 
         ``earlier`` holds the lists before this one in ``names``, as far as they could be read: a row need not
-        keep what they make needless. It is None where only looks want the list: then a row need not keep
-        what a snapshot needs.
+        keep what they make needless. It is None where only looks want the list: then a row is one of few
+        that tell states (under 16), since the list may name a million targets.
         """
         ...
 
@@ -76,7 +85,10 @@ class ListFeature(PagedLists, Protocol):
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """The lists that tell whether a target is deployed: a look needs no others, a snapshot needs all."""
+        """The lists that tell whether a target is deployed: a look needs no others, a snapshot needs all.
+
+        Where these are all lists, none has rows that tell more than states.
+        """
         ...
 
     @property

@@ -400,6 +400,33 @@ def test_a_list_that_is_too_long_is_told_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("snapshot", ["best", "off"])
+def test_a_list_too_long_for_snapshots_tells_looks_what_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: Literal["best", "off"]
+) -> None:
+    monkeypatch.setattr(ScriptedListing, "names", ("targets", "more"))
+    monkeypatch.setattr("orchestrator.lanes.state_list.MOST_WHOLE", 99)
+    went = ran(tmp_path, Platform(100), snapshot=snapshot)
+
+    # With snapshots each target is read once alone; the looks after the undeploys go by the list.
+    assert len(went.wire.targets(Act.LOOK)) == (100 if snapshot == "best" else 0)
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert len(went.wire.pages) == (2 + 4 if snapshot == "best" else 8)
+
+
+def test_a_list_that_names_more_than_it_counts_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pages may be any length, so its own count bounds no memory."""
+    monkeypatch.setattr("orchestrator.lanes.state_list.MOST_STATES", 70)
+    many = {f"x{number}": Verdict.UP for number in range(80)}
+    went = ran(tmp_path, Platform(60), listing=lambda _: Shown(many, 60))
+
+    assert len(went.wire.pages) == 1
+    assert went.warnings == ["its list, of 80 entries by its own word, is too long: each is looked at alone"]
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
 def test_what_two_pages_show_in_two_states_is_looked_at_alone(tmp_path: Path) -> None:
     platform = Platform(60)
 

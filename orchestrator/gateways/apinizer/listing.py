@@ -6,7 +6,6 @@ its "undeployed" still wants the word of the pods, and where an approval holds i
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,7 +28,6 @@ from orchestrator.model.credentials import Access
 from orchestrator.model.features import ListRows
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import ListPage, LookFacts, Reading, Verdict
-from orchestrator.model.search import MOST_LISTED
 from orchestrator.model.target import Target
 from orchestrator.text.names import to_nfc
 
@@ -72,8 +70,8 @@ class ApinizerListing(Struct, frozen=True):
 
     @property
     def page_size(self) -> int:
-        """As many entries as a list may have."""
-        return MOST_LISTED
+        """More entries than a report has bytes: it is one page."""
+        return LARGEST_REPORT
 
     def build_request(
         self,
@@ -116,9 +114,9 @@ def _list_rows(entry: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Read
     proxy = None if is_group(entry) else read_proxy(entry)
     if proxy is None or proxy.places is None:
         return
-    head = sys.intern(to_nfc(proxy.project)), to_nfc(proxy.name)
+    head = to_nfc(proxy.project), to_nfc(proxy.name)
     for environment, place in proxy.places.items():
-        yield (*head, sys.intern(to_nfc(environment))), _make_reading(place)
+        yield (*head, to_nfc(environment)), _make_reading(place)
 
 
 def _make_reading(place: ReportedPlace) -> Reading:

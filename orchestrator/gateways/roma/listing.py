@@ -188,10 +188,11 @@ def _choose_reader(earlier: ListRows | None) -> Callable[[dict[str, Any]], Backe
     """Return the reader of a backend's entry: a digest of each field only where the history is to be read."""
     if earlier is None:
         return lambda api: _STATES[judge_definition(api)]
-    fronts = earlier.get(FRONTS, {})
+    fronts = earlier.get(FRONTS)
 
     def make_row(api: dict[str, Any]) -> BackendRow:
-        spares_history = _spares_history(api, fronts.get((api["id"],), ()))
+        listed = () if fronts is None else fronts.get((api["id"],), ())
+        spares_history = _spares_history(api, listed)
         return BackendRow.of(api, comparable=not spares_history)
 
     return make_row
