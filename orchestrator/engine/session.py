@@ -186,7 +186,9 @@ class Session:
         )
         if self._spec.in_use != "ignore":
             hours = self._spec.plan.in_use_over.hours
-            self._resources.usage_readers[gateway.name] = UsageReader(lane, hours)
+            # A warning is not worth a wait.
+            patience = gateway.park_for if self._spec.in_use == "refuse" else 0.0
+            self._resources.usage_readers[gateway.name] = UsageReader(lane, hours, patience)
         if are_snapshots_wanted(self._resources):
             lane.state_list.serve_snapshots()
         texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]

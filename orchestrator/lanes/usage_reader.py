@@ -1,7 +1,8 @@
 """Reads how much the targets of one lane are used: shared reads once for all, then each target's own.
 
-No target waits long for its use: a read is made once, and once more after a passing fault. After the faults
-of several targets in a row the lane asks no more for a while: dead statistics cannot hold a run up.
+A read is made once, and once more after a passing fault. After the faults of several targets in a row the
+targets wait for a while, if the run cannot go on without their use, and then are not asked about: so dead
+statistics hold a run up once, and not for ever.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import describe, draw_backoff, is_passing_fault
+from orchestrator.rules.usage_outage import RESTS_FOR, UsageOutage
 
 if TYPE_CHECKING:
     from orchestrator.lanes.lane import Lane
@@ -30,13 +32,6 @@ FRESH_FOR = 300.0
 
 SHARED_FOR = FRESH_FOR / 2
 """Seconds for which a shared read is believed, so that a target has time left before its undeploy."""
-
-RESTS_FOR = 300.0
-"""Seconds for which the lane asks no more after faults."""
-
-MOST_FAULTY = 5
-"""Targets in a row whose reads met passing faults, or refusals to take more; then the lane asks no more for
-a while."""
 
 MOST_TRIES = 4
 """Requests for one read, refusals to take more included."""
@@ -59,7 +54,8 @@ AskAboutUse: TypeAlias = Callable[[Operation], Awaitable[UsageAnswer | str]]
 class UsageReader:
     """The use of the targets of one lane in the last hours. Times are monotonic seconds."""
 
-    def __init__(self, lane: Lane, hours: int) -> None:
+    def __init__(self, lane: Lane, hours: int, patience: float = 0.0) -> None:
+        """``patience``: seconds that targets wait for the end of an outage of these reads, once."""
         self.hours = hours
         self.shared_requests = 0
         """The most requests that the shared reads have taken in one go."""
@@ -72,9 +68,8 @@ class UsageReader:
         """The shared reads that are not for this credential: they are not asked for again."""
         self._lacking: dict[str, str] = {}
         self._offered: set[str] = set()
-        self._faulty = 0
-        self._rest_reason = ""
-        self._rests_until = -math.inf
+        self._outage = UsageOutage(patience)
+        self._probing = anyio.Lock()
         self._shared_rests_until = -math.inf
         self._lock = anyio.Lock()
 
@@ -85,21 +80,57 @@ class UsageReader:
         """
         if self._feature is None:
             return Usage(hours=self.hours, why="its gateway does not tell it")
-        if self._environment.monotonic() < self._rests_until:
-            return Usage(hours=self.hours, why=self._rest_reason)
+        while True:
+            if not self._outage.is_waiting(self._environment.monotonic()):
+                found = await self._read_once(target, snapshot, ask)
+                if found is not None:
+                    return found
+            async with self._probing:  # one target asks, and the others wait for what it finds
+                if (found := await self._probe(target, snapshot, ask)) is not None:
+                    return found
+
+    async def _probe(self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse) -> Usage | str | None:
+        """Ask about one target until its use is told or hopeless; None once there is no outage any more."""
+        while self._outage.is_waiting(now := self._environment.monotonic()):
+            self._lane.announcer.tell_list("waits for the reads of its use")
+            try:
+                await self._lane.rest(self._outage.next_wait(now))
+            finally:
+                self._lane.announcer.tell_list(None)
+            if (found := await self._read_once(target, snapshot, ask)) is not None:
+                return found
+        return None
+
+    async def _read_once(
+        self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse
+    ) -> Usage | str | None:
+        """Return the use of a target; None where it is to wait for the end of an outage."""
+        if why := self._outage.explain(self._environment.monotonic()):
+            return Usage(hours=self.hours, why=why)
         await self._share(target.id)
+        assert self._feature is not None  # noqa: S101 - read() has returned without one
         seen: dict[str, Reading] = {}
         is_faulty = False
         while True:
             found = self._feature.next_read(target, snapshot, self._told, seen, self._lacking, self.hours)
             if isinstance(found, Usage):
-                self._count_fault(found, is_faulty=is_faulty)
-                return self._lane.authenticator.mask.clean_value(found)
+                found = self._lane.authenticator.mask.clean_value(found)
+                return None if self._must_wait(found, is_faulty=is_faulty) else found
             answer = await self._ask(found, ask)
             if isinstance(answer, str):
                 return answer
             seen[found.via] = self._learn(found.via, answer.reading)
             is_faulty = is_faulty or _is_repeatable(answer)
+
+    def _must_wait(self, usage: Usage, *, is_faulty: bool) -> bool:
+        """Take in what was told of a target; return whether the target is to ask again later."""
+        now = self._environment.monotonic()
+        is_hidden = usage.calls is None and is_faulty
+        why = (usage.why or "no reason was given") if is_hidden else None
+        if self._outage.take_in(now, why):
+            text = f"how much its targets are used is not told: {why}"
+            self._lane.announcer.warn_once("no usage", text)
+        return is_hidden and self._outage.is_waiting(now)
 
     @property
     def read_at(self) -> float:
@@ -131,18 +162,6 @@ class UsageReader:
         elif reading.verdict is Verdict.NOT_OFFERED and key not in self._offered:
             self._lacking.setdefault(key, describe(reading))
         return reading
-
-    def _count_fault(self, usage: Usage, *, is_faulty: bool) -> None:
-        """Count the targets in a row whose calls a passing fault has hidden; after several, ask no more."""
-        if usage.calls is not None or not is_faulty:
-            self._faulty = 0
-            return
-        self._faulty += 1
-        if self._faulty < MOST_FAULTY:
-            return
-        self._faulty, self._rests_until = 0, self._environment.monotonic() + RESTS_FOR
-        self._rest_reason = f"not asked, as the reads of {MOST_FAULTY} targets before it failed: {usage.why}"
-        self._lane.announcer.warn_once("no usage", f"how much its targets are used is not told: {usage.why}")
 
     async def _share(self, wanted_by: TargetId) -> None:
         """Make the shared reads if they were not made yet, or are too old; one worker for all."""

@@ -48,7 +48,14 @@ def asking(one: Lane, about: Target) -> Callable[[Operation], Awaitable[UsageAns
 
 
 def read_all(
-    count: int, answers: Answers, *, shared: bool = False, every: float = 0.0, takes: float = 0.0
+    count: int,
+    answers: Answers,
+    *,
+    shared: bool = False,
+    every: float = 0.0,
+    takes: float = 0.0,
+    patience: float = 0.0,
+    stops_at: float | None = None,
 ) -> tuple[list[Usage | str], Wire, Heard]:
     """Read the use of so many targets; ``every``: one after the other, so many seconds apart."""
     wire, heard, found = Wire(answers, takes), Heard(), dict[int, Usage | str]()
@@ -56,15 +63,22 @@ def read_all(
     async def main() -> None:
         fields = {f: getattr(gateway(), f) for f in ("name", "url", "auth")}
         entry = Counted(**fields, is_shared=shared)
-        one = lane(entry, environment(), RunGate(), heard, send=wire.send)
+        run_gate = RunGate()
+        one = lane(entry, environment(), run_gate, heard, send=wire.send)
         one.begin_step(count)
-        reader = UsageReader(one, HOURS)
+        reader = UsageReader(one, HOURS, patience)
 
         async def read(seq: int) -> None:
             about = target(seq)
             found[seq] = await reader.read(about, None, asking(one, about))
 
+        async def stop() -> None:
+            await anyio.sleep(stops_at or 0.0)
+            run_gate.stop("interrupt", "SIGINT was received")
+
         async with anyio.create_task_group() as group:
+            if stops_at is not None:
+                group.start_soon(stop)
             for seq in range(1, count + 1):
                 if every:
                     await read(seq)
@@ -175,3 +189,36 @@ def test_a_caller_whose_name_repeats_a_credential_is_masked() -> None:
     assert isinstance(found, Usage)
     assert found.callers[0] == "web-shop"
     assert "the-token" not in repr(found)
+
+
+def dead_until(end: float) -> Answers:
+    """Return answers that fail until so many seconds have gone by."""
+    return lambda *_: LOST if anyio.current_time() < end else calls(3)
+
+
+def test_targets_wait_for_the_end_of_an_outage_while_one_of_them_asks() -> None:
+    found, wire, heard = read_all(40, dead_until(100.0), takes=0.1, patience=600.0)
+
+    told = [usage.calls for usage in found if isinstance(usage, Usage)]
+    assert told.count(3) >= 40 - 4
+    assert 100.0 < wire.told[-1][0] < 160.0
+    assert sum(5.0 < at < 100.0 for at, _, _ in wire.told) <= 2 * 6
+    assert len(heard.warnings) == 1
+    assert "waits for the reads of its use" in heard.lists
+
+
+@pytest.mark.promise(10)
+def test_statistics_that_stay_dead_are_waited_for_once() -> None:
+    found, wire, _ = read_all(60, dead_until(1e9), takes=0.1, patience=600.0)
+
+    assert {usage.calls for usage in found if isinstance(usage, Usage)} == {None}
+    assert 500.0 < wire.told[-1][0] < 620.0
+    assert sum(at > 5.0 for at, _, _ in wire.told) <= 2 * 15
+
+
+@pytest.mark.promise(10)
+def test_an_interrupt_ends_the_wait_for_the_end_of_an_outage() -> None:
+    found, wire, _ = read_all(40, dead_until(1e9), takes=0.1, patience=600.0, stops_at=30.0)
+
+    assert "interrupt: SIGINT was received" in found
+    assert wire.told[-1][0] < 31.0
