@@ -57,9 +57,7 @@ class SessionRecord:
         To wait for that raises DiskError where the write failed: then the intent is not in the journal.
         """
         # The request waits for the disk here. That is what leaves at most one doubt a worker after a kill.
-        return self._writing.write(
-            INSERT_INTENT, (target.seq, number, operation.act.value, operation.via, at)
-        )
+        return self._writing.write(INSERT_INTENT, (target.seq, number, str(operation.act), operation.via, at))
 
     def keep_result(
         self,
@@ -98,7 +96,7 @@ class SessionRecord:
         """Write the outcome of a target."""
         self._writing.post(
             UPDATE_OUTCOME,
-            (end.outcome.value, _replace_surrogates(end.reason), end.evidence, seconds, at, target.seq),
+            (str(end.outcome), _replace_surrogates(end.reason), end.evidence, seconds, at, target.seq),
         )
 
     def keep_wave_step(self, at: float, wave_step: WaveStep) -> None:

@@ -30,18 +30,25 @@ def encode_request(request: Request, target: str, host: str, more: str = "") -> 
     ``more`` are whole lines that the way to the server needs. Raises ValueError, with a text that repeats no
     value, for what cannot be written.
     """
-    headers = request.headers
     if request.method not in _METHODS or not _fits_in_line(target):
         raise ValueError("the method or the address cannot be written in one line")
-    values = "".join(headers.values()).encode()
+    first = f"{request.method} {target} HTTP/1.1\r\n".encode()
+    headers = _encode_headers(tuple(request.headers.items()), host, more)
+    body = request.body or b""
+    length = f"Content-Length: {len(body)}\r\n" if body or request.method != "GET" else ""
+    return b"".join((first, headers, f"{length}\r\n".encode(), body))
+
+
+# The requests of a lane have the same few sets of headers, with a token of up to thousands of characters.
+@lru_cache(maxsize=16)
+def _encode_headers(headers: tuple[tuple[str, str], ...], host: str, more: str) -> bytes:
+    """Return all header lines but the length of the body. Raises ValueError for what cannot be written."""
+    values = "".join([value for _, value in headers]).encode()
     # A third of the cost of a regular expression: a token may have thousands of characters.
     if len(values.translate(None, _CONTROLS)) < len(values):
         raise ValueError("the value of a header holds a control character")
-    own = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    body = request.body or b""
-    length = f"Content-Length: {len(body)}\r\n" if body or request.method != "GET" else ""
-    first = f"{request.method} {target} HTTP/1.1\r\n{_complete(tuple(headers), host)}{more}"
-    return f"{first}{own}{length}\r\n".encode() + body
+    own = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"{_complete(tuple(name for name, _ in headers), host)}{more}{own}".encode()
 
 
 def _fits_in_line(text: str) -> bool:

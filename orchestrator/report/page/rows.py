@@ -50,7 +50,7 @@ class RowWriter:
             target.id,
             index(target.gateway),
             index(target.wave),
-            index(target.outcome.value),
+            index(str(target.outcome)),
             index(target.reason),
             index(target.evidence),
             round_to_milliseconds(target.seconds),
@@ -59,7 +59,7 @@ class RowWriter:
 
     def _build_attempt(self, attempt: AttemptReport) -> list[Any]:
         return [
-            self._index_text(attempt.act.value),
+            self._index_text(str(attempt.act)),
             round((attempt.started - self._started).total_seconds() * 1000),
             round_to_milliseconds(attempt.seconds),
             attempt.status,
