@@ -11,6 +11,7 @@ import click
 
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.files import FILE
+from orchestrator.commands.options.usage import UsageCommand, hours_option
 from orchestrator.errors import ExitStatus
 from orchestrator.system.writing import check_place, write_whole_file
 
@@ -68,7 +69,7 @@ filter_options = bundle_options(
 )
 
 
-@click.command("discover")
+@click.command("discover", cls=UsageCommand)
 @click.argument("gateways", nargs=-1, metavar="[GATEWAY...]")
 @click.option(
     "--from",
@@ -79,6 +80,11 @@ filter_options = bundle_options(
     help="The plan whose gateways are looked at; it needs no targets.",
 )
 @filter_options
+@hours_option(
+    "--unused",
+    "Only what nobody called in so many hours; costs requests for each candidate. Of what cannot be told it"
+    " says so, and leaves it out.",
+)
 @click.option(
     "--group-by",
     type=click.Choice(["project", "environment", "application", "gateway"]),
@@ -93,6 +99,7 @@ def command(
     source: Path,
     gateways: tuple[str, ...],
     filters: FilterOptions,
+    hours: int | None,
     group_by: str | None,
     output: Path | None,
     force: bool,
@@ -113,7 +120,12 @@ def command(
 
     frame = read_template(source)
     request = SearchRequest(
-        frame=frame, source=str(source), gateways=gateways, filters=filters.build_filters(), group_by=group_by
+        frame=frame,
+        source=str(source),
+        gateways=gateways,
+        filters=filters.build_filters(),
+        group_by=group_by,
+        unused=hours,
     )
     discovery = Discovery(request, _LaneMessages())
     place = None if output is None or str(output) == "-" else output

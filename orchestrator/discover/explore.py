@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio
 
 from orchestrator.discover.survey import GatewaySurvey, SurveyListener, SurveyResult
+from orchestrator.discover.unused import UnusedSelection
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
@@ -22,8 +23,12 @@ async def survey_gateways(
     environment: Environment,
     listener: SurveyListener,
     keep: KeepTarget,
+    *,
+    unused: int | None = None,
 ) -> dict[str, SurveyResult]:
     """Return the result of each gateway's survey, by the gateway's name.
+
+    ``unused``: keep only what nobody called in so many hours.
 
     Raises ``CredentialError`` and ``UsageError`` before anything is sent, where a credential, a certificate
     or a proxy cannot be used. A fault of a gateway is no error: it is among the gaps of its result.
@@ -32,14 +37,22 @@ async def survey_gateways(
         environment.check(environment.reach(gateway))
     materials = {gateway.name: await environment.credential(gateway) for gateway in gateways}
     surveys: dict[str, GatewaySurvey] = {}
+    selections: dict[str, UnusedSelection] = {}
 
     async def survey_one(gateway: Gateway, material: Material) -> None:
         async with open_connection(environment, gateway) as send:
             await surveys[gateway.name].run(material, send)
+        if (selection := selections.get(gateway.name)) is not None:
+            await selection.select(environment, material, surveys[gateway.name])
 
     async with anyio.create_task_group() as group:
         for gateway in map(environment.reach, gateways):
-            surveys[gateway.name] = _make_survey(gateway, wanted[gateway.name], environment, listener, keep)
+            name = gateway.name
+            surveys[name], selection = _make_survey(
+                gateway, wanted[name], environment, listener, keep, unused
+            )
+            if selection is not None:
+                selections[name] = selection
             group.start_soon(survey_one, gateway, materials[gateway.name])
     return {name: survey.result for name, survey in surveys.items()}
 
@@ -50,10 +63,12 @@ def _make_survey(
     environment: Environment,
     listener: SurveyListener,
     keep: KeepTarget,
-) -> GatewaySurvey:
+    unused: int | None,
+) -> tuple[GatewaySurvey, UnusedSelection | None]:
     def take(found: FoundTarget) -> None:
         if why := keep(gateway, found):
             survey.miss(why)
 
-    survey = GatewaySurvey(gateway, wanted, environment, listener, take)
-    return survey
+    selection = None if unused is None else UnusedSelection(gateway, unused, take)
+    survey = GatewaySurvey(gateway, wanted, environment, listener, selection.add if selection else take)
+    return survey, selection

@@ -39,6 +39,8 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...] = ()
     filters: DiscoveryFilters = DiscoveryFilters()
     group_by: str | None = None
+    unused: int | None = None
+    """Hours in which nobody may have called a wanted target; None asks nobody."""
 
 
 class Discovery:
@@ -74,7 +76,12 @@ class Discovery:
         # An installation with two names would give each of its targets twice, which no plan may.
         gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
         self._results = await survey_gateways(
-            gateways, self._wanted, self._environment, self._listener, self._keep
+            gateways,
+            self._wanted,
+            self._environment,
+            self._listener,
+            self._keep,
+            unused=self._request.unused,
         )
 
     def _keep(self, gateway: Gateway, found: FoundTarget) -> str | None:
@@ -87,7 +94,7 @@ class Discovery:
             at=f"{datetime.fromtimestamp(self._environment.now(), UTC):%Y-%m-%dT%H:%M:%SZ}",
             who=_describe_person(),
             source=self._request.source,
-            filters=str(self._request.filters),
+            filters=self._describe_filters(),
             folder=str(frame.folder) if stdout and has_relative_paths(frame) else None,
         )
         return DiscoveredPlan(
@@ -97,6 +104,11 @@ class Discovery:
             at_most=frame.header.at_most,
             targets=self._found,
         )
+
+    def _describe_filters(self) -> str:
+        hours = self._request.unused
+        unused = "" if hours is None else f"--unused {hours}h"
+        return " ".join(filter(None, (str(self._request.filters), unused)))
 
     def _summarize(self, gateway: Gateway) -> SurveySummary:
         return SurveySummary(

@@ -46,9 +46,11 @@ class GatewayLook:
         *,
         guarded: bool = False,
         hours: int | None = None,
+        reads_siblings: bool = True,
     ) -> None:
         """``guarded``: the run will compare each target with what this look has seen. ``hours``: how often
-        each target was called in so many hours is asked as well."""
+        each target was called in so many hours is asked as well. ``reads_siblings``: so is where else the
+        same APIs are deployed."""
         # No look waits for a deployment on all pods, so it need not take as long as an undeploy may.
         self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
         self.targets: list[SeenTarget] = []
@@ -67,6 +69,7 @@ class GatewayLook:
         self._bindings: tuple[BindingCosts, ...] = ()
         self._until: float | None = None
         self._hours = hours
+        self._reads_siblings = reads_siblings
         self._shared_use_reads = 0
 
     @property
@@ -123,7 +126,7 @@ class GatewayLook:
         doubts = DoubtCounter(self._warnings.append)
         reader = SnapshotReader(lane, self._send, self._keep, doubts, with_state=self._believes_lists)
         await reader.read_all(self._planned)
-        if self.gateway.siblings is not None:
+        if self._reads_siblings and self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
             await siblings.read_all(self.gateway.siblings, self.targets)
         # A page of a list takes longer than the request for one target, so it tells nothing of a run's pace.

@@ -15,6 +15,7 @@ from orchestrator.simulator.faults import FaultScope, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.commands import CommandResult
 from tests.support.stage import Stage, apim_id, backend, roma_id
+from tests.support.unbound import OTHER_SIDE
 
 pytestmark = pytest.mark.long("previews are processes of their own")
 
@@ -44,9 +45,9 @@ def test_each_target_is_read_once_and_nothing_is_changed(staged: Callable[..., S
     ended, found = previewed(stage)
 
     assert ended.status == 0, ended
-    # ROMA: the definition, its history, its front-end API. Apinizer: the status, and once a proxy where else
-    # it is deployed.
-    assert stage.requests() == found["requests"] == 3 * 3 + 2 + 2
+    # ROMA: the definition, its history, its front-end API, what is bound. Apinizer: the status, and once a
+    # proxy where else it is deployed.
+    assert stage.requests() == found["requests"] == 3 * 3 + 2 + 2 + OTHER_SIDE
     assert set(states(found).values()) == {"deployed"}
     assert found["complete"] is True
     assert found["counts"]["will_change"] == 5
@@ -64,7 +65,7 @@ def test_a_list_says_who_is_down_and_spares_a_read_of_each_that_is_up(staged: Ca
     ended, found = previewed(stage)
 
     assert ended.status == 0, ended
-    assert stage.requests() == found["requests"] == 2 + 5  # the lists leave out five
+    assert stage.requests() == found["requests"] == 2 + 5 + OTHER_SIDE  # the lists leave out five
     seen = states(found)
     assert [seen[roma_id(number)] for number in (0, 39, 40, 54, 55, 59)] == [
         *["deployed"] * 2,
@@ -93,7 +94,7 @@ def test_a_429_is_waited_for(staged: Callable[..., Stage]) -> None:
 
     assert ended.status == 0, ended
     assert found["complete"] is True
-    assert stage.requests() == found["requests"] == 13 + 2
+    assert stage.requests() == found["requests"] == 13 + 2 + OTHER_SIDE
     assert found["seconds"] >= 1
 
 
@@ -135,7 +136,7 @@ def test_an_unclear_look_is_repeated_three_times_at_most(staged: Callable[..., S
         roma_id(1): "unknown",
         roma_id(2): "deployed",
     }
-    assert stage.requests() == (3 + 2) + 3 + 3
+    assert stage.requests() == (3 + 2) + 3 + 3 + OTHER_SIDE
     assert "APIG.9999" in found["targets"][1]["why"]
 
 
@@ -214,7 +215,7 @@ def test_filters_and_protection_are_not_looked_at(staged: Callable[..., Stage]) 
 
     assert ended.status == 0
     assert found["counts"] | {"protected": 1, "filtered": 2} == found["counts"]
-    assert stage.requests() == 3 * 3
+    assert stage.requests() == 3 * 3 + OTHER_SIDE
     assert len(found["targets"]) == 3
 
 
