@@ -57,6 +57,7 @@ GROUP BY 1 ORDER BY 1
 _CAUSES = 5
 """So many causes are named one by one."""
 _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
+_COMING = "SELECT value FROM snapshot JOIN target USING (seq) WHERE gateway = ? AND outcome IS NULL"
 _LEFT = "UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?"
 
 
@@ -167,6 +168,12 @@ def keep_snapshots(database: Database, snapshots: Iterable[tuple[int, Snapshot]]
     ]
     with database.translate_errors():
         database.run_many(_SNAPSHOT, rows)
+
+
+def list_coming(database: Database, gateway: int) -> Iterator[Snapshot]:
+    """Yield the snapshots of the targets that a restore brings back at a gateway, by its index."""
+    decode = msgspec.json.Decoder(Snapshot).decode
+    return (decode(value) for (value,) in database.rows(_COMING, (gateway,)))
 
 
 def leave_out(database: Database, left: Iterable[tuple[int, str]]) -> None:

@@ -218,6 +218,14 @@ class RestoreFeature(Protocol):
         """
         ...
 
+    def adapt_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot out of a journal as a restore takes it in; an earlier version may have kept it.
+
+        Its obstacles name all that the restore will not bring back, and its front ends are those that come
+        back.
+        """
+        ...
+
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot so that its deploy brings back the very revision that it saw.
 

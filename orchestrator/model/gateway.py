@@ -266,6 +266,10 @@ class LookOnlyRestore(Struct, frozen=True):
         """Return that nothing is missing: a deploy of such a kind brings back all there was."""
         return Completeness()
 
+    def adapt_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot unchanged: this kind kept it always in the same way."""
+        return snapshot
+
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot unchanged: it holds no deploy."""
         return snapshot

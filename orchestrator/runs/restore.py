@@ -29,11 +29,12 @@ from orchestrator.journal.taken_down import (
     count_unseen,
     keep_snapshots,
     leave_out,
+    list_coming,
     list_order,
     list_taken_down,
 )
 from orchestrator.journal.targets import list_first_open
-from orchestrator.model.obstacles import MISSING_HISTORY, Obstacle
+from orchestrator.model.obstacles import LOST_BINDINGS, MISSING_HISTORY, Obstacle
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId, Wave
 from orchestrator.model.reading import Snapshot
@@ -41,14 +42,17 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts
 from orchestrator.plan.patterns import Patterns, name_by_entry
 from orchestrator.plan.problems import FilePosition
+from orchestrator.report.bindings import BindingCounts, count_bindings
 from orchestrator.rules.stop_rules import adapt_to_restore
-from orchestrator.text.counting import count_noun
+from orchestrator.text.counting import count_noun, make_plural, name_first
 from orchestrator.version import __version__
 
 _NOWHERE = FilePosition(0, 0, 0)
 """The targets of a restore come from a journal, not from a line of a plan."""
 _BATCH = 1000
 """Number of snapshots that go into the draft at once."""
+_MOST_CAUSES = 5
+"""Gaps in the bindings of one target that are named: each type of binding has one, or each environment."""
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -88,6 +92,13 @@ class Restoration(NamedTuple):
     def first(self, count: int) -> list[TargetId]:
         """Return the ids of the first targets that come back, in order, at most ``count`` of them."""
         return list_first_open(self.draft.database, count)
+
+    def count_bindings(self) -> Iterator[tuple[str, BindingCounts]]:
+        """Yield the gateways with front ends that come back, and the counts of what hung on those."""
+        for index, gateway in enumerate(self.plan.gateways):
+            counts = count_bindings(list_coming(self.draft.database, index))
+            if counts.front_ends:
+                yield gateway.name, counts
 
     def forget(self) -> None:
         """Remove the draft, unless a run has taken it over."""
@@ -240,7 +251,8 @@ class _RestorationBuilder:
 
     def _add_snapshot(self, row: TakenDown, seq: int) -> None:
         """Keep a target's snapshot, and the reason if the target is left out."""
-        snapshot, gateway = row.snapshot, self._plan.gateways[row.gateway]
+        gateway = self._plan.gateways[row.gateway]
+        snapshot = gateway.restore.adapt_snapshot(row.snapshot)
         if self._choice.roll_back:
             snapshot = gateway.restore.pin_revision(snapshot)
         self._snapshots.append((seq, snapshot))
@@ -248,9 +260,7 @@ class _RestorationBuilder:
         if words:
             known = {obstacle.word: obstacle for obstacle in gateway.OBSTACLES}
             obstacles = [known[word] for word in words]
-            self._left_out.append(
-                (seq, f"{Reason.SKIPPED}: {_explain_obstacles(obstacles, snapshot.message)}")
-            )
+            self._left_out.append((seq, f"{Reason.SKIPPED}: {_explain_obstacles(obstacles, snapshot)}"))
             self._counts.update(words)
         self._digest.update(f"\n{row.id}".encode())
         if len(self._snapshots) >= _BATCH:
@@ -297,13 +307,19 @@ def _reverse_plan(plan: Plan) -> Plan:
     )
 
 
-def _explain_obstacles(obstacles: Sequence[Obstacle], gap: str | None) -> str:
-    """Return why a target is left out, and the option that brings it back all the same.
-
-    ``gap`` names the missing part of the target's snapshot; None without one, or if the gateway did not say.
-    """
+def _explain_obstacles(obstacles: Sequence[Obstacle], snapshot: Snapshot) -> str:
+    """Return why a target is left out, and the option that brings it back all the same."""
     texts = {obstacle.word: obstacle.consequence for obstacle in obstacles}
-    if gap and MISSING_HISTORY.word in texts:
-        texts[MISSING_HISTORY.word] += f" ({gap})"
+    for word, gap in _find_gaps(snapshot):
+        if word in texts and gap:
+            texts[word] += f" ({gap})"
     options = " ".join(f"--accept {word}" for word in texts)
     return f"{'; '.join(texts.values())}; {options} brings it back"
+
+
+def _find_gaps(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
+    """Yield the obstacles that come of gaps in a snapshot, each with what is missing in it, and why."""
+    yield MISSING_HISTORY.word, snapshot.message
+    unread = snapshot.bindings.unread if snapshot.bindings is not None else ()
+    causes = list(dict.fromkeys(f"{make_plural(each.what)}: {each.why}" for each in unread))
+    yield LOST_BINDINGS.word, name_first(causes, _MOST_CAUSES)

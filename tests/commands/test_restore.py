@@ -82,8 +82,9 @@ def test_a_dry_run_tells_what_would_come_back_and_sends_nothing(
         "            1 of them wants --accept unpublished-edits",
     ]
     assert re.fullmatch("digest: [0-9a-f]{64}", ended.out.splitlines()[-1])
-    assert accepting.out.splitlines()[1:4] == [
+    assert accepting.out.splitlines()[1:5] == [
         "comes back: 5",
+        "with them:  roma-eu: 3 front-end APIs with nothing bound to them",
         "accepted:   new-front-end-id",
         "roll-back:  the working definition of each Apinizer proxy is overwritten by its revision",
     ]

@@ -6,8 +6,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.gateways.roma.kept_deploy import decode_deploy, encode_deploy
+from orchestrator.gateways.roma.kept_deploy import (
+    BACKEND_ALONE,
+    WITHOUT_ITS_FRONT,
+    decode_deploy,
+    encode_deploy,
+)
 from orchestrator.gateways.roma.requests import HISTORY
+from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.reading import Act, Completeness, MissingPart, Operation, Reading, Snapshot, Verdict
 from tests.support.recorded import PARTS, gateway, samples, target
 from tests.support.unbound import follow_reads
@@ -18,7 +24,7 @@ ID = "5f918d104dc84480a75166ba99efff21"
 RELEASE, TEST = "DEFAULT_ENVIRONMENT_RELEASE_ID", "7a1ad0c350844ee69479b47df9a881cb"
 FRONT = f"front/{ID}"
 BODY = {"deploy_front_api": True, "env_id": RELEASE}
-OURS = replace(target(*PARTS["roma"]), deploy=encode_deploy(BODY, [TEST]))
+OURS = replace(target(*PARTS["roma"]), deploy=encode_deploy(BODY, [TEST]), bindings=Bindings())
 DEPLOYED = READ["deploy-200"]
 MISSING = Completeness((MissingPart(f"environment {TEST}", Operation(Act.PUBLISH, f"{ID}/{TEST}"), FRONT),))
 
@@ -77,10 +83,10 @@ def test_one_environment_or_none_costs_no_read(deploy: str | None) -> None:
 
 
 def test_the_body_of_a_deploy_has_one_environment() -> None:
-    assert decode_deploy(OURS.deploy) == (BODY, (RELEASE, TEST))
+    assert decode_deploy(OURS.deploy)[:2] == (BODY, (RELEASE, TEST))
     joined = msgspec.json.encode({**BODY, "env_id": f"{RELEASE}| {TEST} |{TEST}"}).decode()
-    assert decode_deploy(joined) == (BODY, (RELEASE, TEST))
-    assert decode_deploy(None) == ({}, ())
+    assert decode_deploy(joined)[:2] == (BODY, (RELEASE, TEST))
+    assert decode_deploy(None)[:2] == ({}, ())
 
 
 def test_a_snapshot_keeps_the_further_environments_beside_the_body() -> None:
@@ -92,6 +98,146 @@ def test_a_snapshot_keeps_the_further_environments_beside_the_body() -> None:
     found = follow_reads(ROMA, OURS, reads)
 
     assert isinstance(found, Snapshot)
-    body, environments = decode_deploy(found.deploy)
+    body, environments, _ = decode_deploy(found.deploy)
     assert (body["env_id"], environments) == (RELEASE, (RELEASE, TEST))
     assert "|" not in (found.deploy or "")
+
+
+PUBLICATION = "d7d4c41a"
+WEB_SHOP = Binding(what="application", environment=RELEASE, id="app-1", name="web-shop")
+BILLING = Binding(what="application", environment=RELEASE, id="app-2")
+THROTTLE = Binding(what="throttling policy", environment=RELEASE, id="policy-1", name="500 a minute")
+IN_TEST = Binding(what="plug-in", environment=TEST, id="plug-in-1", name="cors")
+APPLICATIONS, THROTTLES = f"applications/{ID}/{RELEASE}", f"throttles/{ID}/{RELEASE}"
+PLUG_INS = f"plugins/{ID}/{TEST}"
+
+
+def bound(*ids: str, total: int | None = None) -> Reading:
+    """The reading of a page of bindings with these ids."""
+    entries = [{"id": each} for each in ids]
+    kept = {"bound": entries, "size": len(ids), "total": len(ids) if total is None else total}
+    return Reading(verdict=Verdict.TOLD, kept=kept)
+
+
+def published(**environments: str) -> Reading:
+    """The reading of the new front-end API, by environment the id of the publication."""
+    ways = {"RELEASE": RELEASE, "TEST": TEST}
+    joined = "|".join(ways[each] for each in environments)
+    return Reading(
+        verdict=Verdict.TOLD, kept={"run_env_id": joined, "publish_id": "|".join(environments.values())}
+    )
+
+
+def complete(
+    *found: Binding,
+    environments: tuple[str, ...] = (RELEASE,),
+    unread: tuple[UnreadBindings, ...] = (),
+    lacking: frozenset[str] = frozenset(),
+    **seen: Reading,
+) -> Operation | Completeness | Reading:
+    """What follows for a target on which that hung; ``seen`` has ``_`` for the name of each known read."""
+    ways = {"front": FRONT, "applications": APPLICATIONS, "throttles": THROTTLES, "plugins": PLUG_INS}
+    kept = encode_deploy({**BODY, "env_id": environments[0]}, environments[1:])
+    ours = replace(OURS, deploy=kept, bindings=Bindings(found=found, unread=unread))
+    reads = {ways.get(name, name): reading for name, reading in seen.items()}
+    return ROMA.restore.next_completion(ours, reads, lacking, DEPLOYED)
+
+
+@pytest.mark.promise(11)
+def test_only_what_hung_is_read_and_only_what_is_missing_is_created() -> None:
+    assert complete(WEB_SHOP, BILLING) == Operation(Act.LOOK, APPLICATIONS)
+    assert complete(WEB_SHOP, BILLING, applications=bound("app-2", "of-another")) == Completeness(
+        (
+            MissingPart(
+                f"application web-shop in environment {RELEASE}",
+                Operation(Act.BIND, f"{APPLICATIONS}/app-1"),
+                APPLICATIONS,
+            ),
+        )
+    )
+    assert complete(WEB_SHOP, BILLING, applications=bound("app-1", "app-2")) == Completeness()
+
+
+@pytest.mark.promise(11)
+def test_a_policy_is_bound_to_the_new_publication() -> None:
+    assert complete(THROTTLE) == Operation(Act.LOOK, FRONT)
+    front = published(TEST="of-test", RELEASE=PUBLICATION)
+    assert complete(THROTTLE, front=front) == Operation(Act.LOOK, THROTTLES)
+    found = complete(THROTTLE, front=front, throttles=bound())
+
+    assert isinstance(found, Completeness)
+    assert [part.step for part in found.missing] == [
+        Operation(Act.BIND, f"{THROTTLES}/policy-1/{PUBLICATION}")
+    ]
+
+
+def test_a_publication_that_is_not_told_is_not_guessed() -> None:
+    front = Reading(verdict=Verdict.TOLD, kept={"run_env_id": f"{RELEASE}|{TEST}", "publish_id": PUBLICATION})
+    found = complete(THROTTLE, front=front, throttles=bound())
+
+    assert isinstance(found, Completeness)
+    assert [part.step for part in found.missing] == [None]
+
+
+@pytest.mark.promise(11)
+def test_what_hung_in_an_environment_waits_for_its_publish() -> None:
+    both = (RELEASE, TEST)
+    before = complete(IN_TEST, environments=both, front=published(RELEASE=PUBLICATION))
+    after = complete(IN_TEST, environments=both, front=published(RELEASE=PUBLICATION, TEST="of-test"))
+
+    assert before == Completeness(
+        (
+            MissingPart(f"environment {TEST}", Operation(Act.PUBLISH, f"{ID}/{TEST}"), FRONT),
+            MissingPart(f"plug-in cors in environment {TEST}", None),
+        )
+    )
+    assert after == Operation(Act.LOOK, PLUG_INS)
+
+
+@pytest.mark.promise(11)
+def test_every_page_is_read_before_anything_is_called_missing() -> None:
+    first = {"applications": bound("app-2", total=2)}
+    second = Operation(Act.LOOK, f"{APPLICATIONS}/1")
+
+    assert complete(WEB_SHOP, **first) == second
+    assert complete(WEB_SHOP, **first, **{second.via: bound("app-1", total=2)}) == Completeness()
+
+
+@pytest.mark.promise(11)
+def test_what_cannot_be_read_now_is_not_created_blindly() -> None:
+    refused = Reading(verdict=Verdict.NOT_OFFERED, code="APIG.1005", message="No permissions")
+    for found in (
+        complete(WEB_SHOP, applications=refused),
+        complete(WEB_SHOP, lacking=frozenset({"applications"})),
+    ):
+        assert isinstance(found, Completeness)
+        ((name, step),) = [(part.name, part.step) for part in found.missing]
+        assert name.startswith(f"application web-shop in environment {RELEASE} (no read: ")
+        assert step is None
+
+
+@pytest.mark.promise(11)
+def test_what_was_never_read_is_named_and_costs_no_read() -> None:
+    refused = UnreadBindings("throttling policy", "APIG.1005: No permissions")
+    found = complete(unread=(refused, refused))
+    kept = encode_deploy(BODY, [])
+    before = ROMA.restore.next_completion(
+        replace(OURS, deploy=kept, bindings=None), {}, frozenset(), DEPLOYED
+    )
+
+    assert found == Completeness(
+        (MissingPart("its throttling policies, which were never read (APIG.1005: No permissions)", None),)
+    )
+    assert before == Completeness(
+        (MissingPart("what hung on its front-end API, which was never read", None),)
+    )
+
+
+@pytest.mark.promise(11)
+def test_a_front_end_api_that_no_deploy_brings_back_is_missing() -> None:
+    lost = replace(OURS, deploy=WITHOUT_ITS_FRONT, bindings=Bindings())
+
+    assert ROMA.restore.next_completion(lost, {}, frozenset(), DEPLOYED) == Completeness(
+        (MissingPart("its front-end API and all that hung on it", None),)
+    )
+    assert decode_deploy(WITHOUT_ITS_FRONT).body == decode_deploy(BACKEND_ALONE).body

@@ -66,6 +66,10 @@ class ApinizerRestore(Struct, frozen=True):
         """Return that nothing is missing: a proxy is deployed in each environment by itself."""
         return Completeness()
 
+    def adapt_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot unchanged: all that hangs on a proxy stays with it."""
+        return snapshot
+
     def pin_revision(self, snapshot: Snapshot) -> Snapshot:
         """Return a snapshot whose deploy first brings its revision back, over the working definition.
 

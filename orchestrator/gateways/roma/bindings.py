@@ -45,7 +45,7 @@ def next_bindings(
     found: list[Binding] = []
     unread: dict[UnreadBindings, None] = {}
     for read, is_extra in reads:
-        bound = _join_pages(read, seen, lacking)
+        bound = join_pages(read, seen, lacking)
         match bound:
             case Operation():
                 return bound
@@ -74,10 +74,13 @@ def _list_reads(published: Iterable[Published]) -> tuple[list[tuple[BoundRead, b
     return [(BoundRead(each, front, env), extra) for front, env, extra in places for each in types], None
 
 
-def _join_pages(
+def join_pages(
     read: BoundRead, seen: Mapping[str, Reading], lacking: frozenset[str]
 ) -> Operation | UnreadBindings | list[Binding]:
-    """Return the things of one type in one environment, the read of their next page, or why none is known."""
+    """Return the things of one type in one environment, the read of their next page, or why none is known.
+
+    ``read`` is of the first page.
+    """
     word, found, total = read.type.word, dict[str, Binding](), None
     while True:
         page = seen.get(read.operation.via)

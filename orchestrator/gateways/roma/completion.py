@@ -1,50 +1,169 @@
-"""What follows a deploy of ROMA Connect: the publish of its front-end API in each further environment.
+"""What follows a deploy of ROMA Connect: further publishes, and creates of what hung on the front-end API.
 
 After the API reference: "Deploying a Backend API", "Publishing an API or Taking an API Offline".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from orchestrator.gateways.envelope import find_text, parse_object
+from orchestrator.gateways.roma.binding_types import BINDING_TYPES, BindingType, BoundCreate, BoundRead
+from orchestrator.gateways.roma.bindings import join_pages
 from orchestrator.gateways.roma.definition import split_environments
-from orchestrator.gateways.roma.kept_deploy import decode_deploy
+from orchestrator.gateways.roma.kept_deploy import KeptDeploy, decode_deploy
 from orchestrator.gateways.roma.records import find_newest_record, is_front_id, is_record_of, list_records
 from orchestrator.gateways.roma.requests import FRONT, HISTORY, encode_publish
 from orchestrator.gateways.text import show_text
+from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Completeness, MissingPart, Operation, Reading, Verdict
 from orchestrator.model.target import Target
+from orchestrator.text.counting import make_plural
 
 _FRONT_KEY = "api_id"
+
+_Wanted: TypeAlias = Mapping[str, Mapping[str, Sequence[Binding]]]
+"""The bindings that a restore may create, by environment and by the key of their type."""
+_Publications: TypeAlias = Mapping[str, str | None]
+"""The environments in which a front-end API is published, with the id of each publication if it is told."""
 
 
 def next_completion(
     target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
 ) -> Operation | Completeness | Reading:
-    """Return the next read, or the environments in which the front-end API is not published yet.
+    """Return the next read, or the environments and bindings that the new front-end API still lacks.
 
-    A front-end API that was published in one environment is whole after its deploy.
+    Nothing is read that the snapshot has not seen: a front-end API that was published in one environment, and
+    on which nothing hung, is whole after its deploy.
     """
-    wanted = decode_deploy(target.deploy).environments
-    if len(wanted) < 2:
-        return Completeness()
+    kept, wanted = decode_deploy(target.deploy), _group_bindings(target.bindings)
+    lost = tuple(_list_lost(kept, target.bindings))
+    if not wanted and len(kept.environments) < 2:
+        return Completeness(lost)
     front = _find_front(target.parts[0], seen, lacking, about)
     if front is None:
-        return Completeness(tuple(MissingPart(_name_environment(each), None) for each in wanted))
+        every = (*map(_name_environment, kept.environments), *map(name_binding, _list_wanted(wanted)))
+        return Completeness((*(MissingPart(each, None) for each in every), *lost))
     if not isinstance(front, str):
         return front
+    publications = _find_publications(front, kept, wanted, seen)
+    if isinstance(publications, Operation):
+        return publications
+    missing: list[MissingPart] = []
+    for part in _list_missing(front, kept, wanted, publications, _BoundReads(front, seen, lacking)):
+        if isinstance(part, Operation):
+            return part
+        missing.append(part)
+    return Completeness((*missing, *lost))
+
+
+def _group_bindings(bindings: Bindings | None) -> dict[str, dict[str, list[Binding]]]:
+    keys = {each.word: each.key for each in BINDING_TYPES.values()}
+    grouped: dict[str, dict[str, list[Binding]]] = {}
+    for each in bindings.found if bindings is not None else ():
+        if each.front is None:
+            grouped.setdefault(each.environment, {}).setdefault(keys[each.what], []).append(each)
+    return grouped
+
+
+def _list_wanted(wanted: _Wanted) -> Iterator[Binding]:
+    for by_type in wanted.values():
+        for bindings in by_type.values():
+            yield from bindings
+
+
+def _list_lost(kept: KeptDeploy, bindings: Bindings | None) -> Iterator[MissingPart]:
+    """Yield what belonged to the target, or may have, and that no request can bring back."""
+    if kept.lost_front:
+        yield MissingPart("its front-end API and all that hung on it", None)
+    if not kept.environments:
+        return
+    if bindings is None:
+        yield MissingPart("what hung on its front-end API, which was never read", None)
+        return
+    for gap in dict.fromkeys(bindings.unread):
+        yield MissingPart(f"its {make_plural(gap.what)}, which were never read ({gap.why})", None)
+    for each in bindings.found:
+        if each.front is not None:
+            yield MissingPart(f"{name_binding(each)} on the further front-end API {each.front}", None)
+
+
+def _find_publications(
+    front: str, kept: KeptDeploy, wanted: _Wanted, seen: Mapping[str, Reading]
+) -> Operation | _Publications:
+    """Return where the front-end API is published, or the read of it where that needs one."""
+    keys = {key for by_type in wanted.values() for key in by_type}
+    if len(kept.environments) < 2 and not any(BINDING_TYPES[key].is_of_publication for key in keys):
+        return dict.fromkeys(kept.environments)
     shown = seen.get(f"{FRONT}/{front}")
     if shown is None:
         return Operation(Act.LOOK, f"{FRONT}/{front}")
-    published = split_environments((shown.kept or {}).get("run_env_id"))
-    return Completeness(
-        tuple(
-            MissingPart(_name_environment(each), encode_publish(front, each), f"{FRONT}/{front}")
-            for each in wanted
-            if each not in published
-        )
+    fields = shown.kept or {}
+    environments = split_environments(fields.get("run_env_id"))
+    ids = split_environments(fields.get("publish_id"))
+    # The vendor joins both in one order. A list of another length names none of them for sure.
+    is_whole = len(ids) == len(environments) and all(map(is_front_id, ids))
+    return dict(zip(environments, ids, strict=True)) if is_whole else dict.fromkeys(environments)
+
+
+class _BoundReads:
+    """What hangs on the new front-end API, as far as it was read."""
+
+    def __init__(self, front: str, seen: Mapping[str, Reading], lacking: frozenset[str]) -> None:
+        self._front = front
+        self._seen = seen
+        self._lacking = lacking
+
+    def find_missing(
+        self, of: BindingType, environment: str, wanted: Sequence[Binding], publication: str | None
+    ) -> Iterator[MissingPart | Operation]:
+        """Yield the bindings of one type and environment that are missing, or the read still needed."""
+        read = BoundRead(of, self._front, environment)
+        bound = join_pages(read, self._seen, self._lacking)
+        if isinstance(bound, Operation):
+            yield bound
+            return
+        if isinstance(bound, UnreadBindings):
+            yield from (MissingPart(f"{name_binding(each)} (no read: {bound.why})", None) for each in wanted)
+            return
+        there = {each.id for each in bound}
+        for each in wanted:
+            if each.id not in there:
+                step = self._make_create(of, each, publication)
+                yield MissingPart(name_binding(each), step, read.operation.via)
+
+    def _make_create(self, of: BindingType, binding: Binding, publication: str | None) -> Operation | None:
+        if of.is_of_publication and publication is None:
+            return None
+        named = publication if of.is_of_publication else None
+        return BoundCreate(of, self._front, binding.environment, binding.id, named).operation
+
+
+def _list_missing(
+    front: str, kept: KeptDeploy, wanted: _Wanted, publications: _Publications, reads: _BoundReads
+) -> Iterator[MissingPart | Operation]:
+    """Yield what is missing, environment by environment; or the read that is still needed."""
+    for environment in dict.fromkeys((*kept.environments, *wanted)):
+        by_type = wanted.get(environment, {})
+        if environment in publications:
+            for key, bindings in by_type.items():
+                yield from reads.find_missing(
+                    BINDING_TYPES[key], environment, bindings, publications[environment]
+                )
+            continue
+        publish = encode_publish(front, environment)
+        yield MissingPart(_name_environment(environment), publish, f"{FRONT}/{front}")
+        # Only a publication can have bindings, so these come after it: until then no request creates them.
+        for bindings in by_type.values():
+            yield from (MissingPart(name_binding(each), None) for each in bindings)
+
+
+def name_binding(binding: Binding) -> str:
+    """Return one binding in words: ``application web-shop in environment test``."""
+    return (
+        f"{binding.what} {show_text(binding.name or binding.id)} in {_name_environment(binding.environment)}"
     )
 
 

@@ -13,8 +13,14 @@ import msgspec
 
 from orchestrator.gateways.roma.definition import split_environments
 
+# The keys for what is ours, beside the keys of the body.
 _FURTHER = "further_env_ids"
-"""The key for what is ours, beside the keys of the body."""
+_LOST_FRONT = "front_end_lost"
+
+BACKEND_ALONE = '{"deploy_front_api":false}'
+"""The deploy of a backend API that has no front-end API, or none any more."""
+WITHOUT_ITS_FRONT = f'{{"deploy_front_api":false,"{_LOST_FRONT}":true}}'
+"""The deploy of a backend API whose front-end API could not be read, so that it does not come back."""
 
 
 class KeptDeploy(NamedTuple):
@@ -23,6 +29,8 @@ class KeptDeploy(NamedTuple):
     body: dict[str, Any]
     environments: tuple[str, ...]
     """Without a front-end API empty; else the body names the first one."""
+    lost_front: bool = False
+    """Whether it had a front-end API, or may have had one, that the deploy does not bring back."""
 
 
 def encode_deploy(body: Mapping[str, Any], further: Sequence[str]) -> str:
@@ -38,8 +46,8 @@ def decode_deploy(text: str | None) -> KeptDeploy:
     bar, which no deploy accepts.
     """
     body = msgspec.json.decode(text or "{}")
-    further = body.pop(_FURTHER, ())
+    further, lost_front = body.pop(_FURTHER, ()), bool(body.pop(_LOST_FRONT, False))
     environments = tuple(dict.fromkeys((*split_environments(body.get("env_id")), *further)))
     if environments:
         body["env_id"] = environments[0]
-    return KeptDeploy(body, environments)
+    return KeptDeploy(body, environments, lost_front)

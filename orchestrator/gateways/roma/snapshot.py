@@ -16,7 +16,13 @@ from orchestrator.gateways.envelope import find_text
 from orchestrator.gateways.roma.bindings import Published, mark_unread, next_bindings
 from orchestrator.gateways.roma.completion import next_completion
 from orchestrator.gateways.roma.definition import find_newest, is_untouched, split_environments, was_edited
-from orchestrator.gateways.roma.kept_deploy import decode_deploy, encode_deploy
+from orchestrator.gateways.roma.kept_deploy import (
+    BACKEND_ALONE,
+    WITHOUT_ITS_FRONT,
+    decode_deploy,
+    encode_deploy,
+)
+from orchestrator.gateways.roma.kept_snapshot import adapt_snapshot
 from orchestrator.gateways.roma.records import find_newest_record, is_front_id, list_records
 from orchestrator.gateways.roma.requests import DEFINITION, FRONT, HISTORY, SHOW
 from orchestrator.gateways.text import show_text
@@ -54,8 +60,6 @@ OBSTACLES = (NEW_FRONT_END_ID, LOST_BINDINGS, UNPUBLISHED_EDITS, MISSING_HISTORY
 LARGEST_FIELD = 4096
 """Characters of one field that a snapshot keeps for the deploy."""
 
-_BACKEND_ONLY = '{"deploy_front_api": false}'
-
 
 class RomaRestore(LookOnlyRestore, frozen=True):
     """The restore feature: the reads of a snapshot, and the fields of it that a deploy needs.
@@ -81,6 +85,10 @@ class RomaRestore(LookOnlyRestore, frozen=True):
     ) -> Operation | Completeness | Reading:
         """Return the next read, or the environments in which the front-end API is not published yet."""
         return next_completion(target, seen, lacking, about)
+
+    def adapt_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with what a deploy will not bring back named as an obstacle."""
+        return adapt_snapshot(snapshot)
 
 
 def next_look(seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | Reading:
@@ -232,7 +240,7 @@ def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str
 
 def _keep_backend(show: Reading, newest: Mapping[str, Any]) -> Snapshot:
     """Return the snapshot of a backend API that comes back alone: it has no front-end API, or no more."""
-    return replace(_add_record(show, newest), deploy=_BACKEND_ONLY, bindings=Bindings())
+    return replace(_add_record(show, newest), deploy=BACKEND_ALONE, bindings=Bindings())
 
 
 def _keep_without_front(
@@ -243,7 +251,7 @@ def _keep_without_front(
     return replace(
         found,
         fronts=(FrontEnd(id=_show_id(front)),) if front else (),
-        deploy=_BACKEND_ONLY,
+        deploy=WITHOUT_ITS_FRONT,
         obstacles=tuple(dict.fromkeys((*found.obstacles, MISSING_HISTORY.word))),
     )
 
