@@ -41,6 +41,10 @@ CHECKS = (
 """The checks in the order in which each depends on those before: the first that fails is the cause."""
 
 
+STORE = "traffic log"
+"""A further check, of gateways with a traffic store alone; it depends on no other one."""
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """The result of one check.
 
@@ -76,7 +80,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class GatewayDiagnosis(Struct, frozen=True, kw_only=True):
-    """All findings about one gateway: one for each of ``CHECKS``, in their order."""
+    """All findings about one gateway: one for each of ``CHECKS``, in their order, then one of its store."""
 
     gateway: str
     kind: str
@@ -103,9 +107,13 @@ class GatewayDiagnosis(Struct, frozen=True, kw_only=True):
 
 
 def complete_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return one finding for each of ``CHECKS``, in their order; the last finding of a check counts."""
+    """Return one finding for each of ``CHECKS``, in their order, and one of ``STORE`` if there is one.
+
+    The last finding of a check counts.
+    """
     found = {finding.check: finding for finding in findings}
-    return tuple(found.get(check, Finding.unknown(check, "not checked")) for check in CHECKS)
+    checks = (*CHECKS, STORE) if STORE in found else CHECKS
+    return tuple(found.get(check, Finding.unknown(check, "not checked")) for check in checks)
 
 
 def judge_certificate(ends: float, *, now: float, closes: float | None) -> Finding:

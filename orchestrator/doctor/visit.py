@@ -18,6 +18,7 @@ from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Finding, FindingState, GatewayDiagnosis, complete_findings
 from orchestrator.doctor.route import check_route
 from orchestrator.doctor.sample_looks import SampleLooks
+from orchestrator.doctor.store import check_store
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import read_answer
@@ -65,12 +66,15 @@ async def visit_gateway(
     if scope.cancelled_caught:
         text = f"gave up after {patience:g} s"
         visit.found.append(Finding.failure("answer", text, "see whether the gateway is well"))
+    # The store is another server, so the gateway's faults say nothing of it, and its faults end no visit.
+    store = await check_store(gateway, environment)
+    visit.found.extend(store.findings)
     return GatewayDiagnosis(
         gateway=gateway.name,
         kind=gateway.KIND,
         url=gateway.url,
         findings=complete_findings(visit.found),
-        requests=visit.requests,
+        requests=visit.requests + store.requests,
     )
 
 

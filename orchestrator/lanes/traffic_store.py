@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import anyio
 
 from orchestrator.errors import CredentialError, UsageError
-from orchestrator.lanes.environment import StoreAccess
+from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.exchange import count_as_unclear, read_answer
-from orchestrator.model.credentials import StoreCredential
 from orchestrator.model.features import SharedUsageRead
+from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.rules.retry import draw_backoff, is_passing_fault
@@ -38,39 +38,41 @@ class StoreAnswer(NamedTuple):
 
 async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
     """Make one read of the traffic store of a lane's gateway. A fault is a reading, and none is raised."""
-    access = lane.environment.store
-    if access is None:
-        return StoreAnswer(_explain("the traffic log is not asked here"), 0)
-    try:
-        credential = await access.credential(lane.gateway)
-    except CredentialError as error:
-        return StoreAnswer(_explain(str(error)), 0)
-    lane.environment.known.add(each.reveal() for each in credential.secrets)
     requests = 0
     while True:
         # A run that may send no undeploy any more has no use for the answer.
         if refused := lane.refusal(lane.policy.act):
             return StoreAnswer(_explain(refused), requests)
-        answer = await _send(lane, access, credential, read)
+        found, answer = await send_to_store(lane.environment, lane.gateway, read)
         if isinstance(answer, Reply) or answer.sent:
             requests += 1
             lane.announcer.tell_request()
-        found = read_answer(lane.authenticator.mask, answer, read.read)
-        if not isinstance(found, Reading):
-            return StoreAnswer(found, requests)
-        found = count_as_unclear(found)
-        if requests >= MOST_TRIES or not _is_passing(found, answer):
+        if not isinstance(found, Reading) or requests >= MOST_TRIES or not _is_passing(found, answer):
             return StoreAnswer(found, requests)
         await lane.rest(draw_backoff(lane.policy, 1, lane.environment.roll()))
 
 
-async def _send(
-    lane: Lane, access: StoreAccess, credential: StoreCredential, read: SharedUsageRead
-) -> Reply | Lost:
-    request = read.build(credential.header, lane.environment.now())
+async def send_to_store(
+    environment: Environment, gateway: Gateway, read: SharedUsageRead
+) -> tuple[Any, Reply | Lost]:
+    """Send one read to the traffic store of a gateway, once; return what it told, or why not, and the reply.
+
+    The texts of a fault are masked.
+    """
+    answer = await _send(environment, gateway, read)
+    found = read_answer(environment.known.mask, answer, read.read)
+    return count_as_unclear(found) if isinstance(found, Reading) else found, answer
+
+
+async def _send(environment: Environment, gateway: Gateway, read: SharedUsageRead) -> Reply | Lost:
+    if (access := environment.store) is None:
+        return Lost(sent=False, detail="no traffic log is asked in a rehearsal")
     try:
+        credential = await access.credential(gateway)
+        environment.known.add(each.reveal() for each in credential.secrets)
+        request = read.build(credential.header, environment.now())
         with anyio.fail_after(ANSWERS_WITHIN):
-            async with access.connect(lane.gateway) as send:
+            async with access.connect(gateway) as send:
                 return await send(request)
     except TimeoutError:
         return Lost(sent=True, detail=f"no reply within {ANSWERS_WITHIN:g} s")

@@ -299,6 +299,14 @@ class SharedUsageRead(Struct, frozen=True):
     """Its fault is told as a ``Reading``, and the other reads are believed without it."""
 
 
+class StoreCheck(NamedTuple):
+    """A read of the traffic store, and the words for what it tells."""
+
+    read: SharedUsageRead
+    describe: Callable[[Any, float], str]
+    """Returns the words for what the read told, as of a Unix time."""
+
+
 class UsageFeature(Protocol):
     """The gateway tells how often its targets are called, and who may call."""
 

@@ -18,6 +18,7 @@ from orchestrator.model.features import (
     RestoreFeature,
     SearchFeature,
     SiblingFeature,
+    StoreCheck,
     UsageFeature,
 )
 from orchestrator.model.http import Reply, Request
@@ -214,6 +215,11 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
     @property
     def traffic_store(self) -> ElasticsearchStore | None:
         """The place beside the gateway that its traffic is read from; None where there is none."""
+        return None
+
+    @property
+    def store_check(self) -> StoreCheck | None:
+        """The read that shows whether the traffic store can be asked; None without such a store."""
         return None
 
     @property

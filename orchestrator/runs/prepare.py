@@ -61,6 +61,9 @@ async def resolve_credentials(
     refuse_outside_window(window, environment.now(), wait=options.wait, takes=takes)
     for gateway in gateways:
         environment.check(environment.reach(gateway))
+        # At two in the morning it is too late to learn that nothing can tell the calls.
+        if plan.in_use == "refuse" and gateway.traffic_store is not None and environment.store is not None:
+            await environment.store.credential(gateway)
     return {gateway.name: await environment.credential(gateway) for gateway in gateways}
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.gateways import KINDS
-from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin, Tls
+from orchestrator.model.settings import (
+    Auth,
+    CredentialReference,
+    ElasticsearchStore,
+    IamLogin,
+    ManagerLogin,
+    StoreAuth,
+    Tls,
+)
 from orchestrator.plan.auth_forms import AUTH_FORMS, WITH_TEMPORARY_KEYS
 from orchestrator.plan.records import list_keys
 from tests.support.plans import (
@@ -293,3 +301,83 @@ def test_a_wrong_proxy_is_reported(tmp_path: Path, written: str) -> None:
     found = read_one_problem(tmp_path, f"{HEAD}    proxy: {written}\n{ONE}")
 
     assert f"gateways.apim.proxy: {NO_PROXY[written]}" in found
+
+
+STORE = "url: 'https://elastic.example.com:9200', index: 'apinizer-log-apiproxy-*'"
+STORE_PATH = "gateways.apim.usage.elasticsearch"
+
+
+def name_store(keys: str) -> str:
+    return f"{APIM}    usage: {{elasticsearch: {{{keys}}}}}\n"
+
+
+def load_store(folder: Path, keys: str) -> ElasticsearchStore | None:
+    loaded, _ = load_plan(folder, f"{TOP}gateways:\n{name_store(keys)}{EITHER}")
+    return loaded.plan.gateways[0].traffic_store
+
+
+@pytest.mark.parametrize(
+    ("auth", "expected"),
+    [
+        ("", None),
+        (
+            ", auth: {user: reader, password: {env: P}}",
+            StoreAuth(user="reader", password=CredentialReference(env="P")),
+        ),
+        (", auth: {api_key: {file: key}}", StoreAuth(api_key=CredentialReference(file="key"))),
+        (", auth: {token: {env: T}}", StoreAuth(token=CredentialReference(env="T"))),
+    ],
+)
+def test_each_form_of_auth_of_a_traffic_log_reaches_the_plan(
+    auth: str, expected: StoreAuth | None, tmp_path: Path
+) -> None:
+    assert load_store(tmp_path, STORE + auth) == ElasticsearchStore(
+        url="https://elastic.example.com:9200", index="apinizer-log-apiproxy-*", auth=expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (f"{STORE}, auth: {{user: reader}}", f"{STORE_PATH}.auth: the key password is missing"),
+        (f"{STORE}, auth: {{password: {{env: P}}}}", f"{STORE_PATH}.auth: the key user is missing"),
+        (
+            f"{STORE}, auth: {{token: {{env: T}}, api_key: {{env: K}}}}",
+            f"{STORE_PATH}.auth: api_key and token are given; exactly one way in is expected",
+        ),
+        (f"{STORE}, auth: {{}}", f"{STORE_PATH}.auth: no way in is given"),
+        ("url: 'https://e.example.com', index: '..'", f"{STORE_PATH}.index: "),
+        ("url: 'https://e.example.com', index: 'a/b'", f"{STORE_PATH}.index: "),
+        ("url: 'https://e.example.com', index: Logs", f"{STORE_PATH}.index: "),
+        ("index: logs", f"{STORE_PATH}: the key url is missing"),
+        ("url: 'https://e.example.com'", f"{STORE_PATH}: the key index is missing"),
+        ("url: 'http://e.example.com', index: logs, tls: {insecure: true}", "has no effect on an http url"),
+    ],
+)
+def test_a_traffic_log_that_cannot_be_asked_is_refused(keys: str, expected: str, tmp_path: Path) -> None:
+    problem = read_one_problem(tmp_path, f"{TOP}gateways:\n{name_store(keys)}{EITHER}")
+
+    assert expected in problem
+    assert problem.startswith("plan.yaml:8:")
+
+
+@pytest.mark.parametrize("key", ["password", "api_key", "token"])
+def test_a_credential_of_a_traffic_log_in_the_plan_is_refused_and_not_repeated(
+    key: str, tmp_path: Path
+) -> None:
+    """Promise 9."""
+    user = "user: reader, " if key == "password" else ""
+    keys = f"{STORE}, auth: {{{user}{key}: hunter2-hunter2}}"
+
+    problem = read_one_problem(tmp_path, f"{TOP}gateways:\n{name_store(keys)}{EITHER}")
+
+    assert "a credential never stands in the plan itself" in problem
+    assert "hunter2" not in problem
+
+
+def test_roma_has_no_traffic_log_beside_it(tmp_path: Path) -> None:
+    entry = f"{ROMA}    usage: {{elasticsearch: {{{STORE}}}}}\n"
+
+    problem = read_refusal(tmp_path, entry)
+
+    assert "gateways.roma.usage: belongs to gateways of kind apinizer, not roma" in problem

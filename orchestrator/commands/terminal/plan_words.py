@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.options import RunOptions
     from orchestrator.model.gateway import Gateway
     from orchestrator.model.plan import Plan, PlanHeader, StopWhen, Threshold, Wave, Window
-    from orchestrator.model.settings import Auth, CredentialReference
+    from orchestrator.model.settings import Auth, CredentialReference, ElasticsearchStore
     from orchestrator.preview.planned import PlannedCounts
     from orchestrator.runs.load import LoadedPlan
 
@@ -31,6 +31,15 @@ def describe_access(gateways: Iterable[Gateway]) -> Iterator[str]:
         through = f" through {make_visible(gateway.proxy)}" if gateway.proxy is not None else ""
         place = f"{make_visible(gateway.url)}{through}"
         yield f"gateway {make_visible(gateway.name)}: {place}; {_describe_credential(gateway.auth)}"
+        if (store := gateway.traffic_store) is not None:
+            yield f"gateway {make_visible(gateway.name)}: {_describe_store(store)}"
+
+
+def _describe_store(store: ElasticsearchStore) -> str:
+    sources = ", ".join(map(_describe_source, store.references))
+    credential = f"credential from {sources}" if sources else "no credential"
+    through = f" through {make_visible(store.proxy)}" if store.proxy is not None else ""
+    return f"calls counted by {make_visible(store.index)} at {make_visible(store.url)}{through}; {credential}"
 
 
 def _describe_credential(auth: Auth) -> str:

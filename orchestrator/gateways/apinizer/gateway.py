@@ -14,6 +14,7 @@ from orchestrator.gateways.apinizer.requests import LOOK_PATHS, ApinizerRequests
 from orchestrator.gateways.apinizer.snapshot import ApinizerRestore, find_revision
 from orchestrator.gateways.text import encode_segment
 from orchestrator.model.credentials import Access
+from orchestrator.model.features import StoreCheck
 from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
@@ -174,3 +175,8 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     def tells_calls(self) -> bool:
         """Whether the plan names a traffic log."""
         return self.traffic_store is not None
+
+    @property
+    def store_check(self) -> StoreCheck | None:
+        """The search for the first and the last time of the traffic log."""
+        return self.traffic.make_check()

@@ -20,7 +20,7 @@ from orchestrator.gateways.apinizer.requests import ApinizerRequests
 from orchestrator.gateways.apinizer.traffic_log import LogPage, LogSpan, TrafficLog, read_page, read_span
 from orchestrator.gateways.envelope import as_count, find_text, parse_object
 from orchestrator.gateways.text import show_text
-from orchestrator.model.features import SharedUsageRead
+from orchestrator.model.features import SharedUsageRead, StoreCheck
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
 from orchestrator.model.settings import ElasticsearchStore
@@ -33,6 +33,9 @@ ACCESS = "access report"
 ENVIRONMENTS = "environments"
 PROJECTS = "projects"
 SPAN = "traffic log's first and last time"
+
+CHECKED_HOURS = 72
+"""Hours that the log should hold, where nothing else was asked."""
 
 MOST_PAGES = 150
 """Pages of the log that are read for all environments together; what more pages would tell is not told."""
@@ -71,6 +74,13 @@ class ApinizerUsage(Struct, frozen=True):
         if SPAN not in told:
             return self._read_log(SPAN, TrafficLog.build_span, partial(read_span, hours), hours)
         return None if isinstance(told[SPAN], Reading) else self._next_page(told, hours)
+
+    def make_check(self) -> StoreCheck | None:
+        """Return the read that shows whether the traffic log can be searched, and is being written."""
+        if self.store is None:
+            return None
+        read = self._read_log(SPAN, TrafficLog.build_span, partial(read_span, CHECKED_HOURS), CHECKED_HOURS)
+        return StoreCheck(read, _describe_span)
 
     def _read_manager(self, name: str, path: str, read: Callable[[Reply], Any]) -> SharedUsageRead:
         return SharedUsageRead(
@@ -119,6 +129,11 @@ class ApinizerUsage(Struct, frozen=True):
         calls = _NO_STORE if self.store is None else _count_calls(target, told, hours)
         usage = Usage(hours=hours, why=calls) if isinstance(calls, str) else Usage(hours=hours, calls=calls)
         return _add_callers(usage, target, told.get(ACCESS))
+
+
+def _describe_span(span: LogSpan, now: float) -> str:
+    newest, oldest = max(0.0, now - span.newest), now - span.oldest
+    return f"the traffic log's newest record is {newest:,.0f} s old, its oldest {oldest / 86400:,.1f} days"
 
 
 def _name_page(place: _Place, number: int) -> str:
