@@ -57,7 +57,7 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
 
     ``down`` is the truth: nothing serves the target. ``down_by`` is the number of the request that took it
     down last, 0 for none, and ``down_at`` the Unix time of that. ``published``: the environments in which its
-    front-end API is published, of a kind that has such.
+    front-end API is published, of a kind that has such; ``first_published``: those at first.
 
     ``hanging``: the things that hang on its front ends now, in words that stay the same when they come back
     to a front end with a new id; ``hung``: those at first. ``repeats`` counts creates of what was there
@@ -74,6 +74,7 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     destroyed: bool
     publishes: int = 0
     published: tuple[str, ...] = ()
+    first_published: tuple[str, ...] = ()
     binds: int = 0
     repeats: int = 0
     hanging: tuple[str, ...] = ()
@@ -287,6 +288,7 @@ def summarize_target(row: SimulatedTarget) -> TargetFacts:
         destroyed=row.destroyed,
         publishes=row.publishes,
         published=row.published,
+        first_published=row.first_published,
         binds=row.binds,
         repeats=row.repeats,
         hanging=row.hanging,

@@ -146,6 +146,11 @@ class SimulatedTarget(Struct):
         return ()
 
     @property
+    def first_published(self) -> tuple[str, ...]:
+        """The environments in which something was published for the target at first."""
+        return ()
+
+    @property
     def hanging(self) -> tuple[str, ...]:
         """The things that hang on its front ends now, in words, where its kind has such."""
         return ()

@@ -84,6 +84,11 @@ class SimulatedBackend(SimulatedTarget):
         return self.environments if self.status == DEPLOYED else ()
 
     @property
+    def first_published(self) -> tuple[str, ...]:
+        """The environments in which its front-end API was published at first."""
+        return self.start
+
+    @property
     def hanging(self) -> tuple[str, ...]:
         """What hangs on its front-end APIs, each in words; a second one's with that word before."""
         if self.bindings is None:

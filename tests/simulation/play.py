@@ -49,10 +49,12 @@ from tests.simulation.promises import (
     compute_most_in_flight,
     find_leaks,
     list_in_doubt,
+    list_targets,
     offers_look,
 )
 from tests.simulation.restoration import SimulatedRestore, check_refused_restore, check_restored
 from tests.simulation.scene import PASSWORD, TOKENS, Illness, SeedScene, make_scene
+from tests.simulation.use import check_use
 
 EPOCH = 1_795_000_000.0
 """Unix seconds at which every simulated run begins."""
@@ -109,6 +111,7 @@ class _SeedPlay:
             broken.append("no run was made")
         for run in self._list_runs():
             broken += check_end(self._scene, books, run)
+            broken += check_use(self._scene, books, list_targets(run), self._platforms.list_requests())
             broken += check_attempts(self._scene, run)
         if not broken:
             sessions += self._bring_back(books, broken)

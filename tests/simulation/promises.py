@@ -18,12 +18,18 @@ from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.rules.retry import LOOKS_PER_DOUBT
 from orchestrator.simulator.books import SimulatorBooks
+from orchestrator.simulator.bound_replies import SIGN_KEY, SIGN_SECRET
+from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
+from orchestrator.simulator.roma_replies import ENVIRONMENT
 from tests.simulation.scene import PASSWORD, TOKENS, SeedScene
 
 RATE_SPAN = 10.0
 
 ANSWERED_WITHIN = 100.0
 """Seconds within which the operator has said ``continue``."""
+
+READS = 100
+"""Requests that may be made about one target beside its changes: state, front ends, bindings and calls."""
 
 SLOWEST = 5.0
 """Seconds between two requests at the slowest pace that a scene sets."""
@@ -132,7 +138,20 @@ def compute_longest_session(scene: SeedScene) -> float:
 def _compute_longest(scene: SeedScene, gateway: Gateway) -> float:
     targets = sum(target.gateway == gateway.name for target in scene.targets)
     each = compute_exchange_limit(gateway) + gateway.retry.ceiling + SLOWEST
-    return 4 * gateway.park_for + targets * (gateway.retry.attempts + 1) * (1 + LOOKS_PER_DOUBT) * each
+    changes = (gateway.retry.attempts + 1) * (1 + LOOKS_PER_DOUBT) * (1 + _count_steps(scene, gateway))
+    return 4 * gateway.park_for + targets * (READS + changes) * each
+
+
+def _count_steps(scene: SeedScene, gateway: Gateway) -> int:
+    """Return the most publishes and binds that may follow one deploy."""
+    fixture = next(each for each in scene.fixture.gateways if each.name == gateway.name)
+    if not isinstance(fixture, RomaFixture):
+        return 0
+    return max((_count_things(each) for each in fixture.about.values()), default=0)
+
+
+def _count_things(about: BackendFixture) -> int:
+    return len(about.environments or (ENVIRONMENT,)) * (1 + len(about.bound or ()))
 
 
 def list_in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
@@ -152,6 +171,12 @@ def list_in_doubt(folder: RunFolder, *, newest: bool = False) -> list[TargetId]:
         return [row[0] for row in database.rows(query)]
     finally:
         database.close()
+
+
+def list_targets(folder: RunFolder) -> list[TargetReport]:
+    """Return the targets of a run as its report has them."""
+    with folder.open_source() as account:
+        return list(account.targets())
 
 
 def check_end(scene: SeedScene, books: SimulatorBooks, folder: RunFolder) -> Iterator[str]:
@@ -218,7 +243,7 @@ def find_leaks(folder: Path) -> Iterator[str]:
     found: dict[str, list[str]] = defaultdict(list)
     for path in folder.iterdir():
         held = path.read_bytes()
-        for token in (*TOKENS, PASSWORD):
+        for token in (*TOKENS, PASSWORD, SIGN_KEY, SIGN_SECRET):
             if token.encode() in held:
                 found[path.name].append(token)
     for name in found:

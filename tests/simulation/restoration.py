@@ -23,10 +23,11 @@ from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.promises import offers_look
 from tests.simulation.scene import SeedScene, make_interrupts
+from tests.simulation.wholeness import check_whole
 
-_ALL = ("new-front-end-id", "unpublished-edits", "missing-history")
+_ALL = ("new-front-end-id", "lost-bindings", "unpublished-edits", "missing-history")
 _CHANGES = (RequestEffect.UP, RequestEffect.DOWN, RequestEffect.PART)
-_STEPS = ("publish",)
+_STEPS = ("publish", "bind")
 _TWISTS = frozenset(kind.value for kind in TWISTS)
 _UP = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
 _MAY_HAVE_ARRIVED = (None, "doubt", "strange", "removed", "partial")
@@ -91,19 +92,20 @@ def _reverse_needs(targets: Sequence[Target], parent: RunFolder) -> dict[int, tu
 
 
 def _turn_to_deploys(faults: FaultScenario) -> FaultScenario:
-    """Return the same faults for deploys and publishes in place of undeploys; those of looks stay."""
+    """Return the same faults for deploys and their steps in place of undeploys; those of looks stay."""
     storm = faults.storm and replace(faults.storm, kinds=tuple(_turn_to_changes(faults.storm.kinds)))
     script = {place: tuple(map(_turn_to_deploy, faults)) for place, faults in faults.script.items()}
     return FaultScenario(storm=storm, script=script)
 
 
 def _turn_to_changes(kinds: Sequence[InjectedFault | str]) -> Iterator[InjectedFault | str]:
-    """Yield each fault of a storm as one of deploys, and if any change may meet it, as one of publishes."""
+    """Yield each fault of a storm as one of deploys, and if any change may meet it, as one of their steps."""
     for kind in map(_turn_to_deploy, kinds):
         yield kind
         act, _, name = kind.partition(":") if isinstance(kind, str) else ("", "", "")
         if act == "deploy" and name not in _TWISTS:
             yield f"publish:{name}"
+            yield f"bind:{name}"
 
 
 def _turn_to_deploy(fault: InjectedFault | str) -> InjectedFault | str:
@@ -144,12 +146,11 @@ def check_restored(
     for seen in platforms.list_requests(counted):
         if seen.target is not None and seen.effect in _CHANGES:
             last[seen.target] = seen.effect
-    after, wanted = platforms.books(), _list_environments(way.scene, runs[0])
+    after = platforms.books()
     for target in targets:
         facts = after.targets[target.id]
         yield from _check_target(way.scene, target, last.get(target.id), down=facts.down)
-        if target.outcome in _UP or (target.reason or "").startswith("partial: deployed"):
-            yield from _check_environments(target, wanted.get(target.id, ()), facts.published)
+        yield from check_whole(target, facts)
     yield from _find_left_out(before, way.parent, frozenset(target.id for target in targets))
     touched = {target.id for target in targets}
     for name, facts in after.targets.items():
@@ -170,33 +171,6 @@ def _check_target(
         yield f"{target.id} is {target.outcome}, and nobody says why"
     if target.outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED):
         yield f"{target.id} is reported {target.outcome} by a restore"
-
-
-def _check_environments(
-    target: TargetReport, wanted: Sequence[str], published: Sequence[str]
-) -> Iterator[str]:
-    missing = [name for name in wanted if name not in published]
-    if target.outcome in _UP and missing:
-        yield f"promise 11: {target.id} is reported {target.outcome}, and is not published in {missing}"
-    for name in missing:
-        if target.outcome is Outcome.FAILED and f"environment {name}" not in (target.reason or ""):
-            yield f"promise 11: {target.id} is not published in {name}, and the report does not say so"
-
-
-def _list_environments(scene: SeedScene, run: RunFolder) -> dict[str, tuple[str, ...]]:
-    """Return by id the environments of each front-end API that is to come back: by the fixture, not by us."""
-    about = {
-        f"{gateway.name}/{name}": fixture.environments or ()
-        for gateway in scene.fixture.gateways
-        if isinstance(gateway, RomaFixture)
-        for name, fixture in gateway.about.items()
-    }
-    database = run.open()
-    try:
-        query = "SELECT id FROM target JOIN snapshot USING (seq) WHERE value ->> '$.deploy' LIKE '%env_id%'"
-        return {name: about.get(name, ()) for (name,) in database.rows(query)}
-    finally:
-        database.close()
 
 
 def _find_left_out(before: SimulatorBooks, parent: RunFolder, brought: frozenset[str]) -> Iterator[str]:

@@ -29,6 +29,7 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import BackendFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
+from tests.simulation.hanging import call_fronts, choose_gate, hang_things
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
 """The credential before and after its renewal; no file may hold either of them."""
@@ -112,6 +113,9 @@ def make_scene(number: int) -> SeedScene:
     }
     # After the settings, which say of some backend APIs in what else they differ.
     fixture = _publish_widely(Random(f"environments of {number}"), fixture.with_settings(settings))
+    fixture = _fill_fronts(number, fixture)
+    in_use, in_use_over = choose_gate(Random(f"in use of {number}"))
+    plan = replace(plan, in_use=in_use, in_use_over=in_use_over)
     return SeedScene(
         plan=plan,
         targets=targets,
@@ -151,6 +155,17 @@ def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixtu
         return replace(gateway, about={**gateway.about, **about})
 
     gateways = (each if not isinstance(each, RomaFixture) else widen(each) for each in fixture.gateways)
+    return replace(fixture, gateways=tuple(gateways))
+
+
+def _fill_fronts(number: int, fixture: SimulatorFixture) -> SimulatorFixture:
+    """Return the fixture with things that hang on the front ends of ROMA, and with calls of these."""
+
+    def fill(gateway: RomaFixture) -> RomaFixture:
+        hung = hang_things(Random(f"bindings of {number}"), gateway)
+        return call_fronts(Random(f"calls of {number}"), hung)
+
+    gateways = (each if not isinstance(each, RomaFixture) else fill(each) for each in fixture.gateways)
     return replace(fixture, gateways=tuple(gateways))
 
 

@@ -1,0 +1,52 @@
+"""Promise 11 by the books: what a restore calls restored has everything back, and what lacks is named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from orchestrator.model.outcome import Outcome
+from orchestrator.report.values import TargetReport
+from orchestrator.simulator.books import TargetFacts
+from orchestrator.simulator.roma_replies import SECOND_WORD
+
+_UP = (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED)
+_UNKNOWN = re.compile("never read|could not be|no read|cannot be|not offered")
+"""The words for something that could not be read, so that it may be there or not."""
+_MORE = re.compile(r"and [\d,]+ more")
+_THING = re.compile(r"(?P<environment>[^:]+): (?P<thing>[^(]+?)(?: \(.*\))?")
+
+
+def check_whole(target: TargetReport, facts: TargetFacts) -> Iterator[str]:
+    """Yield each way in which a restore's report of a target differs from the books."""
+    missing = [
+        *(f"environment {each}" for each in facts.first_published if each not in facts.published),
+        *(each for each in facts.hung if each not in facts.hanging),
+    ]
+    if facts.repeats:
+        yield f"promise 11: {target.id} got {facts.repeats} creates of what was there"
+    if target.outcome in _UP and missing:
+        yield f"promise 11: {target.id} is reported {target.outcome}, and lacks {', '.join(missing)}"
+    reason = target.reason or ""
+    if target.outcome is Outcome.FAILED and reason.startswith("partial: deployed"):
+        if not missing and not _UNKNOWN.search(reason):
+            yield f"promise 11: {target.id} has everything back, and is {reason}"
+        yield from _find_unnamed(target, reason, missing)
+
+
+def _find_unnamed(target: TargetReport, reason: str, missing: Sequence[str]) -> Iterator[str]:
+    """Yield each thing that is missing and that the reason does not name."""
+    if _MORE.search(reason):
+        return
+    for each in missing:
+        if not _is_named(each, reason):
+            yield f"promise 11: {target.id} lacks {each}, and its reason says only: {reason}"
+
+
+def _is_named(lost: str, reason: str) -> bool:
+    """Return whether a reason names a lost thing or environment, or says that such things were not read."""
+    if (found := _THING.fullmatch(lost.removeprefix(SECOND_WORD))) is None:
+        return lost in reason or "its front-end API and all that hung on it" in reason
+    word = found["thing"].rpartition(" ")[0]
+    unread = re.search(rf"its {re.escape(word[:-1])}\w+, which were never read", reason)
+    return found["thing"] in reason or bool(unread) or "hung on" in reason
