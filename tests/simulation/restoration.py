@@ -150,7 +150,7 @@ def check_restored(
     for target in targets:
         facts = after.targets[target.id]
         yield from _check_target(way.scene, target, last.get(target.id), down=facts.down)
-        yield from check_whole(target, facts)
+        yield from check_whole(target, facts, _list_hidden(way.scene, target.gateway))
     yield from _find_left_out(before, way.parent, frozenset(target.id for target in targets))
     touched = {target.id for target in targets}
     for name, facts in after.targets.items():
@@ -171,6 +171,11 @@ def _check_target(
         yield f"{target.id} is {target.outcome}, and nobody says why"
     if target.outcome in (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED):
         yield f"{target.id} is reported {target.outcome} by a restore"
+
+
+def _list_hidden(scene: SeedScene, gateway: str) -> tuple[str, ...]:
+    fixture = next(each for each in scene.fixture.gateways if each.name == gateway)
+    return fixture.foreign if isinstance(fixture, RomaFixture) else ()
 
 
 def _find_left_out(before: SimulatorBooks, parent: RunFolder, brought: frozenset[str]) -> Iterator[str]:
