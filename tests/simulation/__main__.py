@@ -31,6 +31,8 @@ def main(seeds: int, first: int, jobs: int) -> None:
         f"{len(verdicts)} seeds, {sessions} sessions, {sum(v.requests for v in verdicts)} requests,"
         f" {hours:.1f} simulated hours in {monotonic() - began:.1f} s"
     )
+    hung, in_use = (sum(getattr(verdict, name) for verdict in verdicts) for name in ("hung", "in_use"))
+    click.echo(f"{hung} things hung on front ends again, {in_use} targets left for their use")
     click.echo(f"{len(verdicts) - len(failed)} passed, {len(failed)} failed")
     sys.exit(1 if failed else 0)
 

@@ -36,6 +36,7 @@ from orchestrator.runs.result import RunResult
 from orchestrator.runs.resume import resume_run
 from orchestrator.runs.start import RunDraft, start_run
 from orchestrator.simulator.books import SimulatorBooks
+from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.clock import CrashError, VirtualLoop, play
 from tests.simulation.disk import ProcessFate, SlowDisk
@@ -68,7 +69,11 @@ AFTER_SECOND = 5.0
 
 
 class SeedVerdict(Struct, frozen=True, kw_only=True):
-    """The result of a seed. ``trace`` is a digest of all outcomes; the same seed always has the same."""
+    """The result of a seed. ``trace`` is a digest of all outcomes; the same seed always has the same.
+
+    ``hung`` counts the things that a restore has hung on front ends again; ``in_use`` the targets that the
+    run has left for their use.
+    """
 
     seed: int
     broken: tuple[str, ...]
@@ -76,6 +81,8 @@ class SeedVerdict(Struct, frozen=True, kw_only=True):
     requests: int
     seconds: float
     trace: int
+    hung: int
+    in_use: int
 
 
 def play_seed(number: int) -> SeedVerdict:
@@ -105,13 +112,15 @@ class _SeedPlay:
 
     def run(self) -> SeedVerdict:
         sessions = self._play_sessions()
-        broken = [*self._witness.broken]
+        broken, in_use = [*self._witness.broken], 0
         books = self._platforms.books()
         if not self._list_runs():
             broken.append("no run was made")
         for run in self._list_runs():
             broken += check_end(self._scene, books, run)
-            broken += check_use(self._scene, books, list_targets(run), self._platforms.list_requests())
+            targets = list_targets(run)
+            broken += check_use(self._scene, books, targets, self._platforms.list_requests())
+            in_use += sum((target.reason or "").startswith("in_use") for target in targets)
             broken += check_attempts(self._scene, run)
         if not broken:
             sessions += self._bring_back(books, broken)
@@ -123,6 +132,8 @@ class _SeedPlay:
             requests=self._platforms.books().requests,
             seconds=self._elapsed,
             trace=self._compute_trace(),
+            hung=sum(seen.effect is RequestEffect.BOUND for seen in self._platforms.list_requests()),
+            in_use=in_use,
         )
 
     def _play_sessions(self) -> int:
