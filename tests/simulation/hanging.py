@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.model.plan import CallBound
 from orchestrator.simulator.bound_types import BoundFixture, TypeKey
-from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
+from orchestrator.simulator.fixtures import BackendFixture, GroupFixture, ProxyFixture, RomaFixture
 
 _TYPES: tuple[TypeKey, ...] = get_args(TypeKey)
 _NAMES: dict[TypeKey, tuple[str, ...]] = {
@@ -93,6 +93,19 @@ def call_fronts(random: Random, gateway: RomaFixture) -> RomaFixture:
         sums_instance=random.random() < 0.3,
         tells_quiet_hours=random.random() < 0.8,
     )
+
+
+def make_access(random: Random) -> dict[str, object]:
+    """Return who may call some proxies of an Apinizer, and of whom its reports tell."""
+    names = [f"Retail/proxy {number}/ü%" for number in range(16)]
+    about = {name: ProxyFixture(callers=("web-shop", "billing")) for name in random.sample(names, 5)}
+    members = GroupFixture(members=tuple(name.partition("/")[2] for name in names[:3]))
+    return {
+        "access": random.choice(["allowed", "forbidden", "absent"]),
+        "tells_ids": random.random() < 0.5,
+        "about": about,
+        "about_groups": {names[0]: members},
+    }
 
 
 def choose_gate(random: Random) -> tuple[Literal["ignore", "warn", "refuse"], CallBound]:

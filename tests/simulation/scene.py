@@ -29,7 +29,7 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import BackendFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
-from tests.simulation.hanging import call_fronts, choose_gate, hang_things
+from tests.simulation.hanging import call_fronts, choose_gate, hang_things, make_access
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
 """The credential before and after its renewal; no file may hold either of them."""
@@ -109,7 +109,9 @@ def make_scene(number: int) -> SeedScene:
     fixture = SimulatorFixture.from_plan(plan, targets, down=down, missing=missing)
     settings = {
         "roma": _make_roma(random) | _make_roma_lists(Random(-number - 1), targets),
-        "apinizer": _make_apinizer(random) | _make_report(Random(f"report of {number}")),
+        "apinizer": _make_apinizer(random)
+        | _make_report(Random(f"report of {number}"))
+        | make_access(Random(f"access of {number}")),
     }
     # After the settings, which say of some backend APIs in what else they differ.
     fixture = _publish_widely(Random(f"environments of {number}"), fixture.with_settings(settings))

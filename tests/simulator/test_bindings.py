@@ -12,7 +12,7 @@ from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.fixtures import BackendFixture
 from tests.simulator.test_samples import compare
-from tests.support.simulated import BACKEND, PLACE, SimulatedClient, document, roma, status
+from tests.support.simulated import BACKEND, PLACE, SimulatedClient, document, hang_widely, roma, status
 
 SHOP = BoundFixture(
     type="applications",
@@ -265,6 +265,17 @@ def test_lists_of_bindings_are_paged():
     assert len({api["api_id"] for page in pages for api in page["apis"]}) == 45
     assert ask(shown, "plugins")["total"] == 2
     assert ask(shown, f"{path}?env_id=elsewhere")["total"] == 0
+
+
+def test_many_backends_share_a_few_things():
+    ids = tuple(f"{index:032x}" for index in range(200))
+    shown = SimulatedClient(roma(targets=ids, down=(), about=hang_widely(ids)))
+
+    apps, targets = ask(shown, "apps?limit=500"), shown.platforms.books().targets.values()
+
+    assert (apps["total"], sum(app["bind_num"] for app in apps["apps"])) == (57, 800)
+    assert sum(len(facts.hanging) for facts in targets) == 200 * 6 + 67 * 6
+    assert ask(shown, "apps?limit=2&offset=56")["size"] == 1
 
 
 def test_a_second_front_end_has_its_own_things_and_no_deploy_brings_it_back():

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.simulator.books import GatewayFacts
+from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import Delivery
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import (
+    FAKE_TOKEN,
+    ApinizerFixture,
+    BackendFixture,
+    RomaFixture,
+    SimulatorFixture,
+)
 from orchestrator.simulator.platforms import SimulatedPlatforms
 
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -38,6 +45,34 @@ def apinizer(**fields: Any) -> ApinizerFixture:
     targets = (("Retail", "petstore", "test"), ("Retail", "petstore", "production"))
     given = {"name": "apim", "targets": targets, "down": (("Retail", "petstore", "old"),)}
     return ApinizerFixture(**given | fields)
+
+
+def hang_widely(
+    ids: Iterable[str], environments: Sequence[str] = ("prod", "test"), *, applications: int = 57
+) -> dict[str, BackendFixture]:
+    """Return backends with front ends in several environments, on each of which a few things hang.
+
+    Every one may be called by two applications, and has a throttling policy; every third one has an access
+    control, a signature key and a plug-in as well.
+    """
+    policies = tuple(BoundFixture(type=key, name=f"the {key}") for key in ("acls", "signs", "plugins"))
+    callers = [
+        BoundFixture(type="applications", name=f"application {number}", tunnel="GREEN", visit=f"v{number}")
+        for number in range(applications)
+    ]
+    throttles = [BoundFixture(type="throttles", name=f"{number} a second") for number in range(1, 5)]
+    return {
+        one: BackendFixture(
+            environments=tuple(environments),
+            bound=(
+                callers[number % applications],
+                callers[(number * 7 + 1) % applications],
+                throttles[number % len(throttles)],
+                *(policies if number % 3 == 0 else ()),
+            ),
+        )
+        for number, one in enumerate(ids)
+    }
 
 
 class SimulatedClient:
