@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar, Literal, TypeVar
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -29,25 +29,11 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
 from orchestrator.simulator.gates import RomaGate
-from orchestrator.simulator.pages import KeptLists, cut_page, parse_query
 from orchestrator.simulator.roma_bindings import SimulatedBinding, SimulatedBindings
+from orchestrator.simulator.roma_lists import RomaLists
 from orchestrator.simulator.roma_replies import SimulatedBackend
 from orchestrator.simulator.roma_statistics import Calls, CallStatistics
 
-_Entry = TypeVar("_Entry")
-_FRONT_FILTERS = frozenset(
-    {
-        "id",
-        "name",
-        "group_id",
-        "req_protocol",
-        "req_method",
-        "req_uri",
-        "auth_type",
-        "env_id",
-        "roma_app_id",
-    }
-)
 _PLAIN = BackendFixture()
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -87,8 +73,6 @@ class SimulatedRoma:
         self._fixture = fixture
         self.gate = RomaGate(fixture)
         self._backends: dict[str, SimulatedBackend] = {}
-        self._pages = 0
-        """Pages of the list that were sent so far."""
         self._fronts: dict[str, str] = {}
         """Backend id by front-end id, for each front-end id that an answer has named."""
         self._bindings = SimulatedBindings(_list_unbound(fixture), fixture.foreign)
@@ -98,10 +82,7 @@ class SimulatedRoma:
         """The calls of each front-end API that had some."""
         self._kept: dict[str, list[SimulatedBinding]] = {}
         """By backend, what hung on its last front-end API, where the next one gets that."""
-        self._state = 0
-        """A number that grows with each change that a list may show."""
-        self._deletions = 0
-        self._lists = KeptLists()
+        self._lists = RomaLists(fixture, self._backends, self._describe, self._show_listed)
         edited = frozenset(fixture.edited)
         for ld_api_id in fixture.targets:
             self._add_backend(ld_api_id, say.DEPLOYED, now, edited=ld_api_id in edited)
@@ -220,9 +201,11 @@ class SimulatedRoma:
         """Route the looks that do not name a backend."""
         match rest, self._fixture.lists:
             case [["livedata-apis"], "both" | "backends"]:
-                return PlatformCall(act=Act.LOOK, perform=lambda now, _twist: self._list(query, now))
+                return PlatformCall(
+                    act=Act.LOOK, perform=lambda now, _twist: self._lists.list_backends(query, now)
+                )
             case [["apis"], "both"]:
-                return PlatformCall(act=Act.LOOK, perform=lambda _now, _twist: self._list_fronts(query))
+                return PlatformCall(act=Act.LOOK, perform=lambda _now, _twist: self._lists.list_fronts(query))
             case [["apis", api_id], _]:
                 return PlatformCall(
                     act=Act.LOOK, perform=lambda _now, _twist: self._show_front(unquote(api_id))
@@ -261,7 +244,7 @@ class SimulatedRoma:
         if wish.env_id not in self._environments:
             return CallResult(say.no_such_environment(wish.env_id))
         others = tuple(name for name in row.environments if name != wish.env_id)
-        self._state += 1
+        self._lists.note_change()
         if wish.action == "offline":
             row.environments = others
             self._bindings.drop(wish.api_id, wish.env_id)
@@ -304,7 +287,7 @@ class SimulatedRoma:
         if self._fixture.keeps_bindings and lost:
             self._kept[row.id] = lost[0]
         row.has_second_front = False
-        self._state += 1
+        self._lists.note_change()
 
     def _hang_kept(self, row: SimulatedBackend, environment: str, now: float) -> None:
         """Hang on the newest front-end API what hung on the one before, where that stays."""
@@ -371,61 +354,10 @@ class SimulatedRoma:
             return None
         return LiveFront(api_id, row, say.show_front_of(row, _get_id(row), ids.index(api_id)))
 
-    def _list_fronts(self, query: str) -> CallResult:
-        asked = parse_query(query)
-        filters = {key: text for key, text in asked.items() if key in _FRONT_FILTERS}
-        key = ("fronts", *sorted(filters.items()), asked.get("precise_search"))
-        found = self._lists.find(key, self._state, lambda: self._select_fronts(filters, asked))
-        return self._send_page(found, asked, len(found), lambda entry: self._show_listed(*entry))
-
-    def _select_fronts(
-        self, filters: Mapping[str, str], asked: Mapping[str, str]
-    ) -> list[tuple[SimulatedBackend, int]]:
-        return [
-            (row, index)
-            for row in self._list_visible()
-            for index in range(say.count_fronts(row))
-            if not filters or _matches_front(self._show_listed(row, index), filters, asked)
-        ]
-
-    def _list_visible(self) -> Iterator[SimulatedBackend]:
-        """Yield each backend API that the lists show to this user."""
-        unlisted = frozenset(self._fixture.unlisted)
-        return (row for key, row in self._backends.items() if not row.deleted and key not in unlisted)
-
     def _show_listed(self, row: SimulatedBackend, index: int) -> dict[str, object]:
         fields = say.show_front_of(row, _get_id(row), index)
         self._fronts[str(fields["id"])] = _get_id(row)
         return fields
-
-    def _list(self, query: str, now: float) -> CallResult:
-        asked = parse_query(query)
-        filters = {key: asked.get(key) for key in ("status", "name", "precise_search")}
-        # Without a filter for the status a list stays the same, whatever is deployed or not.
-        state = self._state if filters["status"] else self._deletions
-        found = self._lists.find(
-            ("backends", *filters.values()),
-            state,
-            lambda: [row for row in self._list_visible() if _matches(row, asked)],
-        )
-        total = len(found) + self._fixture.miscount
-        page = self._send_page(found, asked, total, lambda row: self._describe(row, now))
-        self._pages += 1
-        if found and self._pages <= self._fixture.shifts:
-            found[0].deleted = True
-            self._state += 1
-            self._deletions += 1
-        return page
-
-    def _send_page(
-        self, found: Sequence[_Entry], asked: Mapping[str, str], total: int, show: Callable[[_Entry], object]
-    ) -> CallResult:
-        """Answer one page of ``found``, each entry as ``show`` writes it."""
-        page = cut_page(found, asked, self._fixture.longest_page)
-        if isinstance(page, str):
-            return CallResult(say.invalid(page))
-        shown = [show(entry) for entry in page]
-        return CallResult(json_answer(200, {"size": len(shown), "total": total, "apis": shown}))
 
 
 def _list_unbound(fixture: RomaFixture) -> Iterator[tuple[TypeKey, str]]:
@@ -434,26 +366,6 @@ def _list_unbound(fixture: RomaFixture) -> Iterator[tuple[TypeKey, str]]:
 
 def _get_id(row: SimulatedBackend) -> str:
     return row.id.rpartition("/")[2]
-
-
-def _matches(row: SimulatedBackend, asked: Mapping[str, str]) -> bool:
-    if asked.get("status", str(row.status)) != str(row.status):
-        return False
-    if (name := asked.get("name")) is None:
-        return True
-    return row.name == name if "name" in asked.get("precise_search", "").split(",") else name in row.name
-
-
-def _matches_front(
-    fields: Mapping[str, object], filters: Mapping[str, str], asked: Mapping[str, str]
-) -> bool:
-    precise = asked.get("precise_search", "").split(",")
-    for key, wanted in filters.items():
-        value = str(fields["run_env_id" if key == "env_id" else key])
-        is_part = key in ("name", "req_uri", "env_id") and key not in precise
-        if not (wanted in value if is_part else wanted == value):
-            return False
-    return True
 
 
 def _bind(do: _Do, row: SimulatedBackend) -> Perform:
