@@ -9,12 +9,14 @@ import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.engine import attempts, session, target_run
+from orchestrator.engine import attempts, session, target_run, usage_gate
 from orchestrator.engine.control_commands import SetLimits
 from orchestrator.engine.queue import TargetQueue
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.apinizer.looks import next_look
 from orchestrator.gateways.apinizer.snapshot import ApinizerRestore
+from orchestrator.gateways.roma import binding_replies
+from orchestrator.gateways.roma import completion as roma_completion
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.gateways.roma.snapshot import RomaRestore
 from orchestrator.journal.database import Database
@@ -246,11 +248,53 @@ def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPat
     assert is_caught("is left out of the restore")
 
 
+def without_binds(found: Operation | Completeness | Reading) -> Operation | Completeness | Reading:
+    if not isinstance(found, Completeness):
+        return found
+    kept = (part for part in found.missing if part.step is None or part.step.act is not Act.BIND)
+    return Completeness(tuple(kept))
+
+
+@pytest.mark.promise(11)
+def test_a_restore_that_forgets_what_hung_on_a_front_end_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    proper = RomaRestore.next_completion
+    monkeypatch.setattr(RomaRestore, "next_completion", lambda *given: without_binds(proper(*given)))
+
+    assert is_caught("is reported restored, and lacks")
+
+
+@pytest.mark.promise(11)
+def test_a_restore_that_binds_without_a_look_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roma_completion, "join_pages", lambda *_: [])
+
+    assert is_caught("creates of what was there")
+
+
+@pytest.mark.promise(11)
+def test_a_reason_that_does_not_name_what_lacks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "_list_missing", lambda *_: "something")
+
+    assert is_caught("and its reason says only")
+
+
+@pytest.mark.promise(9)
+def test_a_snapshot_that_keeps_signature_secrets_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding_replies, "keep_settings", lambda _, fields: dict(fields))
+
+    assert is_caught("holds a credential")
+
+
+def test_a_gate_that_lets_targets_in_use_go_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_gate, "describe_doubt", lambda *_: None)
+
+    assert is_caught("was sent, with")
+
+
 @pytest.mark.promise(11)
 def test_a_restore_that_forgets_further_environments_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RomaRestore, "next_completion", lambda *_: Completeness())
 
-    assert is_caught("and is not published in")
+    assert is_caught("and lacks environment")
 
 
 @pytest.mark.promise(7)
