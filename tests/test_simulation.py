@@ -235,7 +235,7 @@ def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.M
 
     monkeypatch.setattr(ApinizerRestore, "next_proof", believe)
 
-    assert is_caught("is not up everywhere", seeds=100, first=165)
+    assert is_caught("is not up everywhere", seeds=20, first=240)
 
 
 @pytest.mark.promise(11)
