@@ -123,9 +123,8 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Every report says so."""
 
 
-IndexPattern = Annotated[
-    str, Meta(pattern=r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}(?:,\.?[a-z0-9*][a-z0-9._*:-]{0,254}){0,15}")
-]
+_INDEX = r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}"
+IndexPattern = Annotated[str, Meta(pattern=rf"^{_INDEX}(?:,{_INDEX}){{0,15}}$")]
 """The names of indexes, data streams and aliases, with ``*``, separated by commas."""
 
 
