@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -122,11 +123,25 @@ def _sum_pauses(begins: Iterable[float]) -> float:
     return total
 
 
-def read_books(url: str) -> GatewayBooks:
-    """Read the books of the simulator whose gateway is at ``url``."""
+_OF_BINDINGS = re.compile(r"/binded-\w+$|/attached-\w+$|/(apps|throttles|acls|signs|plugins)$")
+
+
+def count_binding_reads(url: str) -> int:
+    """Return how many reads of bindings, from either side, reached the simulator at ``url``."""
+    paths = (request["path"].partition("?")[0] for request in _list_requests(url))
+    return sum(_OF_BINDINGS.search(path) is not None for path in paths)
+
+
+def _list_requests(url: str) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
     while page := _read_control(url, f"/_requests?after={len(seen)}&limit=2000"):
         seen += page
+    return seen
+
+
+def read_books(url: str) -> GatewayBooks:
+    """Read the books of the simulator whose gateway is at ``url``."""
+    seen = _list_requests(url)
     refused = sum(request["status"] == 429 for request in seen)
     return GatewayBooks(seen[-1]["at"] - seen[0]["at"], len(seen) - refused, refused)
 

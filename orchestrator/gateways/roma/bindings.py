@@ -21,6 +21,8 @@ MOST_ENVIRONMENTS = 50
 LONGEST_SETTINGS = 1024 * 1024
 """Characters of all settings that are kept for one front-end API in one environment."""
 
+_NOTHING = {"bound": [], "size": 0, "total": 0}
+
 
 class Published(NamedTuple):
     """A front-end API of a target, and the environments in which it is published."""
@@ -45,6 +47,9 @@ def next_bindings(
     found: list[Binding] = []
     unread: dict[UnreadBindings, None] = {}
     for read, is_extra in reads:
+        first = seen.get(read.operation.via)
+        if first is not None and first.kept == _NOTHING:
+            continue  # most front ends have nothing of most types
         bound = join_pages(read, seen, lacking)
         match bound:
             case Operation():
