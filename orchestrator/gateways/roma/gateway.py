@@ -101,6 +101,8 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
 
     def read(self, operation: Operation, target: Target, reply: Reply) -> Reading:
         """Read a reply. Only 204 is a success, and for a deploy or a publish one with its record."""
+        if operation.act is Act.UNDEPLOY and reply.status == 204:  # the reply of nearly every target
+            return replies.UNDEPLOYED
         api = target.parts[0]
         if operation.act is Act.LOOK and operation.via.startswith(f"{STATISTICS}/"):
             return self._read_statistics(operation, reply)
@@ -112,8 +114,6 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
             return self._read_publish(operation, reply)
         if operation.act is Act.DEPLOY and reply.status == 200:
             return read_deploy(api, reply)
-        if operation.act is Act.UNDEPLOY and reply.status == 204:
-            return replies.UNDEPLOYED
         return replies.read_refusal(reply, self.api_version, api)
 
     def _read_binding(self, operation: Operation, reply: Reply) -> Reading | None:

@@ -101,7 +101,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         fields = {"ld_api_id": api} if self.version == "v1" else {}
         if operation.act is Act.DEPLOY:
             fields |= decode_deploy(target.deploy).body
-        verb: str = operation.act.value
+        verb = str(operation.act)
         path = verb if self.version == "v1" else f"{api}/{verb}"
         body = _encode_body(fields)
         return self._let_in("POST", f"{self._apis_url}/{path}", access, now, headers=_CHANGE, body=body)
