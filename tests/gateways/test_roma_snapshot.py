@@ -21,7 +21,7 @@ ROMA = gateway("roma")
 OURS = target(*PARTS["roma"])
 READ = {sample.name.removeprefix("roma/"): sample.read() for sample in samples("roma")}
 FRONT = "front/5f918d104dc84480a75166ba99efff21"
-UNKNOWN = ("missing-history", "lost-bindings")
+UNKNOWN = ("missing-history",)
 """The obstacles where no front-end API could be read, and so nothing that hangs on it."""
 ALONE, WITHOUT = BACKEND_ALONE, WITHOUT_ITS_FRONT
 WHOLE = {

@@ -168,7 +168,9 @@ def _add_bindings(
     bindings = _next_bindings(found, seen, lacking)
     if isinstance(bindings, Operation):
         return bindings
-    lost = (LOST_BINDINGS.word,) if bindings.unread else ()
+    # Where no front-end API comes back, all that hung on it is lost with it: that has an obstacle already.
+    comes_back = bool(decode_deploy(found.deploy).environments)
+    lost = (LOST_BINDINGS.word,) if bindings.unread and comes_back else ()
     return replace(found, bindings=bindings, obstacles=(*found.obstacles, *lost))
 
 
