@@ -16,7 +16,7 @@ from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.losses import list_deleted_front_ends
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
-from orchestrator.preview.use import group_untold, is_left_for_use
+from orchestrator.preview.use import group_untold, is_left_for_use, sort_by_use
 from orchestrator.report.bindings import MOST_CAUSES
 from orchestrator.rules.in_use import end_in_use
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, end_absent
@@ -47,6 +47,7 @@ def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[Pre
             _warn_of_credentials(preview, ahead),
             _warn_of_stop_rules(plan, preview),
             _warn_of_absent(plan, preview),
+            _warn_of_use(plan, preview),
             _warn_of_untold_use(preview),
             _warn_of_last_environments(preview),
             _warn_of_front_ends(preview),
@@ -128,6 +129,13 @@ def _warn_of_absent(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
         ends = "already undeployed (absent: ok)" if gateway.absent == "ok" else "failed"
         text = f"{{targets}} of {len(seen_targets):,} not there: a run ends them as {ends}"
         yield from _warn_about("absent", text, gone, gateway.name)
+
+
+def _warn_of_use(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
+    used = [seen for seen in preview.targets if seen.usage is not None and seen.usage.calls]
+    going = [seen for seen in sort_by_use(used) if not is_left_for_use(plan, seen)]
+    text = "{targets} in use would go down: ask those who call them, or leave them out with --skip"
+    yield from _warn_about("in_use", text, going)
 
 
 def _warn_of_untold_use(preview: Preview) -> Iterator[PreviewWarning]:

@@ -111,3 +111,13 @@ def test_many_causes_stay_few_warnings() -> None:
     shown = assess(*(make_used(number, why=f"request {number}") for number in range(30)))
 
     assert sum(warning.kind == "usage" for warning in shown.warnings) == 5
+
+
+def test_those_in_use_that_would_go_down_are_warned_of_the_most_used_first() -> None:
+    (warning,) = (one for one in MIXED.warnings if one.kind == "in_use")
+
+    assert warning.text.startswith("2 targets in use would go down: ask those who call them")
+    assert [name[-1] for name in warning.targets] == ["4", "2"]
+    plan = replace(PLAN, in_use="refuse")
+    refused = assess_preview(plan, MIXED.preview, guarded=False)
+    assert "in_use" not in {one.kind for one in refused.warnings}
