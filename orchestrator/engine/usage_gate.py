@@ -50,7 +50,7 @@ class UsageGate:
 
     async def _check(self, target: Target) -> str | None:
         """Read the use of the target, and keep it; return why the target stays up, if it does."""
-        # Nobody asks who uses a target that may not go anyway.
+        # The use of a target that may not go anyway is not asked for.
         if refused := self._lane.refusal(self._lane.policy.act):
             return refused
         began = self._resources.environment.monotonic()

@@ -37,7 +37,7 @@ class KeptUsage(NamedTuple):
 
 
 def read_usage(database: Database, seq: int) -> KeptUsage | None:
-    """Return the use of the target with the number ``seq``; None where nobody asked for it."""
+    """Return the use of the target with the number ``seq``; None where the run did not ask."""
     rows = database.rows(_ONE, (seq,))
     return next((KeptUsage(taken, decode_usage(value)) for taken, value in rows), None)
 

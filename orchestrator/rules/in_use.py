@@ -8,7 +8,7 @@ from orchestrator.model.usage import Usage, describe_callers, describe_calls
 
 
 def is_in_use(usage: Usage, over: CallBound) -> bool:
-    """Return whether a target was called more than the plan allows. What is not told is not in use."""
+    """Return whether a target was called more than the plan allows. Untold calls are not more."""
     return usage.calls is not None and usage.calls > over.calls
 
 

@@ -93,7 +93,7 @@ def _list_fronts(snapshot: Snapshot | None) -> list[str] | str:
         return "its front-end API has an id of a form that no id has"
     if fronts:
         return fronts
-    # A backend API may serve a front-end API that somebody has made by hand: so "none" is no "unused".
+    # A person may have made a front-end API for this backend API: so "none" is no "unused".
     return "its front-end API was not read" if MISSING_HISTORY.word in snapshot.obstacles else _NO_FRONT
 
 
