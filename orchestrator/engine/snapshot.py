@@ -96,7 +96,7 @@ class SnapshotTaker:
         return refused is not None
 
     def _miss(self, target: Target, snapshot: Snapshot) -> None:
-        """Keep and tell that the target goes on without what a restore needs, unless no snapshot was wanted."""
+        """Keep and tell that the target goes on without what a restore needs, if a snapshot was wanted."""
         if self._resources.spec.snapshot == "off" and not self._resources.pending.has_approvals:
             return
         at, why = self._resources.environment.now(), explain_miss(snapshot)
