@@ -299,6 +299,32 @@ class SharedUsageRead(Struct, frozen=True):
     """Its fault is told as a ``Reading``, and the other reads are believed without it."""
 
 
+class GroupMembership(NamedTuple):
+    """A deployed group of things that are served together, and the targets that belong to it."""
+
+    name: str
+    targets: tuple[Target, ...]
+    is_sure: bool
+    """False: they may belong to it; the gateway does not tell."""
+
+
+class GroupFeature(Protocol):
+    """Things of the gateway may be served once more as members of a group, which its own undeploy ends."""
+
+    def next_read(self, told: Mapping[str, Any], targets: Sequence[Target]) -> SharedUsageRead | None:
+        """Return the next read about the groups of these targets; None where none is left.
+
+        ``told`` has by name what the reads so far gave; of a read that could not be had its ``Reading``.
+        """
+        ...
+
+    def list_memberships(
+        self, told: Mapping[str, Any], targets: Sequence[Target]
+    ) -> Sequence[GroupMembership]:
+        """Return the deployed groups that these targets belong to, or may belong to, by the reads."""
+        ...
+
+
 class StoreCheck(NamedTuple):
     """A read of the traffic store, and the words for what it tells."""
 

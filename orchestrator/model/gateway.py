@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import (
     BindingFeature,
+    GroupFeature,
     HealthFeature,
     ListFeature,
     LoginFeature,
@@ -228,6 +229,11 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
         yield from self.auth.references
         if self.traffic_store is not None:
             yield from self.traffic_store.references
+
+    @property
+    def groups(self) -> GroupFeature | None:
+        """The reads that tell which targets are served once more as members of a group."""
+        return None
 
     @property
     def siblings(self) -> SiblingFeature | None:

@@ -15,16 +15,24 @@ from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
+from orchestrator.model.features import GroupFeature, GroupMembership
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
+from orchestrator.preview.group_reader import GroupReader
 from orchestrator.preview.planned import PlannedTarget
 from orchestrator.preview.progress import LookProgress
 from orchestrator.preview.sibling_reader import SiblingReader
 from orchestrator.preview.silence import AnswerWatch
 from orchestrator.preview.snapshot_reader import DoubtCounter, SnapshotReader, make_unknown
-from orchestrator.preview.states import PreviewedGateway, SeenList, SeenTarget, SiblingDeployments
+from orchestrator.preview.states import (
+    PreviewedGateway,
+    PreviewGroup,
+    SeenList,
+    SeenTarget,
+    SiblingDeployments,
+)
 from orchestrator.preview.use_reader import UseReader
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import describe
@@ -55,6 +63,7 @@ class GatewayLook:
         self.gateway = replace(gateway, timeout=min(LOOK_WITHIN, gateway.reply_timeout))
         self.targets: list[SeenTarget] = []
         self.siblings: list[SiblingDeployments] = []
+        self.memberships: Sequence[GroupMembership] = ()
         self._environment = environment
         self._planned = planned
         self._progress = progress
@@ -129,10 +138,19 @@ class GatewayLook:
         if self._reads_siblings and self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
             await siblings.read_all(self.gateway.siblings, self.targets)
+        # Members of a group are a matter of who still reaches an API, as its callers are.
+        if self._reads_siblings and self._hours is not None and self.gateway.groups is not None:
+            await self._read_groups(lane, self.gateway.groups)
         # A page of a list takes longer than the request for one target, so it tells nothing of a run's pace.
         listed = next((seen.target for seen in self.targets if seen.listed), None)
         if listed is not None and not self._seconds:
             await reader.read_alone(listed)
+
+    async def _read_groups(self, lane: Lane, feature: GroupFeature) -> None:
+        going = [seen.target for seen in self.targets if seen.group is PreviewGroup.WILL_CHANGE]
+        reader = GroupReader(lane)
+        self.memberships = await reader.read_all(feature, going)
+        self._requests += reader.requests
 
     async def _read_use(self, lane: Lane) -> None:
         """Ask how much each target is used, where that is wanted.

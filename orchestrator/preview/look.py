@@ -76,6 +76,7 @@ async def take_preview(
         targets=tuple(seen_targets[planned.target.seq] for planned in targets),
         gateways=tuple(look.summarize() for look in looks),
         siblings=tuple(found for look in looks for found in look.siblings),
+        memberships=tuple(found for look in looks for found in look.memberships),
         protected=held.get("protected", 0),
         filtered=held.get("filtered", 0),
         patterns=guard.patterns,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from orchestrator.lanes.binding_reader import BindingCosts
+from orchestrator.model.features import GroupMembership
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
@@ -153,6 +154,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     """In the order in which a run takes them."""
     gateways: tuple[PreviewedGateway, ...]
     siblings: tuple[SiblingDeployments, ...] = ()
+    memberships: tuple[GroupMembership, ...] = ()
+    """The deployed groups of which targets that would go down are, or may be, members."""
     protected: int = 0
     filtered: int = 0
     patterns: int = 0

@@ -50,6 +50,7 @@ def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[Pre
             _warn_of_use(plan, preview),
             _warn_of_untold_use(preview),
             _warn_of_last_environments(preview),
+            _warn_of_groups(preview),
             _warn_of_front_ends(preview),
             _warn_of_restore(plan, preview),
             _warn_of_pods(preview),
@@ -201,6 +202,16 @@ def _warn_of_last_environments(preview: Preview) -> Iterator[PreviewWarning]:
             last += going
     text = "{targets} whose proxy is deployed in no other environment: then it is deployed nowhere"
     yield from _warn_about("last_environment", text, last)
+
+
+def _warn_of_groups(preview: Preview) -> Iterator[PreviewWarning]:
+    for membership in preview.memberships:
+        ids = tuple(str(target.id) for target in membership.targets)
+        counted = count_noun(len(ids), "target")
+        belongs = "of" if membership.is_sure else "that may be of (its members are not told)"
+        text = f"{counted} {belongs} the deployed group {membership.name}: they may stay reachable through it"
+        gateway = membership.targets[0].gateway
+        yield PreviewWarning(kind="group", text=text, gateway=gateway, targets=ids)
 
 
 def _warn_of_front_ends(preview: Preview) -> Iterator[PreviewWarning]:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.features import GroupMembership
 from orchestrator.model.plan import Plan, StepSize, Wave, Window
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from orchestrator.model.settings import Auth, CredentialReference, Limits
@@ -296,3 +297,23 @@ def test_a_step_is_named_where_a_wave_has_some() -> None:
         "in step 1 of wave one"
         in find_warnings(plan, make_preview(make_seen(1, Verdict.ABSENT), second))["stop_rule"].text
     )
+
+
+@pytest.mark.parametrize(
+    ("is_sure", "text"),
+    [
+        (True, "1 target of the deployed group G: they may stay reachable through it"),
+        (
+            False,
+            "1 target that may be of (its members are not told) the deployed group G:"
+            " they may stay reachable through it",
+        ),
+    ],
+)
+def test_members_of_a_deployed_group_are_warned_of(is_sure: bool, text: str) -> None:
+    one = make_seen(1, gateway="apim")
+    membership = GroupMembership("G", (one.target,), is_sure=is_sure)
+
+    warning = find_warnings(PLAN, make_preview(one, memberships=(membership,)))["group"]
+
+    assert (warning.text, warning.targets) == (text, (str(one.target.id),))

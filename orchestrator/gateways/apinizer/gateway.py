@@ -25,6 +25,7 @@ from orchestrator.text.names import decode_repeatedly, split_path, to_nfc
 from orchestrator.text.urls import normalize_url
 
 if TYPE_CHECKING:  # `check` uses none of these features, and their modules delay its start
+    from orchestrator.gateways.apinizer.groups import ApinizerGroups
     from orchestrator.gateways.apinizer.health import ApinizerHealth
     from orchestrator.gateways.apinizer.listing import ApinizerListing
     from orchestrator.gateways.apinizer.login import ApinizerLoginFeature
@@ -180,3 +181,10 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     def store_check(self) -> StoreCheck | None:
         """The search for the first and the last time of the traffic log."""
         return self.traffic.make_check()
+
+    @property
+    def groups(self) -> ApinizerGroups:
+        """The groups of proxies, by the administrator's report or the projects' lists."""
+        from orchestrator.gateways.apinizer.groups import ApinizerGroups  # noqa: PLC0415 - see above
+
+        return ApinizerGroups(self._requests)
