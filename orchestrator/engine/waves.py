@@ -18,6 +18,7 @@ from orchestrator.model.plan import Wave, WaveStep
 from orchestrator.model.reading import Act
 from orchestrator.rules.dependencies import Dependencies
 from orchestrator.rules.stop_rules import is_fruitless
+from orchestrator.rules.upcoming import count_upcoming
 
 
 class WaveRunner:
@@ -41,6 +42,7 @@ class WaveRunner:
             self._left[wave_step][name] = count
             self._open[name] += count
             self._left_in_wave[wave_step.wave] += count
+        self._upcoming = count_upcoming(self._left, self._plan.waves)
 
     async def run(self) -> None:
         """Take the wave steps in their order. Returns when nothing is under way any more."""
@@ -73,13 +75,15 @@ class WaveRunner:
         """Take the targets of one wave step as far as this session may, all lanes side by side."""
         lanes, pending = self._resources.lanes, self._pending
         here = {name: count for name in lanes if (count := self._left[wave_step].get(name))}
+        upcoming = self._upcoming[wave_step]
         self._announce_step(wave_step, sum(here.values()))
         tracker = DependencyTracker(Dependencies(partial(pending.list_prerequisites, wave_step)))
         async with anyio.create_task_group() as group:
             for name, count in here.items():
                 gateway = lanes[name].gateway
                 queue = TargetQueue(pending, wave_step, gateway, self._keys[gateway.installation], tracker)
-                group.start_soon(LaneWorkers(self._resources, lanes[name], queue, tracker).run, count)
+                workers = LaneWorkers(self._resources, lanes[name], queue, tracker)
+                group.start_soon(workers.run, count, upcoming.get(name, 0))
 
     async def _judge(self, wave_step: WaveStep) -> None:
         """Stop before the next wave step if this one shows that something is wrong."""

@@ -35,8 +35,10 @@ class LaneWorkers:
         self._deferred = DeferredLooks()
         self._workers = 0
 
-    async def run(self, targets: int) -> None:
+    async def run(self, targets: int, later: int) -> None:
         """Work until the lane's ``targets`` of this step are taken; then make the looks that were put off.
+
+        ``later``: the lane's targets in the steps that come soon after this one.
 
         The other lanes may still be at work then: no lane waits for another one's looks.
         """
@@ -48,7 +50,7 @@ class LaneWorkers:
                 for _ in range(more):
                     group.start_soon(self._work)
 
-            lane.begin_step(targets, hire)
+            lane.begin_step(targets, hire, later=later)
             hire(min(lane.concurrency, targets))
         lane.end_step()
         self._tracker.abandon(lane.gateway.name)

@@ -86,6 +86,8 @@ class Lane:
         """How many requests may be in flight now."""
         self.left = 0
         """Targets of the present step that have not ended."""
+        self.later = 0
+        """Targets of the next steps, as far as these come soon."""
         self.offered_looks = OfferedLooks()
         self._send = send
         self._reply_timeout = gateway.reply_timeout
@@ -202,13 +204,18 @@ class Lane:
                 self._hire(more)
         self._wakeup.ring()
 
-    def begin_step(self, targets: int, hire: Callable[[int], None] | None = None) -> None:
-        """Begin a step with so many targets.
+    @property
+    def ahead(self) -> int:
+        """Targets that a list read now may serve: of the present step, and of the next ones."""
+        return self.left + self.later
+
+    def begin_step(self, targets: int, hire: Callable[[int], None] | None = None, *, later: int = 0) -> None:
+        """Begin a step with so many targets, and ``later`` targets in the steps that come soon after it.
 
         The lane calls ``hire`` with a number of further workers, each time an operator raises the concurrency
         before ``end_step``.
         """
-        self.left = targets
+        self.left, self.later = targets, later
         self._hire = hire or _hire_nobody
 
     async def rest(self, seconds: float) -> None:

@@ -34,7 +34,9 @@ DUE_BEFORE = 5.0
 """Seconds before the end of that time from which one worker reads the lists again, at least."""
 
 WORTH_LISTING = 50
-"""Targets that a lane must have left, for a list to be cheaper than a look at each target."""
+"""Targets that a lane must have ahead, for a list to be cheaper than a look at each target.
+
+Those of the next steps count: a list that one step has read serves the next one, while the list is fresh."""
 
 MOST_STATES = 1_000_000
 """Entries of a list that is read for its states: 30 bytes each. A longer one is a mistake, or an attack."""
@@ -105,7 +107,7 @@ class StateList:
     @property
     def is_useful(self) -> bool:
         """Whether targets may wait for a list: the gateway offers one, and the lane has enough targets."""
-        return self._held is not None or (self._is_offered and self._lane.left >= WORTH_LISTING)
+        return self._held is not None or (self._is_offered and self._lane.ahead >= WORTH_LISTING)
 
     @property
     def _is_offered(self) -> bool:
@@ -130,9 +132,9 @@ class StateList:
         longest = self._bound_entries(is_whole=True)
         return not any(reader.is_longer(longest) for reader in self._readers.values())
 
-    def _bound_pages(self, waiting: int = 0) -> int:
+    def _bound_pages(self) -> int:
         """Return how many pages of a list cost no more than the single reads in their place."""
-        return max(WORTH_LISTING, self._lane.left, waiting)
+        return max(WORTH_LISTING, self._lane.ahead)
 
     @property
     def most_deferred(self) -> int:
@@ -251,9 +253,14 @@ class StateList:
         Without that no list serves them: each is older than their undeploys.
         """
         self._owed_from = self._environment.monotonic()
-        if self._may_read(self._bound_pages(waiting)) and (self.is_useful or waiting >= WORTH_LISTING):
+        most_pages = max(waiting, self._lane.left)
+        if self._may_renew(most_pages) and (self.is_useful or waiting >= WORTH_LISTING):
             async with self._lock:
-                await self._collect(LIST_ITSELF, waiting)
+                await self._collect(LIST_ITSELF, most_pages)
+
+    def _may_renew(self, most_pages: int) -> bool:
+        states = (reader for name, reader in self._readers.items() if self._tells_state(name))
+        return any(reader.is_offered(most_pages, MOST_STATES) for reader in states)
 
     async def _read_if_due(self, wanted_by: TargetId, *, for_look: bool = False) -> None:
         """Read the lists if they were not read yet, or are about to be too old.
@@ -266,16 +273,16 @@ class StateList:
             return
         async with self._lock:
             if self._held is held and self._is_due(for_look=for_look):
-                await self._collect(wanted_by)
+                await self._collect(wanted_by, self._bound_pages())
 
     def _is_due(self, *, for_look: bool) -> bool:
-        held, left = self._held, self._lane.left
+        held, ahead = self._held, self._lane.ahead
         if not self._is_offered:
             return False
         if not (for_look or self._may_be_whole()):
             return False
         if held is None or not (held.is_whole or for_look):
-            return left >= WORTH_LISTING
+            return ahead >= WORTH_LISTING
         # Lists that are old before they are whole would be read again for each target, which waits for them.
         if held.took > FRESH_FOR / 2:
             return False
@@ -283,7 +290,7 @@ class StateList:
         if for_look and self._lane.policy.act is Act.UNDEPLOY:
             return False
         due = max(FRESH_FOR / 2, FRESH_FOR - max(DUE_BEFORE, 2 * held.took))
-        return self._age > due and held.pages <= min(left, self._expect_served())
+        return self._age > due and held.pages <= min(ahead, self._expect_served())
 
     def _expect_served(self) -> int:
         """Return how many targets will go by the lists, if read again now, before these are too old.
@@ -292,14 +299,13 @@ class StateList:
         """
         # The pace of an earlier step tells nothing: it may have been a canary, with a pause behind it.
         is_new_step = self._lane.left > self._left_then
-        return self._lane.left if is_new_step else self._served
+        return max(self._lane.left, self._served) if is_new_step else self._served
 
-    async def _collect(self, wanted_by: TargetId, waiting: int = 0) -> None:
+    async def _collect(self, wanted_by: TargetId, most_pages: int) -> None:
         """Read every page before the lane believes any of them: a change meanwhile may shift the entries."""
         started = self._environment.monotonic()
         if len(self._numbers) > MOST_STATES:
             self._numbers = TargetNumbers()
-        most_pages = self._bound_pages(waiting)
         is_whole = self._serves_snapshots and not self._is_last(wanted_by) and self._may_be_whole()
         lists = await self._read_lists(wanted_by, most_pages, started, is_whole=is_whole)
         if lists:
@@ -335,7 +341,7 @@ class StateList:
 
     def _is_last(self, wanted_by: TargetId) -> bool:
         """Return whether only looks that are owed want the lists, and hardly a snapshot any more."""
-        return wanted_by == LIST_ITSELF and self._lane.left < WORTH_LISTING
+        return wanted_by == LIST_ITSELF and self._lane.ahead < WORTH_LISTING
 
     def _tells_state(self, name: str) -> bool:
         return self._feature is not None and name in self._feature.state_names

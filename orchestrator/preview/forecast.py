@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -12,11 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Plan, Window
+from orchestrator.model.plan import Plan, WaveStep, Window
 from orchestrator.preview.request_count import RequestCounter, RequestLoad
 from orchestrator.preview.states import Preview, SeenTarget
 from orchestrator.preview.use import is_left_for_use
 from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
+from orchestrator.rules.upcoming import count_upcoming
 
 
 class RunForecast(Struct, frozen=True, kw_only=True):
@@ -69,11 +71,15 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
     }
     loads = list[RequestLoad]()
     parts = list[RunPart]()
-    for (wave, _), wave_step in groupby(preview.targets, key=lambda seen: (seen.target.wave, seen.step)):
+    upcoming = count_upcoming(_count_targets(preview.targets), plan.waves)
+    for wave_step, seen_targets in groupby(preview.targets, key=_find_step):
         work = list[GatewayWork]()
-        named = plan.waves[wave]
-        for name, here in _group_by_gateway(wave_step):
-            load, part = _count_part(gateways[name], counters[name], here, reply_seconds_of.get(name))
+        named = plan.waves[wave_step.wave]
+        for name, here in _group_by_gateway(seen_targets):
+            load = counters[name].count_step(here, later=upcoming[wave_step].get(name, 0))
+            load, part = _add_time(
+                gateways[name], counters[name], load, len(here), reply_seconds_of.get(name)
+            )
             counters[name].pass_time(named.pause_after or 0.0, targets=0)
             loads.append(load)
             work.append(part)
@@ -90,13 +96,24 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
     )
 
 
-def _count_part(
-    gateway: Gateway, counter: RequestCounter, here: Sequence[SeenTarget], reply_seconds: float | None
+def _find_step(seen: SeenTarget) -> WaveStep:
+    return WaveStep(seen.target.wave, seen.step)
+
+
+def _count_targets(seen_targets: Iterable[SeenTarget]) -> dict[WaveStep, Counter[str]]:
+    """Return the targets of each wave step by gateway name."""
+    counts = defaultdict[WaveStep, Counter[str]](Counter)
+    for seen in seen_targets:
+        counts[_find_step(seen)][seen.target.gateway] += 1
+    return counts
+
+
+def _add_time(
+    gateway: Gateway, counter: RequestCounter, load: RequestLoad, targets: int, reply_seconds: float | None
 ) -> tuple[RequestLoad, GatewayWork]:
     """Return the requests and the work of a gateway in one step, with the lists that it reads meanwhile."""
-    load = counter.count_step(here)
     work = estimate_work(gateway, load, reply_seconds)
-    if again := counter.pass_time(work.seconds or 0.0, targets=len(here)):
+    if again := counter.pass_time(work.seconds or 0.0, targets=targets):
         load = replace(load, looks=load.looks + again, pages=load.pages + again)
         work = estimate_work(gateway, load, reply_seconds)
     return load, work

@@ -1,7 +1,7 @@
 """Counts the requests of a run to one gateway, from what a preview saw of its targets. Pure.
 
 The rules are those by which a lane reads its lists (``lanes/state_list.py``): once for at least so many
-targets of a step, again when they are about to be too old, and once more for looks that were put off.
+targets ahead, again when they are about to be too old, and once more for looks that were put off.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class RequestCounter:
         self._guarded = guarded
         self._always = gateway.look == "always"
         offered = [each for each in found.lists if each.entries]
+        self._offered = offered
         self._all_pages = sum(each.pages for each in offered)
         self._state_pages = sum(each.pages for each in offered if each.tells_state)
         self._refused = [each for each in found.lists if not each.entries]
@@ -61,15 +62,18 @@ class RequestCounter:
         self._holds_all = self._holds_states = False
         self._age = 0.0
         """Seconds since the lists were read."""
+        self._served = 0
+        """Targets since the lists were read."""
         self._bindings = BindingCounter(found)
         self._refuses = refuses
         self._asks_use = asks_use
         self._shared_use_reads = found.shared_use_reads if asks_use else 0
         """The reads of the use of many targets that the run has yet to make."""
 
-    def count_step(self, seen_targets: Sequence[SeenTarget]) -> RequestLoad:
-        """Count the requests for the targets of the next step of a wave."""
-        pages, uses_lists = self._read_lists(len(seen_targets))
+    def count_step(self, seen_targets: Sequence[SeenTarget], *, later: int = 0) -> RequestLoad:
+        """Count the requests for the targets of the next step; ``later`` targets come soon after it."""
+        pages, uses_lists = self._read_lists(len(seen_targets), later)
+        self._served += len(seen_targets) if uses_lists else 0
         looks = undeploys = changing = chain = 0
         for seen in seen_targets:
             before = looks + undeploys
@@ -78,7 +82,7 @@ class RequestCounter:
             undeploys += sends
             changing += sends and self._always
             chain = max(chain, looks + undeploys - before)
-        after, more_pages, longest = self._count_looks_after(seen_targets, changing)
+        after, more_pages, longest = self._count_looks_after(seen_targets, changing, later)
         if self._with_snapshots:
             alone, for_many, each = self._bindings.count_step(seen_targets)
             looks, more_pages, longest = looks + alone, more_pages + for_many, longest + each
@@ -91,30 +95,37 @@ class RequestCounter:
         """Take in the seconds of a step with so many targets; return the pages read again by then."""
         self._age += seconds
         bound = self._bindings.pass_time(seconds, targets=targets)
-        reads_again = self._with_snapshots and self._holds_all and self._all_pages <= targets
-        if not reads_again:
+        served = max(targets, self._served) if targets else 0
+        if not (self._with_snapshots and self._holds_all and self._all_pages <= served):
             return bound
         times, self._age = divmod(self._age, RENEWED_AFTER)
         return int(times) * self._all_pages + bound
 
-    def _read_lists(self, targets: int) -> tuple[int, bool]:
+    def _read_lists(self, targets: int, later: int) -> tuple[int, bool]:
         """Return the pages that a step reads before its first target, and whether its targets go by lists."""
         if not self._with_snapshots:
-            return self._read_state_list(targets) if self._always else (0, False)
+            return self._read_state_list(targets + later) if self._always else (0, False)
         if self._guarded and all(each.tells_state for each in self._found.lists):
             return 0, False  # the lists tell nothing but states, which an approval wants of each target alone
         if self._holds_all and self._age <= RENEWED_AFTER:
             return 0, True
-        if targets < (self._all_pages if self._holds_all else WORTH_LISTING):
+        if not self._pays(targets, later):
             return 0, self._holds_all and self._age <= FRESH_FOR
         in_vain = self._ask_in_vain(states_only=False)
         self._holds_all = self._holds_states = bool(self._all_pages)
-        self._age = 0.0
+        self._age, self._served = 0.0, 0
         return self._all_pages + in_vain, self._holds_all
 
-    def _read_state_list(self, targets: int) -> tuple[int, bool]:
+    def _pays(self, targets: int, later: int) -> bool:
+        """Return whether the lists are read for a step, or read again."""
+        ahead = targets + later
+        if not self._holds_all:
+            return ahead >= WORTH_LISTING
+        return self._all_pages <= min(ahead, max(targets, self._served))
+
+    def _read_state_list(self, ahead: int) -> tuple[int, bool]:
         # "Deployed" is believed at any age before an undeploy, so the list is read once.
-        if self._holds_states or targets < WORTH_LISTING:
+        if self._holds_states or ahead < WORTH_LISTING:
             return 0, self._holds_states
         in_vain = self._ask_in_vain(states_only=True)
         self._holds_states = bool(self._state_pages)
@@ -170,28 +181,33 @@ class RequestCounter:
         is_blind = not self._with_snapshots and not self._always
         return is_blind or seen.group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN)
 
-    def _count_looks_after(self, seen_targets: Iterable[SeenTarget], changing: int) -> tuple[int, int, int]:
+    def _count_looks_after(
+        self, seen_targets: Iterable[SeenTarget], changing: int, later: int
+    ) -> tuple[int, int, int]:
         """Return the single reads after the undeploys, the pages of lists, and the most for one target."""
         if not changing:
             return 0, 0, 0
         holds = self._holds_all or self._holds_states
-        by_list = bool(self._state_pages) and (holds or changing >= WORTH_LISTING)
+        pays = any(each.tells_state and each.pages <= changing for each in self._offered)
+        by_list = pays and (holds or max(changing, later) >= WORTH_LISTING)
         each = [
             count_looks_when_down(self._gateway, seen, self._found.lacking, seen.listed if by_list else ())
             for seen in seen_targets
             if self._sends(seen)
         ]
-        pages = self._count_list_pages(changing) if by_list else 0
-        if by_list:
-            self._holds_all, self._holds_states = False, True
+        pages = self._renew_lists(changing, later) if by_list else 0
         return sum(each), pages, max(each)
 
-    def _count_list_pages(self, changing: int) -> int:
+    def _renew_lists(self, changing: int, later: int) -> int:
         """Return the pages for looks that were put off: at the end, and in the middle of a large step."""
         entries = max(each.entries for each in self._found.lists)
         in_between = (changing - 1) // max(MOST_DEFERRED, entries // 2)
         whole = self._all_pages if self._with_snapshots else self._state_pages
-        return in_between * whole + self._state_pages
+        self._holds_states = True
+        # What comes soon after this step goes by these lists, too.
+        self._holds_all = self._with_snapshots and later >= WORTH_LISTING
+        self._age, self._served = 0.0, 0
+        return in_between * whole + (whole if self._holds_all else self._state_pages)
 
 
 def count_looks_when_down(

@@ -203,11 +203,11 @@ def listed(look: str = "always") -> Listed:
     )
 
 
-def plan_of(waves: int, look: str = "always") -> Plan:
+def plan_of(waves: int, look: str = "always", pause: float | None = None) -> Plan:
     return Plan(
         name="p",
         gateways=(listed(look),),
-        waves=tuple(Wave(name=f"wave-{index}") for index in range(waves)),
+        waves=tuple(Wave(name=f"wave-{index}", pause_after=pause) for index in range(waves)),
         stop_when=CALM,
         snapshot="off",
     )
@@ -223,10 +223,11 @@ def session(
     credentials: tuple[str, ...] = ("the-token",),
     keys: bool = False,
     snapshot: Literal["best", "off"] = "off",
+    pause: float | None = None,
 ) -> Executed:
     """One session of a run on a lane that looks always; ``wire`` ends in its gateway."""
     waves = database.one("SELECT MAX(wave) FROM target")[0] + 1
-    plan, entry = replace(plan_of(waves, look), snapshot=snapshot), listed(look)
+    plan, entry = replace(plan_of(waves, look, pause), snapshot=snapshot), listed(look)
     heard = Heard()
     given = iter(credentials[1:] or credentials)
     stopped = run_gate or RunGate()
@@ -991,11 +992,45 @@ def test_a_list_that_was_too_long_for_few_targets_serves_many(tmp_path: Path) ->
     targets = [target(seq, wave=seq > 60) for seq in range(1, 2301)]
     with journaled(tmp_path, targets) as database:
         wire = Shelf(platform.answer, platform.listed, 0.0)
-        went = session(database, wire, look="doubt", snapshot="best")
+        went = session(database, wire, look="doubt", snapshot="best", pause=60.0)
 
     assert offsets(went)[0] == 0
     assert len(went.wire.pages) == 1 + 77
     assert len(went.wire.targets(Act.LOOK)) == 60
+
+
+def waved(folder: Path, count: int, **options: Any) -> Executed:
+    """Run all targets of a platform in waves of ten."""
+    platform = Platform(count)
+    targets = [target(seq, wave=(seq - 1) // 10) for seq in range(1, count + 1)]
+    with journaled(folder, targets) as database:
+        return session(database, Shelf(platform.answer, platform.listed, 0.0), **options)
+
+
+def test_small_waves_that_follow_each_other_share_a_list(tmp_path: Path) -> None:
+    """One list of 4 pages serves the snapshots of ten waves of ten targets."""
+    went = waved(tmp_path, 100, look="doubt", snapshot="best")
+
+    assert (len(went.wire.pages), went.wire.targets(Act.LOOK)) == (4, [])
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+def test_small_waves_with_long_pauses_read_no_list(tmp_path: Path) -> None:
+    went = waved(tmp_path, 100, look="doubt", snapshot="best", pause=30.0)
+
+    assert (len(went.wire.pages), len(went.wire.targets(Act.LOOK))) == (0, 100)
+
+
+def test_looks_after_a_small_wave_cost_no_more_pages_than_they_are(tmp_path: Path) -> None:
+    """Ten looks are worth 4 pages, and not the 14 of a list of 400."""
+    short, long = tmp_path / "short", tmp_path / "long"
+    short.mkdir()
+    long.mkdir()
+    few, many = waved(short, 100), waved(long, 400)
+
+    assert (len(few.wire.pages), few.wire.targets(Act.LOOK)) == (4 + 10 * 4, [])
+    assert (len(many.wire.pages), len(many.wire.targets(Act.LOOK))) == (14, 400)
+    assert set(few.outcomes.values()) == set(many.outcomes.values()) == {"undeployed"}
 
 
 def test_a_canary_does_not_speak_for_the_pace_of_the_next_step(tmp_path: Path) -> None:

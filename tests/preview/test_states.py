@@ -174,14 +174,24 @@ def test_lists_are_read_again_while_a_long_run_goes_on() -> None:
     assert forecast.pages == 2 + 2  # 100 s by the rate; a list is believed for a minute
 
 
-def test_a_step_of_few_targets_reads_no_list() -> None:
+@pytest.mark.parametrize(
+    ("first", "looks"),
+    [
+        # Definition, history and front end, then two lists; where no pause is between, the lists alone.
+        (Wave(name="one", proceed="ask"), 3 + 2),
+        (Wave(name="one", pause_after=60.0), 3 + 2),
+        (Wave(name="one"), 2),
+    ],
+)
+def test_a_step_of_few_targets_reads_lists_if_more_come_soon(first: Wave, looks: int) -> None:
     lists = (SeenList(1, 60, False), SeenList(1, 60, True))
     fronts = (FrontEnd(id="front"),)
     few = [make_seen(0, reads=0, listed=("definition",), fronts=fronts)]
     rest = [make_seen(number, wave=1, reads=0, listed=("definition",)) for number in range(1, 60)]
-    forecast = forecast_run(PLAN, make_preview(*few, *rest, lists=lists), guarded=False)
+    plan = replace(PLAN, waves=(first, Wave(name="two")))
+    forecast = forecast_run(plan, make_preview(*few, *rest, lists=lists), guarded=False)
 
-    assert (forecast.looks, forecast.pages) == (3 + 2, 2)  # definition, history and front end, then lists
+    assert (forecast.looks, forecast.pages) == (looks, 2)
 
 
 def test_a_rate_and_the_pauses_bound_the_time() -> None:

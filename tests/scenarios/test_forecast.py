@@ -107,7 +107,7 @@ def test_with_an_approval_each_state_is_read_alone(
 
 
 @pytest.mark.parametrize("keys", ["", ALWAYS])
-def test_steps_of_few_targets_read_no_list(staged: Callable[..., Stage], keys: str) -> None:
+def test_steps_of_few_targets_share_the_lists(staged: Callable[..., Stage], keys: str) -> None:
     stage = staged(120, 0, roma_eu=MIXED)
     plan = stage.write_plan(top=f"{BEST}\nstop_when: {{surprising: 100%}}", roma=keys)
     plan.write_text(plan.read_text().replace("targets:", STEPS))
@@ -115,3 +115,18 @@ def test_steps_of_few_targets_read_no_list(staged: Callable[..., Stage], keys: s
     sent = send(stage, "--yes")
 
     assert_told(forecast, sent)
+
+
+@pytest.mark.parametrize(("keys", "most"), [("", 124), (ALWAYS, 124 + 12 * 4)])
+def test_many_small_steps_share_the_lists(staged: Callable[..., Stage], keys: str, most: int) -> None:
+    """Twelve steps of ten targets: three reads of each would be 360 requests more."""
+    stage = staged(120, 0)
+    plan = stage.write_plan(top=BEST, roma=keys)
+    sizes = ", ".join(map(str, range(10, 120, 10))) + ", 100%"
+    plan.write_text(plan.read_text().replace("targets:", STEPS.replace("5, 20, 100%", sizes)))
+    forecast = foresee(stage)
+    sent = send(stage, "--yes")
+
+    assert_told(forecast, sent)
+    assert sent["undeploys"] == 120
+    assert sent["requests"] <= most
