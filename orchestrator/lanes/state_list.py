@@ -341,7 +341,9 @@ class StateList:
 
     def _is_last(self, wanted_by: TargetId) -> bool:
         """Return whether only looks that are owed want the lists, and hardly a snapshot any more."""
-        return wanted_by == LIST_ITSELF and self._lane.ahead < WORTH_LISTING
+        # Once their pages are known, fewer targets may be worth them.
+        worth = WORTH_LISTING if self._held is None else min(WORTH_LISTING, self._held.pages)
+        return wanted_by == LIST_ITSELF and self._lane.ahead < worth
 
     def _tells_state(self, name: str) -> bool:
         return self._feature is not None and name in self._feature.state_names

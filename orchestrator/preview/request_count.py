@@ -203,9 +203,13 @@ class RequestCounter:
         entries = max(each.entries for each in self._found.lists)
         in_between = (changing - 1) // max(MOST_DEFERRED, entries // 2)
         whole = self._all_pages if self._with_snapshots else self._state_pages
+        held = (
+            self._all_pages if self._holds_all else self._state_pages if self._holds_states else WORTH_LISTING
+        )
+        worth = min(WORTH_LISTING, held)
         self._holds_states = True
         # What comes soon after this step goes by these lists, too.
-        self._holds_all = self._with_snapshots and later >= WORTH_LISTING
+        self._holds_all = self._with_snapshots and later >= worth
         self._age, self._served = 0.0, 0
         return in_between * whole + (whole if self._holds_all else self._state_pages)
 

@@ -117,9 +117,12 @@ def test_steps_of_few_targets_share_the_lists(staged: Callable[..., Stage], keys
     assert_told(forecast, sent)
 
 
-@pytest.mark.parametrize(("keys", "most"), [("", 124), (ALWAYS, 124 + 12 * 4)])
+@pytest.mark.parametrize(("keys", "most"), [("", 122), (ALWAYS, 122 + 11 * 2 + 1)])
 def test_many_small_steps_share_the_lists(staged: Callable[..., Stage], keys: str, most: int) -> None:
-    """Twelve steps of ten targets: three reads of each would be 360 requests more."""
+    """Twelve steps of ten targets: three reads of each would be 360 requests more.
+
+    Beside these come 15 reads of bindings; with looks, two lists after each step, and one after the last.
+    """
     stage = staged(120, 0)
     plan = stage.write_plan(top=BEST, roma=keys)
     sizes = ", ".join(map(str, range(10, 120, 10))) + ", 100%"
@@ -129,4 +132,4 @@ def test_many_small_steps_share_the_lists(staged: Callable[..., Stage], keys: st
 
     assert_told(forecast, sent)
     assert sent["undeploys"] == 120
-    assert sent["requests"] <= most
+    assert sent["requests"] == most + 15
