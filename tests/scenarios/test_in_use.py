@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import BackendFixture, BoundFixture
 from tests.support.back import BEST
+from tests.support.elasticsearch import Call, ElasticsearchDouble
 from tests.support.stage import Stage, apim_id, backend, kill, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
@@ -278,3 +283,56 @@ def test_a_chain_of_runs_tells_the_newest_use_of_each_target(staged: Callable[..
 
     assert "1 of 4 targets was called in 72 h, once." in told
     assert "1,204" not in told
+
+
+@contextmanager
+def serve_log(records: list[Call]) -> Iterator[ElasticsearchDouble]:
+    """Serve a traffic log from a thread of its own, since a run is a process that the test waits for."""
+    double, ready, over = ElasticsearchDouble(records), threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with double.serve():
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield double
+    finally:
+        over.set()
+        thread.join(10)
+
+
+def test_a_proxy_in_the_traffic_log_stays_up(staged: Callable[..., Stage]) -> None:
+    now = time.time()
+    old = [Call(now - 400 * 3600, "test", "Retail", "proxy-1")]
+    records = [*old, *(Call(now - age, "test", "Retail", "proxy-0") for age in range(1, 1205))]
+    stage = staged(0, 2)
+    with serve_log(records) as log:
+        store = f"url: '{log.url}', index: 'apinizer-log-apiproxy-*'"
+        plan = stage.write_plan(top=REFUSE, apim=f"usage: {{elasticsearch: {{{store}}}}}")
+        ended = stage.undeploy("run", plan, "--yes")
+
+    assert ended.status == 1, ended
+    ((name, why),) = left_up(stage).items()
+    assert name == apim_id(0)
+    assert why.startswith("in_use: 1,204 calls in 72 h; who may call now: not told: the access report")
+    books = stage.platform.books()
+    assert {name for name, facts in books.targets.items() if facts.undeploys} == {apim_id(1)}
+    stage.assert_truth()
+
+
+def test_a_proxy_stays_up_while_its_traffic_log_is_dead(staged: Callable[..., Stage]) -> None:
+    stage = staged(0, 2)
+    store = "url: 'http://127.0.0.1:9', index: 'apinizer-log-apiproxy-*'"
+    plan = stage.write_plan(top=REFUSE, apim=f"usage: {{elasticsearch: {{{store}}}}}")
+    ended = stage.undeploy("run", plan, "--yes")
+
+    assert ended.status == 1, ended
+    assert all(
+        "in_use: cannot be told: the traffic log cannot tell: " in why for why in left_up(stage).values()
+    )
+    assert len(left_up(stage)) == 2
+    assert not any(facts.undeploys for facts in stage.platform.books().targets.values())
