@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from orchestrator.lanes.environment import Environment, StoreAccess
-from orchestrator.model.credentials import Material, StoreCredential
+from orchestrator.model.credentials import Material, Secret, StoreCredential
 from orchestrator.model.gateway import Gateway
 from orchestrator.transport.client import check_connection, connect, connect_store, describe_fallback
 from orchestrator.transport.credentials import resolve, resolve_store
@@ -28,6 +28,13 @@ async def _resolve_in_thread(gateway: Gateway, folder: Path) -> Material:
 async def _resolve_store_in_thread(gateway: Gateway, folder: Path) -> StoreCredential:
     """Resolve the credential of a traffic store, in a thread as well."""
     return await anyio.to_thread.run_sync(resolve_store, gateway, folder, abandon_on_cancel=True)
+
+
+def _list_proxy_passwords(gateway: Gateway) -> tuple[Secret, ...]:
+    """Return the passwords of the proxies in front of a gateway, and in front of its traffic store."""
+    own = list_passwords(gateway.proxy, os.environ)
+    store = gateway.traffic_store
+    return own if store is None else (*own, *list_passwords(store.proxy, os.environ))
 
 
 def _choose_monotonic_clock() -> Callable[[], float]:
@@ -47,7 +54,7 @@ def make_real_environment(folder: Path) -> Environment:
         connect=partial(connect, folder=folder),
         warning=describe_fallback,
         check=partial(check_connection, folder=folder),
-        passwords=lambda gateway: list_passwords(gateway.proxy, os.environ),
+        passwords=_list_proxy_passwords,
         credential=partial(_resolve_in_thread, folder=folder),
         store=StoreAccess(
             connect=partial(connect_store, folder=folder),

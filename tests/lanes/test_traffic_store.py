@@ -29,6 +29,7 @@ from orchestrator.model.settings import (
     UsageSources,
 )
 from orchestrator.model.usage import Usage
+from orchestrator.runs.machine import make_real_environment
 from orchestrator.transport.client import connect_store
 from orchestrator.transport.credentials import resolve_store
 from tests.support.elasticsearch import Call, ElasticsearchDouble
@@ -287,3 +288,21 @@ def test_each_form_of_auth_makes_its_header(
         monkeypatch.delenv("STORE_SECRET")
         resolve_store(entry, Path())
     assert replace(entry, usage=None).traffic_store is None
+
+
+def test_the_password_of_the_proxy_before_the_store_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 9: also where the gateway itself has another proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PASSWORD}@proxy.corp:3128")
+    store = ElasticsearchStore(url="https://e.example.com", index="logs")
+    entry = Apinizer(
+        name="apim",
+        url="https://apim.example.com",
+        auth=Auth(token=CredentialReference(env="T")),
+        proxy="http://other.corp:3128",
+        usage=UsageSources(elasticsearch=store),
+    )
+
+    known = [each.reveal() for each in make_real_environment(Path()).passwords(entry)]
+
+    assert any(PASSWORD in secret for secret in known)
+    assert not make_real_environment(Path()).passwords(replace(entry, usage=None))
