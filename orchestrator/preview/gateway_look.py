@@ -141,10 +141,16 @@ class GatewayLook:
         # Members of a group are a matter of who still reaches an API, as its callers are.
         if self._reads_siblings and self._hours is not None and self.gateway.groups is not None:
             await self._read_groups(lane, self.gateway.groups)
-        # A page of a list takes longer than the request for one target, so it tells nothing of a run's pace.
-        listed = next((seen.target for seen in self.targets if seen.listed), None)
-        if listed is not None and not self._seconds:
-            await reader.read_alone(listed)
+        await self._measure_reply(reader)
+
+    async def _measure_reply(self, reader: SnapshotReader) -> None:
+        """Read one target alone where lists have told of nearly all, to see how long a reply takes."""
+        # A page of a list takes longer than the request for one target, and so does a read beside it: they
+        # tell nothing of a run's pace.
+        listed = [seen.target for seen in self.targets if seen.listed]
+        if len(listed) > len(self._seconds):
+            self._seconds.clear()
+            await reader.read_alone(listed[0])
 
     async def _read_groups(self, lane: Lane, feature: GroupFeature) -> None:
         going = [seen.target for seen in self.targets if seen.group is PreviewGroup.WILL_CHANGE]
