@@ -125,7 +125,10 @@ class SnapshotTaker:
             looks = self._lane.offered_looks
             found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
             if isinstance(found, Snapshot):
-                return found
+                return found if self._wants_bindings else replace(found, bindings=None)
+            if not self._wants_bindings and self._lane.bindings.find_place(found):
+                seen[found.via] = Reading(verdict=Verdict.NOT_OFFERED)
+                continue
             seen |= await self._lane.bindings.answer(target, found, seen, read_alone)
             if found.via in seen:
                 continue
@@ -140,6 +143,11 @@ class SnapshotTaker:
                 await self._wait_before_repeat()
                 continue
             seen[found.via] = looks.learn(found.via, reading)
+
+    @property
+    def _wants_bindings(self) -> bool:
+        """Whether to read what hangs on a target: for a restore only, and not for the guards before it."""
+        return self._resources.spec.snapshot != "off"
 
     def _is_passing(self, reading: Reading) -> bool:
         """Return whether the newest reading could not tell for a cause that may be over in a moment."""

@@ -63,6 +63,7 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
             gateways[found.name],
             found,
             with_snapshots=with_snapshots,
+            with_bindings=plan.snapshot != "off",
             guarded=guarded,
             refuses=partial(is_left_for_use, plan),
             asks_use=asks_use,

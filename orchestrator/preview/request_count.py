@@ -41,16 +41,19 @@ class RequestCounter:
         found: PreviewedGateway,
         *,
         with_snapshots: bool,
+        with_bindings: bool,
         guarded: bool,
         refuses: Callable[[SeenTarget], bool] = lambda _: False,
         asks_use: bool = False,
     ) -> None:
-        """``with_snapshots``: the run reads each target's snapshot first. ``guarded``: it compares each
-        target's state with an approval, and reads that state of each target alone. ``asks_use``: it asks how
-        much each target is used before it sends; ``refuses`` says which targets it leaves for their use."""
+        """``with_snapshots``: the run reads each target's snapshot first; ``with_bindings``: to keep it, with
+        what hangs on the target. ``guarded``: it compares each target's state with an approval, and reads
+        that state of each target alone. ``asks_use``: it asks how much each target is used before it sends;
+        ``refuses`` says which targets it leaves for their use."""
         self._gateway = gateway
         self._found = found
         self._with_snapshots = with_snapshots
+        self._with_bindings = with_bindings
         self._guarded = guarded
         self._always = gateway.look == "always"
         offered = [each for each in found.lists if each.entries]
@@ -83,7 +86,7 @@ class RequestCounter:
             changing += sends and self._always
             chain = max(chain, looks + undeploys - before)
         after, more_pages, longest = self._count_looks_after(seen_targets, changing, later)
-        if self._with_snapshots:
+        if self._with_bindings:
             alone, for_many, each = self._bindings.count_step(seen_targets)
             looks, more_pages, longest = looks + alone, more_pages + for_many, longest + each
         pages += more_pages
@@ -94,7 +97,7 @@ class RequestCounter:
     def pass_time(self, seconds: float, *, targets: int) -> int:
         """Take in the seconds of a step with so many targets; return the pages read again by then."""
         self._age += seconds
-        bound = self._bindings.pass_time(seconds, targets=targets)
+        bound = self._bindings.pass_time(seconds, targets=targets) if self._with_bindings else 0
         served = max(targets, self._served) if targets else 0
         if not (self._with_snapshots and self._holds_all and self._all_pages <= served):
             return bound
@@ -172,7 +175,8 @@ class RequestCounter:
         if not self._asks_use or seen.usage is None:
             return 0
         shared, self._shared_use_reads = self._shared_use_reads, 0
-        return shared + seen.use_reads
+        # Who may call hangs on a target, and is read with all that does; or alone.
+        return shared + seen.use_reads + (0 if self._with_bindings else seen.places)
 
     def _sends(self, seen: SeenTarget) -> bool:
         if self._refuses(seen):

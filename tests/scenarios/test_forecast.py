@@ -93,12 +93,13 @@ def test_reads_that_are_not_offered_cost_one_for_each_worker_at_most(
     assert forecast["undeploys"] == sent["undeploys"] == 60
 
 
+@pytest.mark.parametrize("top", [BEST, OFF])
 @pytest.mark.parametrize("fixture", [{}, MIXED])
 def test_with_an_approval_each_state_is_read_alone(
-    staged: Callable[..., Stage], fixture: dict[str, Any]
+    staged: Callable[..., Stage], fixture: dict[str, Any], top: str
 ) -> None:
     stage = staged(120, 5, roma_eu=fixture)
-    stage.write_plan(top=f"{BEST}\nstop_when: {{surprising: 100%}}")
+    stage.write_plan(top=f"{top}\nstop_when: {{surprising: 100%}}")
     forecast = foresee(stage, "--save", "approval.json")
     sent = send(stage, "--approval", "approval.json")
 
