@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from orchestrator.engine.attempts import TargetAttempts, make_look_request
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.exchange import count_as_unclear
+from orchestrator.lanes.snapshot_reads import SnapshotReads
 from orchestrator.model.events import SnapshotMissed
 from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
@@ -121,14 +122,14 @@ class SnapshotTaker:
                 return None
             return await self._attempts.send(target, admission, operation)
 
+        # The guards before an undeploy go by the target alone.
+        is_kept = self._resources.spec.snapshot != "off"
+        reads = SnapshotReads(self._lane.gateway.restore, target, with_bindings=is_kept)
         while True:
             looks = self._lane.offered_looks
-            found = self._lane.gateway.restore.next_snapshot_read(target, seen, looks.lacking)
+            found = reads.find_next(seen, looks.lacking)
             if isinstance(found, Snapshot):
-                return found if self._wants_bindings else replace(found, bindings=None)
-            if not self._wants_bindings and self._lane.bindings.find_place(found):
-                seen[found.via] = Reading(verdict=Verdict.NOT_OFFERED)
-                continue
+                return found
             seen |= await self._lane.bindings.answer(target, found, seen, read_alone)
             if found.via in seen:
                 continue
@@ -143,11 +144,6 @@ class SnapshotTaker:
                 await self._wait_before_repeat()
                 continue
             seen[found.via] = looks.learn(found.via, reading)
-
-    @property
-    def _wants_bindings(self) -> bool:
-        """Whether to read what hangs on a target: for a restore only, and not for the guards before it."""
-        return self._resources.spec.snapshot != "off"
 
     def _is_passing(self, reading: Reading) -> bool:
         """Return whether the newest reading could not tell for a cause that may be over in a moment."""

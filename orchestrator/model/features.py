@@ -197,7 +197,17 @@ class RestoreFeature(Protocol):
         """Return the next read that a snapshot needs, or the snapshot that the reads so far amount to.
 
         ``seen`` and ``lacking`` are as in ``Gateway.next_look``; a read that failed is in ``seen`` with its
-        reading.
+        reading. The snapshot has no bindings yet.
+        """
+        ...
+
+    def next_binding_read(
+        self, found: Snapshot, seen: Mapping[str, Reading], lacking: frozenset[str]
+    ) -> Operation | Snapshot:
+        """Return the next read of what hangs on a target, or its snapshot ``found`` with all of that.
+
+        ``seen`` and ``lacking`` are as in ``next_snapshot_read``, and hold what that has read. A target on
+        which nothing can hang wants no read.
         """
         ...
 

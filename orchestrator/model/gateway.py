@@ -262,6 +262,15 @@ class LookOnlyRestore(Struct, frozen=True):
             obstacles=(MISSING_HISTORY.word,),
         )
 
+    def next_binding_read(
+        self,
+        found: Snapshot,
+        seen: Mapping[str, Reading],  # noqa: ARG002
+        lacking: frozenset[str],  # noqa: ARG002
+    ) -> Operation | Snapshot:
+        """Return the snapshot unchanged: such a kind knows no bindings."""
+        return found
+
     def next_proof(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
     ) -> Operation | Reading:

@@ -8,6 +8,7 @@ import anyio
 
 from orchestrator.lanes.exchange import count_as_unclear
 from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.snapshot_reads import SnapshotReads
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.preview.planned import PlannedTarget
@@ -108,8 +109,9 @@ class SnapshotReader:
             reading = await self._ask(operation, target)
             return None if isinstance(reading, str) else reading
 
+        steps = SnapshotReads(lane.gateway.restore, target)
         while True:
-            found = lane.gateway.restore.next_snapshot_read(target, readings, lane.offered_looks.lacking)
+            found = steps.find_next(readings, lane.offered_looks.lacking)
             if isinstance(found, Snapshot):
                 self._warn_of_gap(target, found)
                 return lane.authenticator.mask.clean_snapshot(lane.offered_looks.explain(found)), reads

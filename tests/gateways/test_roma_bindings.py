@@ -11,6 +11,7 @@ import pytest
 from orchestrator.gateways.roma.binding_replies import LONGEST_SETTING
 from orchestrator.gateways.roma.binding_types import BINDING_TYPES, decode_bound_read
 from orchestrator.gateways.roma.bindings import MOST_BOUND, MOST_ENVIRONMENTS, Published, next_bindings
+from orchestrator.lanes.snapshot_reads import SnapshotReads
 from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
@@ -38,8 +39,8 @@ BOUND = {f"{key}/{FRONT}/{RELEASE}": READ[f"bound-{key}-200"] for key in BINDING
 
 def follow(seen: dict[str, Reading], *lacking: str) -> tuple[list[str], Snapshot]:
     """The binding reads that a snapshot asks for beside ``seen``, of which none shows anything; and it."""
-    asked, seen = [], dict(seen)
-    while isinstance(found := ROMA.restore.next_snapshot_read(OURS, seen, frozenset(lacking)), Operation):
+    asked, seen, reads = [], dict(seen), SnapshotReads(ROMA.restore, OURS)
+    while isinstance(found := reads.find_next(seen, frozenset(lacking)), Operation):
         assert decode_bound_read(found.via)
         asked.append(found.via)
         seen[found.via] = NOTHING_BOUND
@@ -105,7 +106,9 @@ def test_no_key_and_no_secret_is_kept_of_the_lists_either() -> None:
 def test_a_backend_without_a_front_end_has_nothing_and_one_that_is_down_was_not_asked() -> None:
     record = {**(READ["history-v2"].kept or {})["histories"][1], "api_id": ""}
     alone = msgspec.structs.replace(READ["history-v2"], kept={"histories": [record]})
-    down = ROMA.restore.next_snapshot_read(OURS, {"definition": READ["show-in-development"]}, frozenset())
+    down = SnapshotReads(ROMA.restore, OURS).find_next(
+        {"definition": READ["show-in-development"]}, frozenset()
+    )
 
     assert find_bindings({"history": alone}) == Bindings()
     assert isinstance(down, Snapshot)
@@ -165,7 +168,7 @@ def test_where_the_front_end_could_not_be_read_no_type_is_known() -> None:
 def test_all_pages_are_read_and_joined() -> None:
     read = f"applications/{FRONT}/{RELEASE}"
     seen = {read: page(500, 1201), f"{read}/500": page(500, 1201, 500)}
-    last = ROMA.restore.next_snapshot_read(OURS, {**DEPLOYED, **seen}, frozenset())
+    last = SnapshotReads(ROMA.restore, OURS).find_next({**DEPLOYED, **seen}, frozenset())
     bindings = find_bindings({**seen, f"{read}/1000": page(201, 1201, 1000)})
 
     assert last == Operation(Act.LOOK, f"{read}/1000")

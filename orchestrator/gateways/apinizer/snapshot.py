@@ -47,6 +47,15 @@ class ApinizerRestore(Struct, frozen=True):
         """
         return _next_read(seen, lacking, asks_pods=self.asks_pods)
 
+    def next_binding_read(
+        self,
+        found: Snapshot,
+        seen: Mapping[str, Reading],  # noqa: ARG002
+        lacking: frozenset[str],  # noqa: ARG002
+    ) -> Operation | Snapshot:
+        """Return the snapshot unchanged: an undeploy deletes nothing that hangs on a proxy."""
+        return found
+
     def next_proof(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
     ) -> Operation | Reading:

@@ -71,14 +71,14 @@ class RomaRestore(LookOnlyRestore, frozen=True):
     def next_snapshot_read(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str]
     ) -> Operation | Snapshot:
-        """Return the next read of a snapshot, or the snapshot that the reads so far give.
+        """Return the next read of a snapshot, or the snapshot that the reads so far give."""
+        return _next_read(target.parts[0], seen, lacking)
 
-        What hangs on the front-end APIs is read last, once they are known.
-        """
-        found = _next_read(target.parts[0], seen, lacking)
-        if isinstance(found, Operation) or found.verdict is not Verdict.UP:
-            return found
-        return _add_bindings(found, seen, lacking)
+    def next_binding_read(
+        self, found: Snapshot, seen: Mapping[str, Reading], lacking: frozenset[str]
+    ) -> Operation | Snapshot:
+        """Return the next read of what hangs on the front-end APIs, or the snapshot with all of that."""
+        return _add_bindings(found, seen, lacking) if found.verdict is Verdict.UP else found
 
     def next_completion(
         self, target: Target, seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
@@ -164,7 +164,6 @@ def _go_by_front(show: Reading, front: Mapping[str, Any]) -> Snapshot:
 def _add_bindings(
     found: Snapshot, seen: Mapping[str, Reading], lacking: frozenset[str]
 ) -> Operation | Snapshot:
-    """Return the next read of what hangs on the front-end APIs, or the snapshot with all that hangs there."""
     bindings = _next_bindings(found, seen, lacking)
     if isinstance(bindings, Operation):
         return bindings
