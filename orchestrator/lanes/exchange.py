@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.lanes.endable_reads import ENDED
 from orchestrator.lanes.masking import Mask
 from orchestrator.model.credentials import Access
 from orchestrator.model.http import Lost, Reply, Request
@@ -54,6 +55,11 @@ class ExchangeResult(Struct, Generic[Content], frozen=True):
     answer: Reply | Lost
     seconds: float
 
+    @property
+    def was_ended(self) -> bool:
+        """Whether the run has ended the request, since it had no use for the reply any more."""
+        return isinstance(self.answer, Lost) and self.answer.ended
+
 
 ANSWERED = Reading(verdict=Verdict.UP)
 """The reading that a lane observes for a reply with content of its own, such as a page of a list."""
@@ -65,7 +71,8 @@ async def exchange(
     """Send one request that the lane has admitted, and tell the lane what came of it.
 
     Nothing is repeated: the caller decides what follows from a fault. The errors of ``question.read`` and of
-    ``rows.begin`` pass through; after one of the latter nothing was sent.
+    ``rows.begin`` pass through; after one of the latter nothing was sent. A dispensable read ends as soon as
+    the run has no use for its reply any more.
     """
     lane.begin_flight()
     try:
@@ -76,7 +83,7 @@ async def exchange(
         assert active is not None  # noqa: S101 - a lane admits nothing before its first login
         request = _build(lane, admitted, question, active.access)
         began = lane.environment.monotonic()
-        answer = request if isinstance(request, Lost) else await lane.send(request)
+        answer = request if isinstance(request, Lost) else await _send(lane, admitted, request)
         seconds = lane.environment.monotonic() - began
         lost = Verdict.UNCLEAR if question.act is Act.LOOK else Verdict.DOUBT
         # The newest mask: a login during the request may have brought a token, which the reply may repeat.
@@ -86,7 +93,9 @@ async def exchange(
         if rows is not None:
             found = observed = rows.end(answer, observed, seconds)
         status = answer.status if isinstance(answer, Reply) else None
-        lane.observe(admitted, observed, began, status)
+        # What we ended ourselves says nothing about the gateway.
+        if not (isinstance(answer, Lost) and answer.ended):
+            lane.observe(admitted, observed, began, status)
         # One 401 may reach many workers at once: the first of them renews, and the others find that done.
         if observed.verdict is Verdict.DENIED:
             await lane.renew_credential(active.generation, observed)
@@ -105,6 +114,21 @@ def _build(
     if refused := lane.refusal(question.act, settling=admitted.settling):
         return Lost(sent=False, detail=refused)
     return question.build(access, lane.environment.now())
+
+
+async def _send(lane: Lane, admitted: AdmissionRequest, request: Request) -> Reply | Lost:
+    """Send a request. A dispensable one belongs to no single target, so the lane counts it."""
+    if not admitted.dispensable:
+        return await lane.send(request)
+    answer: Reply | Lost = ENDED
+    try:
+        with lane.endable_reads.end_when_useless(Act.LOOK if admitted.settling else lane.policy.act):
+            answer = await lane.send(request)
+    finally:
+        # A second signal cuts it off here. It is counted all the same: it may have arrived.
+        if isinstance(answer, Reply) or answer.sent:
+            lane.announcer.tell_request()
+    return answer
 
 
 def read_answer(

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from orchestrator.lanes.announcer import LaneAnnouncer, LaneListener
 from orchestrator.lanes.binding_reader import BindingReader
+from orchestrator.lanes.endable_reads import EndableReads
 from orchestrator.lanes.environment import Environment, compute_exchange_limit
 from orchestrator.lanes.login import Authenticator, LoginDelayed, LoginDenied
 from orchestrator.lanes.offered_looks import OfferedLooks
@@ -104,6 +105,7 @@ class Lane:
         self._logging_in = anyio.Lock()
         self.state_list = StateList(self)
         self.bindings = BindingReader(self)
+        self.endable_reads = EndableReads(gateway, run_gate, environment.monotonic)
         run_gate.call_on_change(self._wakeup.ring)
         self._tell_pace()
 

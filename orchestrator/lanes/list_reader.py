@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple
 from orchestrator.lanes.exchange import ExchangeResult, LaneQuestion, count_as_unclear, exchange
 from orchestrator.lanes.listed_rows import ListedRows, Rows
 from orchestrator.model.features import ListRows, PagedLists
-from orchestrator.model.http import Lost, Reply
+from orchestrator.model.http import Lost
 from orchestrator.model.reading import Act, ListPage, Reading, Verdict
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
@@ -262,9 +262,9 @@ class _PageSource:
     async def fetch(self, offset: int, size: int) -> tuple[ListPage, bool]:
         """Return one page, and whether it names anything new. An entry that was met before counts once.
 
-        Raises ``_MissingListError`` where the lane admits no request, the gateway offers no such list, or the
-        time is over; ``_LongListError`` where the pages name too many targets; ``_LostPageError`` after so
-        many faults, or refusals to take more.
+        Raises ``_MissingListError`` where the lane admits no request, the run stops, the gateway offers no
+        such list, or the time is over; ``_LongListError`` where the pages name too many targets;
+        ``_LostPageError`` after so many faults, or refusals to take more.
         """
         faults = tries = 0
         if self._is_late():
@@ -306,8 +306,8 @@ class _PageSource:
             exchanged = await exchange(lane, admission, self._ask(offset, size))
         finally:
             lane.announcer.tell_list(None)
-        if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:
-            lane.announcer.tell_request()
+        if exchanged.was_ended:
+            raise _MissingListError
         return exchanged
 
 

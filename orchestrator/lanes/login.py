@@ -205,9 +205,13 @@ class Authenticator:
         login = self._gateway.login
         # Only the token of a login ends, and only a gateway with a login has a password for material.
         assert isinstance(self._material, LoginPassword) and login is not None  # noqa: S101, PT018
-        answer = await self._send(login.build_request(self._material.secret))
-        if isinstance(answer, Reply) or answer.sent:
-            self._on_login()
+        answer: Reply | Lost | None = None
+        try:
+            answer = await self._send(login.build_request(self._material.secret))
+        finally:
+            # A second signal cuts it off here. It is counted all the same: it may have arrived.
+            if answer is None or isinstance(answer, Reply) or answer.sent:
+                self._on_login()
         match _read_login(login, answer):
             case LoginGranted(token, until):
                 self._unanswered = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import anyio
 
 from orchestrator.errors import CredentialError, UsageError
+from orchestrator.lanes.endable_reads import ENDED
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.exchange import count_as_unclear, read_answer
 from orchestrator.model.features import SharedUsageRead
@@ -43,13 +44,27 @@ async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
         # A run that may send no undeploy any more has no use for the answer.
         if refused := lane.refusal(lane.policy.act):
             return StoreAnswer(_explain(refused), requests)
-        found, answer = await send_to_store(lane.environment, lane.gateway, read)
-        if isinstance(answer, Reply) or answer.sent:
-            requests += 1
-            lane.announcer.tell_request()
+        found, answer = await _send_for_lane(lane, read)
+        requests += isinstance(answer, Reply) or answer.sent
+        if answer is ENDED:
+            return StoreAnswer(found, requests)
         if not isinstance(found, Reading) or requests >= MOST_TRIES or not _is_passing(found, answer):
             return StoreAnswer(found, requests)
         await lane.rest(draw_backoff(lane.policy, 1, lane.environment.roll()))
+
+
+async def _send_for_lane(lane: Lane, read: SharedUsageRead) -> tuple[Any, Reply | Lost]:
+    """Send one read and count it; end it as soon as the run may send no undeploy any more."""
+    found: Any = _explain(ENDED.detail)
+    answer: Reply | Lost = ENDED
+    try:
+        with lane.endable_reads.end_when_useless(lane.policy.act):
+            found, answer = await send_to_store(lane.environment, lane.gateway, read)
+    finally:
+        # Cut off, it is counted: it may have arrived.
+        if isinstance(answer, Reply) or answer.sent:
+            lane.announcer.tell_request()
+    return found, answer
 
 
 async def send_to_store(

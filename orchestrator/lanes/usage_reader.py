@@ -16,7 +16,7 @@ import anyio
 from orchestrator.lanes.exchange import LaneQuestion, count_as_unclear, exchange
 from orchestrator.lanes.traffic_store import StoreAnswer, ask_store
 from orchestrator.model.features import SharedUsageRead
-from orchestrator.model.http import Lost, Reply
+from orchestrator.model.http import Lost
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.usage import Usage
@@ -222,8 +222,8 @@ class UsageReader:
                 exchanged = await exchange(lane, admission, question)
             finally:
                 lane.announcer.tell_list(None)
-            if isinstance(exchanged.answer, Reply) or exchanged.answer.sent:
-                lane.announcer.tell_request()
+            if exchanged.was_ended:
+                return None, number
             found = exchanged.found
             if not isinstance(found, Reading) or found.verdict is Verdict.NOT_OFFERED:
                 return found, number

@@ -41,10 +41,14 @@ class Reply(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True):
-    """No reply that can be read. ``sent`` is false only where no byte of the request can have arrived."""
+    """No reply that can be read. ``sent`` is false only where no byte of the request can have arrived.
+
+    ``ended``: the run itself has ended the exchange, since it had no use for the reply any more.
+    """
 
     sent: bool
     detail: str
+    ended: bool = False
 
 
 Send: TypeAlias = Callable[[Request], Awaitable[Reply | Lost]]

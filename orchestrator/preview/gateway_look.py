@@ -154,9 +154,7 @@ class GatewayLook:
 
     async def _read_groups(self, lane: Lane, feature: GroupFeature) -> None:
         going = [seen.target for seen in self.targets if seen.group is PreviewGroup.WILL_CHANGE]
-        reader = GroupReader(lane)
-        self.memberships = await reader.read_all(feature, going)
-        self._requests += reader.requests
+        self.memberships = await GroupReader(lane).read_all(feature, going)
 
     async def _read_use(self, lane: Lane) -> None:
         """Ask how much each target is used, where that is wanted.
@@ -220,7 +218,7 @@ class GatewayLook:
         """Do nothing: the number of requests tells as much."""
 
     def on_lane_request(self, gateway: str) -> None:  # noqa: ARG002 - a look has one lane
-        """Count a login, or a page of the list."""
+        """Count a login, or a read about many targets."""
         self._requests += 1
 
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:  # noqa: ARG002 - a look has one lane

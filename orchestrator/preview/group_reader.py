@@ -8,7 +8,6 @@ from typing import Any
 from orchestrator.lanes.exchange import LaneQuestion, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.model.features import GroupFeature, GroupMembership, SharedUsageRead
-from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.admission import AdmissionRequest
@@ -23,7 +22,6 @@ class GroupReader:
     """Asks one gateway for the groups of targets, in a bounded number of requests."""
 
     def __init__(self, lane: Lane) -> None:
-        self.requests = 0
         self._lane = lane
 
     async def read_all(self, feature: GroupFeature, targets: Sequence[Target]) -> Sequence[GroupMembership]:
@@ -47,7 +45,6 @@ class GroupReader:
             if await self._lane.admit(admission):
                 return None
             exchanged = await exchange(self._lane, admission, question)
-            self.requests += isinstance(exchanged.answer, Reply) or exchanged.answer.sent
             found = exchanged.found
             if not isinstance(found, Reading) or found.verdict not in (Verdict.BUSY, Verdict.DENIED):
                 return found

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.engine.control_commands import StopRun
 from orchestrator.simulator.exchange import FaultKind
-from orchestrator.simulator.faults import InjectedFault
+from orchestrator.simulator.faults import FaultScope, InjectedFault
 from tests.support.stage import Stage, roma_id, until
 
 pytestmark = pytest.mark.long("interrupts processes at many moments")
@@ -174,6 +175,35 @@ def test_at_the_look_before_the_question(
         ended(process, time.monotonic() - began)
     os.close(theirs)
     os.close(ours)
+
+
+@pytest.mark.promise(8)
+@pytest.mark.promise(10)
+@pytest.mark.parametrize("whole", [0, 1, 2])
+@pytest.mark.parametrize("stop", ["signal", "control"])
+def test_at_a_page_for_many_targets_that_does_not_come(
+    staged: Callable[..., Stage], whole: int, stop: str
+) -> None:
+    """The first list, the second one, or the first page of what hangs on the front ends."""
+    stage = staged(60, 0)
+    comes = InjectedFault(kind=FaultKind.SLOW, on=FaultScope.LOOK, times=whole)
+    never = InjectedFault(kind=FaultKind.HANG, on=FaultScope.LOOK, times=0)
+    stage.expect({"roma-eu": (comes, never) if whole else (never,)})
+    with stage.started("run", stage.write_plan(top="snapshot: best"), "--yes") as process:
+        stage.wait_for_requests(whole + 1, process)
+        began = time.monotonic()
+        if stop == "signal":
+            process.send_signal(signal.SIGINT)  # nothing that changes anything flies: one is enough
+        else:
+            stage.steer(StopRun())
+        process.wait(timeout=20)
+        seconds = time.monotonic() - began
+
+    assert process.returncode == (130 if stop == "signal" else 4)
+    assert seconds < WITHIN
+    assert stage.requests() == stage.report()["totals"]["requests"] == whole + 1
+    assert set(stage.outcomes().values()) == {"not_started"}
+    assert all(why.startswith("interrupt: ") for why in stage.reasons().values())
 
 
 @pytest.mark.promise(8)
