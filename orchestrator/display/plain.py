@@ -136,12 +136,13 @@ class PlainDisplay:
                 pass
 
     def _describe_start(self, event: RunStarted) -> Iterator[str]:
-        by_gateway = ", ".join(f"{name} {left:,}" for name, left in event.left.items())
+        parts = ", ".join(f"{name} {left:,}" for name, left in event.left.items())
+        by_gateway = f" ({parts})" if parts else ""
         verb = "goes on" if event.resumed else "starts"
         day = f"{datetime.fromtimestamp(event.at).astimezone():%Y-%m-%d %z}"
         yield (
             f"run {event.run} of {make_visible(event.plan)} {verb} ({day}): "
-            f"{sum(event.left.values()):,} of {event.targets:,} targets to do ({by_gateway})"
+            f"{sum(event.left.values()):,} of {event.targets:,} targets to do{by_gateway}"
         )
         if event.urls:
             yield describe_setting(event)

@@ -61,7 +61,8 @@ class TargetCompletion:
                 roll=self._resources.environment.roll(),
             )
             if step is None:
-                return end_completion(end, self.history, found)
+                accepted = self._resources.spec.accepted
+                return end_completion(end, self.history, found, accepted=accepted)
             if refused := await self._do(step, found):
                 return end_incomplete(end, self.history, refused)
 

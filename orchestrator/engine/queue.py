@@ -68,9 +68,10 @@ class DependencyTracker:
         """Tell this queue, too, from now on."""
         self._queues.append(queue)
 
-    def settle(self, target: Target, outcome: Outcome | None) -> None:
-        """Note the outcome of a target; None says that no worker takes it any more."""
-        if not self.dependencies.is_empty and self.dependencies.settle(target.seq, target.id, outcome):
+    def settle(self, target: Target, outcome: Outcome | None, reason: str | None = None) -> None:
+        """Note the outcome of a target, and its reason; None says that no worker takes it any more."""
+        dependencies = self.dependencies
+        if not dependencies.is_empty and dependencies.settle(target.seq, target.id, outcome, reason):
             self._unblock()
 
     def abandon(self, gateway: str) -> None:

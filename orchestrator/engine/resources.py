@@ -46,6 +46,8 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     """Patterns that an operator skipped in an earlier session, each with that operator's name."""
     expires: float | None = None
     """The Unix time from which the approval file of a new run is void, if no request has left by then."""
+    accepted: tuple[str, ...] = ()
+    """The words of the obstacles that a person accepted for a restore."""
     protection: ProtectionSummary | None = None
     """The patterns that keep targets from the run; None in a restore, from which no pattern keeps any."""
 

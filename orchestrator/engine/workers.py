@@ -168,4 +168,4 @@ class LaneWorkers:
         )
         if breach := resources.stop_rules.count_end(end.outcome, end.reason, doubted=doubted, waited=waited):
             self._run_gate.stop("stop_rule", breach)
-        self._tracker.settle(target, end.outcome)
+        self._tracker.settle(target, end.outcome, end.reason)

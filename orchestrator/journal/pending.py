@@ -12,7 +12,7 @@ from orchestrator.journal.database import Database, Row
 from orchestrator.journal.ended import KILLED
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import decode_reading
-from orchestrator.journal.schema import KEPT, OPEN_OUTCOME, WORD
+from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, WORD
 from orchestrator.model.bindings import Bindings
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan, WaveStep
@@ -46,7 +46,7 @@ _AGAIN = (
     " FROM target LEFT JOIN snapshot USING (seq) WHERE seq IN (SELECT value FROM json_each(?))"
 )
 _NEEDS = """
-SELECT dependency.seq, first.seq, first.id, first.gateway, first.outcome,
+SELECT dependency.seq, first.seq, first.id, first.gateway, first.outcome, first.reason,
     first.wave = after.wave AND first.step = after.step
 FROM dependency JOIN target AS after USING (seq) JOIN target AS first ON first.seq = dependency.needs
 WHERE after.wave = ? AND after.step = ? AND after.outcome IS NULL
@@ -141,9 +141,9 @@ class PendingTargets:
 
     def list_prerequisites(self, wave_step: WaveStep) -> Iterator[Prerequisite]:
         """Yield the targets that the open targets of a step of a wave wait for."""
-        for seq, needs, name, gateway, outcome, beside in self._database.rows(_NEEDS, wave_step):
+        for seq, needs, name, gateway, outcome, reason, beside in self._database.rows(_NEEDS, wave_step):
             ended = None if outcome is None else Outcome(outcome)
-            yield Prerequisite(seq, needs, TargetId(name), self._names[gateway], ended, bool(beside))
+            yield Prerequisite(seq, needs, TargetId(name), self._names[gateway], ended, reason, bool(beside))
 
     def list_untouched(self) -> Iterator[tuple[int, TargetId]]:
         """Yield the number and the id of each open target for which no undeploy was sent."""
@@ -195,7 +195,9 @@ class PendingTargets:
     def count_outcomes(self, wave_step: WaveStep | None = None) -> dict[tuple[Outcome, str], int]:
         """Count the ended targets by outcome and first word of the reason, in a step of a wave or in all."""
         where = "" if wave_step is None else " AND wave = ? AND step = ?"
-        query = f"SELECT outcome, {WORD}, COUNT(*) FROM target WHERE outcome IS NOT NULL{where} GROUP BY 1, 2"
+        query = (
+            f"SELECT outcome, {COUNTED}, COUNT(*) FROM target WHERE outcome IS NOT NULL{where} GROUP BY 1, 2"
+        )
         return {
             (Outcome(outcome), word or ""): count
             for outcome, word, count in self._database.rows(query, wave_step or ())

@@ -19,6 +19,7 @@ from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import read_lock
 from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.schema import IN_DOUBT
+from orchestrator.model.outcome import DEPLOYED_IN_PART
 from orchestrator.model.plan import RunId
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ SELECT MIN(at) FROM (
 )
 """
 _STATE = "SELECT state FROM session ORDER BY number DESC LIMIT 1"
-_UP = "outcome IN ('restored', 'already_deployed')"
+# A target that lacks something is up all the same, although the restore calls it failed.
+_UP = f"(outcome IN ('restored', 'already_deployed') OR reason LIKE '{DEPLOYED_IN_PART}%')"
 _BROUGHT_BACK = f"SELECT id FROM target WHERE {_UP}"
 _TOUCHED = f"SELECT id FROM target WHERE {_UP} OR {IN_DOUBT}"
 _PLACES = "CREATE TEMP TABLE {table} (id TEXT PRIMARY KEY) WITHOUT ROWID"

@@ -25,7 +25,7 @@ from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
 from orchestrator.journal.usage import report_use
-from orchestrator.model.outcome import Reason
+from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Reason
 from orchestrator.model.plan import Plan, PlanHeader, RunId
 from orchestrator.report.values import (
     ApprovalReport,
@@ -63,6 +63,10 @@ _NOT_STARTED = (
 )
 _NONE = (0, 0)
 _SNAPSHOTS = "SELECT COUNT(*) FROM snapshot WHERE verdict NOT IN ('unclear', 'not_offered')"
+_IN_PART = (
+    f"SELECT COUNT(*), COUNT(*) FILTER (WHERE reason LIKE '{ACCEPTED_LOSS}%')"
+    f" FROM ended WHERE outcome = 'failed' AND reason LIKE '{DEPLOYED_IN_PART}%'"
+)
 _UP_AGAIN = "SELECT outcome, COUNT(*) FROM ended JOIN up_again USING (id) GROUP BY outcome"
 _LEFT_OUT = (
     f"SELECT DISTINCT reason FROM target WHERE outcome = 'not_started' AND {WORD} = '{Reason.SKIPPED}'"
@@ -108,6 +112,7 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
     """Return the report. ``database`` has the view ``ended`` and the table ``up_again``."""
     cells = _count_cells(database)
     besides = count_requests(database)
+    in_part, accepted_losses = database.one(_IN_PART)
     not_started = {word: (count, kept) for word, kept, count in database.rows(_NOT_STARTED)}
     return Report(
         run=report_run(summary),
@@ -129,6 +134,8 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
         approval=report_consent(summary.meta.approved),
         restores=report_restores(summary.restores),
         up_again=count_up_again(database),
+        in_part=in_part,
+        accepted_losses=accepted_losses,
         **_report_snapshots(database, summary),
     )
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from orchestrator.model.outcome import ACCEPTED_LOSS, Outcome
+
 FORMAT = 3
 
 APPLICATION_ID = 0x554E4450
@@ -96,6 +98,11 @@ OPEN_OUTCOME = f"CASE WHEN {IN_DOUBT} OR {_CONTESTED} THEN 'unknown' ELSE 'not_s
 
 WORD = "substr(reason, 1, instr(reason, ':') - 1)"
 """The first word of a target's reason: one of ``model.outcome.Reason``, where it is one."""
+COUNTED = (
+    f"CASE WHEN outcome = '{Outcome.FAILED}' AND substr(reason, 1, {len(ACCEPTED_LOSS)}) = '{ACCEPTED_LOSS}'"
+    f" THEN '{ACCEPTED_LOSS}' ELSE {WORD} END"
+)
+"""The first word of a target's reason as ``model.outcome.Counts`` has it: an accepted loss counts apart."""
 KEPT = "('filtered', 'protected', 'skipped')"
 """The words of the targets that were left out on purpose."""
 

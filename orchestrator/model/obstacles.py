@@ -27,12 +27,6 @@ UNPUBLISHED_EDITS = Obstacle(
     warning="{targets} with edits that were never deployed: a restore would publish those, not what runs now",
 )
 
-LOST_BINDINGS = Obstacle(
-    word="lost-bindings",
-    consequence="what hung on its front end was not all read, so that callers or policies may be missing",
-    warning="of {targets} it cannot be read who may call them and by which policies: a restore may lose some",
-)
-
 MISSING_HISTORY = Obstacle(
     word="missing-history",
     consequence="what was deployed could not be read, so that it may come back otherwise",

@@ -49,5 +49,24 @@ class Reason(StrEnum):
 HELD_BACK = frozenset({Reason.FILTERED, Reason.PROTECTED, Reason.SKIPPED})
 """The reasons of targets that were left out of a run on purpose."""
 
+DEPLOYED_IN_PART = f"{Reason.PARTIAL}: deployed"
+"""The beginning of the reason of a restored target that is up, and lacks something."""
+ACCEPTED_LOSS = f"{DEPLOYED_IN_PART} as accepted"
+"""The beginning of the reason of a restored target that lacks only what a person accepted to lose."""
+
+
+def is_accepted_loss(reason: str | None) -> bool:
+    """Return whether a target lacks only what a person accepted to lose, by its reason or key of Counts."""
+    return (reason or "").startswith(ACCEPTED_LOSS)
+
+
+def is_as_wanted(outcome: Outcome | None, reason: str | None) -> bool:
+    """Return whether a target ended as the run aims at, apart from what a person accepted to lose."""
+    return outcome in DONE or is_accepted_loss(reason)
+
+
 Counts = Mapping[tuple[Outcome, str], int]
-"""Numbers of targets by outcome and first word of the reason, which is empty for a target without one."""
+"""Numbers of targets by outcome and first word of the reason, which is empty for a target without one.
+
+An accepted loss counts apart, under ``ACCEPTED_LOSS``.
+"""

@@ -153,6 +153,8 @@ class MissingPart(Struct, frozen=True):
     """The request that brings the part back; None where none can."""
     shown_by: str = ""
     """The ``via`` of the read that shows whether the part is back; empty where none does."""
+    obstacle: str | None = None
+    """The word of the obstacle with which a person accepts to lose the part; None where no word does."""
 
 
 class Completeness(Struct, frozen=True):

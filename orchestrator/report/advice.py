@@ -154,9 +154,12 @@ def _describe_condition(report: Report) -> str:
 def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
     # Before the run is complete a resume may still change these, except for failed targets.
     totals, complete = report.totals, report.run.state == "complete"
-    if totals.failed:
+    if failed := totals.failed - report.accepted_losses:
+        yield NextStep(f"Read why {failed:,} failed; a resume does not repeat {_choose_pronoun(failed)}.")
+    if lost := report.accepted_losses:
         yield NextStep(
-            f"Read why {totals.failed:,} failed; a resume does not repeat {_choose_pronoun(totals.failed)}."
+            f"{lost:,} {choose_form(lost, 'is', 'are')} deployed without what you accepted to lose:"
+            " no restore brings that back."
         )
     if totals.unknown and complete:
         yield NextStep(
@@ -205,9 +208,11 @@ def _advise_another_restore(report: Report) -> Iterator[NextStep]:
             f"{left:,} {choose_form(left, 'was', 'were')} left out, because {these}. To accept that:",
             _compose_restore(report, run.parent, *sorted((*accepted, *more))),
         )
-    elif count_done(report.totals) < report.totals.targets:
+    elif count_done(report.totals) + report.accepted_losses < report.totals.targets:
+        adds = ", creates what is missing" if report.in_part > report.accepted_losses else ""
         yield NextStep(
-            "Once the causes are mended, another restore deploys what is not up yet, and nothing else:",
+            "Once the causes are mended, another restore deploys what is not up yet"
+            f"{adds}, and nothing else:",
             _compose_restore(report, run.parent, *accepted),
         )
     if report.unseen:

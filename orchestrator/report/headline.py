@@ -64,7 +64,7 @@ def _list_rest(report: Report) -> Iterator[str]:
     if already := count_already(totals):
         yield f"{already:,} already {choose_form(already, 'was', 'were')}"
     if totals.failed:
-        yield f"{totals.failed:,} failed"
+        yield f"{totals.failed:,} failed{_describe_in_part(report)}"
     if totals.unknown:
         yield f"{totals.unknown:,} {choose_form(totals.unknown, 'is', 'are')} unknown"
     if missed := count_missed(report):
@@ -72,6 +72,14 @@ def _list_rest(report: Report) -> Iterator[str]:
     # A person kept these out on purpose: among "not started" they would look like something that went wrong.
     for word, count in report.kept_out.items():
         yield f"{count:,} {_KEPT_OUT_WORDS[word]}"
+
+
+def _describe_in_part(report: Report) -> str:
+    """Say, in brackets, how many of a restore's failed targets are up all the same; else empty."""
+    if not report.in_part:
+        return ""
+    of_them = "" if report.in_part == report.totals.failed else f"{report.in_part:,} of them "
+    return f" ({of_them}deployed, but not whole)"
 
 
 def find_dangers(report: Report) -> tuple[tuple[str, str], ...]:

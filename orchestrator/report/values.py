@@ -307,6 +307,10 @@ class Report(Struct, frozen=True, kw_only=True):
     """Number of targets that a restore has brought back, by their outcome in this run."""
     restore_outlook: RestoreOutlook | None = None
     """The outlook for a restore of this run; None for a restore and for a rehearsal."""
+    in_part: int = 0
+    """In a restore: number of failed targets that are deployed, and lack something."""
+    accepted_losses: int = 0
+    """Number of these that lack only what a person accepted to lose."""
     accepted: tuple[str, ...] = ()
     """In a restore: the obstacles that ``--accept`` allowed."""
     unaccepted: tuple[str, ...] = ()

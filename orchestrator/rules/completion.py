@@ -6,13 +6,13 @@ repeated before a look, and a target is whole only by a look. Pure, as ``retry``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Outcome, Reason
 from orchestrator.model.reading import Completeness, MissingPart, Operation, Reading, Verdict
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
@@ -88,14 +88,25 @@ def _may_send(policy: RetryPolicy, step: StepHistory | None) -> bool:
     return step.charged < policy.attempts and not is_refused
 
 
-def end_completion(end: TargetEnd, history: TargetHistory, found: Completeness | Reading) -> TargetEnd:
-    """Return how a target ends that is deployed (``end``), by the last look at what it lacks."""
+def end_completion(
+    end: TargetEnd,
+    history: TargetHistory,
+    found: Completeness | Reading,
+    *,
+    accepted: Collection[str] = (),
+) -> TargetEnd:
+    """Return how a target ends that is deployed (``end``), by the last look at what it lacks.
+
+    ``accepted`` are the words of the obstacles that a person accepted.
+    """
     if isinstance(found, Reading):
         reason = f"{Reason.SPENT}: it is deployed, and the looks could not tell what it lacks: "
         return _leave_open(end, history, reason + describe(found))
     if found.missing:
         lacks = _list_missing(found.missing, history.steps)
-        return TargetEnd(Outcome.FAILED, f"{Reason.PARTIAL}: deployed, but without {lacks}", "look")
+        is_accepted = all(part.obstacle in accepted for part in found.missing)
+        deployed = f"{ACCEPTED_LOSS}, without" if is_accepted else f"{DEPLOYED_IN_PART}, but without"
+        return TargetEnd(Outcome.FAILED, f"{deployed} {lacks}", "look")
     if end.outcome is Outcome.ALREADY_DEPLOYED and _has_sent(history):
         return replace(end, outcome=Outcome.RESTORED)
     return end

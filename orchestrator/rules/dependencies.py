@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from orchestrator.model.outcome import DONE, Outcome, Reason
+from orchestrator.model.outcome import Outcome, Reason, is_as_wanted
 from orchestrator.model.target import TargetId
 from orchestrator.rules.followers import Followers
 
@@ -25,6 +25,8 @@ class Prerequisite(NamedTuple):
     """Gateway of the required target."""
     outcome: Outcome | None
     """Outcome of the required target so far."""
+    reason: str | None
+    """The reason of that outcome."""
     in_same_step: bool
     """Whether both go in the same wave step."""
 
@@ -52,7 +54,7 @@ class Dependencies:
     def _list_open(self) -> Iterator[tuple[int, int]]:
         """Yield each waiting target with one that it requires; refuse those that require one in vain."""
         for entry in self._read():
-            if entry.outcome in DONE:
+            if is_as_wanted(entry.outcome, entry.reason):
                 continue
             # An earlier wave step has ended: a target of it that is not down by now will not be.
             if entry.outcome is not None or not entry.in_same_step:
@@ -73,19 +75,20 @@ class Dependencies:
         """Return whether another target waits for this one."""
         return self._awaited_by[seq] > 0
 
-    def settle(self, seq: int, name: TargetId, outcome: Outcome | None) -> bool:
-        """Note the outcome of the target ``name``; None if it was not reached.
+    def settle(self, seq: int, name: TargetId, outcome: Outcome | None, reason: str | None = None) -> bool:
+        """Note the outcome of the target ``name``, and its reason; None if it was not reached.
 
         Return whether another one waited for it.
         """
         self._refused_by.pop(seq, None)
         if not self._awaited_by.take_all(seq):
             return False
-        if outcome not in DONE:
+        may_follow = is_as_wanted(outcome, reason)
+        if not may_follow:
             self._explanations[seq] = _explain_refusal(name, outcome)
         for follower in self._followers[seq]:
             left = self._waits_for.take_one(follower)
-            if outcome not in DONE:
+            if not may_follow:
                 self._refused_by.setdefault(follower, seq)
             if not left or follower in self._refused_by:
                 self._unblocked.append(follower)

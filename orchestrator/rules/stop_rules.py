@@ -13,8 +13,9 @@ from types import MappingProxyType
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.model.outcome import DONE, HELD_BACK, Counts, Outcome, Reason
+from orchestrator.model.outcome import HELD_BACK, Counts, Outcome, Reason, is_accepted_loss, is_as_wanted
 from orchestrator.model.plan import StopWhen, Threshold
+from orchestrator.text.formats import format_percent
 
 SHARES_FROM = 20
 """Shares count from this many ended targets of a wave on, and at any number before the next wave."""
@@ -48,7 +49,10 @@ def is_surprising(outcome: Outcome, reason: str | None, *, first_run: bool) -> b
 
 STOP_RULES: Mapping[str, StopRule] = MappingProxyType(
     {
-        "failed": StopRule(words="failed", counts=lambda outcome, _reason, _first: outcome is Outcome.FAILED),
+        "failed": StopRule(
+            words="failed",
+            counts=lambda outcome, reason, _first: outcome is Outcome.FAILED and not is_accepted_loss(reason),
+        ),
         "unknown": StopRule(
             words="are unknown", counts=lambda outcome, _reason, _first: outcome is Outcome.UNKNOWN
         ),
@@ -140,8 +144,8 @@ class StopRules:
             if threshold.share is not None and self._ended >= max(shares_from, 1):
                 share = self._in_wave[key] / self._ended
                 if share > threshold.share:
-                    in_wave = f"{self._in_wave[key]:,} of {self._ended:,} ({_format_percent(share)})"
-                    return f"{key}: {in_wave} in {self._where}, limit {_format_percent(threshold.share)}"
+                    in_wave = f"{self._in_wave[key]:,} of {self._ended:,} ({format_percent(share)})"
+                    return f"{key}: {in_wave} in {self._where}, limit {format_percent(threshold.share)}"
         return None
 
     def _match(self, outcome: Outcome, reason: str | None) -> list[str]:
@@ -153,15 +157,11 @@ class StopRules:
         return [key for key, rule in STOP_RULES.items() if rule.counts(outcome, reason, self._first_run)]
 
 
-def _format_percent(share: float) -> str:
-    return f"{100 * share:.4g}%"
-
-
 def is_fruitless(counts: Counts, *, left: int = 0) -> bool:
     """Return whether no target of a wave is down, although some were neither held back nor in use.
 
     ``left`` counts its targets that have no outcome yet.
     """
-    down = sum(count for (outcome, _), count in counts.items() if outcome in DONE)
+    down = sum(count for (outcome, word), count in counts.items() if is_as_wanted(outcome, word))
     wanted = sum(count for (_, word), count in counts.items() if word not in _NO_SIGN)
     return wanted + left > 0 and down == 0

@@ -150,6 +150,7 @@ async def _prepare(
         materials=materials,
         learned=learned,
         skips=skips,
+        accepted=stopped.meta.accept,
         protection=summarize_protection(database, plan, options) if stopped.change == UNDEPLOY else None,
     )
 

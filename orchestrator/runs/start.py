@@ -58,7 +58,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
     # A rehearsal takes place at any time, so that only a window of the command line holds for it.
     chosen = choose_window(options.window, None if request.rehearsal else plan.window)
     materials = await resolve_credentials(draft.database, plan, chosen.window, options, environment)
-    expires = read_meta(draft.database).approval_ends
+    meta = read_meta(draft.database)
     created = environment.now()
     draft.keep(RunMeta(created=created, rehearsal=request.rehearsal))
     draft.close()
@@ -83,7 +83,8 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
                     window=chosen.window,
                     window_from=chosen.origin,
                     materials=materials,
-                    expires=expires,
+                    expires=meta.approval_ends,
+                    accepted=meta.accept,
                     protection=protection,
                 )
                 session = Session(spec, open_journal(folder), environment)

@@ -57,6 +57,11 @@ def format_time_left(seconds: float) -> str:
     return format_span(seconds // 60 * 60)
 
 
+def format_percent(share: float) -> str:
+    """Return a share as a plan writes it: ``12.5%``."""
+    return f"{share * 100:.8g}%"
+
+
 def format_per_second(rate: float) -> str:
     """Format a rate: ``87.5/s``."""
     return f"{rate:,.1f}".removesuffix(".0") + "/s"

@@ -26,6 +26,12 @@ def lines_of(*events: AnyEvent, quiet: bool = False) -> list[str]:
     return [line.partition(" ")[2] for line in lines]
 
 
+def test_a_restore_that_leaves_everything_out_names_no_gateway() -> None:
+    (line,) = lines_of(msgspec.structs.replace(story.started(), targets=60, left={}))
+
+    assert line.endswith("0 of 60 targets to do")
+
+
 def test_a_run_has_lines_from_its_start_to_its_end() -> None:
     lines = lines_of(*story.short_run())
 

@@ -44,7 +44,7 @@ def queue_of(*likes: str | None) -> TargetQueue:
 
 def require(seq: int, needs: int, *, gateway: str = "gw") -> Prerequisite:
     """That one target of this wave step comes after another one of it."""
-    return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, in_same_step=True)
+    return Prerequisite(seq, needs, TargetId(f"{gateway}/t{needs}"), gateway, None, None, in_same_step=True)
 
 
 def held(one: Target) -> QueuedTarget:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.roma.kept_deploy import (
     BACKEND_ALONE,
+    PERHAPS_WITHOUT_FRONT,
     WITHOUT_ITS_FRONT,
     decode_deploy,
     encode_deploy,
@@ -26,6 +27,12 @@ FRONT = f"front/{ID}"
 BODY = {"deploy_front_api": True, "env_id": RELEASE}
 OURS = replace(target(*PARTS["roma"]), deploy=encode_deploy(BODY, [TEST]), bindings=Bindings())
 DEPLOYED = READ["deploy-200"]
+
+
+def lose(name: str, obstacle: str) -> MissingPart:
+    return MissingPart(name, None, obstacle=obstacle)
+
+
 MISSING = Completeness((MissingPart(f"environment {TEST}", Operation(Act.PUBLISH, f"{ID}/{TEST}"), FRONT),))
 
 
@@ -226,18 +233,21 @@ def test_what_was_never_read_is_named_and_costs_no_read() -> None:
     )
 
     assert found == Completeness(
-        (MissingPart("its throttling policies, which were never read (APIG.1005: No permissions)", None),)
+        (lose("its throttling policies, which were never read (APIG.1005: No permissions)", "lost-bindings"),)
     )
     assert before == Completeness(
-        (MissingPart("what hung on its front-end API, which was never read", None),)
+        (lose("what hung on its front-end API, which was never read", "lost-bindings"),)
     )
 
 
 @pytest.mark.promise(11)
 def test_a_front_end_api_that_no_deploy_brings_back_is_missing() -> None:
-    lost = replace(OURS, deploy=WITHOUT_ITS_FRONT, bindings=Bindings())
-
-    assert ROMA.restore.next_completion(lost, {}, frozenset(), DEPLOYED) == Completeness(
-        (MissingPart("its front-end API and all that hung on it", None),)
-    )
+    for deploy, words in (
+        (WITHOUT_ITS_FRONT, "its front-end API and all that hung on it"),
+        (PERHAPS_WITHOUT_FRONT, "its front-end API, if it had one, and all that hung on it"),
+    ):
+        lost = replace(OURS, deploy=deploy, bindings=Bindings())
+        assert ROMA.restore.next_completion(lost, {}, frozenset(), DEPLOYED) == Completeness(
+            (lose(words, "missing-history"),)
+        )
     assert decode_deploy(WITHOUT_ITS_FRONT).body == decode_deploy(BACKEND_ALONE).body

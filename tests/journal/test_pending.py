@@ -18,7 +18,7 @@ from orchestrator.journal.pending import (
     reopen,
     split_into_steps,
 )
-from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Outcome, Reason
 from orchestrator.model.plan import WaveStep
 from orchestrator.model.target import TargetId
 from orchestrator.rules.dependencies import Prerequisite
@@ -258,6 +258,16 @@ def test_steps_split_a_wave_in_the_order_in_which_it_goes(tmp_path: Path) -> Non
         assert asked.count_steps(0) == 3
 
 
+def test_a_loss_that_a_person_accepted_counts_apart(database: Database) -> None:
+    database.run(SET, ("failed", f"{ACCEPTED_LOSS}, without its plug-ins: none", 1))
+    database.run(SET, ("failed", f"{DEPLOYED_IN_PART}, but without plug-in a", 2))
+
+    assert pending(database).count_outcomes() == {
+        (Outcome.FAILED, ACCEPTED_LOSS): 1,
+        (Outcome.FAILED, "partial"): 1,
+    }
+
+
 def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> None:
     needs = [(2, "roma/a1"), (5, "roma/a1"), (6, "roma/a5"), (4, "roma/a3")]
     with closing(ordered(tmp_path, *needs)) as database:
@@ -268,10 +278,10 @@ def test_what_a_leg_waits_for_is_told_with_what_became_of_it(tmp_path: Path) -> 
         first, second = (list(asked.list_prerequisites(WaveStep(0, step))) for step in (0, 1))
 
     one = TargetId("roma/a1")
-    assert first == [Prerequisite(2, 1, one, "roma", Outcome.FAILED, in_same_step=True)]
+    assert first == [Prerequisite(2, 1, one, "roma", Outcome.FAILED, "refused: no", in_same_step=True)]
     assert second == [
-        Prerequisite(5, 1, one, "roma", Outcome.FAILED, in_same_step=False),
-        Prerequisite(6, 5, TargetId("roma/a5"), "roma", None, in_same_step=True),
+        Prerequisite(5, 1, one, "roma", Outcome.FAILED, "refused: no", in_same_step=False),
+        Prerequisite(6, 5, TargetId("roma/a5"), "roma", None, None, in_same_step=True),
     ]
 
 

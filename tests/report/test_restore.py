@@ -334,3 +334,23 @@ def test_an_undeploy_run_tells_how_many_were_seen_before() -> None:
     assert "| Snapshots | 5 of 6 targets |" in render_report("markdown", made)
     assert "5 of 6 targets</dd>" in render_report("html", made)
     assert "Snapshots" not in render_report("markdown", build_source())
+
+
+def advise_in_part(in_part: int, accepted: int) -> tuple[str, ...]:
+    """Return the headline and the steps of a restore of ten targets, of which four failed."""
+    totals = Totals(targets=10, restored=6, failed=4)
+    report = replace(build_source().report, kept_out={}, totals=totals)
+    report = replace(report, in_part=in_part, accepted_losses=accepted)
+    return (compose_headline(report), *(step.text for step in advise(report)))
+
+
+def test_what_is_deployed_and_not_whole_is_told_apart_from_what_is_down() -> None:
+    missing = ONCE_MORE.replace(", and", ", creates what is missing, and")
+    lost = "4 are deployed without what you accepted to lose: no restore brings that back."
+    why = "Read why 4 failed; a resume does not repeat them."
+    share = "6 of 10 targets are deployed again"
+
+    assert advise_in_part(0, 0) == (f"{share}; 4 failed.", why, ONCE_MORE)
+    assert advise_in_part(4, 0) == (f"{share}; 4 failed (deployed, but not whole).", why, missing)
+    assert advise_in_part(3, 0)[0] == f"{share}; 4 failed (3 of them deployed, but not whole)."
+    assert advise_in_part(4, 4)[1:] == (lost,)

@@ -103,6 +103,21 @@ def test_a_target_that_lacks_something_has_failed_and_names_it() -> None:
     assert end_completion(ALREADY, TargetHistory(), nothing).outcome is Outcome.FAILED
 
 
+def test_a_loss_counts_as_accepted_only_where_a_person_accepted_all_of_it() -> None:
+    lost = MissingPart("its plug-ins, which were never read", None, obstacle="lost-bindings")
+    alone, among = Completeness((lost,)), Completeness((lost, *LACKS_B.missing))
+
+    def end(found: Completeness, *accepted: str) -> str | None:
+        return end_completion(RESTORED, TargetHistory(), found, accepted=accepted).reason
+
+    assert end(alone, "lost-bindings") == (
+        "partial: deployed as accepted, without its plug-ins, which were never read"
+    )
+    for reason in (end(alone), end(alone, "missing-history"), end(among, "lost-bindings")):
+        assert reason is not None
+        assert reason.startswith("partial: deployed, but without its plug-ins")
+
+
 def test_a_reason_names_so_many_parts_and_counts_the_others() -> None:
     many = Completeness(tuple(MissingPart(f"application {each}", None) for each in range(MOST_NAMED + 2000)))
     reason = end_completion(RESTORED, TargetHistory(), many).reason or ""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.outcome import ACCEPTED_LOSS, DONE, Outcome
 from orchestrator.model.target import TargetId
 from orchestrator.rules.dependencies import Dependencies, Prerequisite
 
 
 def require(
-    seq: int, required: int, outcome: Outcome | None = None, *, in_same_step: bool = True, gateway: str = "gw"
+    seq: int,
+    required: int,
+    outcome: Outcome | None = None,
+    reason: str | None = None,
+    *,
+    in_same_step: bool = True,
+    gateway: str = "gw",
 ) -> Prerequisite:
-    return Prerequisite(seq, required, TargetId(f"{gateway}/t{required}"), gateway, outcome, in_same_step)
+    name = TargetId(f"{gateway}/t{required}")
+    return Prerequisite(seq, required, name, gateway, outcome, reason, in_same_step)
 
 
 def test_a_target_waits_until_all_targets_that_it_requires_are_down() -> None:
@@ -45,6 +52,17 @@ def test_a_target_that_did_not_end_down_has_all_that_come_after_it_refused_at_on
     assert not dependencies.is_waiting(3)
     dependencies.settle(2, TargetId("gw/t2"), Outcome.FAILED)
     assert dependencies.refusal(3) == why
+
+
+def test_a_target_follows_one_that_lacks_only_what_a_person_accepted_to_lose() -> None:
+    loss = f"{ACCEPTED_LOSS}, without its plug-ins"
+    dependencies = Dependencies(
+        lambda: [require(3, 1), require(5, 4, Outcome.FAILED, loss, in_same_step=False)]
+    )
+    dependencies.settle(1, TargetId("gw/t1"), Outcome.FAILED, loss)
+
+    assert [dependencies.refusal(seq) for seq in (3, 5)] == [None, None]
+    assert dependencies.take_unblocked() == [3]
 
 
 def test_outcomes_of_an_earlier_wave_step_are_known_from_the_start() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 from msgspec.structs import fields
 
-from orchestrator.model.outcome import Counts, Outcome
+from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Counts, Outcome
 from orchestrator.model.plan import StopWhen, Threshold
 from orchestrator.rules.stop_rules import (
     STOP_RULES,
@@ -72,7 +72,7 @@ def test_a_target_that_waits_for_the_shared_look_counts_as_ended_once() -> None:
     assert [rules.count_waiting() for _ in range(30)] == [None] * 30
     assert count_all(rules, [(ALREADY, None)] * 30) == []
     assert [rules.count_end(UNDEPLOYED, None, doubted=False, waited=True) for _ in range(30)] == [None] * 30
-    assert count_all(rules, [(ALREADY, None)]) == ["surprising: 31 of 61 (50.82%) in the wave, limit 50%"]
+    assert count_all(rules, [(ALREADY, None)]) == ["surprising: 31 of 61 (50.819672%) in the wave, limit 50%"]
 
 
 def test_a_target_that_waited_and_was_not_started_has_not_ended() -> None:
@@ -83,7 +83,7 @@ def test_a_target_that_waited_and_was_not_started_has_not_ended() -> None:
 
     assert rules.find_breach() is None
     assert count_all(rules, [BAD]) == []
-    assert rules.find_breach() == "failed: 2 of 3 (66.67%) in the wave, limit 50%"
+    assert rules.find_breach() == "failed: 2 of 3 (66.666667%) in the wave, limit 50%"
 
 
 def test_the_twentieth_waiting_target_has_the_shares_tested() -> None:
@@ -97,7 +97,7 @@ def test_a_share_is_exceeded_only_strictly() -> None:
     rules = make_rules(failed=Threshold(share=0.2))
 
     assert count_all(rules, [GOOD] * 16 + [BAD] * 4) == []
-    assert count_all(rules, [BAD]) == ["failed: 5 of 21 (23.81%) in the wave, limit 20%"]
+    assert count_all(rules, [BAD]) == ["failed: 5 of 21 (23.809524%) in the wave, limit 20%"]
 
 
 def test_shares_count_from_twenty_ended_targets_on() -> None:
@@ -118,7 +118,7 @@ def test_a_rule_says_its_name_count_share_wave_and_limit() -> None:
     rules = make_rules(failed=Threshold(share=0.125))
     rules.begin_wave("canary")
     assert count_all(rules, [BAD, *[GOOD] * 6, BAD, *[GOOD] * 12]) == []
-    assert count_all(rules, [BAD]) == ["failed: 3 of 21 (14.29%) in wave canary, limit 12.5%"]
+    assert count_all(rules, [BAD]) == ["failed: 3 of 21 (14.285714%) in wave canary, limit 12.5%"]
     rules.begin_wave("rest", "step 2 of 3")
     assert count_all(rules, [BAD]) == []
     assert rules.find_breach() == "failed: 1 of 1 (100%) in step 2 of 3 of wave rest, limit 12.5%"
@@ -209,6 +209,27 @@ def test_the_defaults_are_those_of_the_product() -> None:
 def test_a_wave_without_a_success_stops_the_run(counts: Counts, left: int, stops: bool) -> None:
     """Also a wave whose targets no worker took, since their lane had closed in the wave before."""
     assert is_fruitless(counts, left=left) is stops
+
+
+def test_a_loss_that_a_person_accepted_stops_nothing() -> None:
+    loss: Ended = (FAILED, f"{ACCEPTED_LOSS}, without its plug-ins, which were never read")
+    other: Ended = (FAILED, f"{DEPLOYED_IN_PART}, but without plug-in cors")
+
+    assert count_all(make_rules(failed=Threshold(share=0.2)), [loss] * 60) == []
+    assert count_all(make_rules(failed=Threshold(count=1), before={(FAILED, ACCEPTED_LOSS): 9}), [loss]) == []
+    assert count_all(make_rules(failed=Threshold(share=0.2)), [other] * 20) == [
+        "failed: 20 of 20 (100%) in the wave, limit 20%"
+    ]
+    assert not is_fruitless({(FAILED, ACCEPTED_LOSS): 5})
+    assert is_fruitless({(FAILED, "partial"): 5})
+
+
+def test_a_share_and_its_limit_are_told_alike() -> None:
+    rules = make_rules(failed=Threshold(share=1 / 3))
+
+    assert count_all(rules, [GOOD] * 13 + [BAD] * 7) == [
+        "failed: 7 of 20 (35%) in the wave, limit 33.333333%"
+    ]
 
 
 def test_each_rule_of_a_plan_has_its_row_in_the_table() -> None:

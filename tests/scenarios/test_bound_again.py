@@ -30,6 +30,8 @@ CORS = BoundFixture(type="plugins", name="cors")
 ALL = (SHOP, BILLING, SLOW, OFFICES, HMAC, CORS)
 TWO = ("DEFAULT_ENVIRONMENT_RELEASE_ID", "7a1ad0c350844ee69479b47df9a881cb")
 WINDOW = 200
+LOSING = 24
+"""Targets enough for a share to stop a run before its end."""
 
 
 def acts(stage: Stage, number: int = 0) -> list[str]:
@@ -154,6 +156,23 @@ def test_what_could_not_be_read_wants_a_word_and_is_never_called_restored(
     assert "its plug-ins, which were never read (APIG.1005" in stage.reasons()[roma_id(0)]
     facts = stage.platform.books().targets[roma_id(0)]
     assert (facts.down, facts.binds) == (False, 1)
+
+
+@pytest.mark.promise(11)
+def test_a_loss_that_was_accepted_for_all_stops_no_restore(staged: Callable[..., Stage]) -> None:
+    stage = staged(LOSING, 0, roma_eu={"bound": (SHOP, CORS), "forbidden_types": ("plugins",)})
+    run = undeployed(stage, top="snapshot: best\nstop_when: {failed: 20%}")
+    ended = restored(stage, run, "--accept", "lost-bindings")
+    reasons = stage.reasons().values()
+    status = stage.undeploy("status", run)
+
+    assert ended.status == 1, ended
+    assert not any(facts.down for facts in stage.platform.books().targets.values())
+    assert all(reason.startswith("partial: deployed as accepted, without its plug-ins") for reason in reasons)
+    assert f"All {LOSING} targets are up again." in status.out, status
+    assert "undeploy restore" not in status.out
+    assert f"{LOSING} failed (deployed, but not whole)." in ended.err
+    assert "no restore brings that back" in ended.err
 
 
 def hang_widely(count: int) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def test_without_its_history_a_backend_comes_back_alone(staged: Callable[..., St
     assert (ended.status, down(stage)) == (1, set()), ended
     assert stage.outcomes() == {roma_id(0): "failed"}
     assert stage.reasons()[roma_id(0)] == (
-        "partial: deployed, but without its front-end API and all that hung on it"
+        "partial: deployed as accepted, without its front-end API, if it had one, and all that hung on it"
     )
 
 

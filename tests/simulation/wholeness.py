@@ -55,7 +55,7 @@ def _find_unnamed(target: TargetReport, reason: str, missing: Sequence[str]) -> 
 
 def _is_named(lost: str, reason: str) -> bool:
     """Return whether a reason names a lost thing or environment, or says that such things were not read."""
-    if "its front-end API and all that hung on it" in reason:
+    if re.search("its front-end API(, if it had one,)? and all that hung on it", reason):
         return True
     if (found := _THING.fullmatch(lost)) is None:
         return lost in reason

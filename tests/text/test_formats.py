@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from orchestrator.text.formats import DASH, format_moment, format_per_second, format_span
+from orchestrator.text.formats import DASH, format_moment, format_per_second, format_percent, format_span
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,11 @@ def test_moments_are_in_utc() -> None:
 
     assert format_moment(at) == "2026-11-22 19:00:00 UTC"
     assert format_moment(None) == DASH
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.2, "20%"), (12.5 / 100, "12.5%"), (0.07, "7%"), (1.0, "100%"), (0.0, "0%"), (1 / 3, "33.333333%")],
+)
+def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
+    assert format_percent(share) == expected

@@ -10,7 +10,7 @@ from orchestrator.rules.steps import find_step_ends
 from orchestrator.rules.stop_rules import SHARES_FROM, STOP_RULES, list_thresholds
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
-from orchestrator.text.formats import format_span
+from orchestrator.text.formats import format_percent, format_span
 
 if TYPE_CHECKING:
     from orchestrator.engine.options import RunOptions
@@ -93,11 +93,6 @@ def describe_pace(wave: Wave, targets: int) -> str:
     if wave.proceed == "ask":
         words.append("asks before it goes on")
     return "; ".join(words)
-
-
-def format_percent(share: float) -> str:
-    """Return a share as a plan writes it: ``12.5%``."""
-    return f"{share * 100:.8g}%"
 
 
 def format_rate(rate: float) -> str:

@@ -12,17 +12,22 @@ from orchestrator.gateways.envelope import find_text, parse_object
 from orchestrator.gateways.roma.binding_types import BINDING_TYPES, BindingType, BoundCreate, BoundRead
 from orchestrator.gateways.roma.bindings import join_pages
 from orchestrator.gateways.roma.definition import split_environments
-from orchestrator.gateways.roma.kept_deploy import KeptDeploy, decode_deploy
+from orchestrator.gateways.roma.kept_deploy import KeptDeploy, LostFront, decode_deploy
 from orchestrator.gateways.roma.records import find_newest_record, is_front_id, is_record_of, list_records
 from orchestrator.gateways.roma.requests import FRONT, HISTORY, encode_publish
 from orchestrator.gateways.text import show_text
 from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.http import Reply
+from orchestrator.model.obstacles import LOST_BINDINGS, MISSING_HISTORY, Obstacle
 from orchestrator.model.reading import Act, Completeness, MissingPart, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.text.counting import make_plural
 
 _FRONT_KEY = "api_id"
+_LOST_FRONTS = {
+    LostFront.KNOWN: "its front-end API and all that hung on it",
+    LostFront.POSSIBLE: "its front-end API, if it had one, and all that hung on it",
+}
 
 _Wanted: TypeAlias = Mapping[str, Mapping[str, Sequence[Binding]]]
 """The bindings that a restore may create, by environment and by the key of their type."""
@@ -77,17 +82,21 @@ def _list_wanted(wanted: _Wanted) -> Iterator[Binding]:
 def _list_lost(kept: KeptDeploy, bindings: Bindings | None) -> Iterator[MissingPart]:
     """Yield what belonged to the target, or may have, and that no request can bring back."""
     if kept.lost_front:
-        yield MissingPart("its front-end API and all that hung on it", None)
+        yield _lose(_LOST_FRONTS[kept.lost_front], MISSING_HISTORY)
     if not kept.environments:
         return
     if bindings is None:
-        yield MissingPart("what hung on its front-end API, which was never read", None)
+        yield _lose("what hung on its front-end API, which was never read", LOST_BINDINGS)
         return
     for gap in dict.fromkeys(bindings.unread):
-        yield MissingPart(f"its {make_plural(gap.what)}, which were never read ({gap.why})", None)
+        yield _lose(f"its {make_plural(gap.what)}, which were never read ({gap.why})", LOST_BINDINGS)
     for each in bindings.found:
         if each.front is not None:
             yield MissingPart(f"{name_binding(each)} on the further front-end API {each.front}", None)
+
+
+def _lose(name: str, obstacle: Obstacle) -> MissingPart:
+    return MissingPart(name, None, obstacle=obstacle.word)
 
 
 def _find_publications(

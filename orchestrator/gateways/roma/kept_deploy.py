@@ -7,6 +7,7 @@ each further one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,10 +18,20 @@ from orchestrator.gateways.roma.definition import split_environments
 _FURTHER = "further_env_ids"
 _LOST_FRONT = "front_end_lost"
 
+
+class LostFront(Enum):
+    """A front-end API that a deploy does not bring back, as the kept deploy says it."""
+
+    KNOWN = True
+    POSSIBLE = "possible"
+
+
 BACKEND_ALONE = '{"deploy_front_api":false}'
 """The deploy of a backend API that has no front-end API, or none any more."""
 WITHOUT_ITS_FRONT = f'{{"deploy_front_api":false,"{_LOST_FRONT}":true}}'
 """The deploy of a backend API whose front-end API could not be read, so that it does not come back."""
+PERHAPS_WITHOUT_FRONT = f'{{"deploy_front_api":false,"{_LOST_FRONT}":"{LostFront.POSSIBLE.value}"}}'
+"""The same where no read told whether it had a front-end API at all."""
 
 
 class KeptDeploy(NamedTuple):
@@ -29,8 +40,7 @@ class KeptDeploy(NamedTuple):
     body: dict[str, Any]
     environments: tuple[str, ...]
     """Without a front-end API empty; else the body names the first one."""
-    lost_front: bool = False
-    """Whether it had a front-end API, or may have had one, that the deploy does not bring back."""
+    lost_front: LostFront | None = None
 
 
 def encode_deploy(body: Mapping[str, Any], further: Sequence[str]) -> str:
@@ -46,8 +56,8 @@ def decode_deploy(text: str | None) -> KeptDeploy:
     bar, which no deploy accepts.
     """
     body = msgspec.json.decode(text or "{}")
-    further, lost_front = body.pop(_FURTHER, ()), bool(body.pop(_LOST_FRONT, False))
+    further, lost_front = body.pop(_FURTHER, ()), body.pop(_LOST_FRONT, None)
     environments = tuple(dict.fromkeys((*split_environments(body.get("env_id")), *further)))
     if environments:
         body["env_id"] = environments[0]
-    return KeptDeploy(body, environments, lost_front)
+    return KeptDeploy(body, environments, LostFront(lost_front) if lost_front else None)

@@ -5,7 +5,6 @@ import pytest
 from orchestrator.commands.terminal.plan_words import (
     describe_pace,
     describe_stop_rules,
-    format_percent,
     format_rate,
 )
 from orchestrator.model.plan import StepSize, StopWhen, Threshold, Wave
@@ -25,13 +24,6 @@ from orchestrator.model.plan import StepSize, StopWhen, Threshold, Wave
 )
 def test_a_rate_is_told_in_whole_numbers(rate: float, expected: str) -> None:
     assert format_rate(rate) == expected
-
-
-@pytest.mark.parametrize(
-    ("share", "expected"), [(0.2, "20%"), (12.5 / 100, "12.5%"), (0.07, "7%"), (1.0, "100%"), (0.0, "0%")]
-)
-def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
-    assert format_percent(share) == expected
 
 
 WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(StepSize(count=5), StepSize(share=1.0)))
