@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -10,7 +10,15 @@ import pytest
 
 from orchestrator.gateways.roma.binding_replies import LONGEST_SETTING
 from orchestrator.gateways.roma.binding_types import BINDING_TYPES, decode_bound_read
-from orchestrator.gateways.roma.bindings import MOST_BOUND, MOST_ENVIRONMENTS, Published, next_bindings
+from orchestrator.gateways.roma.bindings import (
+    MOST_BOUND,
+    MOST_ENVIRONMENTS,
+    MOST_OF_TARGET,
+    MOST_PAGES,
+    MOST_READS,
+    Published,
+    next_bindings,
+)
 from orchestrator.lanes.snapshot_reads import SnapshotReads
 from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.credentials import Secret
@@ -195,6 +203,44 @@ def test_what_is_not_whole_is_not_read(pages: list[Reading], why: str) -> None:
 
 
 @pytest.mark.promise(10)
+def read_all(environments: int, make_page: Callable[[int], Reading]) -> tuple[int, Bindings]:
+    """Read what hangs on one front end; return the number of reads, and what was found."""
+    seen: dict[str, Reading] = {}
+    published = [Published(FRONT, [f"env-{number}" for number in range(environments)])]
+    while isinstance(found := next_bindings(published, seen, frozenset()), Operation):
+        seen[found.via] = make_page(len(seen))
+    return len(seen), found
+
+
+@pytest.mark.promise(10)
+def test_pages_of_one_entry_each_are_not_read_for_ever() -> None:
+    reads, found = read_all(1, lambda number: page(1, MOST_BOUND, number))
+
+    assert reads == MOST_PAGES * len(BINDING_TYPES)
+    assert {each.why for each in found.unread} == {"100 of 5,000 are shown on 100 pages"}
+
+
+@pytest.mark.promise(10)
+def test_pages_of_other_environments_alone_are_not_read_for_ever() -> None:
+    elsewhere = Reading(verdict=Verdict.TOLD, kept={"bound": [], "size": 1, "total": MOST_BOUND})
+
+    reads, found = read_all(1, lambda _: elsewhere)
+
+    assert reads == MOST_PAGES * len(BINDING_TYPES)
+    assert len(found.unread) == len(BINDING_TYPES)
+
+
+@pytest.mark.promise(10)
+def test_the_reads_of_one_target_and_what_is_kept_of_them_are_bounded() -> None:
+    reads, short = read_all(MOST_ENVIRONMENTS, lambda number: page(1, MOST_BOUND, number))
+    _, many = read_all(2, lambda number: page(MOST_BOUND, MOST_BOUND, number * MOST_BOUND))
+
+    assert reads == MOST_READS
+    assert "1,000 other pages were read for it already" in {each.why for each in short.unread}
+    assert len(many.found) == MOST_OF_TARGET + MOST_BOUND
+    assert {each.why for each in many.unread} == {"more than 20,000 others hang on it already"}
+
+
 def test_settings_are_bounded_one_by_one_and_together() -> None:
     entry = {"app_id": "a", "api_id": FRONT, "env_id": RELEASE, "visit_param": "x" * (LONGEST_SETTING + 1)}
     body = msgspec.json.encode({"total": 1, "size": 1, "auths": [entry]})

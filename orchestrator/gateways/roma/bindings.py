@@ -15,6 +15,15 @@ from orchestrator.model.reading import Operation, Reading, Verdict
 MOST_BOUND = 5_000
 """Things of one type that are kept for one front-end API in one environment. Of more, none is."""
 
+MOST_PAGES = 100
+"""Pages of one type that are read for one front-end API in one environment: a server may give short ones."""
+
+MOST_READS = 1_000
+"""Pages that are read for one target. Beyond them no further page is asked for."""
+
+MOST_OF_TARGET = 20_000
+"""Things that are kept for one target, and those of one more read. Of what is read after them, none is."""
+
 MOST_ENVIRONMENTS = 50
 """Environments of one target whose bindings are read: each costs five requests."""
 
@@ -50,6 +59,10 @@ def next_bindings(
         first = seen.get(read.operation.via)
         if first is not None and first.kept == _NOTHING:
             continue  # most front ends have nothing of most types
+        if len(found) > MOST_OF_TARGET:
+            why = f"more than {MOST_OF_TARGET:,} others hang on it already"
+            unread[UnreadBindings(read.type.word, why)] = None
+            continue
         bound = join_pages(read, seen, lacking)
         match bound:
             case Operation():
@@ -86,21 +99,34 @@ def join_pages(
 
     ``read`` is of the first page.
     """
-    word, found, total = read.type.word, dict[str, Binding](), None
-    while True:
+    word, found, total, characters = read.type.word, dict[str, Binding](), None, 0
+    for _ in range(MOST_PAGES):
         page = seen.get(read.operation.via)
         if page is None:
-            return UnreadBindings(word, "not offered") if read.type.key in lacking else read.operation
+            return _ask(read, seen, lacking)
         if page.verdict is not Verdict.TOLD or page.kept is None:
             return UnreadBindings(word, _explain(page))
         told, before = page.kept["total"], len(found)
         for fields in page.kept["bound"]:
             found.setdefault(fields["id"], Binding(what=word, environment=read.environment, **fields))
-        if why := _find_gap(page.kept, read.offset, total, is_new=len(found) > before, kept=found.values()):
+        if why := _find_gap(page.kept, read.offset, total, is_new=len(found) > before):
             return UnreadBindings(word, why)
+        characters += sum(map(_measure, page.kept["bound"]))
+        if characters > LONGEST_SETTINGS:
+            return UnreadBindings(word, "their settings have too many characters to be kept")
         read, total = read._replace(offset=read.offset + page.kept["size"]), told
         if read.offset >= told:
             return list(found.values())
+    return UnreadBindings(word, f"{read.offset:,} of {told:,} are shown on {MOST_PAGES} pages")
+
+
+def _ask(read: BoundRead, seen: Mapping[str, Reading], lacking: frozenset[str]) -> Operation | UnreadBindings:
+    """Return the read of a page that was not made yet; or why it is not to be made."""
+    if read.type.key in lacking:
+        return UnreadBindings(read.type.word, "not offered")
+    if len(seen) >= MOST_READS:
+        return UnreadBindings(read.type.word, f"{MOST_READS:,} other pages were read for it already")
+    return read.operation
 
 
 def _explain(page: Reading) -> str:
@@ -108,9 +134,7 @@ def _explain(page: Reading) -> str:
     return ": ".join(filter(None, (page.code, page.message))) or "not offered"
 
 
-def _find_gap(
-    page: Mapping[str, Any], offset: int, total: int | None, *, is_new: bool, kept: Iterable[Binding]
-) -> str | None:
+def _find_gap(page: Mapping[str, Any], offset: int, total: int | None, *, is_new: bool) -> str | None:
     """Return why the pages so far do not give a whole list; None if nothing is wrong with them."""
     told, end = page["total"], offset + page["size"]
     if told > MOST_BOUND:
@@ -123,12 +147,12 @@ def _find_gap(
     # other environments, none of it is new.
     if offset and page["bound"] and not is_new:
         return "its pages repeat each other"
-    if sum(map(_measure, (each.settings for each in kept))) > LONGEST_SETTINGS:
-        return "their settings have too many characters to be kept"
     return None
 
 
-def _measure(settings: Mapping[str, Any]) -> int:
+def _measure(bound: Mapping[str, Any]) -> int:
+    """Return the characters of the settings of one thing."""
+    settings = bound.get("settings", {})
     return sum(len(text) for value in settings.values() for text in _list_texts(value))
 
 
