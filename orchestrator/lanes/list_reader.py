@@ -6,6 +6,7 @@ page to its first: an entry only moves to a page that is still to be read. What 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, NamedTuple
 
@@ -35,6 +36,10 @@ SHORTEST_PAGE = 5
 
 RESTS_FOR = 300.0
 """Seconds for which the lane does not ask again for a list after faults of it."""
+
+MOST_LATE = 2
+"""Times in a row that a list may take too long. After these the lane goes without it for the session: all
+targets wait for each try."""
 
 LIST_ITSELF = TargetId("(list)")
 """The name under which a list is asked for that no target waits for."""
@@ -83,9 +88,11 @@ class _LateListError(_MissingListError):
 class _LostPageError(Exception):
     """A page was lost on its way, or could not be read; the text is for people."""
 
-    def __init__(self, detail: str, *, may_be_large: bool) -> None:
+    def __init__(self, detail: str, *, may_be_large: bool, is_late: bool) -> None:
         super().__init__(detail)
         self.may_be_large = may_be_large
+        self.is_late = is_late
+        """Whether the time for the list was over by then."""
 
 
 class ListReader:
@@ -103,6 +110,8 @@ class ListReader:
         self._entries = 0
         """Entries of the list, as far as that is known."""
         self._rests_until = 0.0
+        self._late = 0
+        """Times in a row that the list took too long."""
         self._exists = True
         self._was_read = False
 
@@ -154,17 +163,17 @@ class ListReader:
                 self._tell_length()
                 return None
             except _LateListError:
-                self._rest("it took too long")
+                self._rest("it took too long", is_late=True)
                 return None
             except _MissingListError:
                 return None
             except _LostPageError as lost:
                 if not (lost.may_be_large and self._may_be_shorter):
-                    self._rest(str(lost))
+                    self._rest(str(lost), is_late=lost.is_late)
                     return None
                 self._size, self._last, most_faults = self._size // SHORTER_BY, 0, 1
             else:
-                self._was_read = True
+                self._was_read, self._late = True, 0
                 return ReadList(rows, source.pages)
 
     async def _read(self, source: _PageSource, bounds: ListBounds) -> None:
@@ -219,12 +228,17 @@ class ListReader:
             " so each target is looked at alone"
         )
 
-    def _rest(self, why: str) -> None:
-        self._rests_until = self._lane.environment.monotonic() + RESTS_FOR
+    def _rest(self, why: str, *, is_late: bool = False) -> None:
+        self._late += is_late
+        never = self._late >= MOST_LATE
+        self._rests_until = math.inf if never else self._lane.environment.monotonic() + RESTS_FOR
         # Long pages may be had by then: those that were lost may have met an outage.
         self._size, self._last = self._feature.page_size, 0
         text = f"its list of {self._name} could not be read ({why}): each target is looked at alone"
         self._lane.announcer.warn_once("unreadable list", text)
+        if never:
+            text = f"its list of {self._name} took too long {MOST_LATE} times: this session does without"
+            self._lane.announcer.warn_once(f"slow list of {self._name}", text)
 
     def _ask(self, earlier: ListRows | None) -> Callable[[int, int], LaneQuestion[ListPage]]:
         feature, name = self._feature, self._name
@@ -281,7 +295,8 @@ class _PageSource:
             faults += count_as_unclear(found).verdict is Verdict.UNCLEAR
             is_late, is_lost = self._is_late(), isinstance(answer, Lost) and answer.sent
             if is_late or faults >= self._most_faults or tries >= MOST_TRIES:
-                raise _LostPageError(describe(found), may_be_large=is_lost and not is_late)
+                may_be_large = is_lost and not is_late
+                raise _LostPageError(describe(found), may_be_large=may_be_large, is_late=is_late)
             await self._lane.rest(draw_backoff(self._lane.policy, tries, self._lane.environment.roll()))
 
     def _add_rows(self, page: ListPage) -> bool:

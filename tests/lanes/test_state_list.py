@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -948,6 +949,47 @@ def test_a_list_that_is_too_old_as_it_comes_is_not_read_for_each_target(
         went = session(database, wire, look="doubt", snapshot="best")
 
     assert len(wire.pages) <= 5
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
+class SlowSpells(Shelf):
+    """A wire whose list takes 61 s a page in some spells, and no time otherwise."""
+
+    spells: tuple[tuple[float, float], ...] = ()
+
+    async def send(self, request: Request) -> Reply | Lost:
+        now = anyio.current_time()
+        if request.method == "list" and any(begins <= now < ends for begins, ends in self.spells):
+            await anyio.sleep(FRESH_FOR + 1.0)
+        return await super().send(request)
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(
+    ("spells", "is_left"),
+    [(((0.0, math.inf),), True), (((0.0, 100.0), (900.0, 1000.0)), False)],
+    ids=["always slow", "slow twice"],
+)
+def test_a_list_that_stays_too_slow_is_left_for_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, spells: tuple[tuple[float, float], ...], is_left: bool
+) -> None:
+    """All targets wait for each try. One try that succeeds between two shows that the list has its uses."""
+    platform = Platform(600)
+    monkeypatch.setattr(ScriptedListing, "page_size", 300)
+
+    def listing(offset: int) -> ListAnswer:
+        return Shown(dict(list(platform.state.items())[offset : offset + 300]), 600)
+
+    wire = SlowSpells(platform.answer, listing, 17.0)
+    wire.spells = spells
+    with journaled(tmp_path, [target(seq) for seq in range(1, 601)]) as database:
+        went = session(database, wire, look="doubt", snapshot="best")
+
+    left = "its list of targets took too long 2 times: this session does without"
+    assert (left in went.warnings) == is_left
+    assert went.wire.told[-1][0] > 2000.0
+    asked = [at for at, _ in went.wire.pages]
+    assert len(asked) == 2 if is_left else max(asked) > 1400.0
     assert set(went.outcomes.values()) == {"undeployed"}
 
 
