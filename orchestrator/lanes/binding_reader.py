@@ -46,6 +46,12 @@ WORTH_ASKING = 3
 MOST_AT_ONCE = 2
 """Things whose targets are read side by side. Each may have 100,000, which are in memory twice meanwhile."""
 
+MOST_PLACES = 200_000
+"""Places of one type that are held: a list of front ends has half as many, and each may be in two places."""
+
+LARGEST_ROWS = 32 * 1024 * 1024
+"""Bytes of the rows of one type. Of those on one page, equal ones count once."""
+
 MOST_TRIES = 2
 """Requests for a place that is to be compared."""
 
@@ -64,6 +70,8 @@ class BindingCosts(Struct, frozen=True):
     """0 where the places were not read: single reads cost less, or the gateway did not let us."""
 
 
+_TOO_LARGE = Reading(verdict=Verdict.UNCLEAR, message="its settings are too large to be held for all targets")
+
 ReadAlone: TypeAlias = Callable[[Operation], Awaitable[Reading | None]]
 """Sends one read of a target; returns its reading, or None where none may be sent."""
 
@@ -76,6 +84,7 @@ class _BoundRows:
     """
 
     def __init__(self) -> None:
+        self.places = 0
         self._rows: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
         self._shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         """Each set of rows once: most places have what many others have."""
@@ -88,6 +97,7 @@ class _BoundRows:
         """Take in where one thing is bound."""
         for place, rows in found.by_target.items():
             known = self._rows.setdefault(place[1:], {})
+            self.places += place[0] not in known
             joined = (*known.get(place[0], ()), *rows)
             known[place[0]] = self._shared.setdefault(joined, joined)
 
@@ -279,6 +289,7 @@ class _Gathering:
         self.rows = _BoundRows()
         self.pages = 0
         self.has_gap = False
+        self._room = _Room()
         self._lane = lane
         self._feature = feature
         self._name = name
@@ -299,7 +310,7 @@ class _Gathering:
                 await self._read_owner(parts, row)
 
     async def _read_owner(self, parts: tuple[str, ...], row: Any) -> None:
-        pages = _BoundPages(self._feature, self._name, parts, row)
+        pages = _BoundPages(self._feature, self._name, parts, row, self._room)
         reader = ListReader(self._lane, pages, self._feature.describe_owner(self._name, parts, row))
         most = self._most_pages - self.pages
         bounds = ListBounds(most, MOST_LISTED, self._ends, self._ends)
@@ -309,6 +320,19 @@ class _Gathering:
             self.has_gap = True
             return
         self.rows.add(found.rows)
+        self.has_gap = self.has_gap or self.rows.places > MOST_PLACES
+
+
+class _Room:
+    """The memory that is left for the rows of one type."""
+
+    def __init__(self) -> None:
+        self._left = LARGEST_ROWS
+
+    def take(self, page: ListPage) -> bool:
+        """Take in the rows of a page; return whether there was room for them."""
+        self._left -= sum(map(len, {row for _, row in page.rows}))
+        return self._left >= 0
 
 
 class _Pages:
@@ -350,13 +374,17 @@ class _OwnerPages(_Pages):
 class _BoundPages(_Pages):
     """The places where one thing is bound."""
 
-    def __init__(self, feature: BindingFeature, name: str, owner: tuple[str, ...], row: Any) -> None:
+    def __init__(
+        self, feature: BindingFeature, name: str, owner: tuple[str, ...], row: Any, room: _Room
+    ) -> None:
         super().__init__(feature, name)
         self.owner = owner
         self.row = row
+        self.room = room
 
     def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:  # noqa: ARG002
         return self.feature.build_places(self.name, self.owner, offset, size, access, now=now)
 
     def read(self, name: str, reply: Reply, earlier: ListRows | None) -> ListPage | Reading:  # noqa: ARG002
-        return self.keep_total(self.feature.read_places(self.name, self.owner, self.row, reply))
+        page = self.keep_total(self.feature.read_places(self.name, self.owner, self.row, reply))
+        return page if isinstance(page, Reading) or self.room.take(page) else _TOO_LARGE

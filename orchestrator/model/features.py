@@ -164,7 +164,7 @@ class BindingFeature(Protocol):
         ...
 
     def read_places(self, name: str, owner: tuple[str, ...], row: Any, reply: Reply) -> ListPage | Reading:
-        """Read that page: for each place its parts, and a compact row that has a hash. Never raises."""
+        """Read that page: for each place its parts, and a compact row of bytes. Never raises."""
         ...
 
     def read_place(self, rows: Sequence[Any]) -> Reading:

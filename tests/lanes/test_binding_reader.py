@@ -10,9 +10,17 @@ import anyio
 import msgspec
 import pytest
 
-from orchestrator.gateways.roma.binding_types import BINDING_TYPES, BoundRead
-from orchestrator.lanes.binding_reader import BELIEVED_FOR, MOST_FAILURES, RESTS_FOR, WORTH_ASKING
+from orchestrator.gateways.roma.binding_types import BINDING_TYPES, BoundRead, BoundSide
+from orchestrator.lanes import binding_reader
+from orchestrator.lanes.binding_reader import (
+    BELIEVED_FOR,
+    MOST_AT_ONCE,
+    MOST_FAILURES,
+    RESTS_FOR,
+    WORTH_ASKING,
+)
 from orchestrator.lanes.exchange import ask_target, exchange
+from orchestrator.lanes.list_reader import MOST_FAULTS
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
@@ -40,6 +48,8 @@ class Instance:
         self.answer: Callable[[str], Reply | Lost | None] = lambda _: None
         """What a path is answered instead."""
         self.takes = 0.01
+        self.setting = ""
+        """What stands before the front end's id in each entry's ``visit_param``."""
 
     @property
     def lists(self) -> int:
@@ -82,8 +92,12 @@ class Instance:
                 ]
             for owner, fronts in self.bound[name].items():
                 if path == side.path.format(of=owner) and query.get(side.of or "", owner) == owner:
-                    return side.entries, [{side.id: front, side.environment: ENV} for front in fronts]
+                    return side.entries, [self._bind(side, front) for front in fronts]
         raise AssertionError(f"nothing is at {path}")
+
+    def _bind(self, side: BoundSide, front: str) -> dict[str, Any]:
+        entry = {side.id: front, side.environment: ENV}
+        return {**entry, "visit_param": self.setting + front} if self.setting else entry
 
     def read_alone(self, name: str, front: str) -> Reading:
         bound = [{"id": one, "name": one} for one, fronts in self.bound[name].items() if front in fronts]
@@ -273,6 +287,27 @@ def test_what_cannot_be_read_is_read_alone_and_tried_again_later(fault: Reply | 
     instance.asked.clear()
     run(instance, 200, pause=RESTS_FOR / 4)
     assert instance.asked.count("throttles") == MOST_FAILURES
+
+
+def test_settings_that_would_fill_the_memory_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry with settings of its own, so that no two are kept once."""
+    instance = Instance({"applications": {f"app-{number}": fronts(100) for number in range(8)}})
+    instance.setting = "x" * 1000
+    monkeypatch.setattr(binding_reader, "LARGEST_ROWS", 300_000)
+    ran = run(instance, 60)
+
+    assert ran.alone == 60
+    assert instance.places == 2 + MOST_AT_ONCE * MOST_FAULTS  # two fit, and each worker meets the bound
+    assert any("too large to be held" in each for each in ran.warnings)
+
+
+def test_more_places_than_a_list_of_front_ends_has_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Instance({"throttles": {f"policy-{number}": fronts(100) for number in range(9)}})
+    assert run(instance, 60).alone == 0
+    instance.bound["throttles"]["more"] = [f"invented-{number}" for number in range(100)]
+    monkeypatch.setattr(binding_reader, "MOST_PLACES", 150)
+
+    assert run(instance, 60).alone == 60
 
 
 def test_a_list_that_grows_while_it_is_read_is_not_believed() -> None:
