@@ -175,7 +175,7 @@ def _prepare(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[Ru
 
 def describe_restore(restoration: Restoration) -> Iterator[str]:
     """Yield the facts that a person should know before agreeing to the restore, and its digest."""
-    from orchestrator.report.bindings import describe_bindings, list_unread
+    from orchestrator.report.bindings import describe_bindings, list_gaps
     from orchestrator.text.characters import make_visible
 
     if len(restoration.runs) > 1:
@@ -186,7 +186,7 @@ def describe_restore(restoration: Restoration) -> Iterator[str]:
     yield f"comes back: {restoration.coming:,}"
     for gateway, counts in restoration.count_bindings():
         yield f"with them:  {gateway}: {describe_bindings(counts)}"
-        yield from (f"            {gateway}: {make_visible(gap)}" for gap in list_unread(counts))
+        yield from (f"            {gateway}: {make_visible(gap)}" for gap in list_gaps(counts))
     if restoration.left_out:
         yield f"left out:   {restoration.left_out:,}"
     for obstacle, count in sorted(restoration.left.items()):

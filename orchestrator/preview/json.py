@@ -46,7 +46,7 @@ def render_json(shown: AssessedPreview) -> Iterator[str]:
         "forecast": _encode_forecast(shown.forecast),
         "restore": _encode_outlook(shown),
         "usage": count_use(preview),
-        "gateways": list(_encode_gateways(preview)),
+        "gateways": list(_encode_gateways(shown.plan, preview)),
         "waves": list(_encode_wave_steps(shown)),
         "warnings": shown.warnings,
     }
@@ -81,8 +81,8 @@ def _encode_outlook(shown: AssessedPreview) -> dict[str, Any]:
     }
 
 
-def _encode_gateways(preview: Preview) -> Iterator[dict[str, Any]]:
-    lost = dict(count_lost_bindings(preview))
+def _encode_gateways(plan: Plan, preview: Preview) -> Iterator[dict[str, Any]]:
+    lost = dict(count_lost_bindings(plan, preview))
     for gateway in preview.gateways:
         here = (seen for seen in preview.targets if seen.target.gateway == gateway.name)
         yield {

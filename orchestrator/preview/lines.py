@@ -120,7 +120,7 @@ def _render_use(seen_targets: Sequence[SeenTarget], hours: float) -> Iterator[st
 
 
 def _render_end(shown: AssessedPreview) -> Iterator[str]:
-    yield from _render_front_ends(shown.preview)
+    yield from _render_front_ends(shown)
     if shown.warnings:
         yield ""
         yield from _render_warnings(shown.warnings)
@@ -128,13 +128,13 @@ def _render_end(shown: AssessedPreview) -> Iterator[str]:
     yield describe_completeness(shown.preview)
 
 
-def _render_front_ends(preview: Preview) -> Iterator[str]:
-    found = list(list_deleted_front_ends(preview.targets))
+def _render_front_ends(shown: AssessedPreview) -> Iterator[str]:
+    found = list(list_deleted_front_ends(shown.plan, shown.preview.targets))
     if not found:
         return
     yield ""
     yield f"deleted with them: {count_noun(len(found), 'front-end API')}"
-    yield from (f"  {make_visible(text)}" for text in list_losses(preview))
+    yield from (f"  {make_visible(text)}" for text in list_losses(shown.plan, shown.preview))
     rows = [
         (f"  {make_visible(front.id)}", make_visible(front.name or DASH), make_visible(front.path or DASH))
         for _, front in found[:MOST_SHOWN]

@@ -45,7 +45,7 @@ def render_markdown(shown: AssessedPreview) -> Iterator[str]:
     yield from _render_counts(shown)
     for group in GROUP_ORDER:
         yield from _render_group(shown.preview, group)
-    yield from _render_front_ends(shown.preview)
+    yield from _render_front_ends(shown)
     if shown.warnings:
         yield from _render_section("Warnings")
         yield from (f"- {_describe_warning(warning)}" for warning in shown.warnings)
@@ -109,11 +109,11 @@ def _render_use(seen_targets: Sequence[SeenTarget], hours: float) -> Iterator[st
         yield f"… and {more:,} more"
 
 
-def _render_front_ends(preview: Preview) -> Iterator[str]:
-    fronts = [front for _, front in list_deleted_front_ends(preview.targets)]
+def _render_front_ends(shown: AssessedPreview) -> Iterator[str]:
+    fronts = [front for _, front in list_deleted_front_ends(shown.plan, shown.preview.targets)]
     if fronts:
         yield from _render_section(f"Deleted with them: {count_noun(len(fronts), 'front-end API')}")
-        yield from (f"- {escape_markdown(text)}" for text in list_losses(preview))
+        yield from (f"- {escape_markdown(text)}" for text in list_losses(shown.plan, shown.preview))
         yield from _render_list(
             f"{format_code(front.id)} {format_code(front.path or front.name or DASH)}" for front in fronts
         )

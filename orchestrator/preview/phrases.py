@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, PlanHeader
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.losses import count_lost_bindings
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
-from orchestrator.report.bindings import describe_bindings, list_unread
+from orchestrator.report.bindings import describe_bindings, list_gaps
 from orchestrator.report.values import RestoreOutlook
 from orchestrator.text.characters import make_visible
-from orchestrator.text.counting import count_noun, join_words
+from orchestrator.text.counting import choose_form, count_noun, join_words
 from orchestrator.text.formats import format_moment, format_span
 
 MOST_SHOWN = 10
@@ -67,11 +67,11 @@ def describe_time(forecast: RunForecast) -> str:
     return f"{takes}; the window leaves {format_span(forecast.left)}{fits}"
 
 
-def list_losses(preview: Preview) -> Iterator[str]:
+def list_losses(plan: PlanHeader, preview: Preview) -> Iterator[str]:
     """Yield in words, for each gateway, what hangs on its front-end APIs that go, and what is not known."""
-    for gateway, counts in count_lost_bindings(preview):
+    for gateway, counts in count_lost_bindings(plan, preview):
         yield f"{gateway}: {describe_bindings(counts)}"
-        yield from (f"{gateway}: {gap}" for gap in list_unread(counts))
+        yield from (f"{gateway}: {gap}" for gap in list_gaps(counts))
 
 
 def describe_outlook(outlook: RestoreOutlook) -> str:
@@ -86,9 +86,11 @@ def describe_outlook(outlook: RestoreOutlook) -> str:
 def describe_completeness(preview: Preview) -> str:
     """Return in words how many targets have a known state."""
     whole = len(preview.targets)
-    if preview.complete:
-        return f"The state of all {count_noun(whole, 'target')} is known."
-    return f"State known for {whole - len(preview.unknown):,} of {count_noun(whole, 'target')}."
+    if not preview.complete:
+        return f"State known for {whole - len(preview.unknown):,} of {count_noun(whole, 'target')}."
+    untold = sum(1 for seen in preview.targets if seen.usage is not None and seen.usage.calls is None)
+    use = f"; how much {untold:,} of them {choose_form(untold, 'is', 'are')} called is not" if untold else ""
+    return f"The state of all {count_noun(whole, 'target')} is known{use}."
 
 
 def describe_target(seen: SeenTarget) -> str:

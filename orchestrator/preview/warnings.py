@@ -14,7 +14,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import Reading, Snapshot, Verdict
 from orchestrator.preview.forecast import RunForecast
-from orchestrator.preview.losses import list_deleted_front_ends
+from orchestrator.preview.losses import list_deleted_front_ends, list_going
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState
 from orchestrator.preview.use import group_untold, is_left_for_use, sort_by_use
 from orchestrator.report.bindings import MOST_CAUSES
@@ -51,7 +51,7 @@ def list_warnings(plan: Plan, preview: Preview, ahead: RunForecast) -> tuple[Pre
             _warn_of_untold_use(preview),
             _warn_of_last_environments(preview),
             _warn_of_groups(preview),
-            _warn_of_front_ends(preview),
+            _warn_of_front_ends(plan, preview),
             _warn_of_restore(plan, preview),
             _warn_of_pods(preview),
             _warn_of_protection(preview),
@@ -214,11 +214,9 @@ def _warn_of_groups(preview: Preview) -> Iterator[PreviewWarning]:
         yield PreviewWarning(kind="group", text=text, gateway=gateway, targets=ids)
 
 
-def _warn_of_front_ends(preview: Preview) -> Iterator[PreviewWarning]:
-    seen_targets = [
-        seen for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE and seen.snapshot.fronts
-    ]
-    count = sum(1 for _ in list_deleted_front_ends(seen_targets))
+def _warn_of_front_ends(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
+    seen_targets = [seen for seen in list_going(plan, preview.targets) if seen.snapshot.fronts]
+    count = sum(1 for _ in list_deleted_front_ends(plan, seen_targets))
     front_ends = count_noun(count, "front-end API is", "front-end APIs are")
     text = (
         f"{front_ends} deleted with {{targets}}, and all that is bound to them: callers lose access, and a "
@@ -228,7 +226,7 @@ def _warn_of_front_ends(preview: Preview) -> Iterator[PreviewWarning]:
 
 
 def _warn_of_restore(plan: Plan, preview: Preview) -> Iterator[PreviewWarning]:
-    going = [seen for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE]
+    going = list(list_going(plan, preview.targets))
     for obstacle in list_obstacles():
         if obstacle.warning is not None:
             kind = obstacle.word.replace("-", "_")

@@ -44,6 +44,10 @@ class BindingCounts(Struct, frozen=True, kw_only=True):
     front_ends: int = 0
     kinds: tuple[BoundKind, ...] = ()
     """The most frequent kind first."""
+    further_front_ends: int = 0
+    """Number of other front-end APIs of the targets on which something hangs; no restore publishes those."""
+    further_bindings: int = 0
+    """Number of ties to those, of all kinds."""
     unread: tuple[UnreadKind, ...] = ()
     """The most frequent gap first."""
     never_read: int = 0
@@ -56,18 +60,24 @@ def count_bindings(snapshots: Iterable[Snapshot]) -> BindingCounts:
     ties: Counter[str] = Counter()
     things: dict[str, set[str]] = {}
     gaps: Counter[tuple[str, str]] = Counter()
+    further: Counter[str] = Counter()
     for snapshot in snapshots:
         front_ends += len(snapshot.fronts)
         if snapshot.bindings is None:
             never_read += bool(snapshot.fronts)
             continue
         for binding in snapshot.bindings.found:
+            if binding.front is not None:
+                further[binding.front] += 1
+                continue
             ties[binding.what] += 1
             things.setdefault(binding.what, set()).add(binding.id)
         gaps.update(_list_gaps(snapshot.bindings))
     return BindingCounts(
         front_ends=front_ends,
         kinds=tuple(BoundKind(what, count, len(things[what])) for what, count in ties.most_common()),
+        further_front_ends=len(further),
+        further_bindings=further.total(),
         unread=tuple(UnreadKind(what, why, count) for (what, why), count in gaps.most_common()),
         never_read=never_read,
     )
@@ -93,8 +103,16 @@ def _describe_kind(kind: BoundKind) -> str:
     return f"{count_noun(kind.count, link)} of {count_noun(kind.things, kind.what)}"
 
 
-def list_unread(counts: BindingCounts) -> Iterator[str]:
-    """Yield, as clauses, what could not be read and why: ``plug-ins of 3 targets cannot be read: …``."""
+def list_gaps(counts: BindingCounts) -> Iterator[str]:
+    """Yield, as clauses, what no restore brings back, and what could not be read and why.
+
+    Such as ``plug-ins of 3 targets cannot be read: …``.
+    """
+    if counts.further_bindings:
+        hang = count_noun(counts.further_bindings, "more binding hangs", "more bindings hang")
+        fronts = count_noun(counts.further_front_ends, "further front-end API")
+        those = "it" if counts.further_bindings == 1 else "them"
+        yield f"{hang} on {fronts}: no restore brings {those} back"
     for gap in counts.unread[:MOST_CAUSES]:
         yield f"{make_plural(gap.what)} of {count_noun(gap.targets, 'target')} cannot be read: {gap.why}"
     if (more := len(counts.unread) - MOST_CAUSES) > 0:

@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.reading import FrontEnd, Verdict
+from orchestrator.model.usage import Usage
 from orchestrator.preview.assessment import AssessedPreview, assess_preview
 from orchestrator.preview.json import render_json
 from orchestrator.preview.lines import render_before_question, render_lines
+from orchestrator.preview.losses import foresee_restore, list_deleted_front_ends
 from orchestrator.preview.markdown import render_markdown
 from orchestrator.preview.states import SeenTarget
 from tests.preview.test_states import PLAN, make_preview, make_seen
@@ -63,6 +65,8 @@ def test_json_has_the_counts_and_the_names() -> None:
     assert found["gateways"][0]["lost"] == {
         "front_ends": 2,
         "kinds": [{"what": "application", "count": 2, "things": 1}],
+        "further_front_ends": 0,
+        "further_bindings": 0,
         "unread": [{"what": "plug-in", "why": GAP.why, "targets": 1}],
         "never_read": 0,
     }
@@ -84,3 +88,15 @@ def test_bindings_of_a_target_that_stays_as_it_is_are_no_loss() -> None:
     down = make_seen(1, Verdict.DOWN, fronts=(FrontEnd(id="old"),), bindings=Bindings(found=(SHOP,)))
 
     assert not [line for line in render_lines(assess(down)) if "authorization" in line or "restore" in line]
+
+
+def test_what_stays_up_for_its_use_is_neither_lost_nor_brought_back() -> None:
+    shop = replace(SHOWN.preview.targets[0], usage=Usage(calls=7, hours=72))
+    quiet = [replace(seen, usage=Usage(calls=0, hours=72)) for seen in SHOWN.preview.targets[1:]]
+    preview = replace(SHOWN.preview, targets=(shop, *quiet))
+
+    for in_use, targets in (("warn", 3), ("refuse", 2)):
+        plan = replace(SHOWN.plan, in_use=in_use)
+        assert foresee_restore(plan, preview).undeployed == targets
+        going = [seen for seen, _ in list_deleted_front_ends(plan, preview.targets)]
+        assert (shop in going) is (in_use == "warn" and bool(shop.snapshot.fronts))

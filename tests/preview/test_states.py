@@ -245,7 +245,7 @@ def test_what_goes_with_a_target_is_named() -> None:
     up, down = make_seen(1, fronts=(front,)), make_seen(2, Verdict.DOWN, fronts=(front,))
     previewed = make_preview(up, down)
 
-    assert list(list_deleted_front_ends(previewed.targets)) == [(up, front)]
+    assert list(list_deleted_front_ends(PLAN, previewed.targets)) == [(up, front)]
     assert find_warnings(PLAN, previewed)["front_end"].text.startswith(
         "1 front-end API is deleted with 1 target"
     )

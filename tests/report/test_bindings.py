@@ -10,7 +10,7 @@ from orchestrator.report.bindings import (
     MOST_CAUSES,
     count_bindings,
     describe_bindings,
-    list_unread,
+    list_gaps,
     render_bindings,
 )
 
@@ -42,7 +42,22 @@ def test_an_application_of_several_front_ends_counts_once_and_its_authorizations
     assert describe_bindings(counts) == (
         "3 front-end APIs with 4 authorizations of 2 applications and 2 bindings of 2 throttling policies"
     )
-    assert not list(list_unread(counts))
+    assert not list(list_gaps(counts))
+
+
+def test_what_hangs_on_a_further_front_end_is_not_counted_among_what_comes_back() -> None:
+    further = [
+        Binding(what="application", environment="TEST", id=each, front=f"front-{each}") for each in "ab"
+    ]
+    counts = count_bindings([make_snapshot(bind("application", "web-shop"), *further)])
+
+    assert describe_bindings(counts) == "1 front-end API with 1 authorization of 1 application"
+    assert list(list_gaps(counts)) == [
+        "2 more bindings hang on 2 further front-end APIs: no restore brings them back"
+    ]
+    assert list(list_gaps(count_bindings([make_snapshot(further[0])]))) == [
+        "1 more binding hangs on 1 further front-end API: no restore brings it back"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,14 +89,14 @@ def test_a_gap_is_never_taken_for_nothing_bound() -> None:
     old = count_bindings([Snapshot(verdict=Verdict.UP, fronts=FRONTS), Snapshot(verdict=Verdict.UP)])
 
     assert describe_bindings(unread) == "2 front-end APIs"
-    assert list(list_unread(unread)) == ["plug-ins of 2 targets cannot be read: APIG.1005 No permissions"]
+    assert list(list_gaps(unread)) == ["plug-ins of 2 targets cannot be read: APIG.1005 No permissions"]
     assert describe_bindings(old) == "1 front-end API"
-    assert list(list_unread(old)) == ["the things bound to the front-end APIs of 1 target were never read"]
+    assert list(list_gaps(old)) == ["the things bound to the front-end APIs of 1 target were never read"]
 
 
 def test_causes_that_differ_from_read_to_read_stay_few() -> None:
     gaps = tuple(UnreadBindings("plug-in", f"request {number}") for number in range(MOST_CAUSES + 2))
-    told = list(list_unread(count_bindings([make_snapshot(unread=gaps)])))
+    told = list(list_gaps(count_bindings([make_snapshot(unread=gaps)])))
 
     assert len(told) == MOST_CAUSES + 1
     assert told[-1] == "2 more causes for things that cannot be read"

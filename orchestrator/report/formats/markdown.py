@@ -32,7 +32,7 @@ from orchestrator.report.words import (
     describe_session,
     describe_window,
 )
-from orchestrator.text.counting import choose_form
+from orchestrator.text.counting import choose_form, count_noun
 from orchestrator.text.formats import DASH, format_moment, format_span
 from orchestrator.text.markdown import escape_markdown, format_code
 
@@ -72,7 +72,11 @@ def write(source: ReportSource, out: TextIO) -> ReportStream:
 
 
 def _name_report(report: Report) -> str:
-    return f"{len(report.chain):,} undeploy runs up to" if report.chain else f"{describe_act(report.run)} run"
+    return (
+        f"{count_noun(len(report.chain), 'undeploy run')} up to"
+        if report.chain
+        else f"{describe_act(report.run)} run"
+    )
 
 
 def _render_facts(report: Report) -> Iterable[str]:
