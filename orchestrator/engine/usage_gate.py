@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from msgspec.structs import replace
+
 from orchestrator.engine.attempts import TargetAttempts
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.usage_reader import FRESH_FOR, UsageAnswer, UsageReader
@@ -13,6 +15,9 @@ from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.in_use import describe_doubt, end_in_use
+
+MOST_LATE = 2
+"""Reads of the use that may be too old as soon as they end: a wait for an outage makes one of them late."""
 
 
 class UsageGate:
@@ -29,6 +34,8 @@ class UsageGate:
         self._reader = reader
         self._refuses = resources.spec.in_use == "refuse"
         self._read_at = -math.inf
+        self._late = 0
+        """Reads that were too old as soon as they ended."""
         self._has_warned = False
 
     async def admit(self, target: Target, admission: AdmissionRequest) -> str | None:
@@ -60,6 +67,8 @@ class UsageGate:
             self.refusal = usage if self._refuses else None
             return self.refusal
         self._read_at = min(began, self._reader.read_at)
+        if self._refuses and (late := self._take_lateness()):
+            usage = replace(usage, calls=None, why=late)
         self._resources.record.keep_usage(target, usage, self._resources.environment.now())
         doubt = describe_doubt(usage, self._resources.spec.plan.in_use_over)
         if doubt is None:
@@ -69,6 +78,13 @@ class UsageGate:
             return self.refusal
         self._warn(target, usage, doubt)
         return None
+
+    def _take_lateness(self) -> str | None:
+        """Return why the use that was just read proves nothing, as each read of it is too old at once."""
+        self._late += not self._is_fresh()
+        if self._is_fresh() or self._late < MOST_LATE:
+            return None
+        return f"its calls took more than {FRESH_FOR / 60:.0f} minutes to read"
 
     async def _read(self, target: Target) -> Usage | str:
         # An undeploy of an earlier session left a doubt, or was refused: then only its snapshot is left.

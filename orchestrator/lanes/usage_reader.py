@@ -33,6 +33,9 @@ FRESH_FOR = 300.0
 SHARED_FOR = FRESH_FOR / 2
 """Seconds for which a shared read is believed, so that a target has time left before its undeploy."""
 
+LONGEST_SHARED = 240.0
+"""Seconds after which shared reads are given up: they would be too old when they end, for each target anew."""
+
 MOST_TRIES = 4
 """Requests for one read, refusals to take more included."""
 
@@ -195,9 +198,18 @@ class UsageReader:
             told[read.name] = found
             if isinstance(found, Reading) and found.verdict is Verdict.NOT_OFFERED:
                 self._refused[read.name] = found
+            if self._environment.monotonic() - began > LONGEST_SHARED:
+                self._warn_of_slowness()
+                break
         # What was read of them may lack a page that tells of this target, so nothing of it is believed.
         self._told, self._told_at = {}, -math.inf
         self._shared_rests_until = self._environment.monotonic() + RESTS_FOR
+
+    def _warn_of_slowness(self) -> None:
+        text = (
+            f"the reads that tell the use of all its targets took more than {LONGEST_SHARED:.0f} s: given up"
+        )
+        self._lane.announcer.warn_once("slow usage", text)
 
     async def _ask_store(self, read: SharedUsageRead) -> StoreAnswer:
         self._lane.announcer.tell_list(f"reads its {read.name}")

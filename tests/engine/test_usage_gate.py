@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from orchestrator.engine.target_run import LookDeferred, TargetRun
+from orchestrator.engine.usage_gate import MOST_LATE
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.usage_reader import UsageReader
+from orchestrator.lanes.usage_reader import FRESH_FOR, UsageReader
 from orchestrator.model.events import AnyEvent, TargetInUse
 from orchestrator.model.http import Lost
 from orchestrator.model.outcome import Outcome
@@ -70,6 +71,7 @@ def take_down(
     history: TargetHistory | None = None,
     during: Callable[[RunGate], Any] | None = None,
     is_parked: bool = False,
+    takes: float = 0.0,
     **fields: Any,
 ) -> Played:
     """Take one target through a session; ``used`` are the answers to the reads of its calls, in order."""
@@ -80,7 +82,7 @@ def take_down(
             return left.pop(0)
         return undeploys() if act is Act.UNDEPLOY else look
 
-    wire, journal, events, heard = Wire(answer), Journal(), list[AnyEvent](), Heard()
+    wire, journal, events, heard = Wire(answer, takes), Journal(), list[AnyEvent](), Heard()
 
     async def main() -> TargetEnd | LookDeferred:
         here, run_gate = environment(), RunGate()
@@ -219,6 +221,15 @@ def test_calls_are_read_again_where_the_undeploy_had_to_wait(pause: float, reads
     assert len(went.counts) == reads
     wanted = TargetEnd(Outcome.UNDEPLOYED, evidence="204")
     assert went.end == (wanted if reads == 1 else left_up("in_use: 5 calls in 72 h by web-shop, billing"))
+
+
+@pytest.mark.promise(10)
+def test_calls_that_are_old_as_soon_as_they_are_told_are_not_read_for_ever() -> None:
+    went = take_down([calls(0)] * 9, takes=FRESH_FOR + 1)
+
+    assert len(went.counts) == MOST_LATE
+    assert went.end == left_up("in_use: cannot be told: its calls took more than 5 minutes to read")
+    assert went.wire.times() == []
 
 
 def test_a_doubt_is_looked_at_before_a_target_in_use_is_left() -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.lanes.exchange import ask_target, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.lanes.usage_reader import UsageAnswer, UsageReader
+from orchestrator.lanes.usage_reader import LONGEST_SHARED, UsageAnswer, UsageReader
 from orchestrator.model.http import Lost, Reply
 from orchestrator.model.reading import Act, Operation, Verdict
 from orchestrator.model.target import Target
@@ -113,6 +113,19 @@ def test_a_shared_read_is_believed_for_half_of_the_time_that_a_target_may_wait()
     _, wire, _ = read_all(7, lambda *_: in_all(**{f"t{n}": 0 for n in range(9)}), shared=True, every=60.0)
 
     assert [at for at, _, _ in wire.told] == [0.0, 180.0, 360.0]
+
+
+@pytest.mark.promise(10)
+def test_shared_reads_that_are_old_when_they_end_are_given_up_for_a_while() -> None:
+    """Or each target would make all of them again, and find them too old."""
+    told = in_all(**{f"t{number}": 0 for number in range(9)})
+    found, wire, heard = read_all(
+        9, lambda _, url: told if url == ASKED_OF_ALL else calls(1), shared=True, takes=LONGEST_SHARED + 1
+    )
+
+    assert asked(wire).count(ASKED_OF_ALL) == 1
+    assert {usage.calls for usage in found if isinstance(usage, Usage)} == {1}
+    assert any("took more than 240 s" in each for each in heard.warnings)
 
 
 def test_a_shared_read_that_is_refused_is_asked_for_once() -> None:
