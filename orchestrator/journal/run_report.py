@@ -136,7 +136,7 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
         up_again=count_up_again(database),
         in_part=in_part,
         accepted_losses=accepted_losses,
-        **_report_snapshots(database, summary),
+        **_report_snapshots(database, summary, plan.gateways),
     )
 
 
@@ -292,7 +292,7 @@ def report_restores(restores: Iterable[Restore]) -> tuple[RestoreReport, ...]:
     )
 
 
-def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]:
+def _report_snapshots(database: Database, summary: RunSummary, gateways: Sequence[Gateway]) -> dict[str, Any]:
     """Return the snapshots of a run, and a restore's outlook; of a restore the accepted obstacles."""
     from orchestrator.journal.taken_down import assess_restore  # noqa: PLC0415 - no list of runs needs it
 
@@ -306,7 +306,7 @@ def _report_snapshots(database: Database, summary: RunSummary) -> dict[str, Any]
         }
     return {
         "snapshots": None if plan.snapshot == "off" else database.one(_SNAPSHOTS)[0],
-        "restore_outlook": None if meta.rehearsal else assess_restore(database, plan.snapshot),
+        "restore_outlook": None if meta.rehearsal else assess_restore(database, plan.snapshot, gateways),
     }
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
+from orchestrator.model.obstacles import LOST_BINDINGS
 from orchestrator.model.reading import Snapshot, Verdict
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
+
+if TYPE_CHECKING:
+    from orchestrator.model.gateway import Gateway
 
 # If some pods obeyed and others did not, the manager may call the target deployed all the same. And a target
 # that was still up after one undeploy may have gone down by the next, even if that was refused.
@@ -54,6 +59,12 @@ FROM ended AS target JOIN snapshot USING (seq), json_each(snapshot.value, '$.obs
 WHERE snapshot.verdict = 'up' AND {_REACHED} AND target.id NOT IN (SELECT id FROM up_again)
 GROUP BY 1 ORDER BY 1
 """
+_OF_EARLIER = f"""
+SELECT gateway, value FROM ended AS target JOIN snapshot USING (seq)
+WHERE snapshot.verdict = 'up' AND {_REACHED} AND target.id NOT IN (SELECT id FROM up_again)
+    AND value ->> '$.bindings' IS NULL AND gateway IN (SELECT value FROM json_each(?))
+"""
+"""The snapshots that an earlier version made, in which a restore finds obstacles that it did not know."""
 _CAUSES = 5
 """So many causes are named one by one."""
 _SNAPSHOT = "INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, 0, 'up', ?)"
@@ -103,10 +114,11 @@ def list_order(database: Database) -> Iterator[tuple[int, int]]:
     return ((after, first) for after, first in database.rows("SELECT seq, needs FROM dependency"))
 
 
-def assess_restore(database: Database, mode: str) -> RestoreOutlook:
+def assess_restore(database: Database, mode: str, gateways: Sequence[Gateway]) -> RestoreOutlook:
     """Return how many targets a restore of the run could bring back, and why not the others.
 
-    ``database`` has the view ``ended`` and the table ``up_again``; ``mode`` is the plan's ``snapshot``.
+    ``database`` has the view ``ended`` and the table ``up_again``; ``mode`` is the plan's ``snapshot``, and
+    ``gateways`` are its gateways.
     """
     counts: Counter[tuple[bool, bool]] = Counter()
     lost: Counter[str] = Counter()
@@ -124,9 +136,19 @@ def assess_restore(database: Database, mode: str) -> RestoreOutlook:
         restorable=counts[True, True],
         doubtful=counts[False, True] + counts[False, False],
         doubtful_restorable=counts[False, True],
-        to_accept=dict(database.rows(_WANTS)),
+        to_accept=_count_obstacles(database, gateways),
         unrestorable=tuple(_group_causes(lost)),
     )
+
+
+def _count_obstacles(database: Database, gateways: Sequence[Gateway]) -> dict[str, int]:
+    """Count the targets by the obstacles that a restore would find today, in the order of their words."""
+    counts: Counter[str] = Counter(dict(database.rows(_WANTS)))
+    keep_bindings = [index for index, gateway in enumerate(gateways) if LOST_BINDINGS in gateway.OBSTACLES]
+    for index, value in database.rows(_OF_EARLIER, (json.dumps(keep_bindings),)):
+        kept = msgspec.json.decode(value, type=Snapshot)
+        counts.update(set(gateways[index].restore.adapt_snapshot(kept).obstacles) - set(kept.obstacles))
+    return dict(sorted(counts.items()))
 
 
 def list_still_down(database: Database) -> Iterator[tuple[str, int]]:
