@@ -41,7 +41,9 @@ MOST_FAILURES = 2
 """Times after which such a type is not tried any more: each may have cost as many requests as the targets."""
 
 WORTH_ASKING = 3
-"""Targets that a lane must have left: the comparison reads one of them alone all the same."""
+"""Targets that a lane must have ahead: the comparison reads one of them alone all the same.
+
+Those of the next steps count: what one step has read serves them, too, for as long as it is believed."""
 
 MOST_AT_ONCE = 2
 """Things whose targets are read side by side. Each may have 100,000, which are in memory twice meanwhile."""
@@ -238,9 +240,9 @@ class _TypeReader:
         """Whether the type is to be read now: it is not held, or too old, and single reads cost more."""
         if self._held is not None and self._age <= BELIEVED_FOR:
             return False
-        now, left = self._lane.environment.monotonic(), self._lane.left
+        now, ahead = self._lane.environment.monotonic(), self._lane.ahead
         least = self.costs.owner_pages + max(self.costs.owners, self.costs.place_pages)
-        if self._is_distrusted or now < self._rests_until or left < max(WORTH_ASKING, least):
+        if self._is_distrusted or now < self._rests_until or ahead < max(WORTH_ASKING, least):
             return False
         # At a slow gateway few targets go by before the rows are too old: then single reads are cheaper.
         return self._held is None or least <= self._served
@@ -249,7 +251,7 @@ class _TypeReader:
         """Read the whole type; None where that is not to be had, or costs more than single reads."""
         lane, name = self._lane, self._name
         started = lane.environment.monotonic()
-        budget, ends = lane.left, started + LONGEST_READ
+        budget, ends = lane.ahead, started + LONGEST_READ
         self._pages.totals.clear()
         bounds = ListBounds(budget, MOST_LISTED, ends, ends)
         owners = await self._owners.read(wanted_by, None, WholeRows, bounds)

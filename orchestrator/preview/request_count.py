@@ -87,7 +87,7 @@ class RequestCounter:
             chain = max(chain, looks + undeploys - before)
         after, more_pages, longest = self._count_looks_after(seen_targets, changing, later)
         if self._with_bindings:
-            alone, for_many, each = self._bindings.count_step(seen_targets)
+            alone, for_many, each = self._bindings.count_step(seen_targets, later=later)
             looks, more_pages, longest = looks + alone, more_pages + for_many, longest + each
         pages += more_pages
         return RequestLoad(

@@ -128,6 +128,7 @@ def run(
     targets: int,
     *,
     left: int | None = None,
+    later: int = 0,
     pause: float = 0.0,
     stop_at: float | None = None,
 ) -> Ran:
@@ -136,7 +137,7 @@ def run(
 
     async def main() -> None:
         here = lane(ROMA, environment(), gate, heard, send=instance.send)
-        here.begin_step(left or targets)
+        here.begin_step(left or targets, later=later)
 
         async def read_alone(operation: Operation) -> Reading | None:
             target = Target(1, TargetId("gw/1"), "gw", 0, ("1",))
@@ -227,6 +228,16 @@ def test_a_few_targets_are_read_alone() -> None:
 
     assert instance.asked == []
     assert ran.alone == 5 * (WORTH_ASKING - 1)
+
+
+def test_small_steps_that_follow_each_other_share_what_was_read() -> None:
+    """Five targets alone cost five reads a type, and the thirty things of a type cost 31 pages."""
+    bound: Bound = {"acls": {f"a{number}": fronts(60)[number::30] for number in range(30)}}
+    alone, shared = Instance(bound), Instance(bound)
+
+    assert run(alone, 5).wrong == run(shared, 5, later=55).wrong == 0
+    assert (alone.places, shared.places) == (0, 30)
+    assert shared.asked.count("acls") == 1
 
 
 def test_long_lists_come_whole() -> None:

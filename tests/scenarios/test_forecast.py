@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.fixtures import BackendFixture
 from tests.support.stage import CONCURRENCY, Stage, backend
 
@@ -134,3 +135,19 @@ def test_many_small_steps_share_the_lists(staged: Callable[..., Stage], keys: st
     assert_told(forecast, sent)
     assert sent["undeploys"] == 120
     assert sent["requests"] == most + 15
+
+
+def test_many_small_steps_share_what_hangs_on_their_front_ends(staged: Callable[..., Stage]) -> None:
+    """Thirty policies cost 31 pages, three times what a step of ten targets costs alone."""
+    policies = [BoundFixture(type="throttles", name=f"slow-{number}") for number in range(30)]
+    about = {backend(number): BackendFixture(bound=(policies[number % 30],)) for number in range(120)}
+    stage = staged(120, 0, roma_eu={"about": about})
+    plan = stage.write_plan(top=BEST)
+    sizes = ", ".join(map(str, range(10, 120, 10))) + ", 100%"
+    plan.write_text(plan.read_text().replace("targets:", STEPS.replace("5, 20, 100%", sizes)))
+    forecast = foresee(stage)
+    sent = send(stage, "--yes")
+
+    assert_told(forecast, sent)
+    assert sent["undeploys"] == 120
+    assert sent["requests"] == 122 + 15 + 30
