@@ -15,7 +15,8 @@ from orchestrator.engine.request import OnStart, Prompt, RunRequest
 from orchestrator.engine.signals import NoSignals, ProcessSignals
 from orchestrator.errors import DiskError
 from orchestrator.journal.folder import RunFolder
-from orchestrator.model.credentials import Material
+from orchestrator.lanes.environment import StoreAccess
+from orchestrator.model.credentials import NO_CREDENTIAL, Material, StoreCredential
 from orchestrator.model.events import Listener
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.reading import DEPLOY
@@ -27,7 +28,7 @@ from orchestrator.runs.restore import Choice, Restoration, build_restoration
 from orchestrator.runs.result import RunResult
 from orchestrator.runs.resume import resume_run
 from orchestrator.runs.start import RunDraft, start_run
-from orchestrator.transport.client import connect
+from orchestrator.transport.client import connect, connect_store
 
 __all__ = [
     "LoadedPlan",
@@ -89,7 +90,10 @@ async def rehearse(
         check=lambda _: None,
         credential=_make_async(credential),
         reach=lambda gateway: _move_to_simulator(gateway, urls[gateway.name]),
-        store=None,
+        store=StoreAccess(
+            connect=partial(connect_store, folder=loaded.folder, environment={}),
+            credential=_need_no_credential,
+        ),
     )
     return await start_run(RunDraft(loaded.plan, loaded.draft, loaded.place), request, environment)
 
@@ -175,6 +179,14 @@ def _make_async(resolve: Callable[[Gateway], Material]) -> Callable[[Gateway], A
     return credential
 
 
+async def _need_no_credential(_: Gateway) -> StoreCredential:
+    """Return the credential for a simulated traffic log, which is open to all."""
+    return NO_CREDENTIAL
+
+
 def _move_to_simulator(gateway: Gateway, url: str) -> Gateway:
-    """Return the gateway at a simulator's address. A simulator has its own identity service, and no TLS."""
+    """Return the gateway at a simulator's address.
+
+    A simulator has its own identity service and traffic log, and no TLS.
+    """
     return replace(gateway.move_to(url), tls=Tls(), proxy=None)

@@ -49,7 +49,8 @@ def command(
     `rehearsal-token`, unless the seed file names others. The plan's users log in with the password
     `rehearsal-password`; where it has access keys they are `REHEARSALKEY00000000` and
     `rehearsalSecretKeyRehearsalSecretKey0000`, and the security token, if any, is
-    `rehearsal-security-token`. IAM is at the address of its gateway. GET /_books on any of them tells what
+    `rehearsal-security-token`. IAM is at the address of its gateway, and so is
+    the Elasticsearch that an Apinizer logs its traffic to. GET /_books on any of them tells what
     they saw.
     """
     import asyncio

@@ -50,7 +50,7 @@ class Environment(Struct, frozen=True, kw_only=True):
     reach: Callable[[Gateway], Gateway] = lambda gateway: gateway
     """Returns the gateway with the address to use: a rehearsal uses a simulator's."""
     store: StoreAccess | None = None
-    """The way to the traffic stores of gateways; None where they are not asked, as in a rehearsal."""
+    """The way to the traffic stores of gateways; None where they are not asked."""
 
 
 GRACE = 15.0

@@ -81,7 +81,7 @@ async def send_to_store(
 
 async def _send(environment: Environment, gateway: Gateway, read: SharedUsageRead) -> Reply | Lost:
     if (access := environment.store) is None:
-        return Lost(sent=False, detail="no traffic log is asked in a rehearsal")
+        return Lost(sent=False, detail="no traffic log is asked here")
     try:
         credential = await access.credential(gateway)
         environment.known.add(each.reveal() for each in credential.secrets)

@@ -25,6 +25,7 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.fixtures import ApinizerFixture
 from orchestrator.simulator.gates import ApinizerGate
+from orchestrator.simulator.traffic_log import SimulatedTrafficLog
 
 _Do = Callable[[SimulatedProxy, SimulatedDeployment, float, FaultKind | None], CallResult]
 
@@ -40,6 +41,9 @@ class SimulatedApinizer:
         self._say = ApinizerWording(fixture.shape, fixture.errors)
         self._manager = SimulatedManager(fixture, self._say, now)
         self.gate = ApinizerGate(fixture)
+        log = fixture.traffic_log
+        places = (*fixture.targets, *fixture.down)
+        self._log = None if log is None else SimulatedTrafficLog(log, places, now)
 
     @property
     def rows(self) -> list[SimulatedDeployment]:
@@ -64,7 +68,7 @@ class SimulatedApinizer:
         # A segment is decoded after the split: an encoded slash is part of a name.
         root, *segments = [unquote(segment) for segment in path.split("/")][1:] or [""]
         if root != "apiops" or not segments:
-            return _route_nowhere()
+            return (self._log and self._log.route(asked)) or _route_nowhere()
         # The tests and the report have no slash at their end, unlike the addresses of resources.
         if (asked.method, segments[:1]) == ("GET", ["test"]):
             return _route_connection_test(segments)

@@ -181,6 +181,25 @@ class GroupFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     environments: tuple[str, ...] | None = None
 
 
+class TrafficLogFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The Elasticsearch to which a manager logs its traffic: at the manager's address, with its rate and its
+    latency, and without its tokens.
+
+    ``calls``: how many hours before the start a proxy was called, and how often, by
+    ``project/proxy/environment``. ``others``: whether a proxy that is no target is called in each
+    environment: first ``begins`` hours before the start, last ``quiet`` hours ago. ``index``: the name of the
+    only index; none: every name and pattern fits. ``authorization``: the only value of that header which is
+    let in; None: the store has no security.
+    """
+
+    calls: Mapping[str, tuple[tuple[Annotated[float, Meta(gt=0)], Annotated[int, Meta(ge=1)]], ...]] = {}
+    others: bool = True
+    begins: Annotated[float, Meta(ge=0)] = 366 * 24.0
+    quiet: Annotated[float, Meta(ge=0)] = 0.0
+    index: str = ""
+    authorization: str | None = None
+
+
 class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
     """An Apinizer manager; targets are (project, proxy, environment).
 
@@ -204,7 +223,8 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     answers name the ids of proxies, which the vendor documents only as members of a group. ``unreported``:
     the proxies (``project/proxy``) that it leaves out; ``disputed``: those of which it says one thing as a
     whole and the opposite of their environments. ``report_lag``: seconds after a change in which it still
-    tells the state before. ``report_padding``: bytes of each entry's description.
+    tells the state before. ``report_padding``: bytes of each entry's description. ``traffic_log``: the log of
+    its calls; None: there is none.
     """
 
     targets: tuple[tuple[str, str, str], ...] = ()
@@ -237,6 +257,13 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     withheld: Annotated[int, Meta(ge=0)] = 0
     deployments: bool = True
     not_deployed_text: str = "ApiProxy ({proxy}) is currently undeployed in Environment ({environment})!"
+    traffic_log: TrafficLogFixture | None = TrafficLogFixture()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that opens this gateway, or its traffic log."""
+        log = None if self.traffic_log is None else self.traffic_log.authorization
+        return (*self.tokens, *(user.password for user in self.users), *([log] if log else []))
 
 
 class SimulatorFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -35,6 +35,26 @@ def test_a_rehearsal_needs_no_credential_and_tells_what_was_seen(plan: Write, un
     assert "The report agrees with the simulators." in ended.out
 
 
+def test_a_rehearsal_asks_the_simulators_traffic_log_with_no_credential(
+    plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that keeps what is in use is rehearsed to its end, and no address of it is contacted."""
+    monkeypatch.delenv("ELASTIC_PASSWORD", raising=False)
+    path = plan("https://apim.example.com", "in_use: refuse")
+    store = (
+        "url: 'https://127.0.0.1:9', index: 'apinizer-log-apiproxy-*', proxy: 'http://127.0.0.1:9',"
+        " tls: {ca_file: nowhere.pem}, auth: {user: reader, password: {env: ELASTIC_PASSWORD}}"
+    )
+    key = f"usage: {{elasticsearch: {{{store}}}}}, limits: "
+    path.write_text(path.read_text().replace("limits: ", key))
+
+    ended = undeploy("rehearse", path, "--seed", "3")
+
+    assert ended.status == 0, ended
+    assert re.search(r"^targets down +6 +6$", ended.out, re.MULTILINE)
+    assert "The report agrees with the simulators." in ended.out
+
+
 def test_a_rehearsal_is_kept_apart_and_cannot_be_resumed(plan: Write, undeploy: Undeploy) -> None:
     run = undeploy("rehearse", plan("https://apim.example.com"), "--storm", "0").run
 

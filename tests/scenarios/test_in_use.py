@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import BackendFixture, BoundFixture
+from orchestrator.simulator.fixtures import BackendFixture, BoundFixture, TrafficLogFixture
 from tests.support.back import BEST
 from tests.support.elasticsearch import Call, ElasticsearchDouble
 from tests.support.stage import Stage, apim_id, backend, kill, roma_id
@@ -321,6 +321,20 @@ def test_a_proxy_in_the_traffic_log_stays_up(staged: Callable[..., Stage]) -> No
     assert why.startswith("in_use: 1,204 calls in 72 h; who may call now: not told: the access report")
     books = stage.platform.books()
     assert {name for name, facts in books.targets.items() if facts.undeploys} == {apim_id(1)}
+    stage.assert_truth()
+
+
+def test_a_proxy_in_the_simulators_traffic_log_stays_up(staged: Callable[..., Stage]) -> None:
+    calls = {"Retail/proxy-0/test": ((1.0, 1200), (30.0, 4)), "Retail/proxy-1/test": ((100.0, 50),)}
+    stage = staged(0, 3, apim_fields={"traffic_log": TrafficLogFixture(calls=calls)})
+    store = f"url: '{stage.platform.urls['apim']}', index: 'apinizer-log-apiproxy-*'"
+    plan = stage.write_plan(top=REFUSE, apim=f"usage: {{elasticsearch: {{{store}}}}}")
+    ended = stage.undeploy("run", plan, "--yes")
+
+    assert ended.status == 1, ended
+    ((name, why),) = left_up(stage).items()
+    assert name == apim_id(0)
+    assert why.startswith("in_use: 1,204 calls in 72 h")
     stage.assert_truth()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS, Obstacle
 from orchestrator.model.reading import Act, Operation, Reading
-from orchestrator.model.settings import ElasticsearchStore, UsageSources
+from orchestrator.model.settings import ElasticsearchStore, Url, UsageSources
 from orchestrator.model.target import Target
 from orchestrator.text.names import decode_repeatedly, split_path, to_nfc
 from orchestrator.text.urls import normalize_url
@@ -120,6 +120,13 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
         if about is not None and about.pod_count < target.pods:
             about = replace(about, pod_count=target.pods)
         return next_look(seen, lacking, about)
+
+    def move_to(self, url: Url) -> Self:
+        """Return the same manager at another address; its traffic log is then there too, and open to all."""
+        if self.usage is None:
+            return replace(self, url=url)
+        store = ElasticsearchStore(url=url, index=self.usage.elasticsearch.index)
+        return replace(self, url=url, usage=replace(self.usage, elasticsearch=store))
 
     @property
     def listing(self) -> ApinizerListing:
