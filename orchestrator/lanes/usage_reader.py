@@ -34,7 +34,7 @@ SHARED_FOR = FRESH_FOR / 2
 """Seconds for which a shared read is believed, so that a target has time left before its undeploy."""
 
 LONGEST_SHARED = 240.0
-"""Seconds after which shared reads are given up: they would be too old when they end, for each target anew."""
+"""Seconds after which shared reads are given up: each target would find them too old, and make them anew."""
 
 MOST_TRIES = 4
 """Requests for one read, refusals to take more included."""
