@@ -12,7 +12,7 @@ from orchestrator.journal.schema import UPDATE_OUTCOME
 from orchestrator.journal.writer import RowEntry
 from orchestrator.lanes.environment import compute_exchange_limit
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.outcome import Outcome, is_as_wanted
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
@@ -46,7 +46,8 @@ class PromiseWitness:
         self._intents: Counter[str] = Counter()
         self._arrivals: Counter[str] = Counter()
         self._first: dict[str, Act] = {}
-        self._ended: dict[str, str] = {}
+        self._done: set[str] = set()
+        """The targets that ended as the run aims at: what comes after them may go."""
         self._needs: dict[str, tuple[TargetId, ...]] = {
             self._ids[seq]: ids for seq, ids in scene.needs.items()
         }
@@ -70,7 +71,9 @@ class PromiseWitness:
             if values[2] == self._act:
                 self._intents.update([self._ids[int(values[0] or 0)]])
         elif statement == UPDATE_OUTCOME:
-            self._ended[self._ids[int(values[-1] or 0)]] = str(values[0])
+            target = self._ids[int(values[-1] or 0)]
+            is_done = is_as_wanted(Outcome(str(values[0])), None if values[1] is None else str(values[1]))
+            (self._done.add if is_done else self._done.discard)(target)
 
     def note_arrival(self, target: str, act: Act, at: float) -> None:
         """Note that a request has reached its platform."""
@@ -89,7 +92,7 @@ class PromiseWitness:
 
     def _check_order(self, target: str) -> None:
         for before in self._needs.get(target, ()):
-            if self._ended.get(before) not in DONE:
+            if before not in self._done:
                 self.broken.append(
                     f"{target} was {self._act}ed before {before}, which comes first, had ended"
                 )
