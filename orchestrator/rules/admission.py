@@ -32,6 +32,9 @@ _FAULTS = {Verdict.DOUBT, Verdict.STRANGE, Verdict.UNSENT}
 _LOOK_FAULTS = {Verdict.UNCLEAR, Verdict.UNSENT}
 _NO_ANSWER = _FAULTS | {Verdict.BUSY, Verdict.DENIED, Verdict.ELSEWHERE}
 
+_NOBODY_ANSWERED = {408, 502, 503, 504}
+"""The statuses of a reply that a server in front may give, as the gateway itself does not answer."""
+
 NO_LIMITS = Limits()
 
 
@@ -308,10 +311,20 @@ class LaneState:
             case verdict if verdict in _FAULTS:
                 if crowded:
                     self.pace.observe_refusal(request.act, began, now, wait=0.0)
+                if not self._is_of_step(request.act, status):
+                    self._faults.add(request.target, reading)
                 self._observe_fault(request.target, reading, now, left, within_reach, probed=probed)
             case verdict if verdict not in _NO_ANSWER:
                 self._observe_answer(reading, began, now)
         return None
+
+    def _is_of_step(self, act: Act, status: int | None) -> bool:
+        """Return whether a fault is that of a step after a deploy, by the service behind the gateway.
+
+        The service of the plug-ins may be ill, or answer creates in a form that we do not know, and deploys
+        go well: so its faults park nothing.
+        """
+        return act is not self._policy.act and status is not None and status not in _NOBODY_ANSWERED
 
     def _observe_look(self, reading: Reading, began: float, now: float, *, crowded: bool) -> None:
         self.looks.observe(reading, began, now, crowded=crowded)
@@ -324,6 +337,7 @@ class LaneState:
     ) -> None:
         if self._is_guarding_deploy(request):
             probed = self.leave(request.target)
+            self._faults.add(request.target, reading)
             self._observe_fault(request.target, reading, now, left, within_reach, probed=probed)
         elif self.given_up and request.settling:
             self.end_doubts()
@@ -375,7 +389,6 @@ class LaneState:
     def _observe_fault(
         self, target: TargetId, reading: Reading, now: float, left: int, within_reach: int, *, probed: bool
     ) -> None:
-        self._faults.add(target, reading)
         # A fault ends a series of 429s: the gateway did something else than to refuse.
         self._busy_since, self._busy_in_a_row = None, 0
         if self.state == "parked":

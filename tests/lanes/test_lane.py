@@ -155,6 +155,48 @@ def test_faults_of_five_targets_park_the_lane(fault: Reading) -> None:
     assert status(lane) == "parked"
 
 
+def tell_of_steps(lane: LaneState, act: Act, verdict: Verdict, status: int | None) -> None:
+    for number in range(9):
+        turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
+        lane.observe(turn, reading(verdict), 0.0, began=0.0, left=MANY, within_reach=8, status=status)
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("act", [Act.BIND, Act.PUBLISH])
+@pytest.mark.parametrize(("verdict", "status"), [(Verdict.DOUBT, 500), (Verdict.STRANGE, 200)])
+def test_one_ill_service_behind_the_gateway_does_not_park_a_restore(
+    act: Act, verdict: Verdict, status: int
+) -> None:
+    lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+    tell_of_steps(lane, act, verdict, status)
+    assert lane.state == "open"
+
+    tell_of_steps(lane, Act.DEPLOY, verdict, status)
+    assert lane.state == "parked"
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("status", [None, 408, 502, 503, 504])
+def test_a_gateway_that_answers_no_step_is_parked_in_a_restore(status: int | None) -> None:
+    lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+    tell_of_steps(lane, Act.BIND, Verdict.DOUBT, status)
+
+    assert lane.state == "parked"
+
+
+def test_a_step_that_fails_as_the_probe_of_a_parked_lane_leaves_the_next_probe_to_another() -> None:
+    lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+    tell_of_steps(lane, Act.DEPLOY, Verdict.DOUBT, 502)
+    step = AdmissionRequest(A, Act.BIND)
+    assert lane.admit(step, FIRST_PROBE) == AdmissionGranted()
+    lane.observe(
+        step, reading(Verdict.STRANGE), FIRST_PROBE, began=FIRST_PROBE, left=MANY, within_reach=8, status=200
+    )
+
+    assert lane.state == "parked"
+    assert lane.admit(AdmissionRequest(B, Act.DEPLOY), 3 * FIRST_PROBE) == AdmissionGranted()
+
+
 @pytest.mark.promise(6)
 def test_one_bad_target_never_parks_a_lane_that_has_others() -> None:
     lane = state()
