@@ -84,6 +84,16 @@ def test_the_statistics_of_an_instance_tell_what_their_samples_cover(folder: Pat
         assert usage == (alone if calls is None else Usage(hours=expected["hours"], calls=calls))
 
 
+def test_samples_without_a_time_do_not_cover_the_hours_of_an_instance() -> None:
+    """One sample of each of 72 APIs, which says nothing of an API that it leaves out."""
+    samples = [{"api_id": f"{number:032x}", "req_count": 0} for number in range(HOURS)]
+    found = read_instance_statistics(Reply(200, {}, msgspec.json.encode({"list": samples}), 0.0))
+
+    assert ROMA.traffic is not None
+    usage = ROMA.traffic.next_read(OURS, snapshot(FRONT, bindings=NOBODY), {INSTANCE: found}, {}, {}, HOURS)
+    assert usage == encode_statistics(FRONT, HOURS)
+
+
 def test_the_instance_is_read_once_by_one_request_for_the_hours_asked() -> None:
     assert ROMA.traffic is not None
     read = ROMA.traffic.next_shared_read({}, 24)

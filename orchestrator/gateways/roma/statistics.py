@@ -72,6 +72,8 @@ def read_instance_statistics(reply: Reply) -> InstanceStatistics | Reading:
     total = _add_up(samples)
     if total is None:
         return Reading(verdict=Verdict.UNCLEAR, message=_UNREADABLE)
+    # Samples without a time may be one of each API, and then they cover no hours of the instance.
+    total.hours = {_find_hour(sample) for sample in samples} - {None}
     return InstanceStatistics(total, _part_by_front(samples))
 
 
