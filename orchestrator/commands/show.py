@@ -101,15 +101,21 @@ def _render_snapshot(kept: TargetRecord) -> Iterator[str]:
         yield "snapshot  none"
         return
     taken = kept.snapshot["taken"]
-    yield f"snapshot  {kept.snapshot['verdict']}" + (f", taken {format_moment(taken)}" if taken else "")
+    source = _describe_source(kept, "target")
+    yield f"snapshot  {kept.snapshot['verdict']}" + (
+        f", taken {format_moment(taken)}{source}" if taken else ""
+    )
     for name, value in kept.snapshot.items():
         if name not in ("taken", "verdict", "bindings") and value not in (None, [], {}, False):
             yield f"          {name}: {make_visible(value if isinstance(value, str) else json.dumps(value))}"
-    yield from _render_bindings(kept.snapshot)
+    yield from _render_bindings(kept.snapshot, _describe_source(kept, "bound"))
 
 
-def _render_bindings(snapshot: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is bound to the target's front-end APIs; nothing for a target without any."""
+def _render_bindings(snapshot: Mapping[str, Any], source: str) -> Iterator[str]:
+    """Yield what is bound to the target's front-end APIs; nothing for a target without any.
+
+    ``source`` says where that was read from, if the run knows.
+    """
     from msgspec import convert
 
     from orchestrator.model.bindings import Bindings
@@ -121,6 +127,20 @@ def _render_bindings(snapshot: Mapping[str, Any]) -> Iterator[str]:
         return
     for number, text in enumerate(render_bindings(convert(kept, Bindings | None))):
         yield f"{'bound' if not number else '':<10}{make_visible(text)}"
+    if kept is not None and source:
+        yield f"{'':<10}read{source}"
+
+
+def _describe_source(kept: TargetRecord, part: str) -> str:
+    """Return whether a part of the snapshot came off lists; nothing where the run took no such snapshot."""
+    from orchestrator.text.counting import count_noun
+
+    if kept.own_reads is None or kept.snapshot is None:
+        return ""
+    if kept.snapshot["verdict"] in ("unclear", "not_offered"):
+        return ""
+    count = kept.own_reads.bound if part == "bound" else kept.own_reads.target
+    return f" with {count_noun(count, 'read')} of its own" if count else " off the gateway's lists"
 
 
 def _render_usage(kept: TargetRecord) -> Iterator[str]:

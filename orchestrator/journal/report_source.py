@@ -32,6 +32,7 @@ from orchestrator.model.outcome import DONE
 from orchestrator.model.plan import Plan, RunId, WaveStep
 from orchestrator.report.values import (
     ApprovedState,
+    OwnReads,
     PaceTimeline,
     Report,
     RestoredTarget,
@@ -48,6 +49,12 @@ _TROUBLE = f"outcome NOT IN ({', '.join(repr(str(outcome)) for outcome in sorted
 _STEPS = "SELECT COALESCE(MAX(step), 0) + 1 FROM target WHERE wave = ?"
 _SEQ = "SELECT seq FROM target WHERE id = ?"
 _SNAPSHOT = "SELECT taken, value FROM snapshot WHERE seq = ?"
+_TAKEN = "SELECT seq, taken FROM snapshot WHERE seq = ? AND taken > 0"
+# The reads of a snapshot end before it is kept; an earlier session may have taken another one.
+_OWN_READS = """
+SELECT via FROM attempt WHERE seq = ? AND act = 'look' AND started <= ?
+  AND started >= COALESCE((SELECT MAX(started) FROM session WHERE started <= ?), 0)
+"""
 _APPROVED = "SELECT state, revision, since FROM approved WHERE seq = ?"
 _IDS = "SELECT id FROM target ORDER BY seq"
 _IDS_WHERE = "SELECT id FROM target WHERE {where} ORDER BY seq LIMIT {most}"
@@ -189,11 +196,19 @@ class JournalReportSource:
         return TargetRecord(
             target=next(self._stream_targets(f"seq = {seq}")),
             snapshot=next(starmap(_report_snapshot, self._database.rows(_SNAPSHOT, (seq,))), None),
+            own_reads=next(starmap(self._count_own_reads, self._database.rows(_TAKEN, (seq,))), None),
             approved=next(starmap(ApprovedState, self._database.rows(_APPROVED, (seq,))), None),
             restores=tuple(self._list_restored(name)),
             usage=kept and kept.usage,
             usage_read=kept and to_datetime(kept.taken),
         )
+
+    def _count_own_reads(self, seq: int, taken: float) -> OwnReads:
+        features = (gateway.bindings for gateway in self.plan.gateways)
+        types = {name for feature in features if feature is not None for name in feature.names}
+        vias = [via for (via,) in self._database.rows(_OWN_READS, (seq, taken, taken))]
+        bound = sum(via.partition("/")[0] in types for via in vias)
+        return OwnReads(target=len(vias) - bound, bound=bound)
 
     def _list_restored(self, name: str) -> Iterator[RestoredTarget]:
         for restore in self._restores:

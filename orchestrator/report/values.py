@@ -203,6 +203,14 @@ class RestoredTarget(Struct, frozen=True):
     reason: str | None
 
 
+class OwnReads(Struct, frozen=True):
+    """The requests about a target alone that its snapshot took. The gateway's lists told the rest."""
+
+    target: int
+    bound: int
+    """Reads of what is bound to the target; ``target`` counts all others."""
+
+
 class TargetRecord(Struct, frozen=True, kw_only=True):
     """All that a run keeps about one target."""
 
@@ -213,6 +221,8 @@ class TargetRecord(Struct, frozen=True, kw_only=True):
     restores: tuple[RestoredTarget, ...]
     usage: Usage | None = None
     """How much the target was used just before its undeploy; None where the run did not ask."""
+    own_reads: OwnReads | None = None
+    """None where the run took no snapshot: in a restore, its parent did."""
     usage_read: datetime | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from orchestrator.commands.show import render_text
 from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
 from orchestrator.journal.folder import RunFolder, find_run
+from orchestrator.report.values import OwnReads
 from orchestrator.rules.forecast import Forecast, GatewayForecast
 from orchestrator.runs import control_socket
 from orchestrator.simulator.exchange import FaultKind
@@ -162,8 +164,36 @@ def test_a_snapshot_and_what_a_restore_did_are_shown(
     ended = undeploy("show", run, "proxy-1")
 
     assert "snapshot  up, taken 2" in ended.out
+    assert " with 1 read of its own\n" in ended.out
     assert f"restore   {back}: restored\n" in ended.out
     assert json.loads(undeploy("show", run, "proxy-1", "--format", "json").out)["snapshot"]["verdict"] == "up"
+
+
+@pytest.mark.parametrize(
+    ("own_reads", "lines"),
+    [
+        (OwnReads(0, 0), [" off the gateway's lists", "          read off the gateway's lists"]),
+        (OwnReads(2, 5), [" with 2 reads of its own", "          read with 5 reads of its own"]),
+        (OwnReads(1, 0), [" with 1 read of its own", "          read off the gateway's lists"]),
+    ],
+)
+def test_it_is_told_whether_a_snapshot_came_off_lists(
+    run: str, folder: Path, own_reads: OwnReads, lines: list[str]
+) -> None:
+    with find_run(folder / ".undeploy", run).open_source() as source:
+        kept = source.read_target("apim/Retail/proxy-1/test")
+    taken = datetime(2026, 11, 28, tzinfo=UTC)
+    snapshot = {
+        "verdict": "up",
+        "taken": taken,
+        "fronts": [{"id": "f"}],
+        "bindings": {},
+    }
+    told = list(render_text(replace(kept, snapshot=snapshot, own_reads=own_reads)))
+
+    (line,) = [line for line in told if line.startswith("snapshot")]
+    assert line.endswith(lines[0])
+    assert told[told.index("bound     nothing") + 1] == lines[1]
 
 
 @pytest.mark.parametrize(

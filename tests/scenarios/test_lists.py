@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -210,3 +211,20 @@ def test_a_page_that_faults_is_asked_for_once_more_and_no_further(
     assert looks == (3 if faults == 1 else 3 + 2 * COUNT)
     assert set(stage.outcomes().values()) == {"undeployed"}
     assert [entry.act for entry in stage.list_requests()].count(Act.UNDEPLOY) == COUNT
+
+
+def test_show_tells_what_came_off_lists_and_what_did_not(staged: Callable[..., Stage]) -> None:
+    hidden = {"edited": (backend(EDITED),), "unlisted": (backend(HIDDEN),)}
+    stage = staged(COUNT, 0, roma_eu=hidden)
+    run = undeployed(stage)
+
+    def show(number: int) -> str:
+        return stage.undeploy("show", run, roma_id(number)).out
+
+    shown = {number: show(number) for number in (*range(8), EDITED, HIDDEN, COUNT - 1)}
+    assert shown[COUNT - 1].count(" off the gateway's lists\n") == 2
+    assert re.search(r"^snapshot  up, .* with 1 read of its own$", shown[EDITED], re.MULTILINE)
+    assert re.search(r"^snapshot  up, .* with \d reads of its own$", shown[HIDDEN], re.MULTILINE)
+    # One of each type is compared with a read of its own.
+    compared = re.findall(r"^ {10}read with (\d) reads? of its own$", "".join(shown.values()), re.MULTILINE)
+    assert sum(map(int, compared)) == 5
