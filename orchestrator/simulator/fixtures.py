@@ -182,8 +182,9 @@ class GroupFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TrafficLogFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The Elasticsearch to which a manager logs its traffic: at the manager's address, with its rate and its
-    latency, and without its tokens.
+    """The Elasticsearch to which a manager logs its traffic.
+
+    It stands at the manager's address, behind the same rate and latency, and knows none of its tokens.
 
     ``calls``: how many hours before the start a proxy was called, and how often, by
     ``project/proxy/environment``. ``others``: whether a proxy that is no target is called in each

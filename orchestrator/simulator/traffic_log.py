@@ -171,12 +171,13 @@ class SimulatedTrafficLog:
         patterns = [one for one in index.split(",") if self._has(one)]
         if len(patterns) < len(index.split(",")) and parse_query(query).get("allow_no_indices") == "false":
             return _refuse(404, "index_not_found_exception", f"no such index [{index}]", index=index)
+        records = [*self._list_records(now)] if patterns else []
         try:
             search = msgspec.json.decode(asked.body, type=_SearchBody)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _send(search, records, _SHARDS if patterns else 0)
+        # Queries stand in each other, as deep as a request says.
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _refuse(400, "x_content_parse_exception", str(error))
-        records = [*self._list_records(now)] if patterns else []
-        return _send(search, records, _SHARDS if patterns else 0)
 
     def _has(self, pattern: str) -> bool:
         return not self._fixture.index or fnmatchcase(self._fixture.index, pattern)

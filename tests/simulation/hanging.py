@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from orchestrator.model.plan import CallBound
 from orchestrator.simulator.bound_types import BoundFixture, TypeKey
-from orchestrator.simulator.fixtures import BackendFixture, GroupFixture, ProxyFixture, RomaFixture
+from orchestrator.simulator.fixtures import (
+    ApinizerFixture,
+    BackendFixture,
+    GroupFixture,
+    ProxyFixture,
+    RomaFixture,
+    TrafficLogFixture,
+)
 
 _TYPES: tuple[TypeKey, ...] = get_args(TypeKey)
 _NAMES: dict[TypeKey, tuple[str, ...]] = {
@@ -106,6 +113,20 @@ def make_access(random: Random) -> dict[str, object]:
         "about": about,
         "about_groups": {names[0]: members},
     }
+
+
+def log_traffic(random: Random, gateway: ApinizerFixture) -> ApinizerFixture:
+    """Return a manager whose proxies were called, with a traffic log that tells of it, or does not."""
+    share = random.choice([0.0, 0.2, 0.7])
+    # Later than the newest record of a log that is dead, and before the oldest one of a young log.
+    dead, young = random.choice([(0.0, 400.0), (0.0, 400.0), (0.0, 400.0), (30.0, 400.0), (0.0, 40.0)])
+    calls = {
+        "/".join(place): ((random.uniform(dead + 0.5, dead + 30.0), random.randint(1, 9)),)
+        for place in gateway.targets
+        if random.random() < share
+    }
+    log = TrafficLogFixture(calls=calls, quiet=dead, begins=young)
+    return replace(gateway, traffic_log=log if random.random() < 0.9 else None)
 
 
 def choose_gate(random: Random) -> tuple[Literal["ignore", "warn", "refuse"], CallBound]:

@@ -22,7 +22,7 @@ ArrivalListener = Callable[[str, Act, float], None]
 
 
 class SimulatedNetwork:
-    """Connects the lanes of one process to platforms that outlive the process."""
+    """Connects the lanes of one process, and their traffic logs, to platforms that outlive the process."""
 
     def __init__(
         self,

@@ -24,8 +24,8 @@ from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.meta import RunMeta
 from orchestrator.lanes import state_list
-from orchestrator.lanes.environment import Environment
-from orchestrator.model.credentials import LoginPassword, Material, Secret
+from orchestrator.lanes.environment import Environment, StoreAccess
+from orchestrator.model.credentials import NO_CREDENTIAL, LoginPassword, Material, Secret, StoreCredential
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import DEPLOY, Act
@@ -271,6 +271,8 @@ class _SeedPlay:
             roll=self._random.random,
             connect=self._network.connect,
             credential=self._resolve_credential,
+            # A simulated manager logs its traffic to its own address.
+            store=StoreAccess(connect=self._network.connect, credential=_need_no_credential),
         )
 
     def _find_illness(self, gateway: str, at: float) -> Illness | None:
@@ -328,6 +330,11 @@ class _TimedSignals(NoSignals):
         for at in self._times:
             await anyio.sleep(max(0.0, began + at - anyio.current_time()))
             yield "SIGTERM"
+
+
+async def _need_no_credential(_: Gateway) -> StoreCredential:
+    """Return the credential for a simulated traffic log, which is open to all."""
+    return NO_CREDENTIAL
 
 
 def _find_memory_folder() -> str | None:

@@ -22,14 +22,23 @@ from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.lanes.state_list import WORTH_LISTING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, StepSize, StopWhen, Threshold, Wave
-from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Limits, ManagerLogin, Retry
+from orchestrator.model.settings import (
+    Auth,
+    CredentialReference,
+    ElasticsearchStore,
+    IamLogin,
+    Limits,
+    ManagerLogin,
+    Retry,
+    UsageSources,
+)
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
-from orchestrator.simulator.fixtures import BackendFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, RomaFixture, SimulatorFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
-from tests.simulation.hanging import call_fronts, choose_gate, hang_things, make_access
+from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
 """The credential before and after its renewal; no file may hold either of them."""
@@ -118,6 +127,7 @@ def make_scene(number: int) -> SeedScene:
     fixture = _fill_fronts(number, fixture)
     in_use, in_use_over = choose_gate(Random(f"in use of {number}"))
     plan = replace(plan, in_use=in_use, in_use_over=in_use_over)
+    plan = _name_logs(Random(f"stores of {number}"), plan)
     return SeedScene(
         plan=plan,
         targets=targets,
@@ -161,14 +171,27 @@ def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixtu
 
 
 def _fill_fronts(number: int, fixture: SimulatorFixture) -> SimulatorFixture:
-    """Return the fixture with things that hang on the front ends of ROMA, and with calls of these."""
+    """Return the fixture with things that hang on the front ends of ROMA, and with calls of all targets."""
 
-    def fill(gateway: RomaFixture) -> RomaFixture:
+    def fill(gateway: RomaFixture | ApinizerFixture) -> RomaFixture | ApinizerFixture:
+        if isinstance(gateway, ApinizerFixture):
+            return log_traffic(Random(f"traffic of {number} at {gateway.name}"), gateway)
         hung = hang_things(Random(f"bindings of {number}"), gateway)
         return call_fronts(Random(f"calls of {number}"), hung)
 
-    gateways = (each if not isinstance(each, RomaFixture) else fill(each) for each in fixture.gateways)
-    return replace(fixture, gateways=tuple(gateways))
+    return replace(fixture, gateways=tuple(map(fill, fixture.gateways)))
+
+
+def _name_logs(random: Random, plan: Plan) -> Plan:
+    """Return the plan with the traffic logs of most of its managers, where it asks for the use."""
+
+    def name(gateway: Gateway) -> Gateway:
+        if plan.in_use == "ignore" or not isinstance(gateway, Apinizer) or random.random() < 0.2:
+            return gateway
+        store = ElasticsearchStore(url=gateway.url, index="apinizer-log-apiproxy-*")
+        return replace(gateway, usage=UsageSources(elasticsearch=store))
+
+    return replace(plan, gateways=tuple(map(name, plan.gateways)))
 
 
 def _add_users(fixture: SimulatorFixture, plan: Plan) -> SimulatorFixture:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import TargetReport
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
-from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
+from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture
 from tests.simulation.scene import SeedScene
+
+HOURS = 72
+"""Of which the calls are asked for."""
+
+QUIET_FOR = 24
+"""Hours without a record after which a log is dead."""
 
 _TOLD = re.compile(r"in_use: (?P<calls>[\d,]+) calls? in (?P<hours>\d+) h")
 
@@ -22,7 +28,7 @@ def check_use(
 ) -> Iterator[str]:
     """Yield each undeploy that the plan's key in_use forbade, and each reason with a wrong number."""
     asks = scene.plan.in_use != "ignore"
-    if not asks and any("/statistics/" in seen.path for seen in requests):
+    if not asks and any(_tells_calls(seen) for seen in requests):
         yield "calls were read, and the plan does not ask for them"
     over = scene.plan.in_use_over.calls
     for target in targets:
@@ -40,12 +46,33 @@ def check_use(
             yield f"{target.id} was left for its use, and its reason says only: {reason}"
 
 
+def _tells_calls(seen: SeenRequest) -> bool:
+    return "/statistics/" in seen.path or "/_search" in seen.path
+
+
 def count_calls(scene: SeedScene, target: TargetReport) -> int | None:
     """Return the calls of a target in the last 72 hours; None where its gateway does not tell them."""
     gateway = next(each for each in scene.fixture.gateways if each.name == target.gateway)
-    if not isinstance(gateway, RomaFixture) or gateway.statistics in ("forbidden", "absent"):
+    if isinstance(gateway, ApinizerFixture):
+        return _count_logged(scene, gateway, target)
+    if gateway.statistics in ("forbidden", "absent"):
         return None
     about = gateway.about.get(target.id.partition("/")[2], BackendFixture())
     if not gateway.tells_quiet_hours or about.environments == ():
         return None
-    return sum(count for hours, count in about.calls if hours < 72)
+    return _add_recent(about.calls)
+
+
+def _count_logged(scene: SeedScene, gateway: ApinizerFixture, target: TargetReport) -> int | None:
+    log, planned = (
+        gateway.traffic_log,
+        next(each for each in scene.plan.gateways if each.name == gateway.name),
+    )
+    if log is None or planned.traffic_store is None or log.quiet > QUIET_FOR or log.begins < HOURS:
+        return None
+    parts = next(each.parts for each in scene.targets if each.id == target.id)
+    return _add_recent(log.calls.get("/".join(parts), ()))
+
+
+def _add_recent(calls: Iterable[tuple[float, int]]) -> int:
+    return sum(count for hours, count in calls if hours < HOURS)

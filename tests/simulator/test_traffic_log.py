@@ -125,6 +125,10 @@ REFUSED: dict[str, tuple[object, str]] = {
     "an unknown query": ({"size": 0, "query": {"wildcard": {"apn": "x"}}}, "x_content_parse_exception"),
     "an unknown field": ({"size": 0, "query": {"term": {"uok": "x"}}}, "x_content_parse_exception"),
     "records themselves": ({"size": 10}, "x_content_parse_exception"),
+    "a query without end": (
+        b'{"size":0,"query":' + b'{"bool":{"filter":[' * 5000,
+        "x_content_parse_exception",
+    ),
     "a page without end": (page(size=10**9), "x_content_parse_exception"),
 }
 
