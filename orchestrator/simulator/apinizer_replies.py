@@ -221,6 +221,7 @@ def report_line(entry: ReportEntry) -> dict[str, object]:
         "deployed": anywhere is not entry.disputed,
         "environmentList": places,
         "apiUrlList": [f"{ACCESS_URL}/{entry.name}"],
+        "apiCategories": [],
         "authenticationExist": True,
         "authenticationTypeList": ["API_AUTHENTICATION"],
         "rateLimitExist": False,

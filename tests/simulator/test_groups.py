@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from orchestrator.simulator.fixtures import GroupFixture, ProxyFixture
+from tests.simulator.test_samples import SAMPLES, compare, unlike
 from tests.support.simulated import SimulatedClient, apinizer, document, status
 
 ACCESS = "/apiops/reports/organization-api-data-model-access"
 REPORT = "/apiops/reports/api-proxies"
 GROUPS = "/apiops/projects/Retail/apiProxyGroups/"
+RECORDED = SAMPLES / "apinizer"
 
 
 def test_the_access_report_names_the_callers_of_what_is_shared_outside():
@@ -62,3 +67,40 @@ def test_the_report_names_the_members_of_a_group_by_their_ids():
     assert [each["id"] for each in listed] == [proxy["id"]]
     unnamed = SimulatedClient(apinizer(**groups | {"tells_ids": False}))
     assert "id" not in document(unnamed.ask("GET", REPORT))["resultList"][0]
+
+
+PLACES = f"{GROUPS}all/environments/"
+CALLED = {"access": "allowed", "about": {"Retail/petstore": ProxyFixture(callers=("web-shop",))}}
+GROUPED = {"groups": (("Retail", "all"),), "report": "allowed"}
+
+# The sample, what the installation is like, and the address.
+JUDGED: dict[str, tuple[dict[str, Any], str]] = {
+    "access/shared-outside": (CALLED, ACCESS),
+    "access/nothing-shared": (CALLED | {"about": {}}, ACCESS),
+    "access/401-role": ({"access": "forbidden", "errors": "new"}, ACCESS),
+    "access/404-older-server": ({"access": "absent"}, ACCESS),
+    "groups/report-with-ids": (GROUPED | {"tells_ids": True}, REPORT),
+    "groups/report-without-ids": (GROUPED, REPORT),
+    "groups/report-deployed-nowhere": (
+        GROUPED | {"tells_ids": True, "about_groups": {"Retail/all": GroupFixture(environments=())}},
+        REPORT,
+    ),
+    "groups/report-without-a-group": (GROUPED | {"groups": ()}, REPORT),
+    "groups/report-401-role": (GROUPED | {"report": "forbidden", "errors": "new"}, REPORT),
+    "groups/list": (GROUPED, GROUPS),
+    "groups/list-none": (GROUPED | {"groups": ()}, GROUPS),
+    "groups/list-404-hidden": (GROUPED | {"hidden": ("Retail",)}, GROUPS),
+    "groups/environments": (GROUPED, PLACES),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_reports_and_groups_are_told_as_the_sample_does(name):
+    fields, address = JUDGED[name]
+    answer = SimulatedClient(apinizer(**fields)).ask("GET", address).answer
+
+    compare("apinizer", name, answer)
+    # A list is judged by its first entry: here the last one is the group.
+    if name.startswith("groups/report-with") and fields["groups"]:
+        sample = json.loads((RECORDED / name / "body").read_bytes())["resultList"][-1]
+        assert unlike(sample, json.loads(answer.body)["resultList"][-1]) == []
