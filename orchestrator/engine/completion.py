@@ -42,7 +42,9 @@ class TargetCompletion:
         self._target = target
         self._reads = _PartReads()
         self._looks = 0
-        """Looks since the last step was sent."""
+        """Looks since the last step was sent that have made all their reads."""
+        self._faults = 0
+        """Faults in a row of one read. A target has dozens of reads, and each is a doubt of its own."""
 
     async def run(self, end: TargetEnd) -> TargetEnd:
         """Return how the target ends that is deployed by ``end``; any other end stays."""
@@ -52,11 +54,10 @@ class TargetCompletion:
             found = await self._look()
             if isinstance(found, str):
                 return end_incomplete(end, self.history, found)
-            self._looks += not (isinstance(found, Reading) and found.verdict is Verdict.UNSENT)
             step = plan_completion(
                 self._lane.policy,
                 self.history.steps,
-                self._looks,
+                max(self._looks, self._faults),
                 found,
                 roll=self._resources.environment.roll(),
             )
@@ -79,7 +80,7 @@ class TargetCompletion:
             if refused := await self._send(operation):
                 return refused
             self._reads.take_step(operation, self.history.steps[operation.via], shown_by[operation])
-        self._looks = 0
+        self._looks = self._faults = 0
         return None
 
     async def _wait(self, act: Act, seconds: float) -> str | None:
@@ -126,6 +127,7 @@ class TargetCompletion:
         while True:
             found = restore.next_completion(self._target, self._reads.seen, looks.lacking, about)
             if not isinstance(found, Operation):
+                self._looks += 1
                 return self._reads.conclude(found)
             admission = self._make_look_request()
             if refused := await self._lane.admit(admission):
@@ -135,12 +137,14 @@ class TargetCompletion:
                 continue
             reading = looks.learn(found.via, reading)
             if reading.verdict in (Verdict.UNCLEAR, Verdict.UNSENT):
+                self._faults += reading.verdict is Verdict.UNCLEAR  # only looks that were sent count
                 return reading
+            self._faults = 0
             self._reads.add(found.via, reading)
 
     def _make_look_request(self) -> AdmissionRequest:
         settling = self.history.charged > 0 or bool(self.history.steps)
-        last = settling and self._looks >= LOOKS_PER_DOUBT - 1
+        last = settling and max(self._looks, self._faults) >= LOOKS_PER_DOUBT - 1
         return AdmissionRequest(self._target.id, Act.LOOK, settling=settling, last=last)
 
 

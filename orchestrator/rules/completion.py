@@ -53,8 +53,8 @@ def plan_completion(
 ) -> CompletionStep:
     """Return what follows a look at what a deployed target lacks; a reading is one that could not tell.
 
-    ``steps`` are those that were sent, by ``via``; ``looks`` counts the looks since the last of them. Each
-    step has the policy's attempts for itself.
+    ``steps`` are those that were sent, by ``via``; ``looks`` counts the looks since the last of them, or
+    the faults in a row of one read. Each step has the policy's attempts for itself.
     """
     if isinstance(found, Reading):
         if found.verdict is Verdict.UNSENT:  # only looks that were sent count; the lane bounds the others

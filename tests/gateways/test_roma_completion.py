@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -126,6 +128,12 @@ def bound(*ids: str, total: int | None = None) -> Reading:
     return Reading(verdict=Verdict.TOLD, kept=kept)
 
 
+def bound_with(settings: dict[str, Any]) -> Reading:
+    """The reading of a page with web-shop in these settings."""
+    entry = {"id": WEB_SHOP.id, "settings": settings}
+    return Reading(verdict=Verdict.TOLD, kept={"bound": [entry], "size": 1, "total": 1})
+
+
 def published(**environments: str) -> Reading:
     """The reading of the new front-end API, by environment the id of the publication."""
     ways = {"RELEASE": RELEASE, "TEST": TEST}
@@ -163,6 +171,20 @@ def test_only_what_hung_is_read_and_only_what_is_missing_is_created() -> None:
         )
     )
     assert complete(WEB_SHOP, BILLING, applications=bound("app-1", "app-2")) == Completeness()
+
+
+@pytest.mark.promise(11)
+def test_a_binding_with_other_settings_is_not_what_it_was() -> None:
+    wanted = replace(
+        WEB_SHOP, settings={"auth_tunnel": "GREEN", "auth_whitelist": ["192.0.2.7", "192.0.2.8"]}
+    )
+    same = {"auth_tunnel": "GREEN", "auth_whitelist": ["192.0.2.8", "192.0.2.7"], "visit_param": "more"}
+    other = {**same, "auth_whitelist": ["192.0.2.7"]}
+
+    assert complete(wanted, applications=bound_with(same)) == Completeness()
+    assert complete(wanted, applications=bound_with(other)) == Completeness(
+        (MissingPart(f"the settings of application web-shop in environment {RELEASE}", None, APPLICATIONS),)
+    )
 
 
 @pytest.mark.promise(11)

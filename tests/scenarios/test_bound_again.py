@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.simulator.books import list_differences
 from orchestrator.simulator.bound_types import BoundFixture
+from orchestrator.simulator.faults import FaultStorm, read_fault
 from orchestrator.simulator.fixtures import BackendFixture
 from tests.support.back import ACCEPT, deployed, restored, undeployed
 from tests.support.stage import Stage, backend, kill, roma_id
@@ -73,6 +74,20 @@ def test_all_that_hung_comes_back_and_nothing_is_created_twice(
     assert again.status == 0, again
     assert binds(stage) == (len(ALL) * 2 + 1, 0)
     assert stage.outcomes() == dict.fromkeys(stage.ids, "already_deployed")
+
+
+@pytest.mark.promise(11)
+def test_faults_of_many_reads_are_no_fault_of_one(staged: Callable[..., Stage]) -> None:
+    """A front end has dozens of reads: each has its own three looks, or a moderate storm would spend them."""
+    about = {backend(number): BackendFixture(environments=TWO, bound=ALL) for number in range(10)}
+    stage = staged(10, 0, roma_eu={"about": about})
+    before = stage.platform.books()
+    run = undeployed(stage, roma=QUICK)
+    stage.expect(storm=FaultStorm(share=0.1, seed=1, kinds=(read_fault("look:500"),)))
+    ended = restored(stage, run)
+
+    assert ended.status == 0, ended
+    assert differences(stage, before) == []
 
 
 @pytest.mark.promise(11)

@@ -6,7 +6,7 @@ After the API reference: "Deploying a Backend API", "Publishing an API or Taking
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from orchestrator.gateways.envelope import find_text, parse_object
 from orchestrator.gateways.roma.binding_types import BINDING_TYPES, BindingType, BoundCreate, BoundRead
@@ -137,11 +137,14 @@ class _BoundReads:
         if isinstance(bound, UnreadBindings):
             yield from (MissingPart(f"{name_binding(each)} (no read: {bound.why})", None) for each in wanted)
             return
-        there = {each.id for each in bound}
+        there = {each.id: each for each in bound}
         for each in wanted:
             if each.id not in there:
                 step = self._make_create(of, each, publication)
                 yield MissingPart(name_binding(each), step, read.operation.via)
+            elif not _has_settings(there[each.id], each):
+                # Another create of the pair may be refused, or change nothing: a person has to mend it.
+                yield MissingPart(f"the settings of {name_binding(each)}", None, read.operation.via)
 
     def _make_create(self, of: BindingType, binding: Binding, publication: str | None) -> Operation | None:
         if of.is_of_publication and publication is None:
@@ -167,6 +170,18 @@ def _list_missing(
         # Only a publication can have bindings, so these come after it: until then no request creates them.
         for bindings in by_type.values():
             yield from (MissingPart(name_binding(each), None) for each in bindings)
+
+
+def _has_settings(there: Binding, wanted: Binding) -> bool:
+    """Return whether a binding has all settings that it had, in whatever order their values stand."""
+    return all(
+        _sort_values(there.settings.get(name)) == _sort_values(value)
+        for name, value in wanted.settings.items()
+    )
+
+
+def _sort_values(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list | tuple) else value
 
 
 def name_binding(binding: Binding) -> str:
