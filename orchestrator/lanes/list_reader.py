@@ -7,8 +7,8 @@ page to its first: an entry only moves to a page that is still to be read. What 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from orchestrator.lanes.exchange import ExchangeResult, LaneQuestion, count_as_unclear, exchange
 from orchestrator.lanes.listed_rows import ListedRows, Rows
@@ -57,10 +57,11 @@ class ListBounds(NamedTuple):
 
 
 class ReadList(NamedTuple, Generic[Rows]):
-    """A whole list: its rows, and its pages."""
+    """A whole list: its rows, its pages, and what other reads would tell that it stands for."""
 
     rows: Rows
     pages: int
+    spared: Mapping[str, Any]
 
 
 class _MissingListError(Exception):
@@ -174,7 +175,7 @@ class ListReader:
                 self._size, self._last, most_faults = self._size // SHORTER_BY, 0, 1
             else:
                 self._was_read, self._late = True, 0
-                return ReadList(rows, source.pages)
+                return ReadList(rows, source.pages, source.spared)
 
     async def _read(self, source: _PageSource, bounds: ListBounds) -> None:
         """Read the page that was the last one, to learn the length of the list; then all pages backwards."""
@@ -265,6 +266,7 @@ class _PageSource:
         """``most_faults``: so many faults of the first page lose the list; of a later page MOST_FAULTS."""
         self.rows = rows
         self.pages = 0
+        self.spared: Mapping[str, Any] = {}
         self._lane = lane
         self._name = name
         self._wanted_by = wanted_by
@@ -289,6 +291,7 @@ class _PageSource:
             if isinstance(found, ListPage):
                 self.pages, self._most_faults = self.pages + 1, MOST_FAULTS
                 self._ends = self._bounds.whole_by
+                self.spared = {**self.spared, **found.spared}
                 return found, self._add_rows(found)
             if found.verdict is Verdict.NOT_OFFERED:
                 raise _NoSuchListError(found)

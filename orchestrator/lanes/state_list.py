@@ -158,6 +158,12 @@ class StateList:
             *refused,
         ]
 
+    @property
+    def spared(self) -> Mapping[str, Any]:
+        """What the lists tell in place of other reads about many targets, by the names of these."""
+        lists = () if self._held is None else self._held.lists.values()
+        return {name: found for each in lists for name, found in each.spared.items()}
+
     def _count_entries(self) -> int:
         return 0 if self._held is None else max(len(each.rows) for each in self._held.lists.values())
 

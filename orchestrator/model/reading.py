@@ -167,12 +167,14 @@ class ListPage(Struct, frozen=True, kw_only=True):
     """One page of a gateway's list: for each entry, the parts of its target and the kind's own row.
 
     A row is compact and compares by value: an entry that two pages show alike counts once. ``size`` counts
-    the entries of the page, those without a target included; ``total`` those of the whole list.
+    the entries of the page, those without a target included; ``total`` those of the whole list. ``spared``
+    has, by name, what reads about many targets would tell that the page stands for.
     """
 
     rows: Sequence[tuple[tuple[str, ...], Any]]
     size: int
     total: int
+    spared: Mapping[str, Any] = {}
 
 
 class HealthCheck(Struct, frozen=True):

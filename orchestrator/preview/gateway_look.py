@@ -138,8 +138,7 @@ class GatewayLook:
         if self._reads_siblings and self.gateway.siblings is not None:
             siblings = SiblingReader(lane, self._send, self.siblings.append, doubts)
             await siblings.read_all(self.gateway.siblings, self.targets)
-        # Members of a group are a matter of who still reaches an API, as its callers are.
-        if self._reads_siblings and self._hours is not None and self.gateway.groups is not None:
+        if self._reads_siblings and self.gateway.groups is not None:
             await self._read_groups(lane, self.gateway.groups)
         await self._measure_reply(reader)
 
@@ -154,7 +153,9 @@ class GatewayLook:
 
     async def _read_groups(self, lane: Lane, feature: GroupFeature) -> None:
         going = [seen.target for seen in self.targets if seen.group is PreviewGroup.WILL_CHANGE]
-        self.memberships = await GroupReader(lane).read_all(feature, going)
+        # Members of a group are a matter of who still reaches an API, as its callers are.
+        may_ask = self._hours is not None
+        self.memberships = await GroupReader(lane).read_all(feature, going, may_ask=may_ask)
 
     async def _read_use(self, lane: Lane) -> None:
         """Ask how much each target is used, where that is wanted.

@@ -24,10 +24,15 @@ class GroupReader:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
 
-    async def read_all(self, feature: GroupFeature, targets: Sequence[Target]) -> Sequence[GroupMembership]:
-        """Return the groups of the targets, as far as they are told."""
-        told: dict[str, Any] = {}
-        while targets and (read := feature.next_read(told, targets)) is not None:
+    async def read_all(
+        self, feature: GroupFeature, targets: Sequence[Target], *, may_ask: bool
+    ) -> Sequence[GroupMembership]:
+        """Return the groups of the targets, as far as they are told.
+
+        What the lists of the lane have told is not read again; without ``may_ask`` nothing else is read.
+        """
+        told: dict[str, Any] = {**self._lane.state_list.spared}
+        while may_ask and targets and (read := feature.next_read(told, targets)) is not None:
             found = await self._ask(read)
             if found is None:
                 break

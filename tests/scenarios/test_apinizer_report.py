@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.fixtures import GroupFixture
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.stage import Stage, apim_id
 
@@ -235,3 +237,26 @@ def test_look_always_asks_the_pods_and_reads_the_record_off_the_report(staged: C
     assert {facts.looks for facts in books.targets.values()} == {2}  # route-health before, and after
     assert books.gateways["apim"].looks == 2 * COUNT + _count_reports(stage)
     assert {target["evidence"] for target in stage.report()["targets"]} == {"look"}
+
+
+@pytest.mark.parametrize("more", [(), ("--usage",)])
+def test_a_preview_tells_of_groups_by_the_report_that_it_reads_anyway(
+    staged: Callable[..., Stage], more: tuple[str, ...]
+) -> None:
+    about = {"Retail/all": GroupFixture(members=("proxy-3",))}
+    groups = {"groups": (("Retail", "all"),), "about_groups": about, "tells_ids": True}
+    stage = staged(0, COUNT, apim_fields={**ALLOWED, **groups})
+    told = json.loads(stage.undeploy("preview", stage.write_plan(), "--format", "json", *more).out)
+
+    (warning,) = (each for each in told["warnings"] if each["kind"] == "group")
+    assert warning["targets"] == [apim_id(3)]
+    assert _count_reports(stage) == 1
+    assert not any("apiProxyGroups" in seen.path for seen in stage.list_requests())
+
+
+def test_a_plain_preview_asks_nothing_for_the_sake_of_groups(staged: Callable[..., Stage]) -> None:
+    stage = staged(0, COUNT, apim_fields={"groups": (("Retail", "all"),)})
+    told = json.loads(stage.undeploy("preview", stage.write_plan(), "--format", "json").out)
+
+    assert not any(each["kind"] == "group" for each in told["warnings"])
+    assert not any("apiProxyGroups" in seen.path for seen in stage.list_requests())

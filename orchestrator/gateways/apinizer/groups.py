@@ -121,9 +121,12 @@ def _list_groups(told: Mapping[str, Any]) -> Iterator[ProxyGroup]:
 def _read_report(reply: Reply) -> tuple[ProxyGroup, ...] | Reading:
     body = parse_object(reply)
     entries = list_reported(reply, body)
-    if entries is None:
-        return read_report_refusal(reply, body)
-    entries = [entry for entry in entries if isinstance(entry, dict)]
+    return read_report_refusal(reply, body) if entries is None else list_groups(entries)
+
+
+def list_groups(listed: Sequence[Any]) -> tuple[ProxyGroup, ...]:
+    """Return the groups among the entries of the administrator's report."""
+    entries = [entry for entry in listed if isinstance(entry, dict)]
     names = {
         id_: name
         for entry in entries

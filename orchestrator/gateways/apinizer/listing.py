@@ -12,6 +12,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.gateways.apinizer.groups import REPORT as GROUP_REPORT
+from orchestrator.gateways.apinizer.groups import list_groups
 from orchestrator.gateways.apinizer.looks import STATUS
 from orchestrator.gateways.apinizer.report import (
     LARGEST_REPORT,
@@ -95,7 +97,8 @@ class ApinizerListing(Struct, frozen=True):
         if entries is None:
             return read_report_refusal(reply, body)
         rows = [row for entry in entries if isinstance(entry, dict) for row in _list_rows(entry)]
-        return ListPage(rows=rows, size=len(entries), total=len(entries))
+        groups = {GROUP_REPORT: list_groups(entries)}
+        return ListPage(rows=rows, size=len(entries), total=len(entries), spared=groups)
 
     def read_target(
         self,
