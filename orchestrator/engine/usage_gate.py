@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from orchestrator.engine.attempts import TargetAttempts
 from orchestrator.engine.resources import RunResources
-from orchestrator.lanes.usage_reader import FRESH_FOR, UsageAnswer, UsageReader
+from orchestrator.lanes.exchange import count_as_unclear
+from orchestrator.lanes.snapshot_reads import SnapshotReads
+from orchestrator.lanes.usage_reader import FRESH_FOR, AskAboutUse, UsageAnswer, UsageReader
 from orchestrator.model.events import TargetInUse
-from orchestrator.model.reading import Act, Operation, Snapshot
+from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
@@ -87,9 +89,6 @@ class UsageGate:
         return f"its calls took more than {FRESH_FOR / 60:.0f} minutes to read"
 
     async def _read(self, target: Target) -> Usage | str:
-        # An undeploy of an earlier session left a doubt, or was refused: then only its snapshot is left.
-        snapshot = self.snapshot or self._resources.pending.read_snapshot(target.seq)
-
         async def ask(operation: Operation) -> UsageAnswer | str:
             admission = AdmissionRequest(target.id, Act.LOOK)
             if refused := await self._lane.admit(admission):
@@ -97,7 +96,32 @@ class UsageGate:
             reading = await self._attempts.send(target, admission, operation)
             return UsageAnswer(reading, self._attempts.status)
 
-        return await self._reader.read(target, snapshot, ask)
+        if self.snapshot is None:
+            found = await self._find_snapshot(target, ask)
+            if isinstance(found, str):
+                return found
+            self.snapshot = found
+        return await self._reader.read(target, self.snapshot, ask)
+
+    async def _find_snapshot(self, target: Target, ask: AskAboutUse) -> Snapshot | str:
+        """Return the snapshot of an earlier session, whose undeploy left a doubt or was refused.
+
+        A plan that keeps no snapshots has none: then what names the front ends is read again.
+        """
+        if kept := self._resources.pending.read_snapshot(target.seq):
+            return kept
+        reads = SnapshotReads(self._lane.gateway.restore, target, with_bindings=False)
+        seen: dict[str, Reading] = {}
+        while True:
+            looks = self._lane.offered_looks
+            found = reads.find_next(seen, looks.lacking)
+            if isinstance(found, Snapshot):
+                return found
+            answer = await ask(found)
+            if isinstance(answer, str):
+                return answer
+            if answer.reading.verdict not in (Verdict.BUSY, Verdict.DENIED):
+                seen[found.via] = looks.learn(found.via, count_as_unclear(answer.reading))
 
     def _warn(self, target: Target, usage: Usage, doubt: str) -> None:
         """Tell, once, that the target goes down although it is in use."""

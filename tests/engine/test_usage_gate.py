@@ -266,6 +266,8 @@ def test_a_resume_asks_afresh_before_it_repeats() -> None:
 
     assert went.end == left_up("in_use: 9 calls in 72 h by web-shop, billing")
     assert went.wire.times() == []
+    # The look that settles the doubt, the read that names the front ends (no session kept any), the calls.
+    assert [address.startswith(ASKED_OF_ONE) for _, _, address in went.wire.told] == [False, False, True]
 
 
 @pytest.mark.promise(6)
