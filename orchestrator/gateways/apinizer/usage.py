@@ -44,7 +44,7 @@ _NO_STORE = "the manager counts no calls, and the plan names no traffic log (usa
 _NOT_READ = "it was not read"
 
 
-class _Place(NamedTuple):
+class _ProxyPlace(NamedTuple):
     """An environment or a project, as a list of the manager names it."""
 
     id: str
@@ -136,12 +136,12 @@ def _describe_span(span: LogSpan, now: float) -> str:
     return f"the traffic log's newest record is {newest:,.0f} s old, its oldest {oldest / 86400:,.1f} days"
 
 
-def _name_page(place: _Place, number: int) -> str:
+def _name_page(place: _ProxyPlace, number: int) -> str:
     """Return the name of a page; with the id, since no two environments share one."""
     return f"traffic log of {show_text(place.name)} ({show_text(place.id)}), page {number}"
 
 
-def _read_places(reply: Reply) -> tuple[_Place, ...] | Reading:
+def _read_places(reply: Reply) -> tuple[_ProxyPlace, ...] | Reading:
     """Read the list of environments or of projects: all entries with their ids."""
     body = parse_object(reply)
     listed = (body or {}).get("resultList") if reply.status == 200 and is_success(body) else None
@@ -154,10 +154,10 @@ def _read_places(reply: Reply) -> tuple[_Place, ...] | Reading:
     return tuple(_list_places(listed))
 
 
-def _list_places(listed: list[Any]) -> Iterator[_Place]:
+def _list_places(listed: list[Any]) -> Iterator[_ProxyPlace]:
     for entry in listed:
         if isinstance(entry, dict) and (id_ := find_text(entry, "id")) and (name := find_text(entry, "name")):
-            yield _Place(id_, name)
+            yield _ProxyPlace(id_, name)
 
 
 def _count_calls(target: Target, told: Mapping[str, Any], hours: int) -> int | str:
@@ -175,17 +175,17 @@ def _count_calls(target: Target, told: Mapping[str, Any], hours: int) -> int | s
     return _add_up(pages, owner.id, proxy, hours)
 
 
-def _find_place(listed: Any, name: str, what: str) -> _Place | str:
+def _find_place(listed: Any, name: str, what: str) -> _ProxyPlace | str:
     if not isinstance(listed, tuple):
         return f"the ids of the {what}s cannot be read: {_explain(listed)}"
-    found: list[_Place] = [place for place in listed if to_nfc(place.name) == name]
+    found: list[_ProxyPlace] = [place for place in listed if to_nfc(place.name) == name]
     if len(found) != 1:
         many = f"several {what}s" if found else f"no {what}"
         return f"the list of {what}s has {many} of this name with an id"
     return found[0]
 
 
-def _list_pages(told: Mapping[str, Any], place: _Place) -> Iterator[LogPage | Reading]:
+def _list_pages(told: Mapping[str, Any], place: _ProxyPlace) -> Iterator[LogPage | Reading]:
     number = 1
     while (page := told.get(_name_page(place, number))) is not None:
         yield page
