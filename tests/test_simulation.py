@@ -58,6 +58,11 @@ def is_caught(promise: str, seeds: int = 30, first: int = 1) -> bool:
     return any(promise in line for seed in range(first, first + seeds) for line in play_seed(seed).broken)
 
 
+JUDGES = pytest.mark.long(
+    "breaks the engine on purpose, and plays seeds until a judge of simulated runs notices"
+)
+
+
 @pytest.mark.promise(11)
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
@@ -109,6 +114,7 @@ def test_as_many_may_be_in_doubt_as_the_operator_lets_be_in_flight() -> None:
 # --- an engine that is broken on purpose ----------------------------------------------------------------
 
 
+@JUDGES
 def test_a_request_that_leaves_before_its_intent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def posted(
         self: SessionRecord, target: Target, number: int, operation: Operation, at: float
@@ -121,6 +127,7 @@ def test_a_request_that_leaves_before_its_intent_is_caught(monkeypatch: pytest.M
     assert is_caught("promise 2")
 
 
+@JUDGES
 def test_a_gateway_that_takes_every_reply_for_success_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def removed(self: object, operation: Operation, target: Target, reply: Reply) -> Reading:
         return Reading(verdict=Verdict.REMOVED, evidence="204")
@@ -131,6 +138,7 @@ def test_a_gateway_that_takes_every_reply_for_success_is_caught(monkeypatch: pyt
     assert is_caught("promise 3")
 
 
+@JUDGES
 def test_doubt_that_is_rounded_to_success_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         target_run, "decide", lambda policy, history, *_, **__: (history, TargetEnd(Outcome.UNDEPLOYED))
@@ -139,18 +147,21 @@ def test_doubt_that_is_rounded_to_success_is_caught(monkeypatch: pytest.MonkeyPa
     assert is_caught("promise 3")
 
 
+@JUDGES
 def test_sending_again_without_a_look_after_a_crash_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target_run, "choose_first_step", lambda policy, history: SendStep())
 
     assert is_caught("promise 2", seeds=60)
 
 
+@JUDGES
 def test_a_window_that_the_engine_ignores_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RunGate, "refusal", lambda self, act, now, *, takes: None)
 
     assert is_caught("promise 7", seeds=60)
 
 
+@JUDGES
 def test_attempts_without_end_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A target is repeated as long as the reply leaves doubt."""
 
@@ -171,24 +182,28 @@ def test_attempts_without_end_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
     assert is_caught("promise 7", seeds=60)
 
 
+@JUDGES
 def test_a_credential_in_a_vendor_s_text_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mask, "clean_reading", lambda self, reading: reading)
 
     assert is_caught("promise 9")
 
 
+@JUDGES
 def test_two_changes_of_one_proxy_at_a_time_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Apinizer, "exclusive_key", lambda self, target: None)
 
     assert is_caught("two changes of one proxy overlapped")
 
 
+@JUDGES
 def test_a_worker_that_is_never_woken_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TargetQueue, "release", lambda self, target: None)
 
     assert is_caught("every task waits for another one")
 
 
+@JUDGES
 @pytest.mark.promise(10)
 def test_an_exchange_without_a_deadline_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "open_connection", lambda environment, gateway: environment.connect(gateway))
@@ -196,6 +211,7 @@ def test_an_exchange_without_a_deadline_is_caught(monkeypatch: pytest.MonkeyPatc
     assert is_caught("promise 10: it has not ended")
 
 
+@JUDGES
 def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine forgets to keep what became of a target."""
     monkeypatch.setattr(SessionRecord, "keep_outcome", lambda self, target, end, *, seconds, at: None)
@@ -206,6 +222,7 @@ def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPat
 # --- a restore that is broken on purpose ----------------------------------------------------------------
 
 
+@JUDGES
 def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def blind(policy: RetryPolicy, history: TargetHistory) -> Step:
         return (
@@ -219,6 +236,7 @@ def test_a_restore_that_deploys_without_a_look_is_caught(monkeypatch: pytest.Mon
     assert is_caught("without a look that showed it to be down")
 
 
+@JUDGES
 @pytest.mark.promise(11)
 def test_looks_that_are_not_turned_round_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "mirror_reading", lambda policy, act, reading: reading)
@@ -226,6 +244,7 @@ def test_looks_that_are_not_turned_round_are_caught(monkeypatch: pytest.MonkeyPa
     assert is_caught("is not up everywhere")
 
 
+@JUDGES
 @pytest.mark.promise(11)
 def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def believe(
@@ -238,6 +257,7 @@ def test_a_deploy_that_is_believed_pod_or_no_pod_is_caught(monkeypatch: pytest.M
     assert is_caught("is not up everywhere", seeds=20, first=240)
 
 
+@JUDGES
 @pytest.mark.promise(11)
 def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def some(database: Database) -> Iterator[TakenDown]:
@@ -255,6 +275,7 @@ def without_binds(found: Operation | Completeness | Reading) -> Operation | Comp
     return Completeness(tuple(kept))
 
 
+@JUDGES
 @pytest.mark.promise(11)
 def test_a_restore_that_forgets_what_hung_on_a_front_end_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     proper = RomaRestore.next_completion
@@ -263,6 +284,7 @@ def test_a_restore_that_forgets_what_hung_on_a_front_end_is_caught(monkeypatch: 
     assert is_caught("is reported restored, and lacks")
 
 
+@JUDGES
 @pytest.mark.promise(11)
 def test_a_restore_that_binds_without_a_look_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roma_completion, "join_pages", lambda *_: [])
@@ -270,6 +292,7 @@ def test_a_restore_that_binds_without_a_look_is_caught(monkeypatch: pytest.Monke
     assert is_caught("creates of what was there")
 
 
+@JUDGES
 @pytest.mark.promise(11)
 def test_a_reason_that_does_not_name_what_lacks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completion, "_list_missing", lambda *_: "something")
@@ -277,6 +300,7 @@ def test_a_reason_that_does_not_name_what_lacks_is_caught(monkeypatch: pytest.Mo
     assert is_caught("and its reason says only")
 
 
+@JUDGES
 @pytest.mark.promise(9)
 def test_a_snapshot_that_keeps_signature_secrets_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def keep_texts(_: object, fields: Mapping[str, object]) -> dict[str, object]:
@@ -287,12 +311,14 @@ def test_a_snapshot_that_keeps_signature_secrets_is_caught(monkeypatch: pytest.M
     assert is_caught("holds a credential")
 
 
+@JUDGES
 def test_a_gate_that_lets_targets_in_use_go_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage_gate, "describe_doubt", lambda *_: None)
 
     assert is_caught("was sent, with")
 
 
+@JUDGES
 @pytest.mark.promise(11)
 def test_a_restore_that_forgets_further_environments_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RomaRestore, "next_completion", lambda *_: Completeness())
@@ -300,6 +326,7 @@ def test_a_restore_that_forgets_further_environments_is_caught(monkeypatch: pyte
     assert is_caught("and lacks environment")
 
 
+@JUDGES
 @pytest.mark.promise(7)
 def test_a_publish_without_a_bound_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completion, "_may_send", lambda policy, step: step is None or step.charged < 9)
@@ -307,6 +334,7 @@ def test_a_publish_without_a_bound_is_caught(monkeypatch: pytest.MonkeyPatch) ->
     assert is_caught("times")
 
 
+@JUDGES
 def test_a_restore_in_the_order_of_the_run_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restore, "list_order", lambda database: iter(()))
 
