@@ -12,24 +12,14 @@ import pytest
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator.bound_replies import SIGN_KEY, SIGN_SECRET
-from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.fixtures import BackendFixture
 from tests.support.back import BEST, snapshots, undeployed
+from tests.support.hanging import ALL, BILLING, CORS, TWO
 from tests.support.stage import Stage, backend, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
 
 REQUIRED = "snapshot: required"
-SHOP = BoundFixture(
-    type="applications", name="web-shop", tunnel="GREEN", whitelist=("192.0.2.7",), visit="w7"
-)
-BILLING = BoundFixture(type="applications", name="billing")
-SLOW = BoundFixture(type="throttles", name="slow")
-OFFICES = BoundFixture(type="acls", name="offices")
-HMAC = BoundFixture(type="signs", name="hmac")
-CORS = BoundFixture(type="plugins", name="cors")
-ALL = (SHOP, BILLING, SLOW, OFFICES, HMAC, CORS)
-TWO = ("DEFAULT_ENVIRONMENT_RELEASE_ID", "7a1ad0c350844ee69479b47df9a881cb")
 COUNT = 60
 
 

@@ -11,25 +11,15 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.simulator.books import list_differences
-from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.faults import FaultStorm, read_fault
 from orchestrator.simulator.fixtures import BackendFixture
 from tests.support.back import ACCEPT, deployed, restored, undeployed
+from tests.support.hanging import ALL, BILLING, CORS, SHOP, SLOW, TWO
 from tests.support.stage import Stage, backend, kill, roma_id
 
 pytestmark = pytest.mark.long("runs and restores are processes of their own")
 
 QUICK = "retry: {attempts: 3, first: 5ms, ceiling: 20ms}, timeout: 600ms"
-SHOP = BoundFixture(
-    type="applications", name="web-shop", tunnel="GREEN", whitelist=("192.0.2.7",), visit="w7"
-)
-BILLING = BoundFixture(type="applications", name="billing")
-SLOW = BoundFixture(type="throttles", name="slow")
-OFFICES = BoundFixture(type="acls", name="offices")
-HMAC = BoundFixture(type="signs", name="hmac")
-CORS = BoundFixture(type="plugins", name="cors")
-ALL = (SHOP, BILLING, SLOW, OFFICES, HMAC, CORS)
-TWO = ("DEFAULT_ENVIRONMENT_RELEASE_ID", "7a1ad0c350844ee69479b47df9a881cb")
 WINDOW = 200
 LOSING = 24
 """Targets enough for a share to stop a run before its end."""
