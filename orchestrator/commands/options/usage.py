@@ -21,7 +21,9 @@ def _parse_hours(ctx: click.Context, param: click.Parameter, given: str | None) 
         return None
     found = _HOURS.fullmatch(given)
     if found is None or int(found[1]) > MOST_HOURS:
-        raise click.BadParameter(f"{given!r} is no number of hours; write 1h to {MOST_HOURS}h", ctx, param)
+        raise click.BadParameter(
+            f"the calls of {given!r} cannot be told; write 1h to {MOST_HOURS}h", ctx, param
+        )
     return int(found[1])
 
 
