@@ -1,5 +1,6 @@
 """The help texts in README.md are those of the program."""
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 import pytest
 from msgspec import Struct
 
-from docs import packages
+from docs import events, packages
 from orchestrator.cli import execute
 from orchestrator.gateways import KINDS
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
@@ -69,6 +70,22 @@ def test_the_picture_of_the_packages_is_that_of_the_code() -> None:
     page = packages.PAGE.read_text(encoding="utf-8")
 
     assert packages.draw_into(page) == page, "python -m docs.packages writes it anew"
+
+
+@pytest.mark.source
+def test_the_page_about_events_is_that_of_the_code() -> None:
+    page = events.PAGE.read_text(encoding="utf-8")
+
+    assert events.write_into(page) == page, "python -m docs.events writes it anew"
+
+
+@pytest.mark.source
+@pytest.mark.parametrize("struct", [*events.list_events(), *events.list_parts()], ids=events.name_struct)
+def test_the_page_about_events_says_what_each_field_holds(struct: type[Struct]) -> None:
+    texts = events.read_field_texts(struct) | dict.fromkeys(events.COMMON, "said")
+    told = set(re.findall(r"``(\w+)``", inspect.getdoc(struct) or ""))
+
+    assert [name for name in struct.__struct_fields__ if not texts[name] and name not in told] == []
 
 
 STRUCTS = (

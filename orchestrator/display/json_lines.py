@@ -8,11 +8,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from orchestrator.model.events import EVENTS_SCHEMA, AnyEvent
+from orchestrator.model.events import AnyEvent, StreamBegun
+from orchestrator.model.plan import RunId
 
 
 class JsonLinesWriter:
-    """Listener: writes each event as a line of JSON. The first line states the version of the schema.
+    """Listener: writes each event as a line of JSON. ``begin`` writes the first line, before any event.
 
     Each line is flushed at once, so that a program that follows the lines is never behind. If ``out`` fails,
     ``complain`` gets one message, further events are dropped, and the run goes on.
@@ -22,8 +23,10 @@ class JsonLinesWriter:
         self._out: BinaryIO | RawIOBase | None = out
         self._complain = complain
         self._encode = msgspec.json.Encoder().encode
-        # The first line, so that a reader knows the format before any event.
-        self._write_line({"event": "schema", "schema": EVENTS_SCHEMA})
+
+    def begin(self, run: RunId) -> None:
+        """Write the line that names the schema and the run, so that a reader knows both before any event."""
+        self._write_line(StreamBegun(run=run))
 
     def __call__(self, event: AnyEvent) -> None:
         """Write ``event``."""

@@ -3,7 +3,7 @@
 A listener gets an event once the journal has it. A listener returns nothing, and cannot change the run. In
 JSON an event carries its name under ``event``.
 
-A new event is a class here, named in ``AnyEvent``. The log and ``--events`` then have it: the log at
+A new event is a class here, named in ``AnyEvent``; ``python -m docs.events`` puts it on its page. The log and ``--events`` then have it: the log at
 ``debug`` if it has a ``target``, else at ``info``, unless ``display/log.py`` gives it another level. A
 display shows it once ``display/plain.py`` or ``display/progress.py`` knows it.
 """
@@ -46,9 +46,11 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     run: RunId
     plan: str
     targets: int
+    """Number of targets of the whole plan."""
     left: dict[str, int]
     """Targets still to be done, by gateway name, in the plan's order of gateways."""
     resumed: bool
+    """Whether the run had a session before this one."""
     closes: float | None = None
     """Unix time at which the window closes; None without a window."""
     timeouts: dict[str, float] = {}
@@ -58,11 +60,15 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     parts: tuple[PartLeft, ...] = ()
     """The waves and steps that have targets left, in their order."""
     act: Literal["undeploy", "restore"] = "undeploy"
+    """What the run does to its targets."""
     rehearsal: bool = False
+    """Whether simulators stand in for the gateways."""
     urls: dict[str, str] = {}
     """The plan's URL of each gateway that has targets left. In a rehearsal simulators stand in for them."""
     opens: float | None = None
+    """Unix time at which the window opens; None without a window, or where it has no such end."""
     session: int = 1
+    """1 for the first session of the run, one more for each resume."""
     approval: str = ""
     """The approval of the run and the person, in words; empty if the program did not ask."""
     patterns: int | None = None
@@ -76,6 +82,7 @@ class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):
 
     wave: str
     left: int
+    """Number of its targets that are still to be done."""
 
 
 class AttemptStarted(Event, tag="attempt_started", frozen=True, kw_only=True):
@@ -84,20 +91,26 @@ class AttemptStarted(Event, tag="attempt_started", frozen=True, kw_only=True):
     target: TargetId
     gateway: str
     number: int
+    """1 for the first request about this target, looks and earlier sessions included."""
     act: Act
 
 
 class AttemptEnded(Event, tag="attempt_ended", frozen=True, kw_only=True):
-    """A request has its reply, or is lost. ``status`` is None if no reply came."""
+    """A request has its reply, or is lost."""
 
     target: TargetId
     gateway: str
     number: int
+    """That of the ``attempt_started`` before."""
     act: Act
     seconds: float
+    """Seconds from the request to its reply, or to its loss."""
     status: int | None
+    """HTTP status; None if no reply came."""
     code: str | None
+    """The vendor's code, such as ``APIG.9999``; None where the reply has none."""
     message: str | None
+    """The vendor's text, or how the request was lost."""
 
 
 class RetryPlanned(Event, tag="retry_planned", frozen=True, kw_only=True):
@@ -107,6 +120,7 @@ class RetryPlanned(Event, tag="retry_planned", frozen=True, kw_only=True):
     gateway: str
     act: Act
     wait: float
+    """Seconds."""
 
 
 class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
@@ -117,9 +131,13 @@ class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
     wave: str
     outcome: Outcome
     reason: str | None
+    """Begins with a ``Reason`` and a colon where one applies, as in report.json."""
     evidence: str | None
+    """What the outcome rests on, as in report.json."""
     seconds: float
+    """Seconds that this session took for the target, its waits included."""
     attempts: int
+    """Number of requests about this target, looks and earlier sessions included."""
 
 
 class SnapshotMissed(Event, tag="snapshot_missed", frozen=True, kw_only=True):
@@ -146,8 +164,10 @@ class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
 
     gateway: str
     state: Literal["open", "paused", "parked", "closed"]
+    """The state from now on."""
     reason: str | None = None
     seconds: float | None = None
+    """Length of the pause; None in the other states."""
     given_up: bool = False
     """The lane is parked, and this session probes it no more: a resume goes on with what is left."""
 
@@ -199,11 +219,14 @@ class PaceChanged(Event, tag="pace_changed", frozen=True, kw_only=True):
 
 
 class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
-    """A person steered the run: ``act`` in words (``limits roma-eu rate=5/s``), ``by`` whom, from where."""
+    """A person steered the run."""
 
     act: str
+    """The act in words: ``limits roma-eu rate=5/s``."""
     by: str
+    """The person."""
     origin: str
+    """The host and the process from which it came."""
 
 
 class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
@@ -211,8 +234,11 @@ class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
 
     wave: str
     number: int
+    """1 for the first step."""
     steps: int
+    """Number of steps of the wave."""
     left: int
+    """Number of its targets that are still to be done."""
 
 
 class WaveEnded(Event, tag="wave_ended", frozen=True, kw_only=True):
@@ -222,16 +248,19 @@ class WaveEnded(Event, tag="wave_ended", frozen=True, kw_only=True):
 
 
 class RunStopping(Event, tag="run_stopping", frozen=True, kw_only=True):
-    """From now on no request starts. Those in flight get their reply. ``reason`` begins with a ``Reason``."""
+    """From now on no request starts. Those in flight get their reply."""
 
     reason: str
+    """Begins with a ``Reason``, as in report.json."""
 
 
 class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):
     """The session is over. The reports are written next."""
 
     state: Literal["complete", "stopped", "interrupted"]
+    """As in report.json."""
     exit_status: int
+    """The status with which the command ends."""
 
 
 AnyEvent = (
@@ -259,4 +288,12 @@ AnyEvent = (
 Listener = Callable[[AnyEvent], None]
 
 EVENTS_SCHEMA = 1
-"""The version that the first JSON line of ``--events`` states: ``{"event": "schema", "schema": 1}``."""
+"""The version of the JSON lines of ``--events``; a new event and a new field do not raise it."""
+
+
+class StreamBegun(Struct, frozen=True, kw_only=True, tag_field="event", tag="stream"):
+    """The first line of a session's stream. It names the schema of the lines, and the run."""
+
+    schema: int = EVENTS_SCHEMA
+    """Rises when an event or a field disappears or changes its meaning. New ones come without a rise."""
+    run: RunId

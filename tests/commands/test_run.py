@@ -135,7 +135,8 @@ def test_events_on_stdout_are_all_that_is_there(
     ended = undeploy("run", plan(platform.urls["apim"]), "--yes", "--events", "-")
     events = [json.loads(line) for line in ended.out.splitlines()]
 
-    assert events[0] == {"event": "schema", "schema": 1}
+    run = events[1]["run"]
+    assert events[0] == {"event": "stream", "schema": 1, "run": run}
     assert [event["event"] for event in events[1:]][:: len(events) - 2] == ["run_started", "run_ended"]
 
 
@@ -146,7 +147,7 @@ def test_events_in_a_file_follow_those_that_are_there(
     undeploy("run", plan(platform.urls["apim"]), "--yes", "--events", "events")
     lines = (folder / "events").read_text().splitlines()
 
-    assert [json.loads(line)["event"] for line in lines[:3]] == ["old", "schema", "run_started"]
+    assert [json.loads(line)["event"] for line in lines[:3]] == ["old", "stream", "run_started"]
 
 
 def test_quiet_says_nothing_where_nothing_is_wrong(

@@ -114,7 +114,7 @@ def test_events_are_added_to_a_file_that_is_there(ready: Path, undeploy: Undeplo
     (ready / "out").chmod(0o644)
     undeploy(*WRITERS["events"], "out")
 
-    assert (ready / "out").read_text().startswith('before\n{"event":"schema"')
+    assert (ready / "out").read_text().startswith('before\n{"event":"stream"')
     assert read_mode(ready / "out") == 0o600
 
 

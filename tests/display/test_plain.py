@@ -12,6 +12,7 @@ from orchestrator.display.phrases import describe_done, describe_window_fit
 from orchestrator.display.plain import PlainDisplay
 from orchestrator.model.events import AnyEvent, Controlled
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import RunId
 from orchestrator.rules.forecast import Forecast
 from orchestrator.text.formats import format_clock
 from tests.support import story
@@ -218,13 +219,14 @@ def test_a_vendors_text_moves_no_cursor(hostile: str) -> None:
 def told(*events: AnyEvent) -> list[dict[str, Any]]:
     out = io.BytesIO()
     listen = JsonLinesWriter(out, pytest.fail)
+    listen.begin(RunId("20261128-one"))
     for event in events:
         listen(event)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_events_begin_with_the_version_of_their_schema() -> None:
-    assert told() == [{"event": "schema", "schema": 1}]
+def test_events_begin_with_the_version_of_their_schema_and_the_run() -> None:
+    assert told() == [{"event": "stream", "schema": 1, "run": "20261128-one"}]
 
 
 def test_each_event_is_a_line_that_reads_back_as_the_event() -> None:

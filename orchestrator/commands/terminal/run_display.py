@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from orchestrator.display.json_lines import JsonLinesWriter
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model.events import Listener
+    from orchestrator.model.plan import RunId
     from orchestrator.runs.result import RunResult
 
     Engine = Callable[[Sequence[Listener], Callable[[RunFolder], None]], Awaitable[RunResult]]
@@ -36,13 +38,29 @@ def is_live(display: DisplayOptions) -> bool:
     return sys.stderr.isatty() and can_show and not display.quiet and not shares_terminal
 
 
+class RunListeners:
+    """The listeners of a run; some of them want to know the run before its first event."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.beginnings: list[Callable[[RunId], None]] = []
+
+    def begin(self, run: RunId) -> None:
+        """Tell the id of the run to those that want to know it."""
+        for tell_run in self.beginnings:
+            tell_run(run)
+
+
 @contextmanager
-def open_listeners(display: DisplayOptions) -> Iterator[list[Listener]]:
+def open_listeners(display: DisplayOptions) -> Iterator[RunListeners]:
     """Give the listeners that ``display`` asks for, and close their files after the block."""
     with ExitStack() as stack:
-        listeners: list[Listener] = []
+        opened = RunListeners()
+        listeners = opened.listeners
         if display.events:
-            listeners.append(_open_event_lines(display.events, stack))
+            lines = _open_event_lines(display.events, stack)
+            listeners.append(lines)
+            opened.beginnings.append(lines.begin)
         if logged := bool(display.log_level or display.log_format):
             from orchestrator.display.log import log_events
 
@@ -56,10 +74,10 @@ def open_listeners(display: DisplayOptions) -> Iterator[list[Listener]]:
             from orchestrator.display.plain import PlainDisplay
 
             listeners.append(PlainDisplay(tell, quiet=display.quiet))
-        yield listeners
+        yield opened
 
 
-def _open_event_lines(destination: str, stack: ExitStack) -> Listener:
+def _open_event_lines(destination: str, stack: ExitStack) -> JsonLinesWriter:
     from orchestrator.display.json_lines import JsonLinesWriter
 
     if destination == "-":
@@ -87,9 +105,10 @@ def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) ->
             print_result(f"run: {folder.id}")
         for remark in folder.remarks:
             tell(remark)
+        opened.begin(folder.id)
 
-    with open_listeners(display) as listeners:
-        result = run_interruptibly(engine, tuple(listeners), tell_start)
+    with open_listeners(display) as opened:
+        result = run_interruptibly(engine, tuple(opened.listeners), tell_start)
     with suppress(OSError):  # the run is over, even if its ending can no longer be shown
         _tell_ending(result, display, state)
     return result
