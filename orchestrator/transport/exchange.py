@@ -27,7 +27,7 @@ from orchestrator.transport.losses import (
     describe_loss,
     describe_refusal,
 )
-from orchestrator.transport.request_bytes import encode_request
+from orchestrator.transport.request_bytes import RequestEncoder
 from orchestrator.transport.request_connection import RequestConnection
 from orchestrator.transport.route import ClientSettings, Route
 from orchestrator.transport.tls import refuses_our_certificate
@@ -54,9 +54,9 @@ class ServerConnections:
         url = URL(origin, encoded=True)
         proxy = settings.choose_proxy(url.scheme, url.host or "", url.port)
         self.route = Route(url, proxy)
-        self.host = url.host_port_subcomponent or ""
         forwarded = self.route.proxy_headers if self.route.is_forwarded else {}
-        self.proxy_lines = "".join(f"{name}: {value}\r\n" for name, value in forwarded.items())
+        proxy_lines = "".join(f"{name}: {value}\r\n" for name, value in forwarded.items())
+        self._encoder = RequestEncoder(url.host_port_subcomponent or "", proxy_lines)
         self.idle = IdleConnections()
         self._origin = origin
 
@@ -67,7 +67,7 @@ class ServerConnections:
         target = path if path.startswith("/") else f"/{path}"
         if self.route.is_forwarded:
             target = f"{self._origin}{target}"
-        return encode_request(request, target, self.host, self.proxy_lines)
+        return self._encoder.encode(request, target)
 
 
 class Exchange:

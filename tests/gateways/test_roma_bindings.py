@@ -230,6 +230,7 @@ def test_pages_of_other_environments_alone_are_not_read_for_ever() -> None:
     assert len(found.unread) == len(BINDING_TYPES)
 
 
+@pytest.mark.long("reads pages until the bounds of a target are reached")
 @pytest.mark.promise(10)
 def test_the_reads_of_one_target_and_what_is_kept_of_them_are_bounded() -> None:
     reads, short = read_all(MOST_ENVIRONMENTS, lambda number: page(1, MOST_BOUND, number))

@@ -104,7 +104,7 @@ def reachable(query: SearchQuery, answer: Reply, deep: int = 3) -> Iterator[Sear
 
 
 @pytest.mark.parametrize("folder", ONE_OF_EACH, ids=name)
-@settings(deadline=None)
+@settings(max_examples=40)  # an answer is read by each query that may follow from it
 @given(answer=replies)
 def test_no_reply_makes_a_catalog_raise_or_say_what_it_cannot_know(folder: Path, answer: Reply) -> None:
     for query in reachable(query_of(folder), answer):

@@ -89,6 +89,7 @@ def test_a_row_that_is_as_it_was_is_kept_once() -> None:
     assert [after.get((name,)) for name in "ab"] == [(["as it was"],), (["new"],)]
 
 
+@pytest.mark.long("fills the memory with a long list")
 def test_a_state_takes_little_memory_and_a_second_list_hardly_any() -> None:
     """P7: of a million entries. A dictionary takes some 300 bytes for each."""
     numbers, dice, count = TargetNumbers(), Random(3), 50_000

@@ -23,7 +23,13 @@ JOURNAL_BYTES = {"plain": 220, "chained": 240, "looks": 220, "snapshots": 1250}
 """Bytes of the journal a target, with its plan and its index."""
 
 
-@pytest.fixture(scope="module", params=RUNS)
+LONG = pytest.mark.long("thousands of targets, each with more than one request")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["plain", "chained", *(pytest.param(name, marks=LONG) for name in ("looks", "snapshots"))],
+)
 def measured(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, RunCosts, RunCosts]:

@@ -6,6 +6,8 @@ import pytest
 
 from orchestrator.transport import client
 
+FALLBACK = pytest.mark.long("the same once more through the fall-back, which few systems ever need")
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every asynchronous test both clients in turn, unless it names its own."""
@@ -13,7 +15,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         mark for mark in metafunc.definition.iter_markers("parametrize") if mark.args[0] == "client_name"
     ]
     if inspect.iscoroutinefunction(metafunc.function) and not named:
-        metafunc.parametrize("client_name", list(client.CLIENTS), indirect=True)
+        metafunc.parametrize(
+            "client_name", ["exchange", pytest.param("session", marks=FALLBACK)], indirect=True
+        )
 
 
 @pytest.fixture(autouse=True)

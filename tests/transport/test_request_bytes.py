@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model.http import Request
-from orchestrator.transport.request_bytes import encode_request
+from orchestrator.transport.request_bytes import RequestEncoder
 
 
 def lines(
     headers: Mapping[str, str], method: str = "POST", body: bytes | None = None, more: str = ""
 ) -> list[str]:
-    head, _, rest = encode_request(Request(method, "http://h/a", headers, body), "/a", "h", more).partition(
-        b"\r\n\r\n"
+    head, _, rest = (
+        RequestEncoder("h", more)
+        .encode(Request(method, "http://h/a", headers, body), "/a")
+        .partition(b"\r\n\r\n")
     )
     assert rest == (body or b"")
     return head.decode().split("\r\n")
@@ -65,7 +67,7 @@ def test_a_value_that_is_no_line_is_refused_unseen(before: str, sign: str, after
 @given(value=st.text(st.characters(codec="utf-8")))
 def test_no_value_makes_another_line(value: str) -> None:
     try:
-        written = encode_request(Request("GET", "http://h/a", {"X": value}), "/a", "h")
+        written = RequestEncoder("h").encode(Request("GET", "http://h/a", {"X": value}), "/a")
     except ValueError:
         return
     assert written.count(b"\r\n") == 7
@@ -94,10 +96,20 @@ def test_a_header_that_stands_twice_is_refused() -> None:
 @pytest.mark.parametrize("target", ["/a b", "/a\r\n", "/ü", "/a\tb", "/\x7f"])
 def test_a_target_that_is_no_word_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match="in one line"):
-        encode_request(Request("GET", "http://h", {}), target, "h")
+        RequestEncoder("h").encode(Request("GET", "http://h", {}), target)
 
 
 @pytest.mark.parametrize("method", ["get", "G ET", "GET\r\n", "", "CONNECT", "TRACE"])
 def test_a_method_that_is_not_ours_is_refused(method: str) -> None:
     with pytest.raises(ValueError, match="in one line"):
-        encode_request(Request(method, "http://h", {}), "/", "h")
+        RequestEncoder("h").encode(Request(method, "http://h", {}), "/")
+
+
+def test_an_encoder_keeps_few_headers_and_writes_the_right_ones() -> None:
+    """Signed requests have new headers each time."""
+    encoder = RequestEncoder("h")
+    for number in [*range(100), *range(100)]:
+        written = encoder.encode(Request("GET", "http://h", {"Authorization": f"signature {number}"}), "/")
+        assert f"Authorization: signature {number}\r\n".encode() in written
+
+    assert len(encoder._encoded) <= 16
