@@ -13,10 +13,12 @@ from orchestrator.commands.options.runs import format_state_option, run_or_none_
 from orchestrator.commands.terminal.output import tell
 
 if TYPE_CHECKING:
-    from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
     from orchestrator.journal.folder import RunFolder
     from orchestrator.journal.report_source import JournalReportSource
+    from orchestrator.model.live_status import LaneStatus, LiveStatus
     from orchestrator.report.values import Report
+
+_LANE_INSTANTS = ("since", "until", "probe_at", "gives_up_at", "done_by")
 
 PATIENCE = 2.0
 """Seconds that a live run has for its answer; after that its journal is read instead."""
@@ -62,8 +64,8 @@ def ask_live_status(folder: RunFolder) -> LiveStatus | None:
     import msgspec
 
     from orchestrator.engine.control_commands import ReadStatus
-    from orchestrator.engine.live_status import LiveStatus
     from orchestrator.errors import OrchestratorError
+    from orchestrator.model.live_status import LiveStatus
     from orchestrator.runs.control_socket import ControlQuestion, send_command
 
     holder = folder.read_holder()
@@ -108,10 +110,10 @@ def _describe_forecast(live: LiveStatus) -> dict[str, Any] | None:
     return None if live.forecast is None else encode_forecast(live.forecast)
 
 
-def _describe_lane(lane: LiveLaneStatus) -> dict[str, Any]:
+def _describe_lane(lane: LaneStatus) -> dict[str, Any]:
     from msgspec.structs import asdict
 
-    instants = {name: _format_instant(getattr(lane, name)) for name in ("until", "probe_at", "gives_up_at")}
+    instants = {name: _format_instant(getattr(lane, name)) for name in _LANE_INSTANTS}
     return {**asdict(lane), **instants}
 
 
@@ -121,8 +123,9 @@ def _describe_wave(source: JournalReportSource, live: LiveStatus | None) -> dict
         return None
     (wave, step), steps = wave_step
     number = {"number": wave + 1, "of": len(source.plan.waves)}
-    if live and live.step is not None:
-        step, steps = live.step - 1, live.steps or steps
+    going = next((wave for wave in live.waves if wave.state == "going"), None) if live else None
+    if going and going.step is not None:
+        step, steps = going.step - 1, going.steps
     return {"name": source.plan.waves[wave].name, **number, "step": step + 1, "steps": steps}
 
 
@@ -162,13 +165,11 @@ def render_text(
 
 def _render_live(live: LiveStatus) -> Iterator[str]:
     from orchestrator.display.phrases import describe_done, describe_window_fit, list_late_gateways
-    from orchestrator.engine.live_status import describe_lane_wait
-    from orchestrator.text.characters import make_visible
 
     for lane in live.lanes:
-        at_most = f", at most {lane.rate:.1f}/s" if lane.rate is not None else ""
+        at_most = f", at most {lane.bound:.1f}/s" if lane.bound is not None else ""
         yield (
-            f"lane      {describe_lane_wait(lane)}; {lane.left:,} left, {lane.in_flight} in flight,"
+            f"lane      {lane.name} is {lane.state_words}; {lane.left:,} left, {lane.in_flight} in flight,"
             f" {lane.repeating} to be repeated{at_most}"
         )
         if lane.list_asked:
@@ -176,7 +177,7 @@ def _render_live(live: LiveStatus) -> Iterator[str]:
     if live.waits_for:
         yield f"waits for {live.waits_for}"
     if live.stopping:
-        yield f"stopping  {make_visible(live.stopping)}"
+        yield f"stopping  {live.stopping}"
     if ahead := live.forecast:
         done = describe_done(ahead, live.at).removeprefix("forecast: ")
         yield f"forecast  {', '.join(filter(None, (done, describe_window_fit(ahead))))}"

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.discover.query_queue import QueryQueue
-from orchestrator.lanes.announcer import LaneStatus
+from orchestrator.lanes.announcer import LaneNews
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.exchange import LaneQuestion, exchange
 from orchestrator.lanes.lane import Lane
@@ -48,7 +48,7 @@ class SurveyListener(Protocol):
     """Hears how a survey is doing."""
 
     def on_lane_state(
-        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
+        self, gateway: str, state: LaneNews, reason: str | None, seconds: float | None, /
     ) -> None:
         """Hear that a gateway's lane has a new state, or a warning; why, and for how many seconds."""
         ...
@@ -107,14 +107,15 @@ class GatewaySurvey:
             for _ in range(lane.concurrency):
                 group.start_soon(self._work, lane)
 
-    def on_lane_state(
-        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
-    ) -> None:
+    def on_lane_state(self, gateway: str, state: LaneNews, reason: str | None, seconds: float | None) -> None:
         """Pass on how the lane is doing."""
         self._listener.on_lane_state(gateway, state, reason, seconds)
 
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Do nothing: a survey sends no undeploys, and tells no pace."""
+
+    def on_probe(self, gateway: str, wait: float, gives_up: float) -> None:
+        """Do nothing: no one waits at a screen for a probe of a read."""
 
     def on_list(self, gateway: str, text: str | None) -> None:
         """Do nothing: a survey asks queries, and no list of a lane."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 from orchestrator.display.pace import PaceMeter
-from orchestrator.model.events import LaneChanged, TargetEnded
+from orchestrator.model.events import GatewayFacts, LaneChanged, ProbePlanned, TargetEnded
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import TargetId
 
@@ -18,20 +21,28 @@ class LaneProgress:
 
     __slots__ = (
         "bound",
+        "earlier",
         "ended",
         "fault",
         "given_up",
+        "gives_up_at",
         "idle_since",
         "in_flight",
+        "kind",
+        "limit",
         "list_asked",
         "name",
         "outcomes",
         "pace",
         "paused_for",
         "paused_until",
+        "probe_at",
         "reason",
+        "refused",
+        "since",
         "state",
         "total",
+        "url",
         "waiting",
         "warning",
     )
@@ -40,6 +51,8 @@ class LaneProgress:
         self.name = name
         self.total = total
         self.ended = 0
+        self.earlier = dict.fromkeys(Outcome, 0)
+        """Targets that had an outcome when the session began."""
         self.in_flight = 0
         """Requests that have no reply yet, pages of lists included."""
         self.list_asked: str | None = None
@@ -50,7 +63,19 @@ class LaneProgress:
         self.pace = PaceMeter(at)
         self.idle_since: float | None = None
         """Unix time since which the lane waits for the other gateways of a part."""
-        self.state = "open"
+        self.kind = ""
+        self.url = ""
+        self.limit: int | None = None
+        """Requests that may be in flight; None if unknown."""
+        self.refused = 0
+        """Replies by which the gateway refused to take more for now."""
+        self.since: float | None = None
+        """Unix time since which the lane is in its ``state``."""
+        self.probe_at: float | None = None
+        """Unix time at which the next probe of a parked lane leaves."""
+        self.gives_up_at: float | None = None
+        """Unix time at which a parked lane is given up, if no probe is answered by then."""
+        self.state: Literal["open", "paused", "parked", "closed"] = "open"
         self.given_up = False
         """The lane is parked, and this session does not probe it any more."""
         self.reason: str | None = None
@@ -70,11 +95,15 @@ class LaneProgress:
         """Return whether this session does nothing more for the gateway, even if targets are left."""
         return self.state == "closed" or self.given_up
 
-    def find_state(self, now: float) -> str:
+    def find_state(self, now: float) -> Literal["open", "paused", "parked", "closed"]:
         """Return the state of the lane at the Unix time ``now``."""
         # No event tells that a pause is over.
         over = self.state == "paused" and self.paused_until is not None and self.paused_until <= now
         return "open" if over else self.state
+
+    def is_waited_for(self, now: float) -> bool:
+        """Return whether the run waits for the lane: it is paused or parked, and has targets left."""
+        return self.find_state(now) in ("paused", "parked") and self.ended < self.total and not self.given_up
 
     def find_hindrance(self, now: float) -> str | None:
         """Return the state that keeps the lane from its remaining targets; None if none does."""
@@ -116,13 +145,22 @@ class LaneProgress:
         if event.outcome is not Outcome.NOT_STARTED:
             self.pace.count(event.at)
 
+    def count_earlier(self, counts: Mapping[Outcome, int]) -> None:
+        """Count targets that had an outcome when the session began."""
+        for outcome, count in counts.items():
+            self.earlier[outcome] += count
+
     def warn(self, text: str) -> None:
         """Keep the newest warning about the gateway."""
         self.warning = text
 
-    def limit(self, rate: float | None) -> None:
+    def change_bound(self, rate: float | None) -> None:
         """Note how many undeploys a second the lane allows from now on."""
         self.bound = rate
+
+    def describe(self, facts: GatewayFacts) -> None:
+        """Take over what the session's first event says of the gateway."""
+        self.kind, self.url, self.limit = facts.kind, facts.url, facts.concurrency
 
     def change_state(self, event: LaneChanged) -> None:
         """Take over the state that ``event`` tells of."""
@@ -132,9 +170,16 @@ class LaneProgress:
             self.restart_pace(event.at)
         if event.state == "paused" and event.seconds is not None and event.seconds > BRIEF_PAUSE:
             self.restart_pace(event.at + event.seconds)
+        if event.state != self.state:
+            self.since = event.at
         self.state, self.reason, self.given_up = event.state, event.reason, event.given_up
         self.paused_until = event.at + event.seconds if event.seconds is not None else None
         self.paused_for = event.seconds or 0.0
+        self.probe_at = self.gives_up_at = None
+
+    def plan_probe(self, event: ProbePlanned) -> None:
+        """Note when the parked lane is probed next, and when it is given up."""
+        self.probe_at, self.gives_up_at = event.probe_at, event.gives_up_at
 
     def restart_pace(self, at: float) -> None:
         """Measure the pace anew from ``at`` on, because the lane stood still before."""

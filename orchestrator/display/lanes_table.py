@@ -88,6 +88,8 @@ def draw_lanes(progress: RunProgress, now: float, *, width: int = ROOMY) -> Tabl
     forecast = progress.make_forecast(now)
     ends = {gateway.name: gateway.done for gateway in forecast.gateways} if forecast else {}
     for lane in progress.lanes.values():
+        if not lane.total and any(lane.earlier.values()):
+            continue  # its targets ended in earlier sessions
         cells = zip(_draw_cells(lane, ends, now), COLUMNS, strict=True)
         shown = (cell for cell, column in cells if width >= column.shown_from)
         table.add_row(Text(make_visible(lane.name), "bold"), OutcomeBar(lane), *shown)

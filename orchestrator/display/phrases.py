@@ -13,8 +13,9 @@ from orchestrator.model.events import (
     RunStarted,
     RunWaiting,
 )
+from orchestrator.model.forecast import Forecast
 from orchestrator.report.words import describe_protection, name_act
-from orchestrator.rules.forecast import Forecast, find_last_starts
+from orchestrator.rules.forecast import find_last_starts
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_clock, format_span, format_time_of_day

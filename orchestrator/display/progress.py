@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from orchestrator.display.lane_progress import LaneProgress
 from orchestrator.display.pace import PaceMeter
 from orchestrator.display.remaining_parts import RemainingPart, RemainingParts
+from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.events import (
     AnyEvent,
     AttemptEnded,
@@ -17,6 +18,7 @@ from orchestrator.model.events import (
     ListAsked,
     PaceChanged,
     PartLeft,
+    ProbePlanned,
     RetryPlanned,
     RunContinued,
     RunEnded,
@@ -26,17 +28,23 @@ from orchestrator.model.events import (
     SnapshotMissed,
     StepStarted,
     TargetEnded,
+    WaveEnded,
+    WaveFacts,
     WaveStarted,
 )
+from orchestrator.model.forecast import Forecast
+from orchestrator.model.live_status import MOST_CONTROLS
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
-from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
+from orchestrator.rules.forecast import GatewayWork, RunPart, find_last_starts, foresee
 
 TROUBLES_KEPT = 8
 """How many of the latest failed and unknown targets are kept."""
-CONTROLS_KEPT = 3
-"""How many of the latest times that a person steered the run are kept."""
+CONTROLS_SHOWN = 3
+"""How many of the latest times that a person steered the run a terminal shows."""
+WARNINGS_KEPT = 20
+"""How many of the latest warnings are kept."""
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.UNKNOWN)
 
@@ -52,16 +60,22 @@ class RunProgress:
         self.wave = ""
         self.step: StepStarted | None = None
         self.waiting: RunWaiting | None = None
+        self.waves: dict[str, WaveProgress] = {}
+        """By name, in the plan's order."""
         self.lanes: dict[str, LaneProgress] = {}
         self.pace = PaceMeter(0.0)
         self.retries = 0
         self.troubles: tuple[TargetEnded, ...] = ()
-        self.controls: tuple[Controlled, ...] = ()
+        self.steering: tuple[Controlled, ...] = ()
+        """The latest times that a person steered the run."""
+        self.warnings: tuple[GatewayWarned, ...] = ()
         self.unrestorable = 0
         """How many targets went down, or may have, without a snapshot that brings them back."""
         self.stopping: str | None = None
         self.ended: RunEnded | None = None
         self._parts = RemainingParts()
+        self._wave_outcomes: dict[Outcome, int] = {}
+        """Those of the wave that goes on."""
         # Both hold only targets in work: each is taken out again when the target ends.
         self._begun: set[TargetId] = set()
         self._without_snapshot: set[TargetId] = set()
@@ -84,6 +98,15 @@ class RunProgress:
     def count(self, outcome: Outcome) -> int:
         """Return how many targets have ended with ``outcome`` in this session."""
         return sum(lane.outcomes[outcome] for lane in self.lanes.values())
+
+    def count_in_run(self, outcome: Outcome) -> int:
+        """Return how many targets have ended with ``outcome`` in the whole run, earlier sessions included."""
+        return sum(wave.outcomes[outcome] for wave in self.waves.values())
+
+    @property
+    def controls(self) -> tuple[Controlled, ...]:
+        """Return the latest few times that a person steered the run."""
+        return self.steering[-CONTROLS_SHOWN:]
 
     def make_forecast(self, now: float) -> Forecast | None:
         """Return when the run will be done, and which gateways the window stops; None if nothing is left."""
@@ -125,16 +148,25 @@ class RunProgress:
                 self._end_target(event)
             case RetryPlanned():
                 self._find_lane(event.gateway).plan_retry(event.target)
-            case LaneChanged():
-                self._find_lane(event.gateway).change_state(event)
-            case GatewayWarned():
-                self._find_lane(event.gateway).warn(event.text)
-            case PaceChanged():
-                self._find_lane(event.gateway).limit(event.rate)
-            case ListAsked():
-                self._find_lane(event.gateway).ask_list(event.text)
             case SnapshotMissed():
                 self._without_snapshot.add(event.target)
+            case _:
+                self._observe_lane(event)
+
+    def _observe_lane(self, event: AnyEvent) -> None:
+        """Count an event that concerns one lane."""
+        match event:
+            case LaneChanged():
+                self._find_lane(event.gateway).change_state(event)
+            case ProbePlanned():
+                self._find_lane(event.gateway).plan_probe(event)
+            case PaceChanged():
+                self._find_lane(event.gateway).change_bound(event.rate)
+            case ListAsked():
+                self._find_lane(event.gateway).ask_list(event.text)
+            case GatewayWarned():
+                self._find_lane(event.gateway).warn(event.text)
+                self.warnings = (*self.warnings[1 - WARNINGS_KEPT :], event)
             case _:
                 self._observe_run(event)
 
@@ -145,6 +177,7 @@ class RunProgress:
                 self._start_run(event)
             case WaveStarted():
                 self.wave, self.step = event.wave, None
+                self._begin_wave(event)
                 self._begin_part(event.at, event.wave, None)
             case StepStarted():
                 self.wave, self.step = event.wave, event
@@ -154,7 +187,9 @@ class RunProgress:
             case RunContinued():
                 self._continue(event)
             case Controlled():
-                self.controls = (*self.controls[1 - CONTROLS_KEPT :], event)
+                self.steering = (*self.steering[1 - MOST_CONTROLS :], event)
+            case WaveEnded():
+                self._find_wave(event.wave).state = "ended"
             case RunStopping():
                 self.stopping = event.reason
             case RunEnded():
@@ -167,8 +202,22 @@ class RunProgress:
         self.pace = PaceMeter(event.at)
         whole = PartLeft(wave="", number=1, left=event.left)
         self._parts = RemainingParts(event.parts or (whole,))
-        self.lanes = {name: LaneProgress(name, left, event.at) for name, left in event.left.items()}
+        self.waves = {wave.name: WaveProgress(wave, n) for n, wave in enumerate(event.waves, 1)}
+        self.lanes = {
+            name: LaneProgress(name, event.left.get(name, 0), event.at)
+            for name in dict.fromkeys((*event.gateways, *event.left))
+        }
+        for name, facts in event.gateways.items():
+            self.lanes[name].describe(facts)
+        for wave in event.waves:
+            for name, counts in wave.ended.items():
+                self._find_lane(name).count_earlier(counts)
         self._update_idling(event.at)
+
+    def _begin_wave(self, event: WaveStarted) -> None:
+        wave = self._find_wave(event.wave, event.left)
+        wave.state = "going"
+        self._wave_outcomes = wave.outcomes
 
     def _begin_part(self, at: float, wave: str, number: int | None) -> None:
         self._parts.begin(wave, number)
@@ -203,6 +252,13 @@ class RunProgress:
             self.lanes = {**self.lanes, name: lane}
         return lane
 
+    def _find_wave(self, name: str, targets: int = 0) -> WaveProgress:
+        wave = self.waves.get(name)
+        if wave is None:  # the stream began without this wave
+            wave = WaveProgress(WaveFacts(name=name, targets=targets), len(self.waves) + 1)
+            self.waves = {**self.waves, name: wave}
+        return wave
+
     def _start_attempt(self, event: AttemptStarted) -> None:
         self._find_lane(event.gateway).start_attempt(event.target)
         if event.act in CHANGES:
@@ -212,6 +268,9 @@ class RunProgress:
     def _end_target(self, event: TargetEnded) -> None:
         lane = self._find_lane(event.gateway)
         lane.end_target(event)
+        # Without a call: nearly all targets end in the wave that goes on.
+        outcomes = self._wave_outcomes if event.wave == self.wave else self._find_wave(event.wave).outcomes
+        outcomes[event.outcome] += 1
         if self._parts.count_down(event.gateway):
             lane.start_idling(event.at)
         self._begun.discard(event.target)

@@ -61,7 +61,7 @@ class SetLimits(Struct, frozen=True, tag="limits", tag_field="act"):
 
 
 class ReadStatus(Struct, frozen=True, tag="status", tag_field="act"):
-    """Say where the run stands, as JSON (``live_status.LiveStatus``). Changes nothing, and is not kept."""
+    """Say where the run stands, as JSON (``model.live_status``). Changes nothing, and is not kept."""
 
     def __str__(self) -> str:
         return "status"

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.display.progress import RunProgress
+from orchestrator.display.status import read_status
 from orchestrator.engine.control_commands import (
     ContinueRun,
     ControlCommand,
@@ -21,7 +22,6 @@ from orchestrator.engine.control_commands import (
     SkipTargets,
     StopRun,
 )
-from orchestrator.engine.live_status import read_live_status
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError
 from orchestrator.journal.notes import ControlNote
@@ -70,8 +70,7 @@ class Controller:
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
     def _encode_status(self) -> str:
-        here = self._environment
-        status = read_live_status(self._progress, self._resources.lanes, here.now(), here.monotonic())
+        status = read_status(self._progress, self._environment.now())
         return msgspec.json.encode(status).decode()
 
     def _answer(self, command: ControlCommand) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.journal.record import SessionRecord
-from orchestrator.lanes.announcer import LaneStatus
+from orchestrator.lanes.announcer import LaneNews
 from orchestrator.model.events import (
     AnyEvent,
     GatewayNoted,
@@ -13,6 +13,7 @@ from orchestrator.model.events import (
     LaneChanged,
     ListAsked,
     PaceChanged,
+    ProbePlanned,
 )
 from orchestrator.model.http import Lost, Reply
 
@@ -32,9 +33,7 @@ class LaneRecorder:
         """Keep that a lane has sent a request that is no single target's: a login, or a page of a list."""
         self._record.keep_note(self._now(), "request", gateway=gateway)
 
-    def on_lane_state(
-        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
-    ) -> None:
+    def on_lane_state(self, gateway: str, state: LaneNews, reason: str | None, seconds: float | None) -> None:
         """Keep and tell a lane's new state, a warning or a remark."""
         if state == "warning":
             self.warn(gateway, reason or "")
@@ -72,6 +71,11 @@ class LaneRecorder:
         at = self._now()
         self._record.keep_pace(at, gateway, rate)
         self._emit(PaceChanged(at=at, gateway=gateway, rate=rate))
+
+    def on_probe(self, gateway: str, wait: float, gives_up: float) -> None:
+        """Tell when a parked lane is probed next, and when it is given up."""
+        at = self._now()
+        self._emit(ProbePlanned(at=at, gateway=gateway, probe_at=at + wait, gives_up_at=at + gives_up))
 
     def on_list(self, gateway: str, text: str | None) -> None:
         """Tell that a page of a list is asked for, or no more."""

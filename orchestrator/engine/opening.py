@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from orchestrator.engine.resources import RunResources
-from orchestrator.model.events import PartLeft, RunStarted
+from orchestrator.journal.pending import Standing
+from orchestrator.lanes.lane import NOTHING_LEARNED, LearnedLimits
+from orchestrator.model.events import GatewayFacts, OutcomeCount, PartLeft, RunStarted, WaveFacts
+from orchestrator.model.gateway import Gateway
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, WaveStep
 
 
 def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
     """Return the event that opens a session. ``approval`` is in words; empty without one."""
     spec, plan, window = resources.spec, resources.spec.plan, resources.spec.window
-    left = resources.pending.count_left()
+    left, standing = resources.pending.count_left(), resources.pending.count_standing()
     wave_steps = sorted({wave_step for wave_step, _ in left})
     by_gateway = _count_by_gateway(plan, left)
     protection = spec.protection
@@ -36,7 +41,57 @@ def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
         approval=approval,
         patterns=None if protection is None else protection.patterns,
         protected=0 if protection is None else protection.protected,
+        reason=plan.reason,
+        waves=tuple(_describe_waves(resources, standing)),
+        gateways=_describe_gateways(resources, standing),
+        earlier=tuple(_list_earlier(resources)),
     )
+
+
+def _describe_waves(resources: RunResources, standing: Standing) -> Iterator[WaveFacts]:
+    for index, wave in enumerate(resources.spec.plan.waves):
+        here = standing.get(index, {})
+        yield WaveFacts(
+            name=wave.name,
+            targets=sum(sum(counts.values()) for counts in here.values()),
+            steps=resources.pending.count_steps(index) if wave.sizes else 1,
+            pause_after=wave.pause_after or 0.0,
+            asks=wave.proceed == "ask",
+            ended={name: ended for name, counts in here.items() if (ended := _drop_open(counts))},
+        )
+
+
+def _drop_open(counts: Mapping[Outcome | None, int]) -> dict[Outcome, int]:
+    return {outcome: count for outcome, count in counts.items() if outcome is not None}
+
+
+def _describe_gateways(resources: RunResources, standing: Standing) -> dict[str, GatewayFacts]:
+    targets: Counter[str] = Counter()
+    for here in standing.values():
+        targets.update({name: sum(counts.values()) for name, counts in here.items()})
+    learned = resources.spec.learned
+    return {
+        gateway.name: _describe_gateway(gateway, targets[gateway.name], learned.get(gateway.name))
+        for gateway in resources.spec.plan.gateways
+        if targets[gateway.name]
+    }
+
+
+def _describe_gateway(gateway: Gateway, targets: int, learned: LearnedLimits | None) -> GatewayFacts:
+    learned = learned or NOTHING_LEARNED
+    limits = learned.limits or gateway.limits
+    return GatewayFacts(
+        kind=gateway.KIND,
+        url=gateway.url,
+        targets=targets,
+        concurrency=limits.concurrency or gateway.CONCURRENCY,
+        rate=min(filter(None, (limits.rate, learned.rate)), default=None),
+    )
+
+
+def _list_earlier(resources: RunResources) -> Iterator[OutcomeCount]:
+    for (outcome, word), count in resources.pending.count_outcomes().items():
+        yield OutcomeCount(outcome=outcome, word=word, count=count)
 
 
 def _count_by_gateway(plan: Plan, left: Mapping[tuple[WaveStep, str], int]) -> dict[str, int]:

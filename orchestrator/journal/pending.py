@@ -88,6 +88,9 @@ Cursor = tuple[int, int]
 
 START: Cursor = (-1, 0)
 
+Standing = dict[int, dict[str, dict[Outcome | None, int]]]
+"""Numbers of targets by the wave's index, the gateway's name and the outcome; None for the open ones."""
+
 
 def _explain_no_target(name: str) -> str | None:
     try:
@@ -117,6 +120,15 @@ class PendingTargets:
             (WaveStep(wave, step), self._names[gateway]): count
             for wave, step, gateway, count in self._database.rows(query)
         }
+
+    def count_standing(self) -> Standing:
+        """Count all targets of the plan by wave, gateway and outcome."""
+        query = "SELECT wave, gateway, outcome, COUNT(*) FROM target GROUP BY 1, 2, 3 ORDER BY 1, 2"
+        standing: Standing = {}
+        for wave, gateway, outcome, count in self._database.rows(query):
+            here = standing.setdefault(wave, {}).setdefault(self._names[gateway], {})
+            here[None if outcome is None else Outcome(outcome)] = count
+        return standing
 
     def count_left_in(self, wave_step: WaveStep) -> dict[str, int]:
         """Count the open targets of a step of a wave by gateway name."""

@@ -17,7 +17,7 @@ PACE_REPORT_INTERVAL = 1.0
 YEAR = 366 * 86_400.0
 """Seconds; nobody needs to know how much longer than this a gateway asks to wait."""
 
-LaneStatus: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning", "remark"]
+LaneNews: TypeAlias = Literal["open", "paused", "parked", "given_up", "closed", "warning", "remark"]
 """``given_up`` is parked, too, and not probed any more. A remark is no state, and nothing is wrong."""
 
 
@@ -25,13 +25,17 @@ class LaneListener(Protocol):
     """Hears how a lane is doing, for a report or a display."""
 
     def on_lane_state(
-        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
+        self, gateway: str, state: LaneNews, reason: str | None, seconds: float | None, /
     ) -> None:
         """Hear of a new state of the lane, a warning or a remark; why; and how many seconds a pause lasts."""
         ...
 
     def on_pace(self, gateway: str, rate: float | None, /) -> None:
         """Hear that at most ``rate`` undeploys a second leave from now on; None is no bound."""
+        ...
+
+    def on_probe(self, gateway: str, wait: float, gives_up: float, /) -> None:
+        """Hear in how many seconds a parked lane is probed next, and in how many it is given up."""
         ...
 
     def on_lane_request(self, gateway: str, /) -> None:
@@ -53,7 +57,8 @@ class LaneAnnouncer:
     def __init__(self, gateway: Gateway, listener: LaneListener) -> None:
         self._gateway = gateway
         self._listener = listener
-        self._told_state: LaneStatus = "open"
+        self._told_state: LaneNews = "open"
+        self._told_probe: tuple[float, float] | None = None
         self._told_rate: float | None = None
         self._told_rate_at = -math.inf
         self._warned_topics: set[str] = set()
@@ -61,10 +66,17 @@ class LaneAnnouncer:
     def tell_state(self, lane: LaneState) -> None:
         """Tell the lane's state if it has changed."""
         # To the rules, given up is a kind of parked; to people they differ: nothing is probed any more.
-        state: LaneStatus = "given_up" if lane.state == "parked" and lane.given_up else lane.state
+        state: LaneNews = "given_up" if lane.state == "parked" and lane.given_up else lane.state
         if state != self._told_state:
             self._told_state = state
             self._listener.on_lane_state(self._gateway.name, state, lane.reason, None)
+
+    def tell_probe(self, lane: LaneState, now: float) -> None:
+        """Tell when a parked lane is probed next, and when it is given up, if that has changed."""
+        times = lane.probe_times()
+        if times is not None and times != self._told_probe:
+            self._told_probe = times
+            self._listener.on_probe(self._gateway.name, times[0] - now, times[1] - now)
 
     def tell_pause(self, reason: str, seconds: float) -> None:
         """Tell that the lane pauses."""

@@ -278,6 +278,8 @@ class Lane:
         if pause is not None:
             self.announcer.tell_refusal(reading, pause)
         self.announcer.tell_state(self.state)
+        if self.state.state == "parked":
+            self.announcer.tell_probe(self.state, self.environment.monotonic())
         self._tell_pace(at_once=self.state.pace.find_epoch(self.policy.act) != epoch)
         if reading.wait is not None:
             self.announcer.warn_of_long_wait(reading)

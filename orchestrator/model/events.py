@@ -40,6 +40,47 @@ class PartLeft(Struct, frozen=True, kw_only=True):
     """Seconds of the ``pause_after`` that follows, if another part follows."""
 
 
+class WaveFacts(Struct, frozen=True, kw_only=True):
+    """A wave of the plan as it stands when a session begins."""
+
+    name: str
+    targets: int
+    """Number of its targets."""
+    steps: int = 1
+    """Number of the steps that its ``sizes`` split it into."""
+    pause_after: float = 0.0
+    """Seconds of the pause before the next wave."""
+    asks: bool = False
+    """Whether the run asks a person before the next wave (``proceed: ask``)."""
+    ended: dict[str, dict[Outcome, int]] = {}
+    """Targets that have an outcome already, by gateway name and outcome: of earlier sessions, or left out."""
+
+
+class GatewayFacts(Struct, frozen=True, kw_only=True):
+    """A gateway of the plan as it stands when a session begins."""
+
+    kind: str
+    """``roma`` or ``apinizer``."""
+    url: str
+    """As the plan gives it. In a rehearsal a simulator stands in for it."""
+    targets: int
+    """Number of its targets in the whole plan."""
+    concurrency: int
+    """Requests that may be in flight, by the plan or by the operator of an earlier session."""
+    rate: float | None = None
+    """Undeploys a second that the lane begins with: a fixed rate, or what an earlier session found."""
+
+
+class OutcomeCount(Struct, frozen=True, kw_only=True):
+    """Number of targets with one outcome, and with one first word of their reasons."""
+
+    outcome: Outcome
+    word: str
+    """As in ``model.outcome.Counts``: empty for targets without a reason."""
+    count: int
+    """Number of the targets."""
+
+
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """A session of a run begins. ``targets`` counts the whole plan, ``left`` the targets of this session."""
 
@@ -75,6 +116,14 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """Number of patterns of ``protect`` and protect files in force; None in a restore, which has none."""
     protected: int = 0
     """Number of targets that these patterns keep out of the run."""
+    reason: str | None = None
+    """The plan's reason."""
+    waves: tuple[WaveFacts, ...] = ()
+    """All waves of the plan, in its order; those that are over by now included."""
+    gateways: dict[str, GatewayFacts] = {}
+    """All gateways of the plan that have targets, by name."""
+    earlier: tuple[OutcomeCount, ...] = ()
+    """The targets of ``waves`` that have an outcome already, by the reason's first word."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):
@@ -170,6 +219,16 @@ class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
     """Length of the pause; None in the other states."""
     given_up: bool = False
     """The lane is parked, and this session probes it no more: a resume goes on with what is left."""
+
+
+class ProbePlanned(Event, tag="probe_planned", frozen=True, kw_only=True):
+    """A parked lane is probed next at ``probe_at``; without an answer it is given up at ``gives_up_at``."""
+
+    gateway: str
+    probe_at: float
+    """Unix time."""
+    gives_up_at: float
+    """Unix time."""
 
 
 class GatewayWarned(Event, tag="gateway_warned", frozen=True, kw_only=True):
@@ -273,6 +332,7 @@ AnyEvent = (
     | SnapshotMissed
     | TargetInUse
     | LaneChanged
+    | ProbePlanned
     | GatewayWarned
     | GatewayNoted
     | ListAsked

@@ -12,12 +12,13 @@ from statistics import median
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.model.forecast import Forecast
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, WaveStep, Window
 from orchestrator.preview.request_count import RequestCounter, RequestLoad
 from orchestrator.preview.states import Preview, SeenTarget
 from orchestrator.preview.use import is_left_for_use
-from orchestrator.rules.forecast import Forecast, GatewayWork, RunPart, find_last_starts, foresee
+from orchestrator.rules.forecast import GatewayWork, RunPart, find_last_starts, foresee
 from orchestrator.rules.upcoming import count_upcoming
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 from msgspec.structs import replace
 
-from orchestrator.lanes.announcer import LaneStatus
+from orchestrator.lanes.announcer import LaneNews
 from orchestrator.lanes.binding_reader import BindingCosts
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import ExchangeResult, ask_target, exchange
@@ -199,9 +199,7 @@ class GatewayLook:
                 snapshot = make_unknown(f"not looked at: {self.silence}")
                 self._keep(SeenTarget(target=planned.target, step=planned.step, snapshot=snapshot))
 
-    def on_lane_state(
-        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None
-    ) -> None:
+    def on_lane_state(self, gateway: str, state: LaneNews, reason: str | None, seconds: float | None) -> None:
         """Keep warnings, and tell pauses; see ``LaneListener``."""
         if state == "remark":
             return  # the number of requests tells as much
@@ -214,6 +212,9 @@ class GatewayLook:
 
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Do nothing: a preview sends no undeploys, and tells no pace."""
+
+    def on_probe(self, gateway: str, wait: float, gives_up: float) -> None:
+        """Do nothing: no one waits at a screen for a probe of a read."""
 
     def on_list(self, gateway: str, text: str | None) -> None:
         """Do nothing: the number of requests tells as much."""

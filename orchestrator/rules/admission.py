@@ -137,10 +137,10 @@ class LaneState:
         self._hopeless = False
         """A look of the given-up lane met a fault, or could not leave: no further look leaves."""
 
-    def probe_times(self) -> tuple[float | None, float | None]:
-        """Return when a parked lane is probed next, and when it is given up; None where it is neither."""
+    def probe_times(self) -> tuple[float, float] | None:
+        """Return when a parked lane is probed next, and when it is given up; None if it is not probed."""
         if self.state != "parked" or self.given_up:
-            return None, None
+            return None
         return self._probes.next_at, self._probes.ends
 
     def limit(self, rate: float | None, now: float) -> None:

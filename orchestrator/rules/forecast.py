@@ -17,6 +17,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.model.forecast import Forecast, GatewayForecast, WaveForecast
+
 
 class GatewayWork(Struct, frozen=True, kw_only=True):
     """The work left to one gateway in one part of a run. A closed lane has no work: nothing will be sent."""
@@ -35,53 +37,6 @@ class RunPart(Struct, frozen=True, kw_only=True):
     work: tuple[GatewayWork, ...]
     rest: float = 0.0
     """Seconds of the ``pause_after`` that follows, if another part follows."""
-
-
-class GatewayForecast(Struct, frozen=True, kw_only=True):
-    """The forecast for one gateway."""
-
-    name: str
-    done: float | None = None
-    """When its last target would end without a window; None if unknown."""
-    starts_until: float | None = None
-    """The last instant at which it starts an undeploy; None without a window."""
-    late: int = 0
-    """The least number of its targets that cannot start by then."""
-
-
-class WaveForecast(Struct, frozen=True, kw_only=True):
-    """When one wave will be done; None if unknown."""
-
-    name: str
-    done: float | None = None
-
-
-class Forecast(Struct, frozen=True, kw_only=True):
-    """When the work will be done, and what of it the window leaves out."""
-
-    done: float | None = None
-    """When the last target would end without a window; None if unknown."""
-    spare: float | None = None
-    """Seconds by which the tightest gateway is done before the window stops it.
-
-    Negative if the window stops that gateway; None without a window, or if unknown."""
-    hindered: str | None = None
-    """Why the end is unknown while a gateway does not work: ``roma-eu is parked``."""
-    gateways: tuple[GatewayForecast, ...] = ()
-    """The gateways that have something left, in the order of the parts."""
-    waves: tuple[WaveForecast, ...] = ()
-
-    @property
-    def late(self) -> int:
-        """Return the least number of targets that cannot start before the window stops their gateway."""
-        return sum(gateway.late for gateway in self.gateways)
-
-    @property
-    def fits(self) -> bool | None:
-        """Return whether all targets can start in the window; None without a window, or if unknown."""
-        if self.late:
-            return False
-        return None if self.spare is None else self.spare >= 0
 
 
 def find_last_starts(closes: float | None, timeouts: Mapping[str, float]) -> dict[str, float]:

@@ -27,7 +27,10 @@ SOCKET = "control"
 """The name of the socket in a run's folder."""
 
 LONGEST = 64 * 1024
-"""Bytes of the longest line."""
+"""Bytes of the longest question."""
+
+LONGEST_ANSWER = 1024 * 1024
+"""Bytes of the longest answer: a status is bounded, and far shorter as a rule."""
 
 PATIENCE = 10.0
 """Seconds that each side waits for the line of the other one."""
@@ -168,7 +171,7 @@ def send_command(folder: Path, question: ControlQuestion, *, patience: float = P
                 connection.connect(address)
             connection.sendall(msgspec.json.encode(question) + b"\n")
             with connection.makefile("rb") as reader:
-                answer = msgspec.json.decode(reader.readline(LONGEST), type=ControlAnswer)
+                answer = msgspec.json.decode(reader.readline(LONGEST_ANSWER), type=ControlAnswer)
         except (OSError, msgspec.MsgspecError) as error:
             why = getattr(error, "strerror", None) or "it gave no answer"
             raise RunError(

@@ -13,14 +13,17 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.commands.show import render_text
-from orchestrator.engine.live_status import LiveLaneStatus, LiveStatus
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.status import read_status
 from orchestrator.journal.folder import RunFolder, find_run
+from orchestrator.model.forecast import Forecast, GatewayForecast
+from orchestrator.model.live_status import LiveStatus
 from orchestrator.report.values import OwnReads
-from orchestrator.rules.forecast import Forecast, GatewayForecast
 from orchestrator.runs import control_socket
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
 from orchestrator.simulator.process import RunningSimulators
+from tests.support import story
 from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
@@ -57,29 +60,23 @@ def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[LiveStatus | OS
 
 
 def parked(**more: Any) -> LiveStatus:
-    lane = LiveLaneStatus(
-        name="apim",
+    progress = RunProgress()
+    for event in (story.started({"apim": 6}), story.wave_started(), story.ended("apim/Retail/proxy-1/test")):
+        progress.observe(event)
+    status = read_status(progress, NOON)
+    (lane,) = status.lanes
+    lane = replace(
+        lane,
         state="parked",
-        reason="HTTP 503",
+        state_words="parked: HTTP 503",
         left=5,
         in_flight=1,
         repeating=2,
-        rate=2.5,
+        bound=2.5,
         probe_at=NOON + 5,
         gives_up_at=NOON + 600,
     )
-    return LiveStatus(
-        at=NOON,
-        wave="targets",
-        step=1,
-        steps=1,
-        ended=1,
-        left=6,
-        lanes=(lane,),
-        waits_for="apim is parked",
-        until=NOON + 5,
-        **more,
-    )
+    return replace(status, lanes=(lane,), waits_for="apim, parked 40 s", until=NOON + 5, **more)
 
 
 def test_a_run_that_ended_says_what_comes_next(run: str, undeploy: Undeploy) -> None:
@@ -111,9 +108,9 @@ def test_a_run_that_goes_on_is_asked(
     found = json.loads(undeploy("status", run, "--format", "json").out)
 
     assert ended.status == 0, ended
-    assert "lane      apim is parked" in ended.out
+    assert "lane      apim is parked: HTTP 503; " in ended.out
     assert "5 left, 1 in flight, 2 to be repeated, at most 2.5/s\n" in ended.out
-    assert "waits for apim is parked\n" in ended.out
+    assert "waits for apim, parked 40 s\n" in ended.out
     assert "stopping  stop by ada\n" in ended.out
     assert "forecast  " in ended.out
     assert found["until"] == found["lanes"][0]["probe_at"]

@@ -11,9 +11,9 @@ from orchestrator.display.json_lines import JsonLinesWriter
 from orchestrator.display.phrases import describe_done, describe_window_fit
 from orchestrator.display.plain import PlainDisplay
 from orchestrator.model.events import AnyEvent, Controlled
+from orchestrator.model.forecast import Forecast
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
-from orchestrator.rules.forecast import Forecast
 from orchestrator.text.formats import format_clock
 from tests.support import story
 from tests.support.story import START, ended, parked, paused, reopened, started, stopping

@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.display.progress import TROUBLES_KEPT, RunProgress
-from orchestrator.engine.live_status import describe_lane_wait, read_live_status
+from orchestrator.display.status import read_status
 from orchestrator.model.events import AttemptStarted, ListAsked, PartLeft, WaveStarted
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
@@ -37,7 +37,7 @@ def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
 def test_a_page_of_a_list_is_in_flight_and_named() -> None:
     asked = ListAsked(at=START, gateway="apim", text="reads its list of proxies, page 1")
     progress = fold(started(), asked)
-    (status,) = (lane for lane in read_live_status(progress, {}, START, 0.0).lanes if lane.name == "apim")
+    (status,) = (lane for lane in read_status(progress, START).lanes if lane.name == "apim")
     shown = (progress.in_flight, status.in_flight, status.list_asked)
     progress.observe(ListAsked(at=START, gateway="apim", text=None))
 
@@ -137,19 +137,19 @@ def test_the_forecast_leaves_out_a_gateway_that_is_given_up() -> None:
     for n in range(100):
         progress.observe(ended(f"apim/{n}", at=START + n / 10))
     progress.observe(parked("roma-eu", START + 5))
-    held = read_live_status(progress, {}, START + 10, 10.0)
+    held = read_status(progress, START + 10)
     progress.observe(parked("roma-eu", START + 10, given_up=True))
-    left = read_live_status(progress, {}, START + 10, 10.0)
+    left = read_status(progress, START + 10)
 
     assert (held.waits_for, held.forecast and held.forecast.done) == (
-        "roma-eu is parked: five faults in a row",
+        "roma-eu, parked 5 s",
         None,
     )
     assert (left.waits_for, left.until) == (None, None)
     assert left.forecast is not None
     assert (left.forecast.done, left.forecast.hindered) == (START + 20, None)
     (lane,) = (lane for lane in left.lanes if lane.name == "roma-eu")
-    assert describe_lane_wait(lane) == "roma-eu is parked, given up until a resume: five faults in a row"
+    assert lane.state_words == "given up until a resume: five faults in a row"
 
 
 def test_a_brief_pause_is_part_of_the_pace() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.model.forecast import Forecast
 from orchestrator.rules.forecast import (
-    Forecast,
     GatewayWork,
     RunPart,
     encode_forecast,

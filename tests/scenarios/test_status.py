@@ -52,14 +52,14 @@ def test_a_parked_lane_says_when_it_is_probed_and_given_up(staged: Callable[...,
     assert -10 < (probe - datetime.now(UTC)).total_seconds() < 20
     assert 20 < (gives_up - datetime.now(UTC)).total_seconds() < 60
     assert found["until"] == lane["probe_at"]
-    assert found["waits_for"].startswith("roma-eu is parked, probed at ")
+    assert found["waits_for"].startswith("roma-eu, parked ")
     assert found["forecast"]["hindered"] == "roma-eu is parked"
     assert (found["run"]["state"], found["totals"]["targets"]) == ("running", 8)
     assert found["wave"] == {"name": "first", "number": 1, "of": 2, "step": 1, "steps": 1}
     assert {"schema", "run", "totals", "waves", "gateways", "waits_for", "until", "forecast"} <= found.keys()
     assert "targets" not in found
     assert "wave      1 of 2, first" in lines
-    assert ", given up at " in lines
+    assert "; gives up " in lines
 
 
 def test_a_run_that_was_killed_says_what_goes_on_with_it(staged: Callable[..., Stage]) -> None:

@@ -13,7 +13,7 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import Prompt, RunRequest
 from orchestrator.engine.resources import RunResources, SessionSpec
 from orchestrator.journal.folder import RunFolder
-from orchestrator.lanes.announcer import LaneStatus
+from orchestrator.lanes.announcer import LaneNews
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import NOTHING_LEARNED, Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
@@ -197,9 +197,10 @@ class Heard:
         self.paces: list[float | None] = []
         self.requests = 0
         self.lists: list[str | None] = []
+        self.probes: list[tuple[float, float]] = []
 
     def on_lane_state(
-        self, gateway: str, state: LaneStatus, reason: str | None, seconds: float | None, /
+        self, gateway: str, state: LaneNews, reason: str | None, seconds: float | None, /
     ) -> None:
         if state == "warning":
             self.warnings.append(reason or "")
@@ -211,6 +212,9 @@ class Heard:
 
     def on_lane_request(self, gateway: str, /) -> None:
         self.requests += 1
+
+    def on_probe(self, gateway: str, wait: float, gives_up: float, /) -> None:
+        self.probes.append((round(wait, 3), round(gives_up, 3)))
 
     def on_list(self, gateway: str, text: str | None, /) -> None:
         self.lists.append(text)

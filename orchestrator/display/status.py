@@ -1,0 +1,240 @@
+"""The status of a run at one moment, from its progress alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
+
+from msgspec.structs import replace
+
+from orchestrator.display.lane_progress import GIVEN_UP, LaneProgress
+from orchestrator.display.phrases import describe_protect, describe_wait
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.verdict import give_verdict, list_outcomes
+from orchestrator.display.wave_progress import WaveProgress
+from orchestrator.model.events import Controlled, GatewayWarned, RunStarted
+from orchestrator.model.forecast import Forecast
+from orchestrator.model.live_status import (
+    LONGEST_TEXT,
+    MOST_LANES,
+    MOST_WARNINGS,
+    ControlStatus,
+    EndStatus,
+    LaneStatus,
+    LiveStatus,
+    OverTime,
+    RunFacts,
+    WaveStatus,
+)
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import RunId
+from orchestrator.report.words import ACT_WORDS, name_act
+from orchestrator.text.characters import make_visible
+from orchestrator.text.formats import format_clock, format_span
+
+NOT_BEGUN = RunStarted(at=0.0, run=RunId(""), plan="", targets=0, left={}, resumed=False)
+"""Stands for the first event of a run that has told none yet."""
+
+
+def read_status(progress: RunProgress, now: float) -> LiveStatus:
+    """Return the status of a run at the Unix time ``now``."""
+    started = progress.started or NOT_BEGUN
+    forecast = progress.make_forecast(now)
+    waits_for, until = find_wait(progress, now)
+    waves, lanes = _choose_waves(progress), _choose_lanes(progress)
+    verdict = give_verdict(progress, now, forecast=forecast, waits_for=waits_for)
+    return LiveStatus(
+        at=now,
+        run=_read_facts(started),
+        verdict=verdict,
+        wave=progress.waves[progress.wave].number if progress.wave in progress.waves else None,
+        waves=tuple(_read_waves(waves, progress, forecast)),
+        waves_left_out=len(progress.waves) - len(waves),
+        lanes=tuple(_read_lanes(lanes, progress, now, forecast)),
+        lanes_left_out=len(progress.lanes) - len(lanes),
+        over_time=OverTime(start=started.at, seconds=1.0),
+        controls=tuple(map(_read_control, progress.steering)),
+        warnings=tuple(map(_read_warning, progress.warnings[-MOST_WARNINGS:])),
+        waits_for=waits_for,
+        until=until,
+        stopping=_shorten(progress.stopping),
+        closes=started.closes,
+        forecast=forecast and _bound_forecast(forecast),
+        ended=_read_end(progress, verdict.headline),
+        unrestorable=progress.unrestorable,
+    )
+
+
+def _read_facts(started: RunStarted) -> RunFacts:
+    return RunFacts(
+        id=started.run,
+        plan=_show(started.plan),
+        act=started.act,
+        act_words=name_act(started.act, rehearsal=started.rehearsal),
+        goal=ACT_WORDS[started.act].goal,
+        rehearsal=started.rehearsal,
+        reason=_shorten(started.reason),
+        targets=started.targets,
+        session=started.session,
+        resumed=started.resumed,
+        started=started.at,
+        opens=started.opens,
+        closes=started.closes,
+        approval=_show(started.approval),
+        protect=describe_protect(started),
+    )
+
+
+def _choose_waves(progress: RunProgress) -> list[WaveProgress]:
+    """Return the waves to name: all, or those around the wave that goes on."""
+    waves = list(progress.waves.values())
+    here = progress.waves[progress.wave].number if progress.wave in progress.waves else 0
+    first = max(0, min(here - MOST_LANES // 2, len(waves) - MOST_LANES))
+    return waves[first : first + MOST_LANES]
+
+
+def _choose_lanes(progress: RunProgress) -> list[LaneProgress]:
+    """Return the lanes to name: all in the plan's order, or those first that need attention."""
+    lanes = list(progress.lanes.values())
+    if len(lanes) > MOST_LANES:
+        lanes.sort(key=lambda lane: (lane.state == "open", lane.ended >= lane.total))
+    return lanes[:MOST_LANES]
+
+
+def _read_waves(
+    waves: Sequence[WaveProgress], progress: RunProgress, forecast: Forecast | None
+) -> Iterator[WaveStatus]:
+    ends = {wave.name: wave.done for wave in forecast.waves} if forecast else {}
+    step = progress.step
+    outcomes = list_outcomes(progress)
+    for wave in waves:
+        goes_on = step is not None and step.wave == wave.name and wave.state == "going"
+        yield WaveStatus(
+            name=_show(wave.name),
+            number=wave.number,
+            state=wave.state,
+            total=wave.total,
+            ended=wave.ended,
+            counts={outcome.value: wave.outcomes[outcome] for outcome in outcomes},
+            step=step.number if step is not None and goes_on else None,
+            steps=wave.steps,
+            done_by=None if wave.state == "ended" else ends.get(wave.name),
+            pause_after=wave.pause_after,
+            asks=wave.asks,
+        )
+
+
+def _read_lanes(
+    lanes: Sequence[LaneProgress], progress: RunProgress, now: float, forecast: Forecast | None
+) -> Iterator[LaneStatus]:
+    ends = {gateway.name: gateway.done for gateway in forecast.gateways} if forecast else {}
+    outcomes = list_outcomes(progress)
+    for lane in lanes:
+        yield _read_lane(lane, outcomes, now, ends.get(lane.name))
+
+
+def _read_lane(
+    lane: LaneProgress, outcomes: Iterable[Outcome], now: float, done_by: float | None
+) -> LaneStatus:
+    state = lane.find_state(now)
+    left = lane.total - lane.ended
+    earlier = sum(lane.earlier.values())
+    return LaneStatus(
+        name=_show(lane.name),
+        kind=lane.kind,
+        url=_show(lane.url),
+        state=state,
+        state_words=_describe_state(lane, now),
+        reason=_shorten(lane.reason) if state != "open" else None,
+        total=lane.total + earlier,
+        ended=lane.ended + earlier,
+        left=left,
+        counts={outcome.value: lane.outcomes[outcome] + lane.earlier[outcome] for outcome in outcomes},
+        in_flight=lane.in_flight,
+        limit=lane.limit,
+        rate=lane.pace.measure_rate(now) if left else None,
+        bound=lane.bound,
+        refused=lane.refused,
+        repeating=len(lane.waiting),
+        list_asked=_shorten(lane.list_asked),
+        since=lane.since if state != "open" else None,
+        until=lane.paused_until if state == "paused" else None,
+        # A probe that is overdue leaves with the next target, and not in the past.
+        probe_at=None if lane.probe_at is None else max(now, lane.probe_at),
+        gives_up_at=lane.gives_up_at,
+        given_up=lane.given_up,
+        done_by=done_by if state in ("open", "paused") else None,
+        warning=_shorten(lane.warning),
+        fault=_shorten(lane.fault) if lane.waiting else None,
+    )
+
+
+def _describe_state(lane: LaneProgress, now: float) -> str:
+    state = lane.find_state(now)
+    if state == "paused" and lane.paused_until is not None:
+        return f"paused {format_span(ceil(lane.paused_until - now))}"
+    if state == "open":
+        return "done" if lane.ended >= lane.total else "open"
+    words = GIVEN_UP if lane.given_up else state
+    return f"{words}: {_show_reason(lane, state)}" if lane.reason else words
+
+
+def _show_reason(lane: LaneProgress, state: str) -> str:
+    # A reason begins with its word, which may be the state itself.
+    return _show((lane.reason or "").removeprefix(f"{state}: "))
+
+
+def find_wait(progress: RunProgress, now: float) -> tuple[str | None, float | None]:
+    """Return what the run waits for, in words, and until when; None where it does not wait, or is unknown."""
+    if progress.waiting is not None:
+        return describe_wait(progress, now), progress.waiting.until
+    held = [lane for lane in progress.lanes.values() if lane.is_waited_for(now)]
+    if not held or progress.ended is not None:
+        return None, None
+    instants = [at for lane in held if (at := lane.paused_until or lane.probe_at) is not None]
+    named = "; ".join(describe_lane_wait(lane, now) for lane in held[:3])
+    more = f"; and {len(held) - 3:,} more gateways" if len(held) > 3 else ""
+    return named + more, max(now, min(instants)) if instants else None
+
+
+def describe_lane_wait(lane: LaneProgress, now: float) -> str:
+    """Return how a paused or parked lane waits: ``eu, parked 40 s; probe in 12 s; gives up 06:38:00``."""
+    state = lane.find_state(now)
+    since = "" if lane.since is None else f" {format_span(int(now - lane.since))}"
+    parts = [f"{_show(lane.name)}, {state}{since}"]
+    if state == "paused" and lane.paused_until is not None:
+        parts.append(f"goes on in {format_span(ceil(lane.paused_until - now))}")
+    if lane.probe_at is not None:
+        left = ceil(lane.probe_at - now)
+        parts.append(f"probe in {format_span(left)}" if left > 0 else "probe is due")
+    if lane.gives_up_at is not None:
+        parts.append(f"gives up {format_clock(lane.gives_up_at)}")
+    return "; ".join(parts)
+
+
+def _read_control(event: Controlled) -> ControlStatus:
+    return ControlStatus(at=event.at, act=_show(event.act), by=_show(event.by), origin=_show(event.origin))
+
+
+def _read_warning(event: GatewayWarned) -> str:
+    return f"{_show(event.gateway)}: {_show(event.text)}"
+
+
+def _read_end(progress: RunProgress, headline: str) -> EndStatus | None:
+    if (ended := progress.ended) is None:
+        return None
+    return EndStatus(at=ended.at, state=ended.state, exit_status=ended.exit_status, headline=headline)
+
+
+def _bound_forecast(forecast: Forecast) -> Forecast:
+    return replace(forecast, gateways=forecast.gateways[:MOST_LANES], waves=forecast.waves[:MOST_LANES])
+
+
+def _show(text: str) -> str:
+    """Return a text from outside, visible and of bounded length."""
+    visible = make_visible(text[:LONGEST_TEXT])
+    return visible if len(visible) < LONGEST_TEXT else f"{visible[: LONGEST_TEXT - 1]}…"
+
+
+def _shorten(text: str | None) -> str | None:
+    return None if text is None else _show(text)

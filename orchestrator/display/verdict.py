@@ -1,0 +1,131 @@
+"""How a run stands, in a few words: its state, its tone, its counts and its end. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.display.phrases import describe_done, describe_window_fit
+from orchestrator.display.progress import RunProgress
+from orchestrator.model.forecast import Forecast
+from orchestrator.model.live_status import RunPhase, Tone, Verdict
+from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.report.words import ACT_WORDS
+from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import count_noun
+
+_TONES: dict[RunPhase, Tone] = {
+    "starting": "going",
+    "running": "going",
+    "waiting": "waiting",
+    "paused": "waiting",
+    "parked": "waiting",
+    "stopping": "waiting",
+}
+
+_GOALS = {
+    "undeploy": (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED),
+    "restore": (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED),
+}
+
+
+def list_outcomes(progress: RunProgress) -> tuple[Outcome, ...]:
+    """Return the outcomes that targets of the run's act may have."""
+    act = progress.started.act if progress.started is not None else "undeploy"
+    return (*_GOALS[act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)
+
+
+def give_verdict(
+    progress: RunProgress, now: float, *, forecast: Forecast | None, waits_for: str | None
+) -> Verdict:
+    """Return how the run stands at the Unix time ``now``; ``waits_for`` is what it waits for, in words."""
+    phase = find_phase(progress, now)
+    return Verdict(
+        state=phase,
+        tone=_choose_tone(progress, phase),
+        headline=compose_headline(progress),
+        sentence=_compose_sentence(progress, phase, waits_for),
+        done_by=describe_done(forecast, now) if forecast is not None else "",
+        against_close=describe_window_fit(forecast) if forecast is not None else "",
+        counts=_count(progress),
+    )
+
+
+def find_phase(progress: RunProgress, now: float) -> RunPhase:
+    """Return the state of the run at the Unix time ``now``."""
+    if progress.ended is not None:
+        return progress.ended.state
+    if progress.started is None:
+        return "starting"
+    if progress.stopping is not None:
+        return "stopping"
+    if progress.waiting is not None:
+        return "paused" if progress.waiting.why == "paused" else "waiting"
+    at_work = [lane for lane in progress.lanes.values() if lane.ended < lane.total and not lane.is_over]
+    if at_work and all(lane.find_state(now) == "parked" for lane in at_work):
+        return "parked"
+    return "running" if progress.wave else "starting"
+
+
+def _choose_tone(progress: RunProgress, phase: RunPhase) -> Tone:
+    if progress.ended is None:
+        return "bad" if any(_has_closed(progress)) else _TONES[phase]
+    wrong = progress.count_in_run(Outcome.FAILED) + progress.count_in_run(Outcome.UNKNOWN)
+    if progress.ended.exit_status == 0:
+        return "good" if _count_done(progress) else "over"
+    return "bad" if wrong or any(_has_closed(progress)) else "over"
+
+
+def _has_closed(progress: RunProgress) -> Iterator[bool]:
+    return (lane.state == "closed" for lane in progress.lanes.values())
+
+
+def _count(progress: RunProgress) -> dict[str, int]:
+    counts = {outcome.value: progress.count_in_run(outcome) for outcome in list_outcomes(progress)}
+    targets = progress.started.targets if progress.started is not None else 0
+    return {"targets": targets, "ended": sum(counts.values()), **counts}
+
+
+def _count_done(progress: RunProgress) -> int:
+    return sum(progress.count_in_run(outcome) for outcome in DONE)
+
+
+def compose_headline(progress: RunProgress) -> str:
+    """Return the counts of the whole run in words: ``412 of 3,000 down · 9 failed · 2 unknown``."""
+    started = progress.started
+    if started is None:
+        return ""
+    parts = [f"{_count_done(progress):,} of {started.targets:,} {ACT_WORDS[started.act].goal}"]
+    for outcome, words in (
+        (Outcome.FAILED, "failed"),
+        (Outcome.UNKNOWN, "unknown"),
+        (Outcome.NOT_STARTED, "not started"),
+    ):
+        if count := progress.count_in_run(outcome):
+            parts.append(f"{count:,} {words}")
+    return " · ".join(parts)
+
+
+def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | None) -> str:
+    match phase:
+        case "starting":
+            return "the run starts"
+        case "stopping":
+            landing = count_noun(progress.in_flight, "request lands", "requests land")
+            return f"nothing new starts; {landing}"
+        case "complete" | "stopped" | "interrupted":
+            cause = f": {make_visible(progress.stopping)}" if progress.stopping else ""
+            return f"{phase}{cause}"
+        case "running":
+            goes_on = f"{describe_wave(progress)} goes on"
+            return f"{goes_on}; waits for {waits_for}" if waits_for else goes_on
+        case "parked":
+            return f"waits for {waits_for}"
+        case _:
+            return waits_for or phase
+
+
+def describe_wave(progress: RunProgress) -> str:
+    """Return the wave that goes on: ``wave 2 of 3, everything, step 1 of 4,``."""
+    wave, step = progress.waves[progress.wave], progress.step
+    text = f"wave {wave.number:,} of {len(progress.waves):,}, {make_visible(wave.name)},"
+    return text if step is None else f"{text} step {step.number} of {step.steps},"
