@@ -44,6 +44,7 @@ class WaveFacts(Struct, frozen=True, kw_only=True):
     """A wave of the plan as it stands when a session begins."""
 
     name: str
+    """As the plan gives it."""
     targets: int
     """Number of its targets."""
     steps: int = 1
