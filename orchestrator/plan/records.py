@@ -244,6 +244,8 @@ def _read_scalar(scalar: ScalarNode, kind: inspect.Type) -> Any:
             read = partial(scalars.read_duration, bounds=bounds)
         case inspect.Metadata(extra={"form": form}):
             read = _FORMS[form]
+        case inspect.Metadata(type=inspect.StrType(pattern=str(pattern)), extra={"words": words}):
+            read = partial(scalars.read_text, pattern=pattern, words=words)
         case inspect.Metadata(type=inner):
             read = partial(_read_scalar, kind=inner)
         case inspect.StrType(pattern=pattern):

@@ -67,10 +67,15 @@ def _check_one_line(text: str, why: str | None) -> str:
     return text
 
 
-def read_text(scalar: ScalarNode, pattern: str | None = None) -> str:
-    """Return a text as written. Like JSON Schema, ``pattern`` may match any part of the text."""
+def read_text(scalar: ScalarNode, pattern: str | None = None, words: str = "") -> str:
+    """Return a text as written. Like JSON Schema, ``pattern`` may match any part of the text.
+
+    ``words`` say what fits a pattern that is too long to be read.
+    """
     value = check_line(scalar.text)
     if pattern is not None and not re.search(pattern, value):
+        if words:
+            raise UnfitError(f"{quote_text(value)} is not {words}")
         raise UnfitError(f"{quote_text(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
     return value
 

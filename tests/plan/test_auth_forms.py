@@ -348,7 +348,10 @@ def test_each_form_of_auth_of_a_traffic_log_reaches_the_plan(
         (f"{STORE}, auth: {{}}", f"{STORE_PATH}.auth: no way in is given"),
         ("url: 'https://e.example.com', index: '..'", f"{STORE_PATH}.index: "),
         ("url: 'https://e.example.com', index: 'a/b'", f"{STORE_PATH}.index: "),
-        ("url: 'https://e.example.com', index: Logs", f"{STORE_PATH}.index: "),
+        (
+            "url: 'https://e.example.com', index: Logs",
+            f'{STORE_PATH}.index: "Logs" is not the name of an index',
+        ),
         ("index: logs", f"{STORE_PATH}: the key url is missing"),
         ("url: 'https://e.example.com'", f"{STORE_PATH}: the key index is missing"),
         ("url: 'http://e.example.com', index: logs, tls: {insecure: true}", "has no effect on an http url"),
