@@ -123,14 +123,7 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Every report says so."""
 
 
-_INDEX = r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}"
-IndexPattern = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_INDEX}(?:,{_INDEX}){{0,15}}$",
-        extra={"words": "the name of an index, a data stream or an alias, nor up to 16 of them with commas"},
-    ),
-]
+IndexPattern = Annotated[str, Meta(extra={"form": "index"})]
 """The names of indexes, data streams and aliases, with ``*``, separated by commas."""
 
 

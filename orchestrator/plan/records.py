@@ -226,6 +226,7 @@ def _read_sizes(node: Node, item: inspect.StructType, path: str, problems: Probl
 _FORMS: dict[str, Callable[[ScalarNode], Any]] = {
     "account": scalars.read_account,
     "argument": scalars.read_argument,
+    "index": scalars.read_index,
     "keyring": scalars.read_keyring,
     "path": scalars.read_path,
     "pattern": scalars.read_pattern,
@@ -244,8 +245,6 @@ def _read_scalar(scalar: ScalarNode, kind: inspect.Type) -> Any:
             read = partial(scalars.read_duration, bounds=bounds)
         case inspect.Metadata(extra={"form": form}):
             read = _FORMS[form]
-        case inspect.Metadata(type=inspect.StrType(pattern=str(pattern)), extra={"words": words}):
-            read = partial(scalars.read_text, pattern=pattern, words=words)
         case inspect.Metadata(type=inner):
             read = partial(_read_scalar, kind=inner)
         case inspect.StrType(pattern=pattern):

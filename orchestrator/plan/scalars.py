@@ -32,6 +32,8 @@ MOMENT = (
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+_INDEX = r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}"
+INDEXES = rf"{_INDEX}(?:,{_INDEX}){{0,15}}"
 GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
 NO_LINE_FEED = "(?!\n)"  # Python's $ also matches before a last line feed
@@ -67,16 +69,22 @@ def _check_one_line(text: str, why: str | None) -> str:
     return text
 
 
-def read_text(scalar: ScalarNode, pattern: str | None = None, words: str = "") -> str:
-    """Return a text as written. Like JSON Schema, ``pattern`` may match any part of the text.
-
-    ``words`` say what fits a pattern that is too long to be read.
-    """
+def read_text(scalar: ScalarNode, pattern: str | None = None) -> str:
+    """Return a text as written. Like JSON Schema, ``pattern`` may match any part of the text."""
     value = check_line(scalar.text)
     if pattern is not None and not re.search(pattern, value):
-        if words:
-            raise UnfitError(f"{quote_text(value)} is not {words}")
         raise UnfitError(f"{quote_text(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
+    return value
+
+
+def read_index(scalar: ScalarNode) -> str:
+    """Return the names of indexes, data streams and aliases, with ``*``, separated by commas."""
+    value = check_line(scalar.text)
+    if not re.fullmatch(INDEXES, value):
+        raise UnfitError(
+            f"{quote_text(value)} is not the name of an index, data stream or alias",
+            "such names are in lower case, and may hold *; up to 16 stand with commas between them",
+        )
     return value
 
 

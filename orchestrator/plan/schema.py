@@ -47,6 +47,7 @@ _FORMS: dict[str, Schema] = {
     "account": _LINE,
     "argument": _PROSE,
     "duration": {"type": "string", "pattern": f"^{scalars.DURATION}$"},
+    "index": {"type": "string", "pattern": f"^{scalars.INDEXES}$"},
     "keyring": {"type": "string", "pattern": r"^.+/[^/]+$"},
     "path": _PROSE,
     "pattern": {"type": "string", "minLength": 1},

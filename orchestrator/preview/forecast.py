@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -52,40 +52,11 @@ class RunForecast(Struct, frozen=True, kw_only=True):
 
 def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
     """Return the forecast. ``guarded``: the run compares each target with an approval, which costs reads."""
-    gateways = {gateway.name: gateway for gateway in plan.gateways}
-    reply_seconds_of = {
-        gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds
-    }
-    # The drift guard compares each target with its approval, which takes the same reads as a snapshot.
-    asks_use = plan.in_use != "ignore"
-    with_snapshots = guarded or plan.snapshot != "off" or asks_use
-    counters = {
-        found.name: RequestCounter(
-            gateways[found.name],
-            found,
-            with_snapshots=with_snapshots,
-            with_bindings=plan.snapshot != "off",
-            guarded=guarded,
-            refuses=partial(is_left_for_use, plan),
-            asks_use=asks_use,
-        )
-        for found in preview.gateways
-    }
-    loads = list[RequestLoad]()
-    parts = list[RunPart]()
-    upcoming = count_upcoming(_count_targets(preview.targets), plan.waves)
-    for wave_step, seen_targets in groupby(preview.targets, key=_find_step):
-        work = list[GatewayWork]()
-        named = plan.waves[wave_step.wave]
-        for name, here in _group_by_gateway(seen_targets):
-            load = counters[name].count_step(here, later=upcoming[wave_step].get(name, 0))
-            load, part = _add_time(
-                gateways[name], counters[name], load, len(here), reply_seconds_of.get(name)
-            )
-            counters[name].pass_time(named.pause_after or 0.0, targets=0)
-            loads.append(load)
-            work.append(part)
-        parts.append(RunPart(wave=named.name, work=tuple(work), rest=named.pause_after or 0.0))
+    counters = _make_counters(plan, preview, guarded=guarded)
+    loads, parts = list[RequestLoad](), list[RunPart]()
+    for part, part_loads in _forecast_parts(plan, preview, counters):
+        parts.append(part)
+        loads += part_loads
     begins, last = _bound_run(plan, preview)
     timing = foresee(parts, now=begins, last=last)
     return RunForecast(
@@ -96,6 +67,44 @@ def forecast_run(plan: Plan, preview: Preview, *, guarded: bool) -> RunForecast:
         left=measure_window_left(preview.window, preview.taken),
         timing=timing,
     )
+
+
+def _make_counters(plan: Plan, preview: Preview, *, guarded: bool) -> dict[str, RequestCounter]:
+    """Return what counts the requests of each gateway, by its name."""
+    gateways = {gateway.name: gateway for gateway in plan.gateways}
+    asks_use = plan.in_use != "ignore"
+    return {
+        found.name: RequestCounter(
+            gateways[found.name],
+            found,
+            # The drift guard compares each target with its approval, which takes the same reads.
+            with_snapshots=guarded or plan.snapshot != "off" or asks_use,
+            with_bindings=plan.snapshot != "off",
+            guarded=guarded,
+            refuses=partial(is_left_for_use, plan),
+            asks_use=asks_use,
+        )
+        for found in preview.gateways
+    }
+
+
+def _forecast_parts(
+    plan: Plan, preview: Preview, counters: Mapping[str, RequestCounter]
+) -> Iterator[tuple[RunPart, list[RequestLoad]]]:
+    """Yield each part of the run, with the requests of each gateway in it."""
+    gateways = {gateway.name: gateway for gateway in plan.gateways}
+    medians = {gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds}
+    upcoming = count_upcoming(_count_targets(preview.targets), plan.waves)
+    for wave_step, seen_targets in groupby(preview.targets, key=_find_step):
+        wave, loads, work = plan.waves[wave_step.wave], list[RequestLoad](), list[GatewayWork]()
+        rest = wave.pause_after or 0.0
+        for name, here in _group_by_gateway(seen_targets):
+            load = counters[name].count_step(here, later=upcoming[wave_step].get(name, 0))
+            load, piece = _add_time(gateways[name], counters[name], load, len(here), medians.get(name))
+            counters[name].pass_time(rest, targets=0)
+            loads.append(load)
+            work.append(piece)
+        yield RunPart(wave=wave.name, work=tuple(work), rest=rest), loads
 
 
 def _find_step(seen: SeenTarget) -> WaveStep:

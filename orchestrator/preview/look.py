@@ -51,11 +51,7 @@ async def take_preview(
     if hours is None and plan.in_use != "ignore":
         hours = plan.in_use_over.hours
     _hold_back(loaded, options)
-    guard = summarize_protection(database, plan, options)
-    held = {
-        reason: count
-        for (_, reason), count in PendingTargets(database, plan, resumed=False).count_outcomes().items()
-    }
+    guard, held = summarize_protection(database, plan, options), _count_held(loaded)
     targets = list(list_planned(loaded))
     if not targets:
         raise UsageError("no target is left that a run would take: all are protected or left out")
@@ -92,6 +88,12 @@ def _hold_back(loaded: LoadedPlan, options: RunOptions) -> None:
     refuse_idle_filters(database, plan, options)
     apply_selection(database, plan, options)
     split_waves(database, plan)
+
+
+def _count_held(loaded: LoadedPlan) -> dict[str | None, int]:
+    """Return how many targets a run would leave alone, by the reason."""
+    pending = PendingTargets(loaded.draft.database, loaded.plan, resumed=False)
+    return {reason: count for (_, reason), count in pending.count_outcomes().items()}
 
 
 def _make_looks(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import anyio
 
@@ -104,11 +104,6 @@ class SnapshotReader:
         Adds to ``places`` those whose bindings were read.
         """
         lane, failures, reads = self._lane, 0, 0
-
-        async def read_alone(operation: Operation) -> Reading | None:
-            reading = await self._ask(operation, target)
-            return None if isinstance(reading, str) else reading
-
         steps = SnapshotReads(lane.gateway.restore, target)
         while True:
             found = steps.find_next(readings, lane.offered_looks.lacking)
@@ -122,7 +117,7 @@ class SnapshotReader:
             place = lane.bindings.find_place(found)
             if place is not None:
                 places.add(place.parts)
-            readings |= await lane.bindings.answer(target, found, readings, read_alone)
+            readings |= await self._answer_from_lists(found, target, readings)
             if found.via in readings:
                 continue
             reading = await self._ask(found, target)
@@ -134,6 +129,17 @@ class SnapshotReader:
                 await anyio.sleep(draw_backoff(lane.policy, failures, lane.environment.roll()))
                 continue
             readings[found.via], failures, reads = reading, 0, reads + (place is None)
+
+    async def _answer_from_lists(
+        self, operation: Operation, target: Target, readings: Mapping[str, Reading]
+    ) -> Mapping[str, Reading]:
+        """Return what lists tell of the bindings of a target; nothing where the single read is cheaper."""
+
+        async def read_alone(asked: Operation) -> Reading | None:
+            reading = await self._ask(asked, target)
+            return None if isinstance(reading, str) else reading
+
+        return await self._lane.bindings.answer(target, operation, readings, read_alone)
 
     async def read_alone(self, target: Target) -> None:
         """Read a target once without the lists, only to see how long a reply takes."""
