@@ -3,9 +3,10 @@
 A listener gets an event once the journal has it. A listener returns nothing, and cannot change the run. In
 JSON an event carries its name under ``event``.
 
-A new event is a class here, named in ``AnyEvent``; ``python -m docs.events`` puts it on its page. The log and ``--events`` then have it: the log at
-``debug`` if it has a ``target``, else at ``info``, unless ``display/log.py`` gives it another level. A
-display shows it once ``display/plain.py`` or ``display/progress.py`` knows it.
+A new event is a class here, named in ``AnyEvent``; ``python -m docs.events`` puts it on its page. The log and
+``--events`` then have it: the log at ``debug`` if it has a ``target``, else at ``info``, unless
+``display/log.py`` gives it another level. A display shows it once ``display/plain.py`` or
+``display/progress.py`` knows it.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class GreyLook(NamedTuple):
 
 
 async def look_in_grey(page: Page, selectors: dict[str, str]) -> dict[str, GreyLook]:
-    """Return how the first element of each selector looks under ``filter: grayscale(1)``, without its edge."""
+    """Return how the first element of each selector looks without colours, its edge left out."""
     await page.evaluate("document.documentElement.style.filter = 'grayscale(1)'")
     reader = await page.context.new_page()
     looks = {}
