@@ -1,0 +1,61 @@
+// What went wrong, by cause. The report draws its causes by the same function.
+
+import { byId, morph, setText, syncList } from "./dom.js";
+import { clock, zone } from "./words.js";
+
+const tell = (cause, state) => [
+  `${Parts.count(cause.count)} ${Parts.nameOutcome(cause.outcome)}: ${Parts.visible(cause.label)}`,
+  cause.text && Parts.visible(cause.text),
+  `on ${cause.gateways.map(Parts.visible).join(", ")}`,
+  ...cause.examples.map((id) => `  ${Parts.visible(id)}`),
+  cause.count > cause.examples.length && `  and ${Parts.count(cause.count - cause.examples.length)} more`,
+  `run ${state.run.id}, plan ${Parts.visible(state.run.plan)}, at ${clock(state.at)} ${zone()}`,
+].filter(Boolean).join("\n");
+
+// Without HTTPS or loopback a browser gives no clipboard: then a dialog holds the text.
+const copy = async (text, button) => {
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  } catch {
+    byId("copy-text").value = text;
+    byId("copy").showModal();
+    byId("copy-text").select();
+  }
+};
+
+let latest = null;
+
+const build = (cause) => {
+  const button = Parts.make("button", "small copy", "Copy");
+  button.type = "button";
+  button.setAttribute("aria-label", `Copy as text: ${Parts.visible(cause.label)}`);
+  const root = Parts.buildCause(cause);
+  root.id = `cause-${cause.key}`;
+  root.append(button);
+  return root;
+};
+
+const create = (cause) => {
+  const slots = { root: build(cause), cause };
+  slots.root.addEventListener("click", (event) => {
+    if (event.target.closest(".copy")) copy(tell(slots.cause, latest), event.target.closest(".copy"));
+  });
+  return slots;
+};
+
+const update = (slots, cause) => {
+  if (slots.cause === cause) return;
+  slots.cause = cause;
+  const next = build(cause);
+  next.lastElementChild.textContent = slots.root.lastElementChild.textContent;
+  for (const [place, part] of [...next.children].entries()) morph(slots.root.children[place], part);
+};
+
+export const drawCauses = (state) => {
+  latest = state;
+  const causes = state.causes || [];
+  setText(byId("causes-words"), causes.length ? "" : "nothing has failed");
+  syncList(byId("cause-list"), causes, create, update);
+};

@@ -1,0 +1,77 @@
+// Small tools for the document. Every text goes in as text: nothing here reads markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+// Write only what differs: a tick stays cheap, and a selection in the text stays.
+export const setText = (element, value) => {
+  const text = Parts.visible(String(value ?? ""));
+  if (element.textContent !== text) element.textContent = text;
+};
+
+export const setAttribute = (element, name, value) => {
+  if (value === null || value === undefined) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+};
+
+export const setClass = (element, value) => {
+  if (element.className !== value) element.className = value;
+};
+
+export const show = (element, isShown) => {
+  if (element.hidden === Boolean(isShown)) element.hidden = !isShown;
+};
+
+// Show a text, or hide its element where there is none.
+export const showText = (element, value) => {
+  setText(element, value);
+  show(element, value);
+};
+
+export const makeSvg = (name, attributes) => {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+};
+
+// A copy of a template, and its parts that change, by their names.
+export const clone = (id) => {
+  const root = byId(id).content.firstElementChild.cloneNode(true);
+  const slots = { root };
+  for (const element of root.querySelectorAll("[data-slot]")) slots[element.dataset.slot] = element;
+  return slots;
+};
+
+const kept = new WeakMap();
+
+// Make the children of `parent` those of `items`. An element lives as long as its key does, so that focus and
+// selection in it live, too.
+export const syncList = (parent, items, create, update) => {
+  const before = kept.get(parent) || new Map();
+  const after = new Map();
+  for (const item of items) if (!after.has(item.key)) after.set(item.key, before.get(item.key) || create(item));
+  for (const [key, slots] of before) if (!after.has(key)) slots.root.remove();
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const slots = after.get(item.key);
+    if (slots.root === place) place = place.nextElementSibling;
+    else parent.insertBefore(slots.root, place);
+    update(slots, item);
+  }
+  kept.set(parent, after);
+};
+
+// Change `old` into `next`, and only where they differ.
+export const morph = (old, next) => {
+  if (old.isEqualNode(next)) return;
+  const alike = old.nodeName === next.nodeName && old.childNodes.length === next.childNodes.length && old.cloneNode().isEqualNode(next.cloneNode());
+  if (old.nodeType === Node.TEXT_NODE && next.nodeType === Node.TEXT_NODE) old.data = next.data;
+  else if (alike) [...next.childNodes].forEach((child, place) => morph(old.childNodes[place], child));
+  else old.replaceWith(next);
+};
+
+// On a wall nothing can be clicked: its links lead nowhere.
+export const setLink = (element, hash) => {
+  setAttribute(element, "href", document.body.classList.contains("wall") ? null : hash);
+};

@@ -1,0 +1,81 @@
+// The gateways: one card a lane. Of many, those that do not work stand first.
+
+import { drawBar } from "./bars.js";
+import { byId, clone, setAttribute, setClass, setLink, setText, showText, syncList } from "./dom.js";
+import { bound, clock, minute, perSecond, plural, troubleWords } from "./words.js";
+
+const MANY = 6;
+const RANK = { closed: 0, parked: 0, paused: 1, open: 2, done: 3 };
+
+const isDone = (lane) => lane.state_words === "done";
+
+const sort = (lanes) => {
+  if (lanes.length <= MANY) return lanes;
+  const rank = (lane) => (isDone(lane) ? RANK.done : lane.state === "open" && !lane.in_flight ? 2.5 : RANK[lane.state] ?? 2);
+  return lanes.map((lane, place) => [rank(lane), place, lane]).sort((one, other) => one[0] - other[0] || one[1] - other[1]).map((each) => each[2]);
+};
+
+const host = (url) => {
+  try {
+    return new URL(url).host || url;
+  } catch {
+    return url;
+  }
+};
+
+const describeTimes = (lane) => {
+  if (lane.given_up) return "given up until a resume";
+  const times = [];
+  if (lane.until) times.push(`goes on ${clock(lane.until)}`);
+  if (lane.probe_at) times.push(`next probe ${clock(lane.probe_at)}`);
+  if (lane.gives_up_at) times.push(`gives up ${clock(lane.gives_up_at)}`);
+  return times.join(" · ");
+};
+
+const describeNotes = (lane) => {
+  const notes = [];
+  if (lane.list_asked) notes.push(`asks for ${lane.list_asked}`);
+  if (lane.repeating) notes.push(`${plural(lane.repeating, "target")} will be repeated`);
+  if (lane.fault) notes.push(`last reply: ${lane.fault}`);
+  if (lane.warning) notes.push(lane.warning);
+  return notes.join(" · ");
+};
+
+const updateLane = (slots, lane) => {
+  const state = isDone(lane) ? "done" : lane.state;
+  const isOver = isDone(lane) || lane.state === "closed" || lane.given_up;
+  setClass(slots.root, `gateway lane-edge-${state}`);
+  setAttribute(slots.root, "id", `gateway-${lane.name}`);
+  setLink(slots.link, Parts.linkTargets({ gateway: lane.name }));
+  setText(slots.name, lane.name);
+  setText(slots.state, lane.state_words);
+  setClass(slots.state, `lane lane-${state}`);
+  setText(slots.kind, lane.kind);
+  setText(slots.host, host(lane.url));
+  drawBar(slots.bar, lane.counts, lane.total);
+  setText(slots.count, [`${Parts.count(lane.ended)} of ${Parts.count(lane.total)} ended`, ...troubleWords(lane.counts)].join(" · "));
+  setText(slots.flight, Parts.count(lane.in_flight));
+  setText(slots.limit, Number.isFinite(lane.limit) && !isOver ? `of ${Parts.count(lane.limit)}` : "");
+  setText(slots.rate, isOver ? "–" : perSecond(lane.rate));
+  setText(slots.bound, Number.isFinite(lane.bound) && !isOver ? `of ${bound(lane.bound)}` : "");
+  setText(slots.refused, Parts.count(lane.refused || 0));
+  setClass(slots.refused, lane.refused ? "" : "none");
+  // A parked lane has no end that could be foreseen.
+  setText(slots.done, lane.state === "parked" || isOver ? "–" : minute(lane.done_by));
+  const why = lane.state === "open" || isDone(lane) ? "" : lane.reason;
+  showText(slots.why, [why, describeTimes(lane)].filter(Boolean).join(" · "));
+  showText(slots.note, describeNotes(lane));
+  slots.limits.dataset.gateway = lane.name;
+  setAttribute(slots.limits, "aria-label", `Limits of ${Parts.visible(lane.name)}…`);
+};
+
+const create = () => clone("gateway-template");
+
+export const drawGateways = (state) => {
+  const lanes = state.lanes || [];
+  const ill = lanes.filter((lane) => !isDone(lane) && (lane.state === "parked" || lane.state === "closed")).length;
+  const words = lanes.length > 1 ? [Parts.count(lanes.length + (state.lanes_left_out || 0))] : [];
+  if (ill) words.push(`${Parts.count(ill)} do${ill === 1 ? "es" : ""} not work`);
+  setText(byId("gateways-words"), words.join(" · "));
+  syncList(byId("gateway-list"), sort(lanes), create, updateLane);
+};

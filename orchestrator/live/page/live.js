@@ -1,0 +1,106 @@
+// The live page of a run. The state comes from the server (see stream.js); each zone draws the keys that it shows.
+
+import { drawCauses } from "./causes.js";
+import { drawCharts, watchCharts } from "./charts.js";
+import { byId, setLink, setText } from "./dom.js";
+import { drawGateways } from "./gateways.js";
+import { drawSteering, offerActs, openSession, readSession } from "./steering.js";
+import { Stream } from "./stream.js";
+import { drawTargets } from "./targets.js";
+import { drawEnd, drawFreshness, drawQuestion, drawTab, drawVerdict, drawWarnings } from "./verdict.js";
+import { drawHeadroom, drawWaves, offerWaves } from "./waves.js";
+import { moment, setOffset, zone } from "./words.js";
+
+const drawFacts = ({ run }) => {
+  const facts = [`Run ${run.id}`, run.session > 1 ? `session ${run.session}` : "", `begun ${moment(run.started)}`];
+  if (run.closes) facts.push(`closes ${moment(run.closes)}`);
+  facts.push(run.approval && `approved: ${run.approval}`, run.protect && `protect: ${run.protect}`);
+  setText(byId("zone"), `Times are ${zone()}, as where the run works.`);
+  setText(byId("facts"), `${facts.filter(Boolean).join("; ")}.`);
+};
+
+const ZONES = [
+  [["run"], drawFacts],
+  [["run", "verdict"], drawVerdict],
+  [["question"], drawQuestion],
+  [["ended", "report"], drawEnd],
+  [["warnings", "unrestorable"], drawWarnings],
+  [["waves", "waves_left_out"], drawWaves],
+  [["headroom"], drawHeadroom],
+  [["lanes", "lanes_left_out"], drawGateways],
+  [["causes"], drawCauses],
+  [["charts"], drawCharts],
+  [["controls", "verdict", "ended"], drawSteering],
+  [["verdict", "lanes", "waves"], drawTargets],
+];
+
+let pending = new Set();
+let isPlanned = false;
+
+const draw = () => {
+  isPlanned = false;
+  const keys = pending;
+  pending = new Set();
+  performance.clearMeasures("tick");
+  performance.mark("tick-begins");
+  const isWall = document.body.classList.contains("wall");
+  for (const [needs, drawZone] of ZONES)
+    if (needs.some((key) => keys.has(key)) && !(isWall && drawZone === drawTargets)) drawZone(stream.state);
+  performance.measure("tick", "tick-begins");
+  if (document.body.classList.contains("waits-for-first")) begin();
+};
+
+const plan = (keys) => {
+  for (const key of keys) pending.add(key);
+  if (isPlanned) return;
+  isPlanned = true;
+  requestAnimationFrame(draw);
+};
+
+const change = (state, keys) => {
+  setOffset(state.run.utc_offset);
+  // A tab that nobody sees draws its title and icon alone; the rest once it is looked at.
+  if (document.hidden) drawTab(state);
+  plan(keys);
+};
+
+// The places that a link leads to are there only now.
+const begin = () => {
+  document.body.classList.remove("waits-for-first");
+  const id = decodeURIComponent(location.hash.slice(1));
+  if (id && id !== "wall") byId(id)?.scrollIntoView();
+};
+
+const readHash = () => {
+  const isWall = location.hash === "#wall";
+  if (document.body.classList.contains("wall") === isWall) return;
+  document.body.classList.toggle("wall", isWall);
+  for (const link of document.querySelectorAll("h2 > a")) setLink(link, `#${link.closest("section").id}`);
+  if (stream.state) plan(Object.keys(stream.state));
+};
+
+const measureStrip = () => {
+  const strip = byId("verdict");
+  new ResizeObserver(() => document.documentElement.style.setProperty("--strip", `${strip.offsetHeight}px`)).observe(strip);
+};
+
+const stream = new Stream(change, (word) => drawFreshness(word, stream.state));
+
+const start = async () => {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  readHash();
+  addEventListener("hashchange", readHash);
+  measureStrip();
+  offerActs();
+  offerWaves(() => plan(["waves"]));
+  watchCharts();
+  try {
+    if (token) await openSession(token);
+    await readSession();
+  } catch {
+    // Without the server there is no session; the stream tells that it is not there.
+  }
+  stream.start();
+};
+
+start();

@@ -1,0 +1,209 @@
+// The acts: each shows its effect first, as the run itself foretells it; the grave ones want a typed word.
+
+import { byId, setAttribute, setText, show, showText, syncList } from "./dom.js";
+import { clock } from "./words.js";
+
+const ACTS = {
+  pause: { title: "Pause the run", submit: "Pause", fields: [] },
+  continue: { title: "Go on with the run", submit: "Go on", fields: [] },
+  stop: { title: "Stop the run", submit: "Stop the run", fields: [] },
+  skip: {
+    title: "Skip targets", submit: "Skip them", fields: ["pattern"],
+    intro: "Targets that match and were not touched yet are passed over. * stays inside one part of an id, ** crosses parts.",
+  },
+  limits: {
+    title: "Limits of a gateway", submit: "Put in force", fields: ["gateway", "concurrency", "rate", "unbounded"],
+    intro: "From now on, until the run ends. What is left empty stays as it is.",
+  },
+};
+
+let mayAct = false;
+let state = null;
+let open = null;
+
+export const readSession = async () => {
+  const reply = await fetch("session", { cache: "no-store" });
+  const session = await reply.json();
+  mayAct = Boolean(session.may_act);
+  drawSession(session.text);
+};
+
+// The token is used once: it leaves the address bar and the history before it is sent.
+export const openSession = async (token) => {
+  history.replaceState(null, "", location.pathname + location.search);
+  const reply = await fetch("session", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }),
+  });
+  if (!reply.ok) setText(byId("result"), (await reply.json()).error);
+};
+
+const drawSession = (how) => {
+  for (const element of document.querySelectorAll("[data-needs-no-session]")) setText(element, mayAct ? "" : how);
+  drawActs();
+};
+
+// Only the acts that make sense now are offered.
+const isOffered = (act) => {
+  if (!mayAct || !state || state.ended) return false;
+  const now = state.verdict.state;
+  if (act === "pause") return now !== "paused" && now !== "stopping";
+  if (act === "continue") return now === "paused" || now === "waiting";
+  return now !== "stopping";
+};
+
+const drawActs = () => {
+  const isLive = mayAct && state && !state.ended;
+  show(byId("acts"), isLive);
+  for (const element of document.querySelectorAll("[data-needs-session]")) show(element, isLive);
+  for (const element of document.querySelectorAll("[data-needs-no-session]")) show(element, !isLive && element.textContent && !state?.ended);
+  for (const button of document.querySelectorAll("button[data-act]")) show(button, isOffered(button.dataset.act));
+  document.body.classList.toggle("may-act", Boolean(isLive));
+};
+
+export const drawSteering = (next) => {
+  state = next;
+  drawActs();
+  const controls = [...(state.controls || [])].reverse().map((control) => ({ ...control, key: `${control.at} ${control.act} ${control.by}` }));
+  syncList(byId("control-list"), controls, createControl, updateControl);
+  if (!controls.length && !byId("control-list").firstElementChild) return;
+};
+
+const createControl = () => {
+  const time = Parts.make("time"), act = Parts.make("b", "code"), by = Parts.make("bdi"), origin = Parts.make("bdi", "quiet");
+  return { root: Parts.make("li", "", time, act, Parts.make("span", "by", by, " ", origin)), time, act, by, origin };
+};
+
+const updateControl = (slots, control) => {
+  setText(slots.time, clock(control.at));
+  setText(slots.act, control.act);
+  setText(slots.by, control.by);
+  setText(slots.origin, control.origin);
+};
+
+// What the fields of the dialog say, in the words of the control socket.
+const readCommand = () => {
+  const form = byId("dialog-form").elements;
+  const command = { act: open.act };
+  if (open.act === "skip") command.pattern = form.pattern.value.trim();
+  if (open.act === "limits") {
+    command.gateway = form.gateway.value;
+    if (form.concurrency.value) command.concurrency = Number(form.concurrency.value);
+    if (form.unbounded.checked) command.unbounded = true;
+    else if (form.rate.value) command.rate = Number(form.rate.value);
+  }
+  return command;
+};
+
+const send = async (command) => {
+  try {
+    const reply = await fetch("control", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(command), signal: AbortSignal.timeout(15000),
+    });
+    const answer = await reply.json();
+    return reply.ok ? answer : { refused: answer.error || answer.text || `refused (${reply.status})` };
+  } catch {
+    return { refused: "The run did not answer: nobody knows whether it took this. Look at “Steered by hand”." };
+  }
+};
+
+const fillGateways = (chosen) => {
+  const field = byId("dialog-form").elements.gateway;
+  field.replaceChildren(...(state.lanes || []).map((lane) => {
+    const option = Parts.make("option", "", Parts.visible(lane.name));
+    option.value = lane.name;
+    return option;
+  }));
+  if (chosen) field.value = chosen;
+};
+
+// A dialog has two stages: its fields, then the effect and, for a grave act, the word to be typed.
+const drawStage = () => {
+  const act = ACTS[open.act];
+  const wantsWord = open.effect && open.effect.typed;
+  showText(byId("dialog-effect"), open.effect ? open.effect.text : open.isBusy ? "Asking the run …" : "");
+  show(byId("dialog-typed"), wantsWord);
+  setText(byId("dialog-typed").firstElementChild, wantsWord ? `Type ${open.effect.typed} to do it` : "");
+  const submit = byId("dialog-submit");
+  setText(submit, open.effect || !act.fields.length ? act.submit : "Show the effect");
+  submit.classList.toggle("grave", open.act === "stop" || open.act === "skip");
+  const typed = byId("dialog-form").elements.typed.value.trim();
+  submit.disabled = Boolean(open.isBusy || (!open.effect && !act.fields.length) || (wantsWord && typed !== open.effect.typed));
+};
+
+const refuse = (text) => showText(byId("dialog-refusal"), text);
+
+const foretell = async () => {
+  const mine = open;
+  Object.assign(open, { isBusy: true, effect: null });
+  refuse("");
+  drawStage();
+  const answer = await send({ ...readCommand(), preview: true });
+  if (mine !== open) return;
+  open.isBusy = false;
+  if (answer.refused) refuse(answer.refused);
+  else open.effect = answer;
+  drawStage();
+  if (open.effect?.typed) byId("dialog-form").elements.typed.focus();
+  else if (open.effect) byId("dialog-submit").focus();
+};
+
+const carryOut = async () => {
+  const mine = open;
+  open.isBusy = true;
+  drawStage();
+  const answer = await send({ ...readCommand(), typed: byId("dialog-form").elements.typed.value.trim() });
+  if (mine !== open) return;
+  open.isBusy = false;
+  if (answer.refused) {
+    refuse(answer.refused);
+    drawStage();
+    return;
+  }
+  setText(byId("result"), `${ACTS[open.act].title}: ${answer.text}`);
+  byId("dialog").close();
+};
+
+const begin = (act, button) => {
+  const form = byId("dialog-form");
+  form.reset();
+  open = { act, button, effect: null, isBusy: false };
+  setText(byId("dialog-title"), ACTS[act].title);
+  showText(byId("dialog-intro"), ACTS[act].intro);
+  for (const field of form.querySelectorAll("[data-field]")) show(field, ACTS[act].fields.includes(field.dataset.field));
+  fillGateways(button.dataset.gateway);
+  refuse("");
+  byId("dialog").showModal();
+  if (ACTS[act].fields.length) drawStage();
+  else foretell();
+};
+
+// The button that opened the dialog may be gone by then: after a pause, “Continue” stands in its place.
+const restoreFocus = () => {
+  const button = open?.button;
+  open = null;
+  requestAnimationFrame(() => {
+    if (button?.isConnected && button.offsetParent) button.focus();
+    else [...document.querySelectorAll("button[data-act]")].find((other) => other.offsetParent)?.focus();
+  });
+};
+
+export const offerActs = () => {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-act]");
+    if (button && isOffered(button.dataset.act)) begin(button.dataset.act, button);
+  });
+  byId("dialog-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (byId("dialog-submit").disabled) return;
+    if (open.effect) carryOut();
+    else foretell();
+  });
+  byId("dialog-form").addEventListener("input", (event) => {
+    // Another pattern or limit has another effect.
+    if (event.target.name !== "typed") open.effect = null;
+    refuse("");
+    drawStage();
+  });
+  byId("dialog-cancel").addEventListener("click", () => byId("dialog").close());
+  byId("dialog").addEventListener("close", restoreFocus);
+};

@@ -1,0 +1,57 @@
+// The targets, page by page out of the run's journal, in the table of the report.
+
+import { byId } from "./dom.js";
+
+const QUIET = 3000;
+let table = null;
+let counted = "";
+let timer = null;
+
+const ask = async (path, query) => {
+  const reply = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+  if (!reply.ok) throw new Error(String(reply.status));
+  return reply.json();
+};
+
+const source = {
+  sorts: [],
+  page: async (filter, after, n) => {
+    const query = { n };
+    if (filter.q) query.filter = filter.q;
+    if (filter.outcomes.length) query.outcome = filter.outcomes.join(",");
+    if (filter.gateway) query.gateway = filter.gateway;
+    if (filter.wave) query.wave = filter.wave;
+    if (after) query.after = after;
+    const page = await ask("targets", query);
+    return { ...page, rows: page.rows.map((row) => ({ ...row, outcome: row.outcome ?? "open" })) };
+  },
+  detail: (id) => ask("target", { id }),
+};
+
+const readFacets = (state) => {
+  const counts = { ...state.verdict.counts };
+  const whole = counts.targets || 0;
+  delete counts.targets;
+  delete counts.ended;
+  const ended = Object.values(counts).reduce((sum, number) => sum + number, 0);
+  return {
+    gateways: (state.lanes || []).map((lane) => lane.name),
+    waves: (state.waves || []).map((wave) => wave.name),
+    outcomes: { ...counts, open: whole - ended },
+    whole,
+  };
+};
+
+export const drawTargets = (state) => {
+  const facets = readFacets(state);
+  const now = JSON.stringify(facets);
+  if (now === counted) return;
+  counted = now;
+  table ??= TargetTable.mount(byId("target-browser"), source, { search: "search", whole: facets.whole });
+  table.setFacets(facets);
+  // The list itself is asked for again at most every few seconds, and not while somebody reads it.
+  timer ??= setTimeout(() => {
+    timer = null;
+    if (!document.hidden) table.noteChange();
+  }, QUIET);
+};

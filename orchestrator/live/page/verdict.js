@@ -1,0 +1,119 @@
+// The strip at the top: what is done, to what, how it stands, until when, and how fresh that is.
+
+import { drawBar } from "./bars.js";
+import { byId, setAttribute, setClass, setText, show, showText, syncList } from "./dom.js";
+import { clock, zone } from "./words.js";
+
+const LEGEND = ["undeployed", "restored", "already_undeployed", "already_deployed", "failed", "unknown", "not_started"];
+const TONES = { going: "#1f5f96", waiting: "#b06f00", bad: "#c0302a", good: "#1f6e54", over: "#6a727c" };
+// One shape a tone, so that the icon of a tab tells without its colour.
+const SHAPES = {
+  going: "M5 3l8 5-8 5z",
+  waiting: "M4 3h3v10H4zM9 3h3v10H9z",
+  bad: "M4.2 3L8 6.8 11.8 3 13 4.2 9.2 8l3.8 3.8-1.2 1.2L8 9.2 4.2 13 3 11.8 6.8 8 3 4.2z",
+  good: "M3 8.4l1.4-1.4L7 9.6 12 4l1.4 1.4L7 12.6z",
+  over: "M4 4h8v8H4z",
+  lost: "M7 3h2v6H7zM7 11h2v2H7z",
+};
+
+let announced = "";
+let announcedAt = -Infinity;
+const QUIET = 15000;
+
+export const drawVerdict = (state) => {
+  const { run, verdict } = state;
+  const kind = run.rehearsal ? "rehearsal" : run.act;
+  setText(byId("act"), run.act_words);
+  setClass(byId("act"), `act act-${kind}`);
+  setText(byId("plan"), run.plan);
+  setText(byId("reason"), run.reason);
+  setText(byId("headline"), verdict.headline);
+  setText(byId("state"), verdict.state);
+  setClass(byId("state"), `state tone-${verdict.tone}`);
+  setText(byId("sentence"), verdict.sentence);
+  setText(byId("done-by"), verdict.done_by);
+  setText(byId("against-close"), verdict.against_close);
+  setClass(byId("against-close"), verdict.against_close.startsWith("misses") ? "fit fit-bad" : "fit");
+  show(byId("ends"), verdict.done_by || verdict.against_close);
+  setClass(byId("verdict"), `strip edge-${verdict.tone}`);
+  drawBar(byId("strip-bar"), verdict.counts, verdict.counts.targets);
+  drawLegend(verdict.counts);
+  drawTab(state);
+  announce(verdict);
+};
+
+const drawLegend = (counts) => {
+  const ended = LEGEND.reduce((sum, outcome) => sum + (counts[outcome] || 0), 0);
+  const items = LEGEND.filter((outcome) => counts[outcome]).map((key) => ({ key, number: counts[key] }));
+  if (counts.targets > ended) items.push({ key: "open", number: counts.targets - ended });
+  syncList(byId("legend"), items, createEntry, (slots, item) => setText(slots.number, Parts.count(item.number)));
+};
+
+const createEntry = ({ key }) => {
+  const sign = Parts.make("span", `key fill-${key}`);
+  sign.setAttribute("aria-hidden", "true");
+  const number = Parts.make("b");
+  return { root: Parts.make("li", "", sign, number, ` ${key === "open" ? "to go" : Parts.nameOutcome(key)}`), number };
+};
+
+// The title and the icon of the tab: a tab in the background tells whether to look at it.
+export const drawTab = ({ run, verdict }, isLost = false) => {
+  const title = `${isLost ? "lost: " : ""}${Parts.visible(verdict.headline)} – ${verdict.state} – ${Parts.visible(run.plan)}`;
+  if (document.title !== title) document.title = title;
+  const tone = isLost ? "lost" : verdict.tone;
+  const colour = TONES[tone] || TONES.over;
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="${colour}"/><path fill="#fff" d="${SHAPES[tone] || SHAPES.over}"/></svg>`;
+  setAttribute(byId("icon"), "href", `data:image/svg+xml,${encodeURIComponent(svg)}`);
+};
+
+// Read out what changes: a new state at once, numbers four times a minute at most.
+const announce = (verdict) => {
+  const now = performance.now();
+  const state = `${verdict.state}: ${verdict.sentence}`;
+  if (state === announced && now - announcedAt < QUIET) return;
+  if (state !== announced && now - announcedAt < QUIET && announced.startsWith(`${verdict.state}:`)) return;
+  announced = state;
+  announcedAt = now;
+  setText(byId("announcer"), `${verdict.state}. ${verdict.headline}. ${verdict.sentence}. ${verdict.done_by}`);
+};
+
+const FRESH = {
+  connecting: () => "connecting",
+  live: ({ at }) => `live · ${clock(at)} ${zone()}`,
+  lost: ({ at }) => (Number.isFinite(at) ? `connection lost; last known ${clock(at)} ${zone()}` : "no connection yet"),
+  over: ({ at, gone }) => `${gone ? "the run’s server has left; " : ""}the end, ${clock(at)} ${zone()}`,
+  refused: ({ text }) => text,
+};
+
+export const drawFreshness = (word, state) => {
+  setText(byId("freshness"), FRESH[word.kind](word));
+  const isLost = word.kind === "lost" || word.kind === "refused";
+  if (document.body.classList.contains("lost") === isLost && document.body.dataset.fresh === word.kind) return;
+  document.body.dataset.fresh = word.kind;
+  document.body.classList.toggle("lost", isLost);
+  if (state) drawTab(state, isLost);
+};
+
+export const drawWarnings = (state) => {
+  const lines = [...(state.warnings || [])].map((text, place) => ({ key: `${place} ${text}`, text }));
+  if (state.unrestorable)
+    lines.unshift({ key: "unrestorable", text: `${Parts.countTargets(state.unrestorable)} went down, or may have, without a snapshot that brings them back` });
+  syncList(byId("warnings"), lines, () => ({ root: Parts.make("li") }), (slots, item) => setText(slots.root, item.text));
+  show(byId("warnings"), lines.length);
+};
+
+export const drawEnd = (state) => {
+  const { ended } = state;
+  show(byId("ended"), ended);
+  if (!ended) return;
+  setText(byId("ended-headline"), ended.headline);
+  setText(byId("ended-words"), `The session has ended (${ended.state}), with exit status ${ended.exit_status}.`);
+  showText(byId("ended-folder"), ended.reports ? `Reports: ${ended.reports}` : "");
+  setAttribute(byId("ended-report"), "href", state.report || "report");
+  show(byId("ended-report"), state.report);
+};
+
+export const drawQuestion = (state) => {
+  setText(byId("question-text"), state.question);
+  show(byId("question"), state.question);
+};
