@@ -30,7 +30,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
 from orchestrator.report.words import ACT_WORDS, name_act
 from orchestrator.text.characters import make_visible
-from orchestrator.text.formats import format_clock, format_span
+from orchestrator.text.formats import find_utc_offset, format_clock, format_span
 
 NOT_BEGUN = RunStarted(at=0.0, run=RunId(""), plan="", targets=0, left={}, resumed=False)
 """Stands for the first event of a run that has told none yet."""
@@ -45,7 +45,7 @@ def read_status(progress: RunProgress, now: float) -> LiveStatus:
     verdict = give_verdict(progress, now, forecast=forecast, waits_for=waits_for)
     return LiveStatus(
         at=now,
-        run=_read_facts(started),
+        run=_read_facts(started, now),
         verdict=verdict,
         wave=progress.waves[progress.wave].number if progress.wave in progress.waves else None,
         waves=tuple(_read_waves(waves, progress, forecast)),
@@ -65,7 +65,7 @@ def read_status(progress: RunProgress, now: float) -> LiveStatus:
     )
 
 
-def _read_facts(started: RunStarted) -> RunFacts:
+def _read_facts(started: RunStarted, now: float) -> RunFacts:
     return RunFacts(
         id=started.run,
         plan=_show(started.plan),
@@ -82,6 +82,7 @@ def _read_facts(started: RunStarted) -> RunFacts:
         closes=started.closes,
         approval=_show(started.approval),
         protect=describe_protect(started),
+        utc_offset=find_utc_offset(now),
     )
 
 

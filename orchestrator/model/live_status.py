@@ -70,6 +70,8 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     """Empty if the program did not ask."""
     protect: str
     """How many patterns are in force and how many targets they protect; empty for a restore."""
+    utc_offset: int
+    """Seconds by which the run's local time is east of UTC: the clock times in all texts are local."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

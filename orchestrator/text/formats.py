@@ -23,6 +23,12 @@ def format_clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}"
 
 
+def find_utc_offset(at: float) -> int:
+    """Return the seconds by which the local time is east of UTC at the Unix time ``at``."""
+    offset = datetime.fromtimestamp(at).astimezone().utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
 def format_time_of_day(at: float, now: float) -> str:
     """Format the Unix time ``at`` as local hours and minutes; with its day if ``now`` is on another day."""
     then = datetime.fromtimestamp(at).astimezone()

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from orchestrator.text.formats import DASH, format_moment, format_per_second, format_percent, format_span
+from orchestrator.text.formats import (
+    DASH,
+    find_utc_offset,
+    format_moment,
+    format_per_second,
+    format_percent,
+    format_span,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +53,18 @@ def test_moments_are_in_utc() -> None:
 )
 def test_a_share_is_told_as_it_was_written(share: float, expected: str) -> None:
     assert format_percent(share) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("UTC", 0), ("Europe/Istanbul", 10_800), ("America/New_York", -18_000)]
+)
+def test_the_offset_of_local_time_is_in_seconds_east_of_utc(
+    zone: str, offset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert find_utc_offset(datetime(2026, 11, 28, tzinfo=UTC).timestamp()) == offset
+    finally:
+        monkeypatch.undo()
+        time.tzset()
