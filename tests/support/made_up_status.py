@@ -9,6 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
+from orchestrator.model.live_status import LiveStatus
+
 NOW = 1_795_836_667.0
 """The Unix time of every made-up state."""
 OFFSET = 3 * 3600
@@ -23,7 +27,11 @@ State = dict[str, Any]
 
 def make_status(name: str) -> State:
     """Return the made-up state of that name; see ``STATES``."""
-    return _MAKERS[name]()
+    state = _MAKERS[name]()
+    # The status of a run knows these keys and no other; only a newer server may have more.
+    newer = {key: state.pop(key) for key in set(state) - set(LiveStatus.__struct_fields__)}
+    known: State = msgspec.to_builtins(msgspec.convert(state, LiveStatus))
+    return known | newer
 
 
 def count_targets(state: State) -> int:
@@ -47,7 +55,7 @@ def _wave(name: str, total: int, ended: dict[str, int] | None = None, **keys: An
         "ended": done,
         "counts": counts,
         "step": None,
-        "steps": None,
+        "steps": 1,
         "done_by": None,
         "pause_after": 0.0,
     }
@@ -105,12 +113,20 @@ def _state(
     counts: Counter[str] = Counter()
     for wave in waves:
         counts.update(wave["counts"])
-    totals = {"targets": sum(wave["total"] for wave in waves), **{key: counts[key] for key in OUTCOMES}}
+    waves = [{"number": number, **wave} for number, wave in enumerate(waves, 1)]
+    targets = sum(wave["total"] for wave in waves)
+    totals = {
+        "targets": targets,
+        "ended": sum(wave["ended"] for wave in waves),
+        **{key: counts[key] for key in OUTCOMES},
+    }
     run = {
         "id": "20261128-053107-orders-retirement-6bce",
         "plan": "orders-retirement",
         "act": "undeploy",
         "act_words": "undeploy",
+        "goal": "down",
+        "targets": targets,
         "rehearsal": False,
         "reason": "CHG-1042 scheduled maintenance",
         "session": 1,
@@ -409,7 +425,6 @@ def _failed() -> State:
             "roma-eu",
             20,
             {"undeployed": 4, "failed": 14, "unknown": 2},
-            state="done",
             state_words="done",
             refused=2,
         ),
@@ -450,6 +465,7 @@ def _failed() -> State:
 
 def _ended(state: str, status: int, headline: str) -> State:
     return {
+        "at": NOW,
         "state": state,
         "exit_status": status,
         "headline": headline,
@@ -463,10 +479,8 @@ def _complete() -> State:
         _wave("everything", 2988, {"undeployed": 2900, "already_undeployed": 88}),
     ]
     lanes = [
-        _lane(
-            "roma-eu", 2000, {"undeployed": 1950, "already_undeployed": 50}, state="done", state_words="done"
-        ),
-        _lane("apim", 1000, {"undeployed": 961, "already_undeployed": 39}, state="done", state_words="done"),
+        _lane("roma-eu", 2000, {"undeployed": 1950, "already_undeployed": 50}, state_words="done"),
+        _lane("apim", 1000, {"undeployed": 961, "already_undeployed": 39}, state_words="done"),
     ]
     return _state(
         {
@@ -503,10 +517,16 @@ def _restore() -> State:
         waves,
         [lane],
         [_CAUSES[1] | {"count": 1, "examples": _CAUSES[1]["examples"][:1]}],
-        run={"act": "restore", "act_words": "restore", "opens": None, "closes": None},
+        run={
+            "act": "restore",
+            "act_words": "restore",
+            "goal": "deployed again",
+            "opens": None,
+            "closes": None,
+        },
         unrestorable=3,
     )
-    state["verdict"]["counts"] = {"targets": 64, **waves[0]["counts"]}
+    state["verdict"]["counts"] = {"targets": 64, "ended": 23, **waves[0]["counts"]}
     return state
 
 
@@ -544,7 +564,7 @@ def _crowded() -> State:
                     "gives_up_at": NOW + 900,
                 }
                 if at in (7, 31)
-                else {"state": "done", "state_words": "done"}
+                else {"state_words": "done"}
                 if at < 20
                 else {}
             ),
@@ -597,6 +617,7 @@ def _hostile() -> State:
 
 def _huge() -> State:
     state = _running()
+    state["run"]["targets"] = 100_000
     factor = 100_000 / 3_000
     for part in (*state["waves"], *state["lanes"]):
         part["counts"] = {key: int(value * factor) for key, value in part["counts"].items()}
@@ -607,7 +628,7 @@ def _huge() -> State:
         parts[2]["total"] += 100_000 - sum(part["total"] for part in parts)
     counts = {key: sum(wave["counts"][key] for wave in state["waves"]) for key in OUTCOMES}
     state["verdict"] |= {
-        "counts": {"targets": 100_000, **counts},
+        "counts": {"targets": 100_000, "ended": sum(counts.values()), **counts},
         "headline": _join(
             f"{counts['undeployed'] + counts['already_undeployed']:,} of 100,000 down",
             f"{counts['failed']:,} failed",
