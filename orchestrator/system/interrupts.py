@@ -106,6 +106,11 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def find_time_left() -> float:
+    """Return the seconds until the alarm of a second signal ends this program; infinity without one."""
+    return signal.getitimer(signal.ITIMER_REAL)[0] or math.inf
+
+
 def _end_process(_number: int, _frame: FrameType | None) -> None:
     with suppress(OSError):
         # Only if the terminal takes output: a write that blocks would keep the process alive.

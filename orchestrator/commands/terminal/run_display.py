@@ -98,6 +98,7 @@ def _close_quietly(close: Callable[[], None]) -> None:
 def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) -> RunResult:
     """Run ``engine`` to its end, show it as ``display`` asks for, and tell how it ended."""
     from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.telemetry.sending import open_telemetry
 
     def tell_start(folder: RunFolder) -> None:
         # Scripts read the id from the first line. With --events - stdout holds JSON lines and nothing else.
@@ -107,10 +108,13 @@ def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) ->
             tell(remark)
         opened.begin(folder.id)
 
-    with open_listeners(display) as opened:
-        result = run_interruptibly(engine, tuple(opened.listeners), tell_start)
-    with suppress(OSError):  # the run is over, even if its ending can no longer be shown
-        _tell_ending(result, display, state)
+    # Outermost: nobody waits for a collector before the run's end is told.
+    with open_telemetry(tell) as telemetry:
+        with open_listeners(display) as opened:
+            listeners = (*opened.listeners, *((telemetry,) if telemetry else ()))
+            result = run_interruptibly(engine, listeners, tell_start)
+        with suppress(OSError):  # the run is over, even if its ending can no longer be shown
+            _tell_ending(result, display, state)
     return result
 
 

@@ -1,0 +1,1 @@
+"""Traces and metrics of a run, for the systems that monitor it."""
