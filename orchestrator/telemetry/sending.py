@@ -105,7 +105,7 @@ class TelemetrySender:
 
         try:
             return TelemetryProviders(self._settings, started, self._mask, self._tell)
-        except Exception as error:  # noqa: BLE001 - the libraries raise what they like at a variable's text
+        except (OSError, RuntimeError, ValueError) as error:  # the text of a variable is none that fits
             self._tell(
                 f"telemetry: nothing is sent, and the run goes on: {self._mask.clean_text(str(error))}"
             )
