@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from orchestrator.engine.options import RunOptions
-from orchestrator.engine.request import OnStart, Prompt, RunRequest
+from orchestrator.engine.request import MakeControlSocket, OnStart, Prompt, RunRequest
 from orchestrator.engine.signals import NoSignals, ProcessSignals
 from orchestrator.errors import DiskError
 from orchestrator.journal.folder import RunFolder
@@ -51,6 +51,7 @@ async def run(
     signals: bool = False,
     on_start: OnStart = lambda _: None,
     prompt: Prompt | None = None,
+    control_socket: MakeControlSocket = open_control_socket,
 ) -> RunResult:
     """Undeploy the targets of a plan, and write the reports.
 
@@ -59,9 +60,12 @@ async def run(
     ``signals`` the run handles SIGINT, SIGTERM and SIGHUP: after the first one what is in flight lands, the
     second one ends the run at once. ``on_start`` is called with the run's folder before the first request;
     the folder's ``remarks`` are for people. ``prompt`` asks whether to continue after a wave with
-    ``proceed: ask``; without it the run waits for `undeploy control`.
+    ``proceed: ask``; without it the run waits for `undeploy control`. ``control_socket`` makes the place in
+    the folder where the run takes commands.
     """
-    request = _make_request(options, listeners, on_start, prompt, signals=signals)
+    request = _make_request(
+        options, listeners, on_start, prompt, signals=signals, control_socket=control_socket
+    )
     return await start_run(
         RunDraft(loaded.plan, loaded.draft, loaded.place), request, make_real_environment(loaded.folder)
     )
@@ -76,13 +80,17 @@ async def rehearse(
     listeners: Sequence[Listener] = (),
     signals: bool = False,
     on_start: OnStart = lambda _: None,
+    control_socket: MakeControlSocket = open_control_socket,
 ) -> RunResult:
     """Run the plan against other addresses, by gateway name, with credentials of their own.
 
     A rehearsal resolves no credential of the plan and contacts no address of it. It waits for neither the
     plan's window nor its pauses, and asks no question. Its folder is among the rehearsals.
     """
-    request = replace(_make_request(options, listeners, on_start, None, signals=signals), rehearsal=True)
+    request = replace(
+        _make_request(options, listeners, on_start, None, signals=signals, control_socket=control_socket),
+        rehearsal=True,
+    )
     environment = replace(
         make_real_environment(loaded.folder),
         # The simulators are on this machine: neither a proxy nor a certificate of the plan is for them.
@@ -123,12 +131,15 @@ async def restore(
     listeners: Sequence[Listener] = (),
     signals: bool = False,
     on_start: OnStart = lambda _: None,
+    control_socket: MakeControlSocket = open_control_socket,
 ) -> RunResult:
     """Bring back the targets that a run took down. A restore is a run of its own, with journal and reports.
 
     A deploy counts only after a look has confirmed it. Raises as ``run`` does.
     """
-    request = _make_request(options, listeners, on_start, None, signals=signals)
+    request = _make_request(
+        options, listeners, on_start, None, signals=signals, control_socket=control_socket
+    )
     source = RunDraft(restoration.plan, restoration.draft, restoration.place, DEPLOY)
     environment = make_real_environment(restoration.folder)
     return await start_run(source, request, environment)
@@ -142,6 +153,7 @@ async def resume(
     signals: bool = False,
     on_start: OnStart = lambda _: None,
     prompt: Prompt | None = None,
+    control_socket: MakeControlSocket = open_control_socket,
 ) -> RunResult:
     """Go on with a run that was stopped, interrupted or killed.
 
@@ -150,7 +162,9 @@ async def resume(
     the run or its plan.yaml was edited, and as ``run`` does.
     """
     return await resume_run(
-        folder, _make_request(options, listeners, on_start, prompt, signals=signals), make_real_environment
+        folder,
+        _make_request(options, listeners, on_start, prompt, signals=signals, control_socket=control_socket),
+        make_real_environment,
     )
 
 
@@ -161,13 +175,14 @@ def _make_request(
     prompt: Prompt | None,
     *,
     signals: bool,
+    control_socket: MakeControlSocket,
 ) -> RunRequest:
     return RunRequest(
         options=options or RunOptions(),
         listeners=listeners,
         signals=ProcessSignals() if signals else NoSignals(),
         on_start=on_start,
-        control_socket=open_control_socket,
+        control_socket=control_socket,
         prompt=prompt,
     )
 

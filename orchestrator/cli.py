@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "Undeploy what a plan names.",
     "resume": "Go on with a run that ended early.",
     "status": "Tell where a run stands, and what it waits for.",
+    "watch": "Serve the live page of a run, or its report.",
     "control": "Steer a run that goes on.",
     "restore": "Bring back what a run took down.",
     "report": "Make any report of a run again from its journal.",
@@ -48,7 +49,7 @@ The command is in ``commands/NAME.py``.
 INTERRUPTED_PATIENCE = 0.5
 """Seconds that a reader of the output has to take the rest of it after an interrupt."""
 
-PLANNED_COMMANDS = frozenset(("watch", "worker", "attach", "schedule"))
+PLANNED_COMMANDS = frozenset(("worker", "attach", "schedule"))
 """Names that are reserved for commands to come; a command that enters ``COMMANDS`` leaves this list."""
 
 

@@ -15,6 +15,7 @@ from orchestrator.commands.options.files import FILE, report_dir_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
+from orchestrator.commands.terminal.live_page import open_page
 from orchestrator.commands.terminal.output import print_result, tell
 from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import ExitStatus, UsageError
@@ -100,10 +101,11 @@ def command(
 
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded, ExitStack() as stack:
+        page = stack.enter_context(open_page(display.serve))
         seen = _load_preview(loaded, preview)
         running = stack.enter_context(start_simulators(_build_fixture(loaded, seen), fault_choice.load()))
         result = run_with_display(
-            lambda listeners, started: rehearse(
+            lambda listeners, started, control_socket: rehearse(
                 loaded,
                 options,
                 urls=running.urls,
@@ -111,9 +113,11 @@ def command(
                 listeners=listeners,
                 signals=True,
                 on_start=started,
+                control_socket=control_socket,
             ),
             display,
             state=state,
+            page=page,
         )
         books = running.books()
     with result.folder.open_source() as source:

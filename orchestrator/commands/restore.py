@@ -22,6 +22,7 @@ from orchestrator.commands.terminal.agreement import (
     identify_approver,
     make_consent,
 )
+from orchestrator.commands.terminal.live_page import open_page
 from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.plan_words import MOST_NAMED, render_first
 from orchestrator.commands.terminal.prompt import GO_ON, can_ask, read_answer
@@ -116,13 +117,20 @@ def command(
             for line in describe_restore(restoration):
                 click.echo(line)
             return 0
+        page = stack.enter_context(open_page(display.serve))
         restoration = _agree(restoration, parent, request, consent, stack, runs)
         result = run_with_display(
-            lambda listeners, started: restore(
-                restoration, options, listeners=listeners, signals=True, on_start=started
+            lambda listeners, started, control_socket: restore(
+                restoration,
+                options,
+                listeners=listeners,
+                signals=True,
+                on_start=started,
+                control_socket=control_socket,
             ),
             display,
             state=state,
+            page=page,
         )
     return result.exit_status
 

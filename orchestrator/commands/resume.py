@@ -10,6 +10,7 @@ from orchestrator.commands.options.display import DisplayOptions, display_option
 from orchestrator.commands.options.files import report_dir_option
 from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
+from orchestrator.commands.terminal.live_page import open_page
 from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
 
@@ -49,17 +50,20 @@ def command(
     if folder.path.resolve().parent.name == REHEARSALS:
         # A rehearsal was never approved for the real gateways, whose addresses its plan holds.
         raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
-    result = run_with_display(
-        lambda listeners, started: resume(
-            folder,
-            options,
-            listeners=listeners,
-            signals=True,
-            on_start=started,
-            # Without a terminal, a wave that asks waits for `undeploy control continue`.
-            prompt=ask_to_continue if can_ask() else None,
-        ),
-        display,
-        state=state,
-    )
+    with open_page(display.serve) as page:
+        result = run_with_display(
+            lambda listeners, started, control_socket: resume(
+                folder,
+                options,
+                listeners=listeners,
+                signals=True,
+                on_start=started,
+                # Without a terminal, a wave that asks waits for `undeploy control continue`.
+                prompt=ask_to_continue if can_ask() else None,
+                control_socket=control_socket,
+            ),
+            display,
+            state=state,
+            page=page,
+        )
     return result.exit_status

@@ -18,6 +18,7 @@ from orchestrator.commands.options.plan import PlanOptions, plan_options
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.agreement import agree
+from orchestrator.commands.terminal.live_page import open_page
 from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
 
@@ -31,7 +32,6 @@ from orchestrator.errors import UsageError
 @report_dir_option
 @display_options
 @click.option("--dry-run", is_flag=True, help="Only show what it would do, as `undeploy preview` does.")
-@click.option("--serve", hidden=True)
 @click.option("--on", hidden=True)
 def command(
     plan: PlanOptions,
@@ -62,19 +62,21 @@ def command(
 
     check_state(state)  # before the question, so that no one agrees in vain
     options = selection.build_run_options(state=state, report_dir=report_dir)
-    with plan.load(options.protect_files) as loaded:
+    with open_page(display.serve) as page, plan.load(options.protect_files) as loaded:
         agree(loaded, options, consent, approval)
         result = run_with_display(
-            lambda listeners, started: run(
+            lambda listeners, started, control_socket: run(
                 loaded,
                 options,
                 listeners=listeners,
                 signals=True,
                 on_start=started,
                 prompt=ask_to_continue if can_ask() else None,
+                control_socket=control_socket,
             ),
             display,
             state=state,
+            page=page,
         )
     return result.exit_status
 

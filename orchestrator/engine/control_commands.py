@@ -11,6 +11,7 @@ from typing import Annotated, Protocol, TypeAlias
 
 from msgspec import Meta, Struct
 
+from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.settings import MOST_IN_FLIGHT, PerSecond
 
 
@@ -83,6 +84,14 @@ class CommandHandler(Protocol):
 
     async def execute(self, command: ControlCommand, operator: Operator) -> str:
         """Carry out a command; return the answer for the operator. Raises UsageError if it cannot be done."""
+        ...
+
+    async def preview(self, command: ControlCommand) -> str:
+        """Return what a command would do, and do nothing. Raises UsageError as ``execute`` would."""
+        ...
+
+    def read_status(self) -> LiveStatus:
+        """Return where the run stands; another thread may ask, too."""
         ...
 
     def warn_uncontrollable(self, text: str) -> None:

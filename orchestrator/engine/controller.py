@@ -28,9 +28,10 @@ from orchestrator.journal.notes import ControlNote
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, RunWaiting
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.settings import Limits
 from orchestrator.plan.patterns import Patterns, find_fault
-from orchestrator.text.counting import count_noun
+from orchestrator.text.counting import choose_form, count_noun
 
 
 class Controller:
@@ -51,7 +52,7 @@ class Controller:
     async def execute(self, command: ControlCommand, operator: Operator) -> str:
         """Carry out a command; return the answer for the operator. Raises UsageError if it cannot be done."""
         if isinstance(command, ReadStatus):
-            return self._encode_status()
+            return msgspec.json.encode(self.read_status()).decode()
         # First: a command that cannot be carried out must leave no note.
         answer = self._answer(command)
         at = self._environment.now()
@@ -63,15 +64,37 @@ class Controller:
         await self._record.flush()
         return answer
 
+    async def preview(self, command: ControlCommand) -> str:
+        """Return what a command would do, and do nothing. Raises UsageError as ``execute`` would."""
+        match command:
+            case PauseRun():
+                return f"nothing new starts; {self._describe_landing()}; `continue` goes on"
+            case StopRun():
+                left = count_noun(self._progress.total - self._progress.done, "target")
+                run = self._resources.spec.folder.id
+                return (
+                    f"nothing new starts; {self._describe_landing()}; what then has no outcome, of {left},"
+                    f" waits for `undeploy resume {run}`"
+                )
+            case SetLimits():
+                self._find_gateway(command)
+                return f"from now on: {str(command).removeprefix('limits ')}"
+            case _:
+                return self._answer(command)
+
+    def _describe_landing(self) -> str:
+        count = self._progress.in_flight
+        return f"{count_noun(count, 'request')} in flight {choose_form(count, 'lands', 'land')}"
+
+    def read_status(self) -> LiveStatus:
+        """Return where the run stands; another thread may ask, too."""
+        return read_status(self._progress, self._environment.now())
+
     def warn_uncontrollable(self, text: str) -> None:
         """Keep and tell that the run takes no commands, and why."""
         at, gateway = self._environment.now(), self._plan.gateways[0].name
         self._record.keep_note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
-
-    def _encode_status(self) -> str:
-        status = read_status(self._progress, self._environment.now())
-        return msgspec.json.encode(status).decode()
 
     def _answer(self, command: ControlCommand) -> str:
         """Return the effect of a command in words. Raises UsageError if it cannot be carried out."""

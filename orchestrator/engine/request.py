@@ -20,6 +20,9 @@ OnStart: TypeAlias = Callable[[RunFolder], None]
 Prompt: TypeAlias = Callable[[str], Awaitable[bool]]
 """Asks the operator whether to continue after the wave of that name; may be cancelled."""
 
+MakeControlSocket: TypeAlias = Callable[[Path], ControlSocket]
+"""Makes the place where the run in a folder takes the commands of operators."""
+
 
 class RunRequest(Struct, frozen=True, kw_only=True):
     """All that a caller says of a run, from a command or from ``api`` to the place where it counts."""
@@ -32,6 +35,6 @@ class RunRequest(Struct, frozen=True, kw_only=True):
     """Called with the run's folder before the first request."""
     prompt: Prompt | None = None
     """Called after a wave with ``proceed: ask``; None where no operator sits at a terminal."""
-    control_socket: Callable[[Path], ControlSocket] = lambda _: no_control
+    control_socket: MakeControlSocket = lambda _: no_control
     """Makes the place in a run's folder where the run takes control commands while it works."""
     storage: Storage = Storage()

@@ -35,6 +35,9 @@ LONGEST_ANSWER = 1024 * 1024
 PATIENCE = 10.0
 """Seconds that each side waits for the line of the other one."""
 
+LIVE_PAGE = "live page"
+"""Stands for the terminal of a command that a viewer gave by the live page."""
+
 LAST_WORDS = 1.0
 """Seconds in which a question that has come still gets its answer when the run ends."""
 
@@ -59,7 +62,9 @@ class ControlQuestion(Struct, frozen=True, kw_only=True):
     command: ControlCommand = field(name="demand")
     terminal: str = ""
     remote: str = ""
-    """The address that the operator logged in from, over SSH."""
+    """The address that the operator logged in from, over SSH; with the live page, that of the browser."""
+    preview: bool = False
+    """Answer what the command would do, and do nothing."""
 
 
 class ControlAnswer(Struct, frozen=True, kw_only=True):
@@ -116,6 +121,8 @@ async def _serve_connection(handler: CommandHandler, stream: SocketStream) -> No
 async def _answer(line: bytes, stream: SocketStream, handler: CommandHandler) -> ControlAnswer:
     try:
         question = msgspec.json.decode(line, type=ControlQuestion)
+        if question.preview:
+            return ControlAnswer(done=True, text=await handler.preview(question.command))
         answer = await handler.execute(question.command, _identify_operator(stream, question))
         return ControlAnswer(done=True, text=answer)
     except msgspec.MsgspecError as error:
@@ -128,9 +135,14 @@ async def _answer(line: bytes, stream: SocketStream, handler: CommandHandler) ->
 
 def _identify_operator(stream: SocketStream, question: ControlQuestion) -> Operator:
     process, user = _read_peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no Django
-    terminal, remote = _keep_printable(question.terminal), _keep_printable(question.remote)
+    return Operator(user=user, origin=describe_origin(process, question.terminal, question.remote))
+
+
+def describe_origin(process: int, terminal: str, remote: str) -> str:
+    """Return in words from where a command comes: this host, a process of it, its terminal, a far address."""
+    terminal, remote = _keep_printable(terminal), _keep_printable(remote)
     places = [socket.gethostname(), f"process {process}", terminal, remote and f"from {remote}"]
-    return Operator(user=user, origin=", ".join(filter(None, places)))
+    return ", ".join(filter(None, places))
 
 
 def _read_peer(connection: socket.socket) -> tuple[int, str]:

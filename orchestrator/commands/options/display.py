@@ -19,6 +19,8 @@ class DisplayOptions(NamedTuple):
     log_level: str | None
     log_format: Literal["text", "json"] | None
     no_color: bool
+    serve: str | None = None
+    """The address of the live page."""
 
 
 def format_option(*forms: str, help_text: str, show_default: bool = False) -> Command:
@@ -56,4 +58,9 @@ display_options = bundle_options(
     ),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Log to stderr in this form."),
     no_color_option,
+    click.option(
+        "--serve",
+        metavar="HOST:PORT",
+        help="Serve a live page of the run; 127.0.0.1:0 takes a free port, and the URL is told.",
+    ),
 )

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from orchestrator.commands.terminal.live_page import LivePage
     from orchestrator.display.json_lines import JsonLinesWriter
+    from orchestrator.engine.request import MakeControlSocket
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model.events import Listener
     from orchestrator.model.plan import RunId
     from orchestrator.runs.result import RunResult
 
-    Engine = Callable[[Sequence[Listener], Callable[[RunFolder], None]], Awaitable[RunResult]]
+    Engine = Callable[
+        [Sequence[Listener], Callable[[RunFolder], None], MakeControlSocket], Awaitable[RunResult]
+    ]
 
 
 def is_live(display: DisplayOptions) -> bool:
@@ -95,9 +99,12 @@ def _close_quietly(close: Callable[[], None]) -> None:
         close()
 
 
-def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) -> RunResult:
-    """Run ``engine`` to its end, show it as ``display`` asks for, and tell how it ended."""
+def run_with_display(
+    engine: Engine, display: DisplayOptions, *, state: Path, page: LivePage | None = None
+) -> RunResult:
+    """Run ``engine`` to its end, show it as ``display`` asks for and on its ``page``; tell how it ended."""
     from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.runs.control_socket import open_control_socket
     from orchestrator.telemetry.sending import open_telemetry
 
     def tell_start(folder: RunFolder) -> None:
@@ -108,13 +115,16 @@ def run_with_display(engine: Engine, display: DisplayOptions, *, state: Path) ->
             tell(remark)
         opened.begin(folder.id)
 
+    control_socket = open_control_socket if page is None else page.begin(open_control_socket)
     # Outermost: nobody waits for a collector before the run's end is told.
     with open_telemetry(tell) as telemetry:
         with open_listeners(display) as opened:
             listeners = (*opened.listeners, *((telemetry,) if telemetry else ()))
-            result = run_interruptibly(engine, listeners, tell_start)
+            result = run_interruptibly(engine, listeners, tell_start, control_socket)
         with suppress(OSError):  # the run is over, even if its ending can no longer be shown
             _tell_ending(result, display, state)
+        if page is not None:
+            page.finish(result.folder)
     return result
 
 

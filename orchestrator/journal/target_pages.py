@@ -1,0 +1,188 @@
+"""The targets of a run in pages, for a viewer who looks while the run goes on.
+
+What went wrong comes first, then what has not ended, then what is as wanted; in the plan's order within.
+Each page is a read of its own: a target that ends between two pages may be in both, or in none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta, Struct
+
+from orchestrator.journal.database import Database, Row, Value
+from orchestrator.journal.ended import create_ended_view
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.meta import read_plan
+from orchestrator.journal.target_reports import stream_targets
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan
+from orchestrator.report.values import TargetReport
+
+MOST_ROWS = 200
+"""Targets of the longest page."""
+LONGEST_FILTER = 200
+
+OPEN = "open"
+"""The word of a query for the targets that have no outcome yet."""
+
+_GROUPS: Sequence[tuple[str, str]] = (
+    (Outcome.FAILED, "outcome = 'failed'"),
+    (Outcome.UNKNOWN, "outcome = 'unknown'"),
+    (Outcome.NOT_STARTED, "outcome = 'not_started'"),
+    (OPEN, "outcome IS NULL"),
+    (Outcome.UNDEPLOYED, "outcome = 'undeployed'"),
+    (Outcome.RESTORED, "outcome = 'restored'"),
+    (Outcome.ALREADY_UNDEPLOYED, "outcome = 'already_undeployed'"),
+    (Outcome.ALREADY_DEPLOYED, "outcome = 'already_deployed'"),
+)
+"""The groups in the order of the pages: the word of a query, and the condition."""
+
+# A group is read by the table's own order from its last target on: no sort, and no index of its own.
+_PAGE = """
+SELECT seq, id, gateway, wave, outcome, reason, seconds, ended,
+    (SELECT COUNT(*) FROM attempt WHERE attempt.seq = target.seq)
+FROM target WHERE {group} AND seq > ? AND {where} ORDER BY seq LIMIT ?
+"""
+_COUNT = "SELECT COUNT(*) FROM target WHERE {groups} AND {where}"
+_FIND = "SELECT seq FROM target WHERE id = ?"
+
+
+class TargetQuery(Struct, frozen=True, kw_only=True):
+    """What a viewer asks for. Empty texts ask for all."""
+
+    filter: Annotated[str, Meta(max_length=LONGEST_FILTER)] = ""
+    """A part of the id or of the reason, whatever its case."""
+    outcome: str = ""
+    """An outcome, or ``open``."""
+    gateway: str = ""
+    wave: str = ""
+    after: Annotated[str, Meta(pattern=r"^([0-9]{1,2}-[0-9]{1,18})?\Z")] = ""
+    """The ``next`` of the page before; empty for the first page."""
+    n: Annotated[int, Meta(ge=1, le=MOST_ROWS)] = 100
+
+    def __post_init__(self) -> None:
+        if self.outcome and self.outcome not in {word for word, _ in _GROUPS}:
+            raise ValueError(f"there is no outcome {self.outcome!r}")
+
+
+class TargetRow(Struct, frozen=True, kw_only=True):
+    """One target as a list shows it. ``outcome`` is None while the target has none."""
+
+    id: str
+    gateway: str
+    wave: str
+    outcome: str | None
+    reason: str | None
+    attempts: int
+    seconds: float | None
+    ended: float | None
+    """Unix time."""
+
+
+class TargetPage(Struct, frozen=True, kw_only=True):
+    """A page of targets; ``next`` is None at the end. ``total`` counts all that match, on the first page."""
+
+    rows: tuple[TargetRow, ...]
+    next: str | None
+    total: int | None
+
+
+class _Place(NamedTuple):
+    """How far the pages came: the index of a group, and the number of its last target."""
+
+    group: int
+    seq: int
+
+
+def read_target_page(folder: RunFolder, query: TargetQuery) -> TargetPage:
+    """Return one page. Reads the journal without changing it. Raises JournalError and RunError."""
+    with closing(folder.open(whole=False)) as database, database.translate_errors():
+        database.run("BEGIN")  # one moment of a run that goes on
+        return _PageReader(database, read_plan(database), query).read()
+
+
+def read_target_report(folder: RunFolder, name: str) -> TargetReport | None:
+    """Return the target with the id ``name`` and its attempts; None if the run has none. Raises likewise."""
+    with closing(folder.open(whole=False)) as database, database.translate_errors():
+        database.run("BEGIN")
+        create_ended_view(database, None)
+        found = next(database.rows(_FIND, (name,)), None)
+        if found is None:
+            return None
+        return next(stream_targets(database, read_plan(database), f"seq = {found[0]}"), None)
+
+
+class _PageReader:
+    def __init__(self, database: Database, plan: Plan, query: TargetQuery) -> None:
+        self._database = database
+        self._gateways = [gateway.name for gateway in plan.gateways]
+        self._waves = [wave.name for wave in plan.waves]
+        self._query = query
+        self._where, self._values = self._make_condition()
+
+    def _make_condition(self) -> tuple[str, tuple[Value, ...]]:
+        query = self._query
+        conditions, values = ["1"], list[Value]()
+        for column, wanted, names in (
+            ("gateway", query.gateway, self._gateways),
+            ("wave", query.wave, self._waves),
+        ):
+            if wanted:
+                # Two waves may have one name.
+                indices = [str(index) for index, name in enumerate(names) if name == wanted]
+                conditions.append(f"{column} IN ({', '.join(indices)})")
+        if query.filter:
+            text = query.filter.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            conditions.append("(id LIKE ? ESCAPE '\\' OR reason LIKE ? ESCAPE '\\')")
+            values += [f"%{text}%"] * 2
+        return " AND ".join(conditions), tuple(values)
+
+    def read(self) -> TargetPage:
+        rows: list[TargetRow] = []
+        group, seq = self._parse_place()
+        wanted = self._list_groups()
+        for index in [index for index in wanted if index >= group]:
+            room = self._query.n - len(rows)
+            found = self._read_group(index, seq if index == group else 0, room)
+            rows += [row for _, row in found]
+            if len(found) == room:
+                return self._make_page(rows, f"{index}-{found[-1][0]}")
+        return self._make_page(rows, None)
+
+    def _parse_place(self) -> _Place:
+        group, _, seq = self._query.after.partition("-")
+        return _Place(int(group), int(seq)) if seq else _Place(0, 0)
+
+    def _list_groups(self) -> list[int]:
+        return [index for index, (word, _) in enumerate(_GROUPS) if self._query.outcome in ("", word)]
+
+    def _read_group(self, index: int, after: int, most: int) -> list[tuple[int, TargetRow]]:
+        statement = _PAGE.format(group=_GROUPS[index][1], where=self._where)
+        rows = self._database.rows(statement, (after, *self._values, most))
+        return [(row[0], self._decode(row)) for row in rows]
+
+    def _decode(self, row: Row) -> TargetRow:
+        _, name, gateway, wave, outcome, reason, seconds, ended, attempts = row
+        return TargetRow(
+            id=name,
+            gateway=self._gateways[gateway],
+            wave=self._waves[wave],
+            outcome=outcome,
+            reason=reason,
+            attempts=attempts,
+            seconds=seconds,
+            ended=ended,
+        )
+
+    def _make_page(self, rows: list[TargetRow], following: str | None) -> TargetPage:
+        total = None if self._query.after else self._count()
+        return TargetPage(rows=tuple(rows), next=following, total=total)
+
+    def _count(self) -> int:
+        groups = " OR ".join(_GROUPS[index][1] for index in self._list_groups())
+        statement = _COUNT.format(groups=f"({groups})", where=self._where)
+        count: int = self._database.one(statement, self._values)[0]
+        return count

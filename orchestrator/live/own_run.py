@@ -1,0 +1,101 @@
+"""The run of this process, as the page's thread has it: read directly, steered through its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.status import read_status
+from orchestrator.engine.control_commands import CommandHandler, ControlCommand, ControlSocket, Operator
+from orchestrator.errors import RunError
+from orchestrator.journal.folder import RunFolder
+from orchestrator.live.state_feed import JsonObject
+from orchestrator.model.live_status import LiveStatus
+from orchestrator.runs.control_socket import LIVE_PAGE, describe_origin
+from orchestrator.system.users import find_user_name
+
+ANSWER_PATIENCE = 10.0
+"""Seconds that the run has for the answer to a command."""
+
+
+class OwnRun:
+    """Satisfies ``RunLink``. The run's thread calls ``join`` and ``finish``, the page's thread all else."""
+
+    def __init__(self) -> None:
+        self.folder: RunFolder | None = None
+        self.is_over = False
+        self.shows_report = False
+        self._handler: CommandHandler | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reports: str | None = None
+
+    def join(self, open_socket: Callable[[Path], ControlSocket]) -> Callable[[Path], ControlSocket]:
+        """Return ``open_socket`` so that the page takes commands for the run whenever the socket does."""
+
+        def open_both(folder: Path) -> ControlSocket:
+            self.folder = RunFolder(folder)
+
+            def take(handler: CommandHandler) -> AbstractAsyncContextManager[None]:
+                return self._take_commands(open_socket(folder), handler)
+
+            return take
+
+        return open_both
+
+    @asynccontextmanager
+    async def _take_commands(
+        self, control_socket: ControlSocket, handler: CommandHandler
+    ) -> AsyncIterator[None]:
+        self._handler, self._loop = handler, asyncio.get_running_loop()
+        try:
+            async with control_socket(handler):
+                yield
+        finally:
+            self._loop = None
+
+    def finish(self, reports: str | None) -> None:
+        """Note that the run is over, and where its reports are; None if they were not written."""
+        self._reports = reports
+        self.is_over = True
+
+    async def read_status(self) -> JsonObject:
+        """Return the state of the run; before the run has begun, of one that starts."""
+        handler = self._handler
+        status = read_status(RunProgress(), time.time()) if handler is None else handler.read_status()
+        found: JsonObject = msgspec.to_builtins(self._add_reports(status))
+        return found
+
+    def _add_reports(self, status: LiveStatus) -> LiveStatus:
+        if status.ended is None or self._reports is None:
+            return status
+        ended = msgspec.structs.replace(status.ended, reports=self._reports)
+        return msgspec.structs.replace(status, ended=ended)
+
+    async def preview(self, command: ControlCommand) -> str:
+        """Return what a command would do. Raises UsageError if the run would refuse it."""
+        return await self._ask(lambda handler: handler.preview(command))
+
+    async def execute(self, command: ControlCommand, peer: str) -> str:
+        """Carry out the command of a viewer at the address ``peer``. Raises UsageError if it is refused."""
+        user = find_user_name(os.getuid()) or str(os.getuid())
+        operator = Operator(user=user, origin=describe_origin(os.getpid(), LIVE_PAGE, peer))
+        return await self._ask(lambda handler: handler.execute(command, operator))
+
+    async def _ask(self, question: Callable[[CommandHandler], Coroutine[Any, Any, str]]) -> str:
+        handler, loop = self._handler, self._loop
+        if handler is None or loop is None:
+            raise RunError("the run takes no commands: it is just starting, or it is ending")
+        answer = asyncio.run_coroutine_threadsafe(question(handler), loop)
+        try:
+            async with asyncio.timeout(ANSWER_PATIENCE):
+                return await asyncio.wrap_future(answer)
+        except (TimeoutError, RuntimeError):
+            raise RunError("the run does not answer: it is ending") from None

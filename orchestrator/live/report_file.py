@@ -1,0 +1,52 @@
+"""The report of a run that has ended, as a file that can be sent."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkstemp
+
+from orchestrator.journal.folder import RunFolder
+from orchestrator.report.formats import FORMATS
+from orchestrator.report.writing import are_current, write_report
+
+_HTML = FORMATS["html"]
+
+
+class ReportFile:
+    """The HTML report of one run: the one in its folder, or one made from its journal."""
+
+    def __init__(self) -> None:
+        self._found: tuple[float, Path] | None = None
+        self._own: Path | None = None
+        """The file that is not the run's own."""
+
+    def find(self, folder: RunFolder) -> Path:
+        """Return the file of the report as the journal has the run now. Slow: for a thread.
+
+        Raises the errors of the journal, and OSError if no file can be made.
+        """
+        # The journal does not change any more: what was made of it stays true until a resume.
+        changed = folder.journal.stat().st_mtime
+        if self._found is None or self._found[0] != changed or not self._found[1].is_file():
+            self.remove()
+            self._found = changed, self._make(folder)
+        return self._found[1]
+
+    def _make(self, folder: RunFolder) -> Path:
+        with folder.open_source(whole=False) as source:
+            if are_current(source, folder.path):
+                return folder.path / _HTML.file
+            handle, name = mkstemp(prefix="undeploy-", suffix=".html")
+            self._own = Path(name)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+                write_report("html", source, out)
+        return self._own
+
+    def remove(self) -> None:
+        """Remove the file that was made, if one was."""
+        if self._own is not None:
+            with suppress(OSError):
+                self._own.unlink()
+            self._own = None
