@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,8 @@ def _serve(folder: RunFolder, serve: str) -> None:
 
     async def serve_until_interrupted() -> None:
         async with serve_page(listener, guard, WatchedRun(folder), tell):
-            print_result(address.url)
+            if not sys.stdout.isatty():
+                print_result(address.url)
             tell_address(address, guard)
             await anyio.sleep_forever()
 

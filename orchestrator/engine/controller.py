@@ -72,15 +72,19 @@ class Controller:
             case StopRun():
                 left = count_noun(self._progress.total - self._progress.done, "target")
                 run = self._resources.spec.folder.id
-                return (
-                    f"nothing new starts; {self._describe_landing()}; what then has no outcome, of {left},"
-                    f" waits for `undeploy resume {run}`"
-                )
+                rest = f"`undeploy resume {run}` goes on with the rest, at most {left}"
+                return f"nothing new starts; {self._describe_landing()}; {rest}"
             case SetLimits():
-                self._find_gateway(command)
-                return f"from now on: {str(command).removeprefix('limits ')}"
+                return self._compare_limits(command)
             case _:
                 return self._answer(command)
+
+    def _compare_limits(self, command: SetLimits) -> str:
+        gateway = self._find_gateway(command)
+        now = self.learned.get(command.gateway, LearnedLimits())
+        then = _replace_limits(now, gateway, command)
+        before, after = now.limits or gateway.limits, then.limits or gateway.limits
+        return f"{gateway.name}: {_show_limits(before)} now; {_show_limits(after)} then"
 
     def _describe_landing(self) -> str:
         count = self._progress.in_flight
@@ -163,6 +167,11 @@ class Controller:
         if lane := self._resources.lanes.get(command.gateway):
             given = command.unbounded or command.rate is not None
             lane.limit(concurrency=command.concurrency, rate=command.rate if given else "same")
+
+
+def _show_limits(limits: Limits) -> str:
+    rate = "no fixed rate" if limits.rate is None else f"{limits.rate:g}/s"
+    return f"{limits.concurrency} at once, {rate}"
 
 
 def recall_controls(

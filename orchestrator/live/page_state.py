@@ -26,6 +26,8 @@ class PageState:
         # Beyond every number of an earlier server at this address: see ``StateFeed``.
         self._feed = StateFeed(int(time.time() * 1000))
         self.viewers = ViewerGroup(self._feed)
+        self.status: JsonObject = {}
+        """The newest state as the run told it; empty before the first ``refresh``."""
         self._read: float | None = None
         self._reading = asyncio.Lock()
         self._packed: tuple[int, PageFile] | None = None
@@ -37,7 +39,7 @@ class PageState:
             now = asyncio.get_running_loop().time()
             if self._read is not None and now - self._read < _LEAST_AGE:
                 return
-            status = await self.link.read_status()
+            self.status = status = await self.link.read_status()
             self._read = now
             self._feed.advance(status | {"report": "/report" if self.link.shows_report else None})
             self.viewers.publish(status["at"])

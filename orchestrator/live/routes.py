@@ -20,6 +20,9 @@ from orchestrator.live.control_requests import parse_control_request
 from orchestrator.live.page_files import PageFile, load_files, pack_file
 from orchestrator.live.page_state import PageState
 from orchestrator.live.report_file import ReportFile
+from orchestrator.model.live_status import LiveStatus
+from orchestrator.report.formats.json import encode_target
+from orchestrator.telemetry.metrics import CONTENT_TYPE, render_metrics
 
 Value = TypeVar("Value")
 _Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -84,6 +87,7 @@ class PageRoutes:
             "/target": self._get_target,
             "/session": self._get_session,
             "/report": self._get_report,
+            "/metrics": self._get_metrics,
         }
         self._posts: dict[str, _Answer] = {"/session": self._post_session, "/control": self._post_control}
 
@@ -121,6 +125,7 @@ class PageRoutes:
         raise AnswerError(404, "there is nothing here")
 
     async def _get_page(self, request: web.BaseRequest) -> web.StreamResponse:
+        await self._state.refresh()
         if self._state.link.shows_report:
             return await self._get_report(request)
         if (page := load_files().get("/")) is None:
@@ -148,7 +153,12 @@ class PageRoutes:
         found = await self._read(lambda folder: read_target_report(folder, name))
         if found is None:
             raise AnswerError(404, "the run has no target with this id")
-        return _send_file(request, _pack_json(found))
+        return _send_file(request, _pack_json(encode_target(found)))
+
+    async def _get_metrics(self, _: web.BaseRequest) -> web.StreamResponse:
+        await self._state.refresh()
+        body = render_metrics(msgspec.convert(self._state.status, LiveStatus))
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _read(self, read: Callable[[RunFolder], Value]) -> Value:
         """Read from the journal, in a thread. Raises ``AnswerError`` where too many others do so."""
@@ -168,6 +178,7 @@ class PageRoutes:
         # Reading needs the session elsewhere than on loopback, also where "/" itself is free.
         if not self._guard.may_read(request.headers):
             raise AnswerError(401, "reading from another machine needs the link that the terminal shows")
+        await self._state.refresh()
         if not self._state.link.shows_report and not self._state.link.is_over:
             raise AnswerError(404, "the run goes on; its report is made when it has ended")
         try:

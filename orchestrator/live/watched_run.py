@@ -6,15 +6,16 @@ import time
 
 import anyio.to_thread
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.engine.control_commands import ControlCommand, ReadStatus
 from orchestrator.errors import OrchestratorError, RunError
 from orchestrator.journal.folder import RunFolder
+from orchestrator.live.ended_status import read_ended_status
 from orchestrator.live.state_feed import JsonObject
-from orchestrator.report.headline import compose_headline, describe_end
-from orchestrator.report.values import Report
+from orchestrator.model.live_status import LiveStatus
 from orchestrator.runs.control_socket import LIVE_PAGE, ControlQuestion, send_command
 from orchestrator.text.characters import make_visible
 
@@ -29,77 +30,44 @@ class WatchedRun:
         self.folder = folder
         self.is_over = False
         self.shows_report = False
-        self._newest: JsonObject | None = None
+        self._newest = read_status(RunProgress(), time.time())
         """The state that the run told last, or how it ended."""
-        self._ended: tuple[float, JsonObject] | None = None
+        self._ended: tuple[float, LiveStatus] | None = None
         """The end, and when the journal was written that tells it."""
 
     async def read_status(self) -> JsonObject:
         """Return the state of the run: what its process says, else the last that it said."""
         status = await anyio.to_thread.run_sync(self._read_status)
-        return status | {"at": time.time()}
+        found: JsonObject = msgspec.to_builtins(replace(status, at=time.time()))
+        return found
 
-    def _read_status(self) -> JsonObject:
+    def _read_status(self) -> LiveStatus:
         try:
             is_live = self.folder.read_holder() is not None
             status = self._ask() if is_live else self._read_end()
         except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
-            return self._tell(self._newest or _make_blank(), str(error))
+            return _add_sentence(self._newest, f"nothing newer is known: {error}")
         self.shows_report = not is_live
         self._newest = status
         return status
 
-    def _ask(self) -> JsonObject:
+    def _ask(self) -> LiveStatus:
         question = ControlQuestion(command=ReadStatus())
         answer = send_command(self.folder.path, question, patience=STATUS_PATIENCE)
-        status: JsonObject = msgspec.json.decode(answer)
+        status = msgspec.json.decode(answer, type=LiveStatus)
         self.is_over = False
         return status
 
-    def _read_end(self) -> JsonObject:
+    def _read_end(self) -> LiveStatus:
         written = self.folder.journal.stat().st_mtime
         if self._ended is None or self._ended[0] != written:
             with self.folder.open_source(among=(), whole=False) as source:
-                report = source.report
-            self._ended = written, self._describe_end(report)
-            self.is_over = report.run.state != "killed"
+                status = read_ended_status(
+                    source, time.time(), reports=str(self.folder.path), over_time=self._newest.over_time
+                )
+            self._ended = written, status
+        self.is_over = self._ended[1].ended is not None
         return self._ended[1]
-
-    def _describe_end(self, report: Report) -> JsonObject:
-        status, run = self._newest or _make_blank(), report.run
-        headline = make_visible(compose_headline(report))
-        killed = run.state == "killed"
-        go_on = f"; `undeploy resume {run.id}` goes on with it, and this page follows" if killed else ""
-        verdict = status["verdict"] | {
-            "state": "interrupted" if killed else run.state,
-            "tone": "good" if run.exit_status == 0 else "bad",
-            "headline": headline,
-            "sentence": f"{make_visible(describe_end(run))}{go_on}",
-            "done_by": "",
-            "against_close": "",
-        }
-        ended = {
-            "at": time.time() if run.ended is None else run.ended.timestamp(),
-            "state": verdict["state"],
-            "exit_status": run.exit_status,
-            "headline": headline,
-            "reports": str(self.folder.path),
-        }
-        facts = status["run"] | {"id": run.id}
-        return status | {
-            "run": facts,
-            "verdict": verdict,
-            "ended": None if killed else ended,
-            "waits_for": None,
-            "until": None,
-            "question": None,
-            "forecast": None,
-        }
-
-    def _tell(self, status: JsonObject, why: str) -> JsonObject:
-        """Return a state that says that nothing newer is known, and why."""
-        sentence = f"the run does not tell where it stands: {make_visible(why)}"
-        return status | {"verdict": status["verdict"] | {"sentence": sentence}}
 
     async def preview(self, command: ControlCommand) -> str:
         """Return what a command would do. Raises UsageError if the run would refuse it."""
@@ -115,7 +83,5 @@ class WatchedRun:
         return await anyio.to_thread.run_sync(send_command, self.folder.path, question)
 
 
-def _make_blank() -> JsonObject:
-    """Return the state of a run that has told nothing yet."""
-    blank: JsonObject = msgspec.to_builtins(read_status(RunProgress(), time.time()))
-    return blank
+def _add_sentence(status: LiveStatus, sentence: str) -> LiveStatus:
+    return replace(status, verdict=replace(status.verdict, sentence=make_visible(sentence)))
