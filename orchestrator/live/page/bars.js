@@ -14,7 +14,7 @@ export const layOut = (counts, total, width = WIDTH, start = 0) => {
   const whole = Math.max(total, ended);
   parts.push(["open", whole - ended]);
   const present = parts.filter(([, number]) => number);
-  const least = Math.min(LEAST, width / present.length);
+  const least = Math.min(LEAST, width / present.length / 3);
   const spare = width - least * present.length;
   let at = start;
   return present.map(([outcome, number]) => {

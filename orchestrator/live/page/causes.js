@@ -1,6 +1,6 @@
 // What went wrong, by cause. The report draws its causes by the same function.
 
-import { byId, morph, setText, syncList } from "./dom.js";
+import { byId, morph, setText, show, syncList } from "./dom.js";
 import { clock, zone } from "./words.js";
 
 const tell = (cause, state) => [
@@ -57,5 +57,6 @@ export const drawCauses = (state) => {
   latest = state;
   const causes = state.causes || [];
   setText(byId("causes-words"), causes.length ? "" : "nothing has failed");
+  show(byId("cause-list"), causes.length);
   syncList(byId("cause-list"), causes, create, update);
 };

@@ -23,6 +23,14 @@ export const show = (element, isShown) => {
   if (element.hidden === Boolean(isShown)) element.hidden = !isShown;
 };
 
+// What stands between backticks is a command: show it as one.
+export const setRich = (element, value) => {
+  const text = Parts.visible(String(value ?? ""));
+  if (element.dataset.text === text) return;
+  element.dataset.text = text;
+  element.replaceChildren(...text.split("`").map((part, place) => (place % 2 ? Parts.make("code", "", part) : part)));
+};
+
 // Show a text, or hide its element where there is none.
 export const showText = (element, value) => {
   setText(element, value);
@@ -48,6 +56,7 @@ const kept = new WeakMap();
 // Make the children of `parent` those of `items`. An element lives as long as its key does, so that focus and
 // selection in it live, too.
 export const syncList = (parent, items, create, update) => {
+  if (!kept.has(parent)) parent.replaceChildren();
   const before = kept.get(parent) || new Map();
   const after = new Map();
   for (const item of items) if (!after.has(item.key)) after.set(item.key, before.get(item.key) || create(item));

@@ -1,10 +1,13 @@
 // The gateways: one card a lane. Of many, those that do not work stand first.
 
 import { drawBar } from "./bars.js";
-import { byId, clone, setAttribute, setClass, setLink, setText, showText, syncList } from "./dom.js";
+import { byId, clone, setAttribute, setClass, setLink, setText, show, showText, syncList } from "./dom.js";
 import { bound, clock, minute, perSecond, plural, troubleWords } from "./words.js";
 
 const MANY = 6;
+// More cards than these are not all shown at first.
+const MOST = 9;
+let showsAll = false;
 const RANK = { closed: 0, parked: 0, paused: 1, open: 2, done: 3 };
 
 const isDone = (lane) => lane.state_words === "done";
@@ -74,8 +77,20 @@ const create = () => clone("gateway-template");
 export const drawGateways = (state) => {
   const lanes = state.lanes || [];
   const ill = lanes.filter((lane) => !isDone(lane) && (lane.state === "parked" || lane.state === "closed")).length;
-  const words = lanes.length > 1 ? [Parts.count(lanes.length + (state.lanes_left_out || 0))] : [];
-  if (ill) words.push(`${Parts.count(ill)} do${ill === 1 ? "es" : ""} not work`);
-  setText(byId("gateways-words"), words.join(" · "));
-  syncList(byId("gateway-list"), sort(lanes), create, updateLane);
+  const whole = lanes.length + (state.lanes_left_out || 0);
+  setText(byId("gateways-words"), ill ? `${Parts.count(ill)} of ${Parts.count(whole)} ${ill === 1 ? "does" : "do"} not work` : "");
+  show(byId("gateways"), whole);
+  const sorted = sort(lanes);
+  syncList(byId("gateway-list"), showsAll ? sorted : sorted.slice(0, MOST), create, updateLane);
+  const more = byId("gateways-more");
+  show(more, lanes.length > MOST);
+  setText(more, showsAll ? "Show fewer gateways" : `Show all ${lanes.length} gateways`);
+  setAttribute(more, "aria-expanded", String(showsAll));
+};
+
+export const offerGateways = (redraw) => {
+  byId("gateways-more").addEventListener("click", () => {
+    showsAll = !showsAll;
+    redraw();
+  });
 };

@@ -3,7 +3,7 @@
 import { drawCauses } from "./causes.js";
 import { drawCharts, watchCharts } from "./charts.js";
 import { byId, setLink, setText } from "./dom.js";
-import { drawGateways } from "./gateways.js";
+import { drawGateways, offerGateways } from "./gateways.js";
 import { drawSteering, offerActs, openSession, readSession } from "./steering.js";
 import { Stream } from "./stream.js";
 import { drawTargets } from "./targets.js";
@@ -93,6 +93,7 @@ const start = async () => {
   measureStrip();
   offerActs();
   offerWaves(() => plan(["waves"]));
+  offerGateways(() => plan(["lanes"]));
   watchCharts();
   try {
     if (token) await openSession(token);

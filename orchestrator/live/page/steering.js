@@ -1,6 +1,6 @@
 // The acts: each shows its effect first, as the run itself foretells it; the grave ones want a typed word.
 
-import { byId, setAttribute, setText, show, showText, syncList } from "./dom.js";
+import { byId, setRich, setText, show, showText, syncList } from "./dom.js";
 import { clock } from "./words.js";
 
 const ACTS = {
@@ -38,7 +38,7 @@ export const openSession = async (token) => {
 };
 
 const drawSession = (how) => {
-  for (const element of document.querySelectorAll("[data-needs-no-session]")) setText(element, mayAct ? "" : how);
+  for (const element of document.querySelectorAll("[data-needs-no-session]")) setRich(element, mayAct ? "" : how);
   drawActs();
 };
 
@@ -46,7 +46,7 @@ const drawSession = (how) => {
 const isOffered = (act) => {
   if (!mayAct || !state || state.ended) return false;
   const now = state.verdict.state;
-  if (act === "pause") return now !== "paused" && now !== "stopping";
+  if (act === "pause") return now !== "paused" && now !== "stopping" && !state.question;
   if (act === "continue") return now === "paused" || now === "waiting";
   return now !== "stopping";
 };
@@ -65,7 +65,6 @@ export const drawSteering = (next) => {
   drawActs();
   const controls = [...(state.controls || [])].reverse().map((control) => ({ ...control, key: `${control.at} ${control.act} ${control.by}` }));
   syncList(byId("control-list"), controls, createControl, updateControl);
-  if (!controls.length && !byId("control-list").firstElementChild) return;
 };
 
 const createControl = () => {
@@ -120,17 +119,22 @@ const fillGateways = (chosen) => {
 const drawStage = () => {
   const act = ACTS[open.act];
   const wantsWord = open.effect && open.effect.typed;
-  showText(byId("dialog-effect"), open.effect ? open.effect.text : open.isBusy ? "Asking the run …" : "");
+  const effect = open.effect ? open.effect.text : open.isBusy ? "Asking the run …" : "";
+  setRich(byId("dialog-effect"), effect);
+  show(byId("dialog-effect"), effect);
   show(byId("dialog-typed"), wantsWord);
-  setText(byId("dialog-typed").firstElementChild, wantsWord ? `Type ${open.effect.typed} to do it` : "");
+  setText(byId("dialog-typed").firstElementChild, wantsWord ? `Type “${open.effect.typed}” to confirm` : "");
   const submit = byId("dialog-submit");
   setText(submit, open.effect || !act.fields.length ? act.submit : "Show the effect");
-  submit.classList.toggle("grave", open.act === "stop" || open.act === "skip");
+  submit.classList.toggle("grave", Boolean(wantsWord));
   const typed = byId("dialog-form").elements.typed.value.trim();
   submit.disabled = Boolean(open.isBusy || (!open.effect && !act.fields.length) || (wantsWord && typed !== open.effect.typed));
 };
 
-const refuse = (text) => showText(byId("dialog-refusal"), text);
+const refuse = (text) => {
+  setRich(byId("dialog-refusal"), text);
+  show(byId("dialog-refusal"), text);
+};
 
 const foretell = async () => {
   const mine = open;
@@ -159,7 +163,7 @@ const carryOut = async () => {
     drawStage();
     return;
   }
-  setText(byId("result"), `${ACTS[open.act].title}: ${answer.text}`);
+  setRich(byId("result"), `${ACTS[open.act].title}: ${answer.text}`);
   byId("dialog").close();
 };
 

@@ -1,7 +1,7 @@
 // The strip at the top: what is done, to what, how it stands, until when, and how fresh that is.
 
 import { drawBar } from "./bars.js";
-import { byId, setAttribute, setClass, setText, show, showText, syncList } from "./dom.js";
+import { byId, setAttribute, setClass, setRich, setText, show, syncList } from "./dom.js";
 import { clock, zone } from "./words.js";
 
 const LEGEND = ["undeployed", "restored", "already_undeployed", "already_deployed", "failed", "unknown", "not_started"];
@@ -27,19 +27,28 @@ export const drawVerdict = (state) => {
   setClass(byId("act"), `act act-${kind}`);
   setText(byId("plan"), run.plan);
   setText(byId("reason"), run.reason);
-  setText(byId("headline"), verdict.headline);
+  drawHeadline(verdict.headline);
   setText(byId("state"), verdict.state);
   setClass(byId("state"), `state tone-${verdict.tone}`);
-  setText(byId("sentence"), verdict.sentence);
+  setRich(byId("sentence"), verdict.sentence);
   setText(byId("done-by"), verdict.done_by);
   setText(byId("against-close"), verdict.against_close);
   setClass(byId("against-close"), verdict.against_close.startsWith("misses") ? "fit fit-bad" : "fit");
-  show(byId("ends"), verdict.done_by || verdict.against_close);
+  // Before the end the line keeps its place, so that nothing below it moves.
+  show(byId("ends"), !state.ended || verdict.done_by || verdict.against_close);
   setClass(byId("verdict"), `strip edge-${verdict.tone}`);
   drawBar(byId("strip-bar"), verdict.counts, verdict.counts.targets);
   drawLegend(verdict.counts);
   drawTab(state);
   announce(verdict);
+};
+
+// A number and its word stay together where the line breaks.
+const drawHeadline = (text) => {
+  const parts = text.split(" · ").map((part, key) => ({ key: String(key), part }));
+  const last = parts.length - 1;
+  syncList(byId("headline"), parts, () => ({ root: Parts.make("span") }), (slots, { key, part }) =>
+    setText(slots.root, Number(key) < last ? `${part} · ` : part));
 };
 
 const drawLegend = (counts) => {
@@ -79,14 +88,15 @@ const announce = (verdict) => {
 
 const FRESH = {
   connecting: () => "connecting",
-  live: ({ at }) => `live · ${clock(at)} ${zone()}`,
-  lost: ({ at }) => (Number.isFinite(at) ? `connection lost; last known ${clock(at)} ${zone()}` : "no connection yet"),
-  over: ({ at, gone }) => `${gone ? "the run’s server has left; " : ""}the end, ${clock(at)} ${zone()}`,
+  live: ({ at }) => `live · ${clock(at)}`,
+  lost: ({ at }) => (Number.isFinite(at) ? `connection lost; last known ${clock(at)}` : "no connection yet"),
+  over: ({ at, gone }) => `${gone ? "the run’s server has left; " : ""}the end, ${clock(at)}`,
   refused: ({ text }) => text,
 };
 
 export const drawFreshness = (word, state) => {
   setText(byId("freshness"), FRESH[word.kind](word));
+  setText(byId("strip-zone"), Number.isFinite(word.at) ? zone() : "");
   const isLost = word.kind === "lost" || word.kind === "refused";
   if (document.body.classList.contains("lost") === isLost && document.body.dataset.fresh === word.kind) return;
   document.body.dataset.fresh = word.kind;
@@ -102,18 +112,21 @@ export const drawWarnings = (state) => {
   show(byId("warnings"), lines.length);
 };
 
+const ENDS = { complete: "The run has come to its end", stopped: "The run was stopped", interrupted: "The run was interrupted" };
+
 export const drawEnd = (state) => {
   const { ended } = state;
   show(byId("ended"), ended);
   if (!ended) return;
-  setText(byId("ended-headline"), ended.headline);
-  setText(byId("ended-words"), `The session has ended (${ended.state}), with exit status ${ended.exit_status}.`);
-  showText(byId("ended-folder"), ended.reports ? `Reports: ${ended.reports}` : "");
+  setText(byId("ended-title"), ENDS[ended.state] || ENDS.complete);
+  setText(byId("ended-words"), `It ended at ${clock(ended.at)}, with exit status ${ended.exit_status}.`);
+  setText(byId("ended-folder"), ended.reports);
+  show(byId("ended-reports"), ended.reports);
   setAttribute(byId("ended-report"), "href", state.report || "report");
   show(byId("ended-report"), state.report);
 };
 
 export const drawQuestion = (state) => {
-  setText(byId("question-text"), state.question);
+  setRich(byId("question-text"), state.question);
   show(byId("question"), state.question);
 };

@@ -4,7 +4,9 @@ import { drawBar, drawParts, findBar, layOut } from "./bars.js";
 import { byId, clone, makeSvg, setAttribute, setClass, setLink, setText, show, syncList } from "./dom.js";
 import { minute, plural, troubleWords } from "./words.js";
 
-const MOST = 8;
+// More waves than these are not all listed: then the one that goes on, its neighbours, and the worst.
+const MANY = 8;
+const WORST = 3;
 // Percents of the track.
 const GAP = 0.4;
 const NARROWEST = 0.8;
@@ -64,14 +66,14 @@ const updateWave = (slots, wave) => {
   setText(slots.note, describeNote(wave));
 };
 
-// Of many waves: the one that goes on, those around it, and those in which something failed.
 const choose = (waves) => {
-  if (showsAll || waves.length <= MOST) return waves;
+  if (showsAll || waves.length <= MANY) return waves;
   const found = waves.findIndex((wave) => wave.state === "going");
   const now = found < 0 ? waves.findLastIndex((wave) => wave.state === "ended") : found;
   const near = waves.filter((wave, index) => Math.abs(index - now) <= 1);
-  const ill = waves.filter((wave) => !near.includes(wave) && (wave.counts.failed || wave.counts.unknown));
-  const chosen = new Set([...near, ...ill.slice(-(MOST - near.length))]);
+  const trouble = (wave) => (wave.counts.failed || 0) + (wave.counts.unknown || 0);
+  const ill = waves.filter((wave) => !near.includes(wave) && trouble(wave)).sort((one, other) => trouble(other) - trouble(one));
+  const chosen = new Set([...near, ...ill.slice(0, WORST)]);
   return waves.filter((wave) => chosen.has(wave));
 };
 
@@ -85,7 +87,7 @@ export const drawWaves = (state) => {
   drawTrack(waves);
   syncList(byId("wave-list"), shown, () => clone("wave-template"), updateWave);
   const more = byId("waves-more");
-  show(more, waves.length > MOST);
+  show(more, waves.length > MANY);
   setText(more, showsAll ? "Show fewer waves" : `Show all ${waves.length} waves`);
   setAttribute(more, "aria-expanded", String(showsAll));
   if (state.waves_left_out) setAttribute(more, "title", `${state.waves_left_out} more are not told of here`);
