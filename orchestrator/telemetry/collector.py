@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from orchestrator.telemetry.settings import Signal
 from orchestrator.text.characters import make_visible
 
 MOST_REPLY = 65_536
@@ -36,7 +37,7 @@ class CollectorSession(requests.Session):
 
 
 class CollectorWatch(logging.Handler):
-    """Takes the log lines of OpenTelemetry off the process's own log, and keeps the newest as the reason."""
+    """Takes the log lines of OpenTelemetry off the process's own log, and keeps the newest of each signal."""
 
     LOGGERS = ("opentelemetry", "urllib3")
 
@@ -44,7 +45,7 @@ class CollectorWatch(logging.Handler):
         """``clean`` takes credentials out of a text."""
         super().__init__(logging.WARNING)
         self._clean = clean
-        self._reason = ""
+        self._newest: dict[Signal, str] = {}
         for name in self.LOGGERS:
             logger = logging.getLogger(name)
             # Without a handler of its own a library's warning would go to stderr, unmasked.
@@ -53,7 +54,8 @@ class CollectorWatch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the text of a log line; its traceback is left out."""
-        self._reason = record.getMessage()
+        # Named after the modules of the exporters, and of the SDK's parts for either signal.
+        self._newest["metrics" if "metric" in record.name else "traces"] = record.getMessage()
 
     def release_loggers(self) -> None:
         """Give the log lines back to the process's own log."""
@@ -62,9 +64,11 @@ class CollectorWatch(logging.Handler):
             logger.removeHandler(self)
             logger.propagate = True
 
-    def describe_reason(self) -> str:
-        """Return why the collector did not take what it was sent, for people; without credentials."""
-        reason = make_visible(self._clean(self._reason))
+    def describe_reason(self, signal: Signal) -> str:
+        """Return why the collector did not take a signal, for people; without credentials."""
+        reason = make_visible(self._clean(self._newest.get(signal, "")))
+        if not reason:
+            return "the collector did not answer in time"
         return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
 
 

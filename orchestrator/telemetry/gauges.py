@@ -52,13 +52,13 @@ def _count_targets(counts: Mapping[str, int], total: int) -> Iterator[tuple[str,
 
 def _read_states(status: LiveStatus) -> Points:
     for state in get_args(RunPhase):
-        yield {"state": state}, state == status.verdict.state
+        yield {"state": state}, int(state == status.verdict.state)
 
 
 def _read_lane_states(status: LiveStatus) -> Points:
     for lane in status.lanes:
         for state in LANE_STATES:
-            yield {"gateway": lane.name, "state": state}, state == lane.state
+            yield {"gateway": lane.name, "state": state}, int(state == lane.state)
 
 
 def _read_headroom(status: LiveStatus) -> Points:

@@ -1,13 +1,25 @@
-"""The listener that counts and times a run's requests for the metrics of OpenTelemetry."""
+"""The listeners that give OpenTelemetry the metrics of a run."""
 
 from __future__ import annotations
 
-from opentelemetry.metrics import Meter
+import time
+from collections.abc import Iterator
+from functools import partial
+from threading import Lock
 
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.status import read_status
 from orchestrator.model.events import AnyEvent, AttemptEnded
+from orchestrator.model.live_status import LiveStatus
+from orchestrator.telemetry.gauges import GAUGES, StatusGauge
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0)
 """Seconds: the bounds of the semantic conventions for HTTP, and larger ones for slow deployments."""
+
+FRESH = 0.5
+"""Seconds for which a status counts as that of the present moment: one collection asks for it many times."""
 
 
 class RequestMeter:
@@ -31,10 +43,39 @@ class RequestMeter:
         if not isinstance(event, AttemptEnded):
             return
         who = {"undeploy.gateway": event.gateway, "undeploy.act": event.act.value}
-        answer = (
+        answer: dict[str, str | int] = (
             {"error.type": "no_reply"}
             if event.status is None
             else {"http.response.status_code": event.status}
         )
         self._requests.add(1, {**who, **answer})
         self._seconds.record(event.seconds, who)
+
+
+class StatusMeter:
+    """Listener: folds the events into the run's status, and gives it whenever metrics are collected."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._progress = RunProgress()
+        self._status: LiveStatus | None = None
+        # A thread of OpenTelemetry collects, while the run's own thread brings events.
+        self._lock = Lock()
+        for gauge in GAUGES:
+            meter.create_observable_gauge(gauge.name, [partial(self._read, gauge)], gauge.unit, gauge.text)
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Take in the next event."""
+        with self._lock:
+            self._progress.observe(event)
+            self._status = None
+
+    def _read(self, gauge: StatusGauge, _: CallbackOptions) -> Iterator[Observation]:
+        for labels, value in gauge.read(self._find_status()):
+            yield Observation(value, {f"undeploy.{name}": label for name, label in labels.items()})
+
+    def _find_status(self) -> LiveStatus:
+        now = time.time()
+        with self._lock:
+            if self._status is None or now - self._status.at >= FRESH:
+                self._status = read_status(self._progress, now)
+            return self._status

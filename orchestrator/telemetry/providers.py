@@ -12,14 +12,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from orchestrator.lanes.masking import Mask
-from orchestrator.model.events import AnyEvent, Listener, RunStarted
+from orchestrator.model.events import AnyEvent, RunStarted
 from orchestrator.telemetry.collector import (
     CollectorWatch,
     CountingMetricExporter,
     CountingSpanExporter,
 )
-from orchestrator.telemetry.meters import RequestMeter
-from orchestrator.telemetry.settings import TelemetrySettings
+from orchestrator.telemetry.meters import RequestMeter, StatusMeter
+from orchestrator.telemetry.settings import Signal, TelemetrySettings
 from orchestrator.telemetry.spans import TraceListener, read_parent
 from orchestrator.version import __version__
 
@@ -35,7 +35,6 @@ class TelemetryProviders:
     ) -> None:
         """Begin to send. Raises what OpenTelemetry raises at the text of a variable."""
         self._tell = tell
-        self._listeners: list[Listener] = []
         self._signals: list[_TraceSignal | _MetricSignal] = []
         self._is_failure_told = False
         self._watch = CollectorWatch(mask.clean_text)
@@ -55,7 +54,7 @@ class TelemetryProviders:
             signal.listener(event)
             if signal.delivery.has_failed and not self._is_failure_told:
                 self._is_failure_told = True
-                self._tell(f"telemetry: {self._explain_failure()}; the run goes on")
+                self._tell(f"telemetry: {self._watch.describe_reason(signal.name)}; the run goes on")
 
     def list_ends(self) -> list[Callable[[], None]]:
         """Return, for each signal, the function that sends what is left; it may take long."""
@@ -65,18 +64,17 @@ class TelemetryProviders:
         """Tell people what had not arrived by the end."""
         for signal in self._signals:
             if loss := signal.describe_loss():
-                self._tell(f"telemetry: {loss}: {self._explain_failure()}")
+                self._tell(f"telemetry: {loss}: {self._watch.describe_reason(signal.name)}")
 
     def release(self) -> None:
         """Give the log lines of OpenTelemetry back to the process, once none of its threads sends."""
         self._watch.release_loggers()
 
-    def _explain_failure(self) -> str:
-        return self._watch.describe_reason() or "the collector did not answer in time"
-
 
 class _TraceSignal:
     """The trace of a session on its way to the collector."""
+
+    name: Signal = "traces"
 
     def __init__(self, resource: Resource, started: RunStarted) -> None:
         exporter = CountingSpanExporter()
@@ -98,13 +96,20 @@ class _TraceSignal:
 class _MetricSignal:
     """The metrics of a session on their way to the collector."""
 
+    name: Signal = "metrics"
+
     def __init__(self, resource: Resource) -> None:
         exporter = CountingMetricExporter()
         self.delivery = exporter.delivery
         self._provider = MeterProvider(
             [PeriodicExportingMetricReader(exporter)], resource, shutdown_on_exit=False
         )
-        self.listener = RequestMeter(self._provider.get_meter(SCOPE, __version__))
+        meter = self._provider.get_meter(SCOPE, __version__)
+        self._listeners = (RequestMeter(meter), StatusMeter(meter))
+
+    def listener(self, event: AnyEvent) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     def end(self) -> None:
         self._provider.shutdown()

@@ -51,10 +51,14 @@ def open_telemetry(tell: Callable[[str], None]) -> Iterator[TelemetrySender | No
         yield None
         return
     sender = TelemetrySender(settings, tell)
+    within = LAST_SENDING
     try:
         yield sender
+    except KeyboardInterrupt:
+        within = 0.0
+        raise
     finally:
-        sender.close()
+        sender.close(within)
 
 
 def _is_installed() -> bool:
@@ -85,17 +89,17 @@ class TelemetrySender:
         if self._providers is not None:
             self._providers.observe(event)
 
-    def close(self) -> None:
-        """Send what is left, for a bounded time; a signal ends the wait. Tell what did not arrive."""
+    def close(self, within: float) -> None:
+        """Send what is left, for ``within`` seconds; a signal ends the wait. Tell what did not arrive."""
         if (providers := self._providers) is None:
             return
         is_over = threading.Event()
         threads = [threading.Thread(target=end, daemon=True) for end in providers.list_ends()]
-        for thread in threads:
-            thread.start()
-        threading.Thread(target=_join_all, args=(threads, is_over), daemon=True).start()
         with handle_signals(lambda _: is_over.set()):
-            is_over.wait(min(LAST_SENDING, LAST_SHARE * find_time_left()))
+            for thread in threads:
+                thread.start()
+            threading.Thread(target=_join_all, args=(threads, is_over), daemon=True).start()
+            is_over.wait(min(within, LAST_SHARE * find_time_left()))
         providers.tell_losses()
         if not any(thread.is_alive() for thread in threads):
             providers.release()

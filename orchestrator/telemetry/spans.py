@@ -34,7 +34,7 @@ from orchestrator.model.events import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.target import TargetId
 
 MOST_OPEN_TARGETS = 10_000
@@ -45,6 +45,8 @@ A run with ``look: always`` may let half of its targets wait for a list.
 
 MOST_ATTEMPTS = 128
 """Attempts kept of one target, the newest ones: as many events as a span takes by default."""
+
+_REASONS = frozenset(reason.value for reason in Reason)
 
 Attributes = dict[str, str | bool | int | float]
 
@@ -192,9 +194,9 @@ def _describe_target(event: TargetEnded, place: Attributes) -> Attributes:
 
 
 def _name_error(event: TargetEnded) -> str:
-    """Return the word before the colon of a reason; the outcome where there is none."""
+    """Return the ``Reason`` with which a reason begins; the outcome where it begins with none."""
     word, colon, _ = (event.reason or "").partition(":")
-    return word if colon and word.isidentifier() else event.outcome.value
+    return word if colon and word in _REASONS else event.outcome.value
 
 
 def _describe_attempt(attempt: AttemptEnded) -> Attributes:

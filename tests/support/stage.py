@@ -71,7 +71,9 @@ class Stage:
         self.roma = roma
         self.apim = apim
         self.env = {
-            **{name: text for name, text in os.environ.items() if not name.startswith("UNDEPLOY_")},
+            **{
+                name: text for name, text in os.environ.items() if not name.startswith(("UNDEPLOY_", "OTEL_"))
+            },
             "ROMA_TOKEN": FAKE_TOKEN,
             "APINIZER_TOKEN": FAKE_TOKEN,
             "PYTHONPATH": str(Path(__file__).parents[2]),
