@@ -38,16 +38,26 @@ const build = (cause) => {
 };
 
 const create = (cause) => {
-  const slots = { root: build(cause), cause };
+  const slots = { root: build(cause), drawn: cause };
   slots.root.addEventListener("click", (event) => {
-    if (event.target.closest(".copy")) copy(tell(slots.cause, latest), event.target.closest(".copy"));
+    if (event.target.closest(".copy")) copy(tell(slots.drawn, latest), event.target.closest(".copy"));
   });
   return slots;
 };
 
+const isAlike = (one, other) => one.text === other.text && String(one.gateways) === String(other.gateways) && String(one.examples) === String(other.examples);
+
 const update = (slots, cause) => {
-  if (slots.cause === cause) return;
-  slots.cause = cause;
+  const before = slots.drawn;
+  slots.drawn = cause;
+  if (before === cause) return;
+  const more = slots.root.querySelector(".examples .more");
+  // Most of the time a cause only grows.
+  if (isAlike(before, cause) && Boolean(more) === cause.count > cause.examples.length) {
+    setText(slots.root.querySelector(".amount b"), Parts.count(cause.count));
+    if (more) setText(more, `and ${Parts.count(cause.count - cause.examples.length)} more`);
+    return;
+  }
   const next = build(cause);
   next.lastElementChild.textContent = slots.root.lastElementChild.textContent;
   for (const [place, part] of [...next.children].entries()) morph(slots.root.children[place], part);

@@ -1,6 +1,6 @@
 // The charts over time, which the server draws: the same pictures as in the report.
 
-import { byId } from "./dom.js";
+import { byId, isConnected } from "./dom.js";
 
 const EVERY = 2000;
 let drawn = -1;
@@ -13,7 +13,7 @@ let next = 0;
 const read = (html) => [...new DOMParser().parseFromString(html, "text/html").body.children];
 
 const load = async () => {
-  if (!isSeen || isBusy || wanted === drawn || document.hidden || performance.now() < next) return;
+  if (!isSeen || isBusy || wanted === drawn || document.hidden || !isConnected() || performance.now() < next) return;
   isBusy = true;
   next = performance.now() + EVERY;
   const mine = wanted;
@@ -30,6 +30,8 @@ const load = async () => {
 
 export const drawCharts = (state) => {
   wanted = state.charts ?? 0;
+  // The server leaves soon after the end.
+  if (state.ended) next = 0;
   load();
 };
 

@@ -52,9 +52,15 @@ export const clone = (id) => {
 };
 
 const kept = new WeakMap();
+let age = 0;
+
+// Have every item drawn again, though it is the same.
+export const forgetItems = () => {
+  age += 1;
+};
 
 // Make the children of `parent` those of `items`. An element lives as long as its key does, so that focus and
-// selection in it live, too.
+// selection in it live, too. An item that is the same object as before is not drawn again.
 export const syncList = (parent, items, create, update) => {
   if (!kept.has(parent)) parent.replaceChildren();
   const before = kept.get(parent) || new Map();
@@ -66,6 +72,8 @@ export const syncList = (parent, items, create, update) => {
     const slots = after.get(item.key);
     if (slots.root === place) place = place.nextElementSibling;
     else parent.insertBefore(slots.root, place);
+    if (slots.item === item && slots.age === age) continue;
+    Object.assign(slots, { item, age });
     update(slots, item);
   }
   kept.set(parent, after);
@@ -79,6 +87,9 @@ export const morph = (old, next) => {
   else if (alike) [...next.childNodes].forEach((child, place) => morph(old.childNodes[place], child));
   else old.replaceWith(next);
 };
+
+// Whether the server is there to be asked; see stream.js for the words.
+export const isConnected = () => ["live", "over"].includes(document.body.dataset.fresh);
 
 // On a wall nothing can be clicked: its links lead nowhere.
 export const setLink = (element, hash) => {

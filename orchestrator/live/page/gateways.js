@@ -69,6 +69,7 @@ const updateLane = (slots, lane) => {
   showText(slots.why, [why, describeTimes(lane)].filter(Boolean).join(" · "));
   showText(slots.note, describeNotes(lane));
   slots.limits.dataset.gateway = lane.name;
+  slots.limits.dataset.idle = isOver ? "yes" : "";
   setAttribute(slots.limits, "aria-label", `Limits of ${Parts.visible(lane.name)}…`);
 };
 

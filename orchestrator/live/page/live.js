@@ -2,7 +2,7 @@
 
 import { drawCauses } from "./causes.js";
 import { drawCharts, watchCharts } from "./charts.js";
-import { byId, setLink, setText } from "./dom.js";
+import { byId, forgetItems, setLink, setText } from "./dom.js";
 import { drawGateways, offerGateways } from "./gateways.js";
 import { drawSteering, offerActs, openSession, readSession } from "./steering.js";
 import { Stream } from "./stream.js";
@@ -75,6 +75,7 @@ const readHash = () => {
   const isWall = location.hash === "#wall";
   if (document.body.classList.contains("wall") === isWall) return;
   document.body.classList.toggle("wall", isWall);
+  forgetItems();
   for (const link of document.querySelectorAll("h2 > a")) setLink(link, `#${link.closest("section").id}`);
   if (stream.state) plan(Object.keys(stream.state));
 };

@@ -56,7 +56,7 @@ const drawActs = () => {
   show(byId("acts"), isLive);
   for (const element of document.querySelectorAll("[data-needs-session]")) show(element, isLive);
   for (const element of document.querySelectorAll("[data-needs-no-session]")) show(element, !isLive && element.textContent && !state?.ended);
-  for (const button of document.querySelectorAll("button[data-act]")) show(button, isOffered(button.dataset.act));
+  for (const button of document.querySelectorAll("button[data-act]")) show(button, isOffered(button.dataset.act) && !button.dataset.idle);
   document.body.classList.toggle("may-act", Boolean(isLive));
 };
 

@@ -17,7 +17,8 @@ const applyList = (items, patches, order) => {
 
 export class Stream {
   // `onChange(state, keys)`: these keys of the state have changed. `onFresh(word)`: what is known of the
-  // connection, as {kind: "connecting" | "live" | "lost" | "over" | "refused", at, text}.
+  // connection, as {kind: "live" | "lost" | "refused" | "over" | "gone", at, text}; "over": the run has ended, "gone":
+  // and its server has left with it.
   constructor(onChange, onFresh) {
     this.onChange = onChange;
     this.onFresh = onFresh;
@@ -147,7 +148,10 @@ export class Stream {
   fall(told) {
     this.close();
     if (told) this.onFresh({ kind: "refused", at: this.at, text: told });
-    else if (this.state?.ended) this.onFresh({ kind: "over", at: this.at, gone: true });
+    if (this.over && !told) {
+      this.onFresh({ kind: "gone", at: this.at });
+      return;
+    }
     this.wait(this.delay * (0.8 + 0.4 * Math.random()));
     this.delay = Math.min(LONGEST_DELAY, this.delay * 2);
   }

@@ -1,10 +1,11 @@
 // The targets, page by page out of the run's journal, in the table of the report.
 
-import { byId } from "./dom.js";
+import { byId, isConnected } from "./dom.js";
 
 const QUIET = 3000;
 let table = null;
 let counted = "";
+let named = "";
 let timer = null;
 
 const ask = async (path, query) => {
@@ -42,16 +43,24 @@ const readFacets = (state) => {
   };
 };
 
+const tell = () => {
+  clearTimeout(timer);
+  timer = null;
+  if (document.hidden) counted = "";
+  else if (isConnected()) table.noteChange();
+};
+
 export const drawTargets = (state) => {
   const facets = readFacets(state);
   const now = JSON.stringify(facets);
   if (now === counted) return;
   counted = now;
   table ??= TargetTable.mount(byId("target-browser"), source, { search: "search", whole: facets.whole });
-  table.setFacets(facets);
-  // The list itself is asked for again at most every few seconds, and not while somebody reads it.
-  timer ??= setTimeout(() => {
-    timer = null;
-    if (!document.hidden) table.noteChange();
-  }, QUIET);
+  const names = JSON.stringify([facets.gateways, facets.waves]);
+  table.setFacets(names === named ? { outcomes: facets.outcomes, whole: facets.whole } : facets);
+  named = names;
+  // The list itself is asked for again at most every few seconds, and not while somebody reads it. After the end
+  // the server leaves soon.
+  if (state.ended) tell();
+  else timer ??= setTimeout(tell, QUIET);
 };

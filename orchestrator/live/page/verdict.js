@@ -30,7 +30,7 @@ export const drawVerdict = (state) => {
   drawHeadline(verdict.headline);
   setText(byId("state"), verdict.state);
   setClass(byId("state"), `state tone-${verdict.tone}`);
-  setRich(byId("sentence"), verdict.sentence);
+  setRich(byId("sentence"), verdict.sentence === verdict.state ? "" : verdict.sentence);
   setText(byId("done-by"), verdict.done_by);
   setText(byId("against-close"), verdict.against_close);
   setClass(byId("against-close"), verdict.against_close.startsWith("misses") ? "fit fit-bad" : "fit");
@@ -66,10 +66,14 @@ const createEntry = ({ key }) => {
 };
 
 // The title and the icon of the tab: a tab in the background tells whether to look at it.
+let icon = "";
+
 export const drawTab = ({ run, verdict }, isLost = false) => {
   const title = `${isLost ? "lost: " : ""}${Parts.visible(verdict.headline)} – ${verdict.state} – ${Parts.visible(run.plan)}`;
   if (document.title !== title) document.title = title;
   const tone = isLost ? "lost" : verdict.tone;
+  if (tone === icon) return;
+  icon = tone;
   const colour = TONES[tone] || TONES.over;
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="${colour}"/><path fill="#fff" d="${SHAPES[tone] || SHAPES.over}"/></svg>`;
   setAttribute(byId("icon"), "href", `data:image/svg+xml,${encodeURIComponent(svg)}`);
@@ -87,18 +91,18 @@ const announce = (verdict) => {
 };
 
 const FRESH = {
-  connecting: () => "connecting",
   live: ({ at }) => `live · ${clock(at)}`,
   lost: ({ at }) => (Number.isFinite(at) ? `connection lost; last known ${clock(at)}` : "no connection yet"),
-  over: ({ at, gone }) => `${gone ? "the run’s server has left; " : ""}the end, ${clock(at)}`,
+  over: ({ at }) => `the end, ${clock(at)}`,
+  gone: ({ at }) => `the end, ${clock(at)}; the run has left`,
   refused: ({ text }) => text,
 };
 
 export const drawFreshness = (word, state) => {
   setText(byId("freshness"), FRESH[word.kind](word));
   setText(byId("strip-zone"), Number.isFinite(word.at) ? zone() : "");
+  if (document.body.dataset.fresh === word.kind) return;
   const isLost = word.kind === "lost" || word.kind === "refused";
-  if (document.body.classList.contains("lost") === isLost && document.body.dataset.fresh === word.kind) return;
   document.body.dataset.fresh = word.kind;
   document.body.classList.toggle("lost", isLost);
   if (state) drawTab(state, isLost);
