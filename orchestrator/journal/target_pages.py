@@ -54,7 +54,7 @@ class TargetQuery(Struct, frozen=True, kw_only=True):
     """What a viewer asks for. Empty texts ask for all."""
 
     filter: Annotated[str, Meta(max_length=LONGEST_FILTER)] = ""
-    """A part of the id or of the reason, whatever its case."""
+    """A part of the id or of the reason; the case of ASCII letters does not count."""
     outcome: str = ""
     """An outcome, or ``open``."""
     gateway: str = ""

@@ -7,10 +7,10 @@ open may send requests to this machine. The checks keep those out; the token kee
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -25,6 +25,10 @@ PAGES = frozenset(("/", "/report"))
 NEEDS_NO_SESSION = frozenset(("/", "/session"))
 """What is free even where reading needs a session: the page without any fact of the run, and the exchange."""
 FREE_FOLDERS = ("/page/", "/shared/")
+
+
+_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
+"""The header ``Host``."""
 
 
 class AccessRefusal(Struct, frozen=True):
@@ -70,10 +74,10 @@ class AccessGuard:
 
         A site that lets its own name lead to this machine (DNS rebinding) sends that name.
         """
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        found = _HOST.fullmatch(host)
+        if found is None:
             return False
+        name = (found["six"] or found["name"]).casefold()
         if name == "localhost" or (not self._is_loopback and name in self._names):
             return True
         try:

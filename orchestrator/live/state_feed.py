@@ -100,9 +100,9 @@ def _give_keys(items: Iterable[JsonObject], fields: tuple[str, ...]) -> Iterable
     taken: dict[str, int] = {}
     for item in items:
         key = " ".join(str(item.get(field)) for field in fields)
-        # Two waves may have one name.
+        # Two waves may have one name; no name has a tab.
         taken[key] = taken.get(key, 0) + 1
-        yield item | {"key": key if taken[key] == 1 else f"{key} ({taken[key]})"}
+        yield item | {"key": key if taken[key] == 1 else f"{key}\t{taken[key]}"}
 
 
 def compare(before: JsonObject, after: JsonObject, seq: int) -> StateDelta | None:
