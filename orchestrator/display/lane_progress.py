@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from orchestrator.display.pace import PaceMeter
-from orchestrator.model.events import GatewayFacts, LaneChanged, ProbePlanned, TargetEnded
+from orchestrator.model.events import AttemptEnded, GatewayFacts, LaneChanged, ProbePlanned, TargetEnded
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import TargetId
 
@@ -20,10 +20,12 @@ class LaneProgress:
     """One gateway: this session has to do ``total`` targets, and ``ended`` of them have an outcome."""
 
     __slots__ = (
+        "begun",
         "bound",
         "earlier",
         "ended",
         "fault",
+        "first_bound",
         "given_up",
         "gives_up_at",
         "idle_since",
@@ -39,6 +41,7 @@ class LaneProgress:
         "probe_at",
         "reason",
         "refused",
+        "request_seconds",
         "since",
         "state",
         "total",
@@ -67,6 +70,12 @@ class LaneProgress:
         self.url = ""
         self.limit: int | None = None
         """Requests that may be in flight; None if unknown."""
+        self.begun = 0
+        """Targets for which a request that changes them was sent in this session."""
+        self.request_seconds = 0.0
+        """Seconds of all requests for targets, summed up."""
+        self.first_bound: float | None = None
+        """Undeploys a second that the lane begins with, before an event tells its bound."""
         self.refused = 0
         """Replies by which the gateway refused to take more for now."""
         self.since: float | None = None
@@ -112,20 +121,46 @@ class LaneProgress:
         held = state in ("paused", "parked") and not brief and not self.given_up
         return state if held and self.ended < self.total else None
 
-    def estimate_seconds(self, targets: int, now: float) -> float | None:
-        """Return how long ``targets`` targets take at the present pace; None if the pace is unknown or 0."""
-        rate = self.pace.measure_rate(now if self.idle_since is None else self.idle_since)
-        return targets / rate if rate else None
+    def find_longest_hold(self, now: float) -> float | None:
+        """Return for how many seconds at most the lane still stands still; None if that is unknown."""
+        match self.find_hindrance(now):
+            case None:
+                return 0.0
+            case "parked":
+                return None if self.gives_up_at is None else max(0.0, self.gives_up_at - now)
+            case _:
+                return None if self.paused_until is None else self.paused_until - now
+
+    def measure_request_seconds(self) -> float | None:
+        """Return how many seconds of requests a target takes, looks included; None as long as none ended."""
+        targets = max(self.begun, self.pace.counted)
+        return self.request_seconds / targets if targets and self.request_seconds else None
+
+    def estimate_rate(self, now: float, peer_seconds: float | None = None) -> float | None:
+        """Return how many targets a second the lane will end; None if nothing tells that.
+
+        ``peer_seconds``: how many seconds of requests a target takes at other gateways of its kind.
+        """
+        measured = self.pace.measure_rate(now if self.idle_since is None else self.idle_since)
+        # One target of a canary tells little of a pace: a lane has that only with its workers all at work.
+        if measured and self.pace.counted >= (self.limit or 0):
+            return measured
+        seconds = self.measure_request_seconds() or peer_seconds
+        capacity = self.limit / seconds if self.limit and seconds else None
+        bound = self.bound if self.bound is not None else self.first_bound
+        return min(filter(None, (capacity, bound)), default=measured or None)
 
     def start_attempt(self, target: TargetId) -> None:
         """Count a request that leaves."""
         self.in_flight += 1
         self.waiting.discard(target)
 
-    def end_attempt(self, fault: str | None) -> None:
+    def end_attempt(self, event: AttemptEnded) -> None:
         """Count a request that has its reply, or is lost, and keep its fault."""
         self.in_flight -= 1
-        self.fault = fault
+        self.request_seconds += event.seconds
+        self.refused += event.refused
+        self.fault = event.message or event.code
 
     def ask_list(self, text: str | None) -> None:
         """Count a page of a list that is asked for; None: it has its reply, or is lost."""
@@ -161,6 +196,16 @@ class LaneProgress:
     def describe(self, facts: GatewayFacts) -> None:
         """Take over what the session's first event says of the gateway."""
         self.kind, self.url, self.limit = facts.kind, facts.url, facts.concurrency
+        self.first_bound = facts.rate
+
+    def settle(self, ended: Iterable[Mapping[Outcome, int]]) -> None:
+        """Take over how the lane's targets stand at the end; ``ended`` is by wave."""
+        counts = dict.fromkeys(Outcome, 0)
+        for here in ended:
+            for outcome, count in here.items():
+                counts[outcome] += count
+        self.outcomes = {outcome: count - self.earlier[outcome] for outcome, count in counts.items()}
+        self.ended = sum(self.outcomes.values())
 
     def change_state(self, event: LaneChanged) -> None:
         """Take over the state that ``event`` tells of."""
@@ -187,7 +232,8 @@ class LaneProgress:
 
     def start_idling(self, at: float) -> None:
         """Note that the lane has nothing to do until the other gateways have ended their part."""
-        self.idle_since = at
+        if self.idle_since is None:
+            self.idle_since = at
 
     def stop_idling(self, at: float) -> None:
         """Note that the lane has work again, and keep the pace that it had before it was idle."""

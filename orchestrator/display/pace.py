@@ -13,9 +13,11 @@ HISTORY_SECONDS = 40
 class PaceMeter:
     """Counts the targets that ended in each of the last seconds. Times are Unix times."""
 
-    __slots__ = ("_counts", "_second", "_since")
+    __slots__ = ("_counts", "_second", "_since", "counted")
 
     def __init__(self, since: float) -> None:
+        self.counted = 0
+        """All targets since the meter began."""
         self._since = since
         self._second = int(since)
         self._counts: deque[int] = deque([0], maxlen=HISTORY_SECONDS)
@@ -25,6 +27,7 @@ class PaceMeter:
         if (second := int(at)) > self._second:
             self._forward(second)
         self._counts[-1] += 1
+        self.counted += 1
 
     def count_by_second(self, now: float) -> tuple[int, ...]:
         """Return the counts of the last seconds, the oldest first and the running second last."""

@@ -22,14 +22,24 @@ from orchestrator.text.formats import format_clock, format_span, format_time_of_
 
 
 def describe_done(forecast: Forecast, now: float) -> str:
-    """Return the full minute by which all will be done, or that this is unknown."""
+    """Return the full minute by which all will be done; else as much of that as is known."""
     if forecast.done is not None:
-        return f"done by {format_time_of_day(ceil(forecast.done / 60) * 60, now)}"
-    return (
-        f"{make_visible(forecast.hindered)}: the end is unknown"
-        if forecast.hindered
-        else "forecast: not yet known"
-    )
+        return f"done by {_name_minute(forecast.done, now)}"
+    if forecast.hindered:
+        latest = (
+            f"; at the latest {_name_minute(forecast.latest, now)}" if forecast.latest is not None else ""
+        )
+        return f"{make_visible(forecast.hindered)}: the end is unknown{latest}"
+    known = [wave for wave in forecast.waves if wave.done is not None]
+    if not known:
+        return "forecast: not yet known"
+    wave = make_visible(known[-1].name)
+    return f"wave {wave} done by {_name_minute(known[-1].done or now, now)}; the rest is not yet known"
+
+
+def _name_minute(at: float, now: float) -> str:
+    """Return the full minute that ends after the Unix time ``at``."""
+    return format_time_of_day(ceil(at / 60) * 60, now)
 
 
 def describe_window_fit(forecast: Forecast) -> str:

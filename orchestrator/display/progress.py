@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 
+from orchestrator.display.ahead import forecast_rest
 from orchestrator.display.lane_progress import LaneProgress
+from orchestrator.display.over_time import TimeAxis
 from orchestrator.display.pace import PaceMeter
-from orchestrator.display.remaining_parts import RemainingPart, RemainingParts
+from orchestrator.display.remaining_parts import RemainingParts
 from orchestrator.display.wave_progress import WaveProgress
+from orchestrator.model.causes import CauseGroup
 from orchestrator.model.events import (
     AnyEvent,
     AttemptEnded,
@@ -15,6 +19,7 @@ from orchestrator.model.events import (
     Controlled,
     GatewayWarned,
     LaneChanged,
+    LimitsChanged,
     ListAsked,
     PaceChanged,
     PartLeft,
@@ -33,18 +38,17 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.forecast import Forecast
-from orchestrator.model.live_status import MOST_CONTROLS
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.live_status import MOST_CONTROLS, MOST_WARNINGS
+from orchestrator.model.outcome import DONE, Outcome, find_word
 from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
-from orchestrator.rules.forecast import GatewayWork, RunPart, find_last_starts, foresee
+from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
+from orchestrator.text.characters import make_visible
 
 TROUBLES_KEPT = 8
 """How many of the latest failed and unknown targets are kept."""
 CONTROLS_SHOWN = 3
 """How many of the latest times that a person steered the run a terminal shows."""
-WARNINGS_KEPT = 20
-"""How many of the latest warnings are kept."""
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.UNKNOWN)
 
@@ -63,7 +67,12 @@ class RunProgress:
         self.waves: dict[str, WaveProgress] = {}
         """By name, in the plan's order."""
         self.lanes: dict[str, LaneProgress] = {}
+        self.in_flight = 0
+        """Requests that have no reply yet, pages of lists included."""
         self.pace = PaceMeter(0.0)
+        self.axis = TimeAxis(0.0)
+        self.causes = CauseCounter()
+        """The targets of the whole run that are not as it wants them."""
         self.retries = 0
         self.troubles: tuple[TargetEnded, ...] = ()
         self.steering: tuple[Controlled, ...] = ()
@@ -73,12 +82,17 @@ class RunProgress:
         """How many targets went down, or may have, without a snapshot that brings them back."""
         self.stopping: str | None = None
         self.ended: RunEnded | None = None
-        self._parts = RemainingParts()
+        self.parts = RemainingParts()
+        self.counts_before_step = Counter[tuple[Outcome, str]]()
+        """The targets that the stop rules count, but those of the step of a wave that goes on."""
+        self.counts_in_step = Counter[tuple[Outcome, str]]()
         self._wave_outcomes: dict[Outcome, int] = {}
         """Those of the wave that goes on."""
-        # Both hold only targets in work: each is taken out again when the target ends.
+        # These hold only targets in work: each is taken out again when the target ends.
         self._begun: set[TargetId] = set()
         self._without_snapshot: set[TargetId] = set()
+        self._last_answers: dict[TargetId, AttemptEnded] = {}
+        self._coded_answers: dict[TargetId, AttemptEnded] = {}
 
     @property
     def total(self) -> int:
@@ -90,11 +104,6 @@ class RunProgress:
         """Return how many of them have an outcome."""
         return sum(lane.ended for lane in self.lanes.values())
 
-    @property
-    def in_flight(self) -> int:
-        """Return how many requests have no reply yet."""
-        return sum(lane.in_flight for lane in self.lanes.values())
-
     def count(self, outcome: Outcome) -> int:
         """Return how many targets have ended with ``outcome`` in this session."""
         return sum(lane.outcomes[outcome] for lane in self.lanes.values())
@@ -102,6 +111,11 @@ class RunProgress:
     def count_in_run(self, outcome: Outcome) -> int:
         """Return how many targets have ended with ``outcome`` in the whole run, earlier sessions included."""
         return sum(wave.outcomes[outcome] for wave in self.waves.values())
+
+    def sum_bounds(self) -> float | None:
+        """Return how many undeploys a second all open lanes together allow; None if one has no bound."""
+        bounds = [lane.bound for lane in self.lanes.values() if lane.total and not lane.is_over]
+        return None if None in bounds or not bounds else sum(filter(None, bounds))
 
     @property
     def controls(self) -> tuple[Controlled, ...]:
@@ -112,29 +126,7 @@ class RunProgress:
         """Return when the run will be done, and which gateways the window stops; None if nothing is left."""
         if self.started is None or self.stopping or self.ended or self.done >= self.total:
             return None
-        hindrances = ((lane.name, lane.find_hindrance(now)) for lane in self.lanes.values())
-        hindered = next((f"{name} is {state}" for name, state in hindrances if state is not None), None)
-        until = self.waiting.until if self.waiting is not None else None
-        return foresee(
-            [*self._estimate_parts(now)],
-            now=now if until is None else max(now, until),
-            last=find_last_starts(self.started.closes, self.started.timeouts),
-            hindered=hindered,
-        )
-
-    def _estimate_parts(self, now: float) -> Iterator[RunPart]:
-        for part in self._parts:
-            if work := tuple(self._estimate_work(part, now)):
-                yield RunPart(wave=part.wave, work=work, rest=part.rest)
-
-    def _estimate_work(self, part: RemainingPart, now: float) -> Iterator[GatewayWork]:
-        for name, left in part.left.items():
-            lane = self._find_lane(name)
-            if left > 0 and not lane.is_over:
-                # While the run or the lane stands still, no pace tells how long the rest takes.
-                stands = self.waiting is not None or lane.find_hindrance(now) is not None
-                seconds = None if stands else lane.estimate_seconds(left, now)
-                yield GatewayWork(gateway=name, targets=left, seconds=seconds)
+        return forecast_rest(self.started, self.parts, self.lanes, self.waiting, now)
 
     def observe(self, event: AnyEvent) -> None:
         """Count ``event``."""
@@ -143,7 +135,11 @@ class RunProgress:
             case AttemptStarted():
                 self._start_attempt(event)
             case AttemptEnded():
-                self._find_lane(event.gateway).end_attempt(event.message or event.code)
+                self._find_lane(event.gateway).end_attempt(event)
+                self.in_flight -= 1
+                self._last_answers[event.target] = event
+                if event.code:
+                    self._coded_answers[event.target] = event
             case TargetEnded():
                 self._end_target(event)
             case RetryPlanned():
@@ -157,16 +153,19 @@ class RunProgress:
         """Count an event that concerns one lane."""
         match event:
             case LaneChanged():
-                self._find_lane(event.gateway).change_state(event)
+                self._change_lane(event)
             case ProbePlanned():
                 self._find_lane(event.gateway).plan_probe(event)
             case PaceChanged():
                 self._find_lane(event.gateway).change_bound(event.rate)
+            case LimitsChanged():
+                self._find_lane(event.gateway).limit = event.concurrency
             case ListAsked():
+                self.in_flight += 1 if event.text else -1
                 self._find_lane(event.gateway).ask_list(event.text)
             case GatewayWarned():
                 self._find_lane(event.gateway).warn(event.text)
-                self.warnings = (*self.warnings[1 - WARNINGS_KEPT :], event)
+                self.warnings = (*self.warnings[1 - MOST_WARNINGS :], event)
             case _:
                 self._observe_run(event)
 
@@ -176,32 +175,33 @@ class RunProgress:
             case RunStarted():
                 self._start_run(event)
             case WaveStarted():
-                self.wave, self.step = event.wave, None
                 self._begin_wave(event)
-                self._begin_part(event.at, event.wave, None)
             case StepStarted():
-                self.wave, self.step = event.wave, event
+                self.step = event
                 self._begin_part(event.at, event.wave, event.number)
             case RunWaiting():
                 self._wait(event)
             case RunContinued():
-                self._continue(event)
+                self.waiting = None
+                self._update_idling(event.at)
             case Controlled():
                 self.steering = (*self.steering[1 - MOST_CONTROLS :], event)
+                self.axis.mark(event.at, "steer", f"{make_visible(event.by)}: {make_visible(event.act)}")
             case WaveEnded():
                 self._find_wave(event.wave).state = "ended"
             case RunStopping():
                 self.stopping = event.reason
+                self.axis.mark(event.at, "stop", f"stopping: {make_visible(event.reason)}")
             case RunEnded():
-                self.ended, self.waiting = event, None
+                self._end_run(event)
             case _:
                 pass
 
     def _start_run(self, event: RunStarted) -> None:
         self.started = event
-        self.pace = PaceMeter(event.at)
+        self.pace, self.axis = PaceMeter(event.at), TimeAxis(event.at)
         whole = PartLeft(wave="", number=1, left=event.left)
-        self._parts = RemainingParts(event.parts or (whole,))
+        self.parts = RemainingParts(event.parts or (whole,))
         self.waves = {wave.name: WaveProgress(wave, n) for n, wave in enumerate(event.waves, 1)}
         self.lanes = {
             name: LaneProgress(name, event.left.get(name, 0), event.at)
@@ -212,36 +212,75 @@ class RunProgress:
         for wave in event.waves:
             for name, counts in wave.ended.items():
                 self._find_lane(name).count_earlier(counts)
+        for group in event.causes:
+            self.causes.count_group(group)
+        if not event.past_stop:
+            self.counts_before_step.update(
+                {(entry.outcome, entry.word): entry.count for entry in event.earlier}
+            )
         self._update_idling(event.at)
 
     def _begin_wave(self, event: WaveStarted) -> None:
+        self.wave, self.step = event.wave, None
         wave = self._find_wave(event.wave, event.left)
         wave.state = "going"
         self._wave_outcomes = wave.outcomes
+        self.axis.mark(event.at, "wave", f"wave {make_visible(event.wave)}")
+        self._begin_part(event.at, event.wave, None)
 
     def _begin_part(self, at: float, wave: str, number: int | None) -> None:
-        self._parts.begin(wave, number)
+        self.counts_before_step.update(self.counts_in_step)
+        self.counts_in_step.clear()
+        self.parts.begin(wave, number)
         self._update_idling(at)
 
     def _update_idling(self, at: float) -> None:
         """Tell each lane whether it has something to do in the part that goes on now."""
-        left = self._parts.left_now
+        left = self.parts.left_now
         for name, lane in self.lanes.items():
-            if left.get(name, 0) > 0:
+            if left.get(name, 0) > 0 and self.waiting is None:
                 lane.stop_idling(at)
-            elif lane.idle_since is None:
+            else:
                 lane.start_idling(at)
 
     def _wait(self, event: RunWaiting) -> None:
         self.waiting = event
         # The part is over, and its pause is this wait: to keep the part would count the pause twice.
         if event.why in ("pause_after", "proceed"):
-            self._parts.end(event.wave, self.step.number if self.step is not None else None)
+            self.parts.end(event.wave, self.step.number if self.step is not None else None)
+        self._update_idling(event.at)
 
-    def _continue(self, event: RunContinued) -> None:
-        self.waiting = None
+    def _change_lane(self, event: LaneChanged) -> None:
+        lane = self._find_lane(event.gateway)
+        was_parked = lane.state == "parked"
+        lane.change_state(event)
+        if lane.state in ("parked", "closed") or (was_parked and lane.state == "open"):
+            words = "answers again" if lane.state == "open" else lane.state
+            self.axis.mark(event.at, "park", f"{make_visible(event.gateway)} {words}")
+
+    def _end_run(self, event: RunEnded) -> None:
+        self.ended, self.waiting = event, None
+        if not event.outcomes:
+            return
+        for name, by_gateway in event.outcomes.items():
+            self._find_wave(name).settle(by_gateway.values())
         for lane in self.lanes.values():
-            lane.restart_pace(event.at)
+            lane.settle([by_gateway.get(lane.name, {}) for by_gateway in event.outcomes.values()])
+        self._count_unreached(event)
+
+    def _count_unreached(self, event: RunEnded) -> None:
+        """Count the causes of the targets that the session did not come to: no event told of them."""
+        told = Counter[tuple[Outcome, str]]()
+        for group in self.causes.list_groups():
+            # Apart from targets not started, a label is not always the first word of the reason.
+            told[group.outcome, group.label if group.outcome is Outcome.NOT_STARTED else ""] += group.count
+        for entry in sorted(event.reasons, key=lambda entry: entry.count):
+            key = entry.outcome, entry.word if entry.outcome is Outcome.NOT_STARTED else ""
+            counted = min(told[key], entry.count)
+            told[key] -= counted
+            if entry.outcome not in DONE and (more := entry.count - counted):
+                label, text = name_cause(entry.outcome, entry.word, LastAnswers())
+                self.causes.count_group(CauseGroup(outcome=entry.outcome, label=label, text=text, count=more))
 
     def _find_lane(self, name: str) -> LaneProgress:
         # A gateway that has nothing left to do may still be looked at or change its state.
@@ -260,24 +299,72 @@ class RunProgress:
         return wave
 
     def _start_attempt(self, event: AttemptStarted) -> None:
-        self._find_lane(event.gateway).start_attempt(event.target)
+        lane = self._find_lane(event.gateway)
+        lane.start_attempt(event.target)
+        self.in_flight += 1
+        # The axis without a call: only the first event of a bucket costs one.
+        if event.at >= self.axis.until:
+            self.axis.go_to(event.at, self.in_flight, self.sum_bounds())
+        bucket = self.axis.bucket
+        bucket.in_flight = max(bucket.in_flight, self.in_flight)
         if event.act in CHANGES:
-            self.retries += event.target in self._begun
-            self._begun.add(event.target)
+            bucket.sent += 1
+            if event.target in self._begun:
+                self.retries += 1
+            else:
+                self._begun.add(event.target)
+                lane.begun += 1
 
     def _end_target(self, event: TargetEnded) -> None:
-        lane = self._find_lane(event.gateway)
+        lane, outcome = self._find_lane(event.gateway), event.outcome
         lane.end_target(event)
-        # Without a call: nearly all targets end in the wave that goes on.
+        # Without a call: nearly all targets end in the wave that goes on, and as the run wants them.
         outcomes = self._wave_outcomes if event.wave == self.wave else self._find_wave(event.wave).outcomes
-        outcomes[event.outcome] += 1
-        if self._parts.count_down(event.gateway):
+        outcomes[outcome] += 1
+        if self.parts.count_down(event.gateway):
             lane.start_idling(event.at)
-        self._begun.discard(event.target)
-        if event.target in self._without_snapshot:
-            self._without_snapshot.discard(event.target)
-            self.unrestorable += event.outcome in (Outcome.UNDEPLOYED, Outcome.UNKNOWN)
-        if event.outcome is not Outcome.NOT_STARTED:
+        if event.at >= self.axis.until:
+            self.axis.go_to(event.at, self.in_flight, self.sum_bounds())
+        ended = self.axis.bucket.ended
+        ended[outcome] = ended.get(outcome, 0) + 1
+        if outcome is not Outcome.NOT_STARTED:
             self.pace.count(event.at)
+        if outcome in DONE and not event.reason:
+            self.counts_in_step[outcome, ""] += 1
+        else:
+            self._count_trouble(event)
+        if event.target in self._without_snapshot:
+            self.unrestorable += outcome in (Outcome.UNDEPLOYED, Outcome.UNKNOWN)
+        self._begun.discard(event.target)
+        self._without_snapshot.discard(event.target)
+        self._last_answers.pop(event.target, None)
+        self._coded_answers.pop(event.target, None)
+
+    def _count_trouble(self, event: TargetEnded) -> None:
+        """Count a target for the stop rules and by its cause."""
+        is_excused = event.doubted and event.outcome is Outcome.UNKNOWN
+        if not (is_excused and self.started is not None and self.started.past_stop):
+            self.counts_in_step[event.outcome, find_word(event.outcome, event.reason)] += 1
+        if event.outcome in DONE:
+            return
+        label, text = name_cause(event.outcome, event.reason, self._find_answers(event.target))
+        self.causes.count_target(event.outcome, label, text, event.gateway, event.target)
         if event.outcome in TROUBLE_OUTCOMES:
             self.troubles = (*self.troubles[1 - TROUBLES_KEPT :], event)
+
+    def _find_answers(self, target: TargetId) -> LastAnswers:
+        coded, last = self._coded_answers.get(target), self._last_answers.get(target)
+        return LastAnswers(
+            code=coded.code if coded else None,
+            code_message=coded.message if coded else None,
+            status=last.status if last else None,
+            message=last.message if last else None,
+        )
+
+
+def merge_counts(*counts: Mapping[tuple[Outcome, str], int]) -> Counter[tuple[Outcome, str]]:
+    """Return the sums of several counts."""
+    merged = Counter[tuple[Outcome, str]]()
+    for each in counts:
+        merged.update(each)
+    return merged

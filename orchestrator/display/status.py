@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from math import ceil
 
 from msgspec.structs import replace
 
 from orchestrator.display.lane_progress import GIVEN_UP, LaneProgress
 from orchestrator.display.phrases import describe_protect, describe_wait
-from orchestrator.display.progress import RunProgress
-from orchestrator.display.verdict import give_verdict, list_outcomes
+from orchestrator.display.progress import RunProgress, merge_counts
+from orchestrator.display.verdict import describe_result, give_verdict, list_outcomes
 from orchestrator.display.wave_progress import WaveProgress
+from orchestrator.model.causes import OTHER_CAUSES, CauseGroup
 from orchestrator.model.events import Controlled, GatewayWarned, RunStarted
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import (
     LONGEST_TEXT,
+    MOST_CAUSES,
     MOST_LANES,
+    MOST_MARKS,
     MOST_WARNINGS,
     ControlStatus,
     EndStatus,
     LaneStatus,
     LiveStatus,
     OverTime,
+    RuleHeadroom,
     RunFacts,
+    TimeMark,
     WaveStatus,
 )
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
 from orchestrator.report.words import ACT_WORDS, name_act
+from orchestrator.rules.stop_rules import StoppingScope, measure_headroom
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import find_utc_offset, format_clock, format_span
+
+_CAUSES_AN_OUTCOME = MOST_CAUSES // 3
 
 NOT_BEGUN = RunStarted(at=0.0, run=RunId(""), plan="", targets=0, left={}, resumed=False)
 """Stands for the first event of a run that has told none yet."""
@@ -52,8 +61,11 @@ def read_status(progress: RunProgress, now: float) -> LiveStatus:
         waves_left_out=len(progress.waves) - len(waves),
         lanes=tuple(_read_lanes(lanes, progress, now, forecast)),
         lanes_left_out=len(progress.lanes) - len(lanes),
-        over_time=OverTime(start=started.at, seconds=1.0),
+        causes=tuple(_choose_causes(progress.causes.list_groups())),
+        over_time=_read_axis(progress, now),
         controls=tuple(map(_read_control, progress.steering)),
+        question=compose_question(progress),
+        headroom=tuple(_read_headroom(progress)),
         warnings=tuple(map(_read_warning, progress.warnings[-MOST_WARNINGS:])),
         waits_for=waits_for,
         until=until,
@@ -211,6 +223,69 @@ def describe_lane_wait(lane: LaneProgress, now: float) -> str:
     if lane.gives_up_at is not None:
         parts.append(f"gives up {format_clock(lane.gives_up_at)}")
     return "; ".join(parts)
+
+
+def _choose_causes(groups: Sequence[CauseGroup]) -> Iterator[CauseGroup]:
+    """Yield the largest causes of each outcome, and the rest of that outcome as one."""
+    for outcome, here in groupby(groups, key=lambda group: group.outcome):
+        found = list(here)
+        shown = found if len(found) <= _CAUSES_AN_OUTCOME else found[: _CAUSES_AN_OUTCOME - 1]
+        yield from map(_show_cause, shown)
+        if rest := found[len(shown) :]:
+            count = sum(group.count for group in rest)
+            yield CauseGroup(outcome=outcome, label=OTHER_CAUSES, text=None, count=count)
+
+
+def _show_cause(group: CauseGroup) -> CauseGroup:
+    return CauseGroup(
+        outcome=group.outcome,
+        label=_show(group.label),
+        text=_shorten(group.text),
+        count=group.count,
+        gateways=tuple(map(_show, group.gateways[:MOST_LANES])),
+        examples=tuple(map(_show, group.examples)),
+    )
+
+
+def _read_axis(progress: RunProgress, now: float) -> OverTime:
+    ended = progress.ended
+    at, started = now if ended is None else min(now, ended.at), progress.started
+    found = progress.axis.read(at, progress.in_flight, progress.sum_bounds())
+    if started is None or started.closes is None or at < started.closes:
+        return found
+    closed = TimeMark(at=started.closes, kind="close", text="the window closes")
+    return replace(found, marks=(*found.marks, closed)[-MOST_MARKS:])
+
+
+def _read_headroom(progress: RunProgress) -> Iterator[RuleHeadroom]:
+    started = progress.started
+    if started is None or not progress.wave:
+        return iter(())
+    in_step = StoppingScope(
+        where=_name_step(progress),
+        counts=progress.counts_in_step,
+        left=sum(max(0, left) for left in progress.parts.left_now.values()),
+    )
+    in_run = StoppingScope(
+        where="the run",
+        counts=merge_counts(progress.counts_before_step, progress.counts_in_step),
+        left=progress.total - progress.done,
+    )
+    return measure_headroom(started.stop_when, in_run, in_step, first_run=not started.resumed)
+
+
+def _name_step(progress: RunProgress) -> str:
+    wave, step = f"wave {_show(progress.wave)}", progress.step
+    return wave if step is None else f"step {step.number} of {step.steps} of {wave}"
+
+
+def compose_question(progress: RunProgress) -> str | None:
+    """Return what a person is asked: the result of the wave that has ended, and its causes."""
+    if (waiting := progress.waiting) is None or waiting.why != "proceed":
+        return None
+    wave = progress.waves.get(waiting.wave or progress.wave)
+    result = "" if wave is None else f": {describe_result(progress, wave)}"
+    return f"wave {_show(waiting.wave or progress.wave)} has ended{result}; go on with the next?"
 
 
 def _read_control(event: Controlled) -> ControlStatus:

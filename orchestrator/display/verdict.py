@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.display.phrases import describe_done, describe_window_fit
 from orchestrator.display.progress import RunProgress
+from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import RunPhase, Tone, Verdict
 from orchestrator.model.outcome import DONE, Outcome
@@ -26,6 +27,13 @@ _GOALS = {
     "undeploy": (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED),
     "restore": (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED),
 }
+
+
+_REST = (
+    (Outcome.FAILED, "failed"),
+    (Outcome.UNKNOWN, "unknown"),
+    (Outcome.NOT_STARTED, "not started"),
+)
 
 
 def list_outcomes(progress: RunProgress) -> tuple[Outcome, ...]:
@@ -95,14 +103,18 @@ def compose_headline(progress: RunProgress) -> str:
     if started is None:
         return ""
     parts = [f"{_count_done(progress):,} of {started.targets:,} {ACT_WORDS[started.act].goal}"]
-    for outcome, words in (
-        (Outcome.FAILED, "failed"),
-        (Outcome.UNKNOWN, "unknown"),
-        (Outcome.NOT_STARTED, "not started"),
-    ):
-        if count := progress.count_in_run(outcome):
-            parts.append(f"{count:,} {words}")
+    parts += [f"{count:,} {words}" for outcome, words in _REST if (count := progress.count_in_run(outcome))]
     return " · ".join(parts)
+
+
+def describe_result(progress: RunProgress, wave: WaveProgress) -> str:
+    """Return how the targets of a wave ended: ``3 of 4 down, 1 failed``."""
+    started = progress.started
+    goal = ACT_WORDS[started.act if started is not None else "undeploy"].goal
+    done = sum(wave.outcomes[outcome] for outcome in DONE)
+    parts = [f"{done:,} of {wave.total:,} {goal}"]
+    parts += [f"{count:,} {words}" for outcome, words in _REST if (count := wave.outcomes[outcome])]
+    return ", ".join(parts)
 
 
 def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | None) -> str:

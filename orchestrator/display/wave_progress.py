@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from orchestrator.model.events import WaveFacts
@@ -21,13 +22,18 @@ class WaveProgress:
         self.steps = facts.steps
         self.pause_after = facts.pause_after
         self.asks = facts.asks
-        self.outcomes = dict.fromkeys(Outcome, 0)
-        for counts in facts.ended.values():
-            for outcome, count in counts.items():
-                self.outcomes[outcome] += count
+        self.settle(facts.ended.values())
         self.state: Literal["ended", "going", "to come"] = "ended" if self.ended >= self.total else "to come"
 
     @property
     def ended(self) -> int:
         """Return how many of its targets have an outcome."""
         return sum(self.outcomes.values())
+
+    def settle(self, ended: Iterable[Mapping[Outcome, int]]) -> None:
+        """Take over how its targets stand; ``ended`` is by gateway."""
+        outcomes = dict.fromkeys(Outcome, 0)
+        for counts in ended:
+            for outcome, count in counts.items():
+                outcomes[outcome] += count
+        self.outcomes = outcomes

@@ -15,7 +15,7 @@ from orchestrator.lanes.exchange import ask_target, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.model.events import AttemptEnded, AttemptStarted
 from orchestrator.model.http import Lost, Reply
-from orchestrator.model.reading import Act, Operation, Reading
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.retry import LOOKS_PER_DOUBT, TargetHistory, mirror_reading
@@ -104,6 +104,7 @@ class _AttemptRows(Struct, frozen=True):
                 status=_find_status(answer),
                 code=concluded.code,
                 message=concluded.message,
+                refused=concluded.verdict is Verdict.BUSY,
             )
         )
         return concluded

@@ -26,7 +26,7 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError
 from orchestrator.journal.notes import ControlNote
 from orchestrator.lanes.lane import LearnedLimits
-from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, RunWaiting
+from orchestrator.model.events import Controlled, GatewayWarned, LimitsChanged, RunContinued, RunWaiting
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.settings import Limits
@@ -162,11 +162,21 @@ class Controller:
 
     def _set_limits(self, command: SetLimits) -> None:
         before = self.learned.get(command.gateway, LearnedLimits())
+        given = command.unbounded or command.rate is not None
         # Kept also where no lane is open yet: before the window opens, for instance.
         self.learned[command.gateway] = _replace_limits(before, self._find_gateway(command), command)
         if lane := self._resources.lanes.get(command.gateway):
-            given = command.unbounded or command.rate is not None
             lane.limit(concurrency=command.concurrency, rate=command.rate if given else "same")
+        gateway, limits = self._find_gateway(command), self.learned[command.gateway].limits
+        assert limits is not None  # noqa: S101 - they were set above
+        self._emit(
+            LimitsChanged(
+                at=self._environment.now(),
+                gateway=command.gateway,
+                concurrency=limits.concurrency or gateway.CONCURRENCY,
+                rate=limits.rate,
+            )
+        )
 
 
 def _show_limits(limits: Limits) -> str:

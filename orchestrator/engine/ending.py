@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.engine.resources import RunResources
+from orchestrator.engine.standing import list_outcome_counts, name_outcomes
 from orchestrator.engine.window import SessionWindow
-from orchestrator.errors import DiskError, ExitStatus
+from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
+from orchestrator.model.events import RunEnded
 from orchestrator.model.outcome import Counts, Reason
 from orchestrator.model.reading import Act
 from orchestrator.rules.exit_status import choose_exit_status, find_undone_reason, name_end_state
@@ -52,6 +55,16 @@ async def conclude_session(
         # The journal has no end of this session then; ``runs.reporting`` gives the reports one.
         return ExitStatus.INTERRUPTED if run_gate.stop_kind == "interrupt" else ExitStatus.STOPPED
     return status
+
+
+def describe_end(resources: RunResources, at: float, status: ExitStatus) -> RunEnded:
+    """Return the event that ends a session. A journal that cannot be read leaves its counts out."""
+    ended = RunEnded(at=at, state=name_end_state(status), exit_status=status)
+    try:
+        outcomes = name_outcomes(resources.pending, resources.spec.plan)
+        return replace(ended, outcomes=outcomes, reasons=list_outcome_counts(resources.pending))
+    except OrchestratorError:
+        return ended
 
 
 def _leave_unreached(resources: RunResources, at: float) -> None:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from orchestrator.engine.resources import RunResources
+from orchestrator.engine.standing import drop_open, list_outcome_counts
 from orchestrator.journal.pending import Standing
 from orchestrator.lanes.lane import NOTHING_LEARNED, LearnedLimits
-from orchestrator.model.events import GatewayFacts, OutcomeCount, PartLeft, RunStarted, WaveFacts
+from orchestrator.model.events import GatewayFacts, PartLeft, RunStarted, WaveFacts
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, WaveStep
 
 
@@ -44,7 +44,10 @@ def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
         reason=plan.reason,
         waves=tuple(_describe_waves(resources, standing)),
         gateways=_describe_gateways(resources, standing),
-        earlier=tuple(_list_earlier(resources)),
+        earlier=list_outcome_counts(resources.pending),
+        causes=tuple(resources.pending.group_causes()),
+        stop_when=plan.stop_when,
+        past_stop=spec.past_stop,
     )
 
 
@@ -57,12 +60,8 @@ def _describe_waves(resources: RunResources, standing: Standing) -> Iterator[Wav
             steps=resources.pending.count_steps(index) if wave.sizes else 1,
             pause_after=wave.pause_after or 0.0,
             asks=wave.proceed == "ask",
-            ended={name: ended for name, counts in here.items() if (ended := _drop_open(counts))},
+            ended={name: ended for name, counts in here.items() if (ended := drop_open(counts))},
         )
-
-
-def _drop_open(counts: Mapping[Outcome | None, int]) -> dict[Outcome, int]:
-    return {outcome: count for outcome, count in counts.items() if outcome is not None}
 
 
 def _describe_gateways(resources: RunResources, standing: Standing) -> dict[str, GatewayFacts]:
@@ -87,11 +86,6 @@ def _describe_gateway(gateway: Gateway, targets: int, learned: LearnedLimits | N
         concurrency=limits.concurrency or gateway.CONCURRENCY,
         rate=min(filter(None, (limits.rate, learned.rate)), default=None),
     )
-
-
-def _list_earlier(resources: RunResources) -> Iterator[OutcomeCount]:
-    for (outcome, word), count in resources.pending.count_outcomes().items():
-        yield OutcomeCount(outcome=outcome, word=word, count=count)
 
 
 def _count_by_gateway(plan: Plan, left: Mapping[tuple[WaveStep, str], int]) -> dict[str, int]:

@@ -11,7 +11,7 @@ import anyio
 from orchestrator.display.progress import RunProgress
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.dispatcher import EventDispatcher
-from orchestrator.engine.ending import SessionResult, conclude_session
+from orchestrator.engine.ending import SessionResult, conclude_session, describe_end
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.opening import describe_start
 from orchestrator.engine.resources import RunResources, SessionSpec
@@ -28,12 +28,11 @@ from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.lane import Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.usage_reader import UsageReader
-from orchestrator.model.events import RunEnded, RunStopping
+from orchestrator.model.events import RunStopping
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Send
 from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import describe_approval
-from orchestrator.rules.exit_status import name_end_state
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.text.formats import format_unix_time
 from orchestrator.transport.warnings import list_warnings
@@ -216,6 +215,6 @@ class Session:
     async def _end(self) -> SessionResult:
         at = self._environment.now()
         status = await conclude_session(self._resources, self._window, began=self._began, cut=self._cut)
-        self._emit(RunEnded(at=at, state=name_end_state(status), exit_status=status))
+        self._emit(describe_end(self._resources, at, status))
         interrupted = self._run_gate.stop_kind == "interrupt"
         return SessionResult(status=status, interrupted=interrupted, cut=self._cut, void=self._void)

@@ -164,6 +164,7 @@ class LaneWorkers:
                 evidence=end.evidence,
                 seconds=seconds,
                 attempts=target_run.history.requests,
+                doubted=doubted,
             )
         )
         if breach := resources.stop_rules.count_end(end.outcome, end.reason, doubted=doubted, waited=waited):

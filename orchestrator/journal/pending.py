@@ -9,11 +9,13 @@ from msgspec import Struct
 
 from orchestrator.errors import JournalError, UnfitError
 from orchestrator.journal.database import Database, Row
+from orchestrator.journal.earlier_causes import group_earlier_causes
 from orchestrator.journal.ended import KILLED
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, WORD
 from orchestrator.model.bindings import Bindings
+from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan, WaveStep
 from orchestrator.model.reading import CHANGES, Act, Reading, Snapshot
@@ -214,6 +216,10 @@ class PendingTargets:
             (Outcome(outcome), word or ""): count
             for outcome, word, count in self._database.rows(query, wave_step or ())
         }
+
+    def group_causes(self) -> list[CauseGroup]:
+        """Group by cause the targets that have an outcome, but those that are as the run wants them."""
+        return group_earlier_causes(self._database, self._names)
 
     def count_not_started(self, word: Reason) -> dict[str, int]:
         """Count by gateway name the targets that were not started for a reason that begins with ``word``."""

@@ -16,8 +16,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.plan import RunId
+from orchestrator.model.plan import RunId, StopWhen
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 
@@ -126,6 +127,12 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """All gateways of the plan that have targets, by name."""
     earlier: tuple[OutcomeCount, ...] = ()
     """The targets of ``waves`` that have an outcome already, by the reason's first word."""
+    causes: tuple[CauseGroup, ...] = ()
+    """The same targets by cause, without those that are as the run wants them."""
+    stop_when: StopWhen = StopWhen()
+    """The limits of the stop rules in force."""
+    past_stop: bool = False
+    """Whether the stop rules leave out the earlier sessions, and the doubts that these left open."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):
@@ -162,6 +169,8 @@ class AttemptEnded(Event, tag="attempt_ended", frozen=True, kw_only=True):
     """The vendor's code, such as ``APIG.9999``; None where the reply has none."""
     message: str | None
     """The vendor's text, or how the request was lost."""
+    refused: bool = False
+    """Whether the gateway takes no more for now: 429, or 503 with ``Retry-After``."""
 
 
 class RetryPlanned(Event, tag="retry_planned", frozen=True, kw_only=True):
@@ -189,6 +198,8 @@ class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
     """Seconds that this session took for the target, its waits included."""
     attempts: int
     """Number of requests about this target, looks and earlier sessions included."""
+    doubted: bool = False
+    """Whether an earlier session had sent a request for it, and left it without an outcome."""
 
 
 class SnapshotMissed(Event, tag="snapshot_missed", frozen=True, kw_only=True):
@@ -279,6 +290,16 @@ class PaceChanged(Event, tag="pace_changed", frozen=True, kw_only=True):
     rate: float | None
 
 
+class LimitsChanged(Event, tag="limits_changed", frozen=True, kw_only=True):
+    """A person has put other limits in force on a gateway."""
+
+    gateway: str
+    concurrency: int
+    """Requests that may be in flight from now on."""
+    rate: float | None
+    """The fixed rate of undeploys a second from now on; None without one."""
+
+
 class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
     """A person steered the run."""
 
@@ -322,6 +343,13 @@ class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):
     """As in report.json."""
     exit_status: int
     """The status with which the command ends."""
+    outcomes: dict[str, dict[str, dict[Outcome, int]]] = {}
+    """All targets that have an outcome at the end, by wave, gateway name and outcome.
+
+    They include those that no ``target_ended`` told of, since the session did not come to them.
+    """
+    reasons: tuple[OutcomeCount, ...] = ()
+    """The same targets by the reason's first word."""
 
 
 AnyEvent = (
@@ -342,6 +370,7 @@ AnyEvent = (
     | RunWaiting
     | RunContinued
     | PaceChanged
+    | LimitsChanged
     | Controlled
     | WaveEnded
     | RunStopping

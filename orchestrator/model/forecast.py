@@ -32,6 +32,10 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
     done: float | None = None
     """When the last target would end without a window; None if unknown."""
+    latest: float | None = None
+    """While ``hindered``: when it is done at the latest, if each gateway works again or is given up.
+
+    None if unknown, and where nothing hinders."""
     spare: float | None = None
     """Seconds by which the tightest gateway is done before the window stops it.
 

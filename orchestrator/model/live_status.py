@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from orchestrator.model.causes import CauseGroup
 from orchestrator.model.forecast import Forecast
 
 MOST_LANES = 60
@@ -44,7 +45,9 @@ RunPhase: TypeAlias = Literal[
 """The state of a run. ``parked``: every lane that has targets left is parked. The last three are its end."""
 Tone: TypeAlias = Literal["going", "waiting", "bad", "good", "over"]
 """How a run is doing, for a colour. ``good`` only once all is as wanted; ``over``: it ended otherwise."""
-MarkKind: TypeAlias = Literal["wave", "park", "steer", "wait", "stop", "close"]
+MarkKind: TypeAlias = Literal["wave", "park", "steer", "stop", "close"]
+"""The kind of a mark on the time axis. ``park``: also a lane that is closed, or answers again. ``close``: the
+window's."""
 
 
 class RunFacts(Struct, frozen=True, kw_only=True):
@@ -154,18 +157,6 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     """The text of the newest reply that had one, while targets wait for a repeat."""
 
 
-class CauseStatus(Struct, frozen=True, kw_only=True):
-    """Targets with one outcome for one cause, of the whole run; ``report/causes.py`` groups them."""
-
-    outcome: str
-    label: str
-    text: str | None
-    count: int
-    gateways: tuple[str, ...] = ()
-    examples: tuple[str, ...] = ()
-    """Ids of targets, at most five."""
-
-
 class TimeMark(Struct, frozen=True, kw_only=True):
     """An event worth a mark on the time axis."""
 
@@ -242,7 +233,7 @@ class LiveStatus(Struct, frozen=True, kw_only=True):
     lanes: tuple[LaneStatus, ...] = ()
     lanes_left_out: int = 0
     """Lanes that are not named; those that need attention are named first."""
-    causes: tuple[CauseStatus, ...] = ()
+    causes: tuple[CauseGroup, ...] = ()
     """Failed, then unknown, then not started; the largest first."""
     over_time: OverTime
     controls: tuple[ControlStatus, ...] = ()

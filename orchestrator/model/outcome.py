@@ -70,3 +70,11 @@ Counts = Mapping[tuple[Outcome, str], int]
 
 An accepted loss counts apart, under ``ACCEPTED_LOSS``.
 """
+
+
+def find_word(outcome: Outcome, reason: str | None) -> str:
+    """Return the first word of a target's reason as ``Counts`` has it."""
+    if outcome is Outcome.FAILED and is_accepted_loss(reason):
+        return ACCEPTED_LOSS
+    word, colon, _ = (reason or "").partition(":")
+    return word if colon else ""

@@ -3,62 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from msgspec import Struct
-
+from orchestrator.model.causes import NO_CAUSE, OTHER_CAUSES, CauseGroup
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import TargetReport
 
 EXAMPLES = 5
 """The most ids that a group names."""
 _MAX_CAUSES = 200
-_OTHER_LABEL = "other causes"
-_NO_LABEL = "no reason given"
 
 
-class CauseGroup(Struct, frozen=True, kw_only=True):
-    """Targets with one outcome for one cause.
+class LastAnswers(NamedTuple):
+    """The answers to a target's requests that tell its cause. The first has its vendor's code."""
 
-    ``label`` is the vendor's code, or the first word of the reason. ``text`` is the vendor's message or the
-    reason, of the first target; None if there is neither.
-    """
+    code: str | None = None
+    code_message: str | None = None
+    status: int | None = None
+    """Of the last request; None if no reply came, or no request was sent."""
+    message: str | None = None
 
-    outcome: Outcome
-    label: str
-    text: str | None
-    count: int
-    gateways: tuple[str, ...]
-    examples: tuple[str, ...]
-    """Ids, at most ``EXAMPLES``."""
 
-    @property
-    def is_searchable(self) -> bool:
-        """Return whether a search for the label finds the targets, because it is one of their texts."""
-        return self.label not in {_OTHER_LABEL, _NO_LABEL}
-
-    @property
-    def more(self) -> int:
-        """Return how many targets are not among the examples."""
-        return self.count - len(self.examples)
+NO_ANSWERS = LastAnswers()
 
 
 def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
-    """Group ``trouble`` by outcome and cause: failed, then unknown, then not started, the largest first.
+    """Group ``trouble`` by outcome and cause: failed, then unknown, then not started, the largest first."""
+    counter = CauseCounter()
+    for target in trouble:
+        label, text = find_cause(target)
+        counter.count_target(target.outcome, label, text, target.gateway, target.id)
+    return counter.list_groups()
+
+
+class CauseCounter:
+    """Counts targets by outcome and cause.
 
     Memory is bounded: after 200 different causes all others share one group for each outcome.
     """
-    collectors: dict[tuple[Outcome, str], _CauseCollector] = {}
-    for target in trouble:
-        label, text = find_cause(target)
-        if (target.outcome, label) not in collectors and len(collectors) >= _MAX_CAUSES:
-            label, text = _OTHER_LABEL, None
-        key = target.outcome, label
-        if key not in collectors:
-            collectors[key] = _CauseCollector(*key, text)
-        collectors[key].add(target, text)
-    groups = [collector.build() for collector in collectors.values()]
-    order = tuple(Outcome)
-    return sorted(groups, key=lambda group: (order.index(group.outcome), -group.count, group.label))
+
+    def __init__(self) -> None:
+        self._collectors: dict[tuple[Outcome, str], _CauseCollector] = {}
+
+    def count_target(self, outcome: Outcome, label: str, text: str | None, gateway: str, name: str) -> None:
+        """Count one target of the id ``name``."""
+        self._find_collector(outcome, label, text).add(1, text, (gateway,), (name,))
+
+    def count_group(self, group: CauseGroup) -> None:
+        """Count the targets of a group, which was made elsewhere."""
+        collector = self._find_collector(group.outcome, group.label, group.text)
+        collector.add(group.count, group.text, group.gateways, group.examples)
+
+    def _find_collector(self, outcome: Outcome, label: str, text: str | None) -> _CauseCollector:
+        if (outcome, label) not in self._collectors and len(self._collectors) >= _MAX_CAUSES:
+            label, text = OTHER_CAUSES, None
+        if (outcome, label) not in self._collectors:
+            # Another thread may list the groups: the dictionary is replaced, never changed.
+            added = {(outcome, label): _CauseCollector(outcome, label, text)}
+            self._collectors = {**self._collectors, **added}
+        return self._collectors[outcome, label]
+
+    def list_groups(self) -> list[CauseGroup]:
+        """Return the groups: failed, then unknown, then not started, the largest first."""
+        groups = [collector.build() for collector in self._collectors.values()]
+        order = tuple(Outcome)
+        return sorted(groups, key=lambda group: (order.index(group.outcome), -group.count, group.label))
 
 
 class _CauseCollector:
@@ -70,17 +79,17 @@ class _CauseCollector:
         self._text = text
         self._count = 0
         self._gateways: dict[str, None] = {}
-        self._examples: list[str] = []
+        self._examples: tuple[str, ...] = ()
 
-    def add(self, target: TargetReport, text: str | None) -> None:
+    def add(self, count: int, text: str | None, gateways: Iterable[str], names: tuple[str, ...]) -> None:
         # The reasons of targets not started may differ (each names its dependency), and one of them would
         # mislead about the others. A vendor's message stands for its code, even if it names one target.
         if text != self._text and self._outcome is Outcome.NOT_STARTED:
             self._text = None
-        self._count += 1
-        self._gateways[target.gateway] = None
+        self._count += count
+        self._gateways |= dict.fromkeys(gateways)
         if len(self._examples) < EXAMPLES:
-            self._examples.append(target.id)
+            self._examples = (*self._examples, *names)[:EXAMPLES]
 
     def build(self) -> CauseGroup:
         return CauseGroup(
@@ -89,18 +98,30 @@ class _CauseCollector:
             text=self._text,
             count=self._count,
             gateways=tuple(self._gateways),
-            examples=tuple(self._examples),
+            examples=self._examples,
         )
 
 
 def find_cause(target: TargetReport) -> tuple[str, str | None]:
     """Return the label and the text of the cause why ``target`` did not reach the act's goal."""
-    word = (target.reason or "").partition(":")[0]
-    if target.outcome is Outcome.NOT_STARTED or word == "partial":
-        return word or _NO_LABEL, target.reason
-    for attempt in reversed(target.attempts):
-        if attempt.code:
-            return attempt.code, attempt.message or target.reason
-    if target.attempts and target.attempts[-1].status is not None:
-        return f"HTTP {target.attempts[-1].status}", target.attempts[-1].message or target.reason
-    return word or "no reply", target.reason
+    coded = next((attempt for attempt in reversed(target.attempts) if attempt.code), None)
+    last = target.attempts[-1] if target.attempts else None
+    answers = LastAnswers(
+        code=coded.code if coded else None,
+        code_message=coded.message if coded else None,
+        status=last.status if last else None,
+        message=last.message if last else None,
+    )
+    return name_cause(target.outcome, target.reason, answers)
+
+
+def name_cause(outcome: Outcome, reason: str | None, answers: LastAnswers) -> tuple[str, str | None]:
+    """Return the label and the text of the cause of an outcome."""
+    word = (reason or "").partition(":")[0]
+    if outcome is Outcome.NOT_STARTED or word == "partial":
+        return word or NO_CAUSE, reason
+    if answers.code:
+        return answers.code, answers.code_message or reason
+    if answers.status is not None:
+        return f"HTTP {answers.status}", answers.message or reason
+    return word or "no reply", reason

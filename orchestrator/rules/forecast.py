@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.model.forecast import Forecast, GatewayForecast, WaveForecast
 
@@ -28,6 +29,8 @@ class GatewayWork(Struct, frozen=True, kw_only=True):
     """How many undeploys are still to be started; 0 if only looks are left."""
     seconds: float | None
     """How long they take once the part has begun; None if unknown."""
+    at_most: float | None = None
+    """How long they take at most, if the gateway stands still now; None if unknown."""
 
 
 class RunPart(Struct, frozen=True, kw_only=True):
@@ -61,28 +64,41 @@ def foresee(
     unlimited = list(_forecast_work(parts, now))
     done = [ends for _, _, ends in unlimited]
     late = _count_late(parts, now, last)
-    names = dict.fromkeys(work.gateway for part in parts for work in part.work)
     known = None not in done and hindered is None
+    by_gateway = _find_last_ends(((gateway, ends) for _, gateway, ends in unlimited), now)
+    by_wave = _find_last_ends(((wave, ends) for wave, _, ends in unlimited), now)
     return Forecast(
         done=_find_latest(done, now) if known else None,
+        latest=_find_bound(parts, now) if hindered is not None else None,
         spare=_find_spare(parts, done, last) if known else None,
         hindered=hindered,
         gateways=tuple(
-            GatewayForecast(
-                name=name,
-                done=_find_latest([ends for _, gateway, ends in unlimited if gateway == name], now),
-                starts_until=last.get(name),
-                late=late.get(name, 0),
-            )
-            for name in names
+            GatewayForecast(name=name, done=ends, starts_until=last.get(name), late=late.get(name, 0))
+            for name, ends in by_gateway.items()
         ),
-        waves=tuple(
-            WaveForecast(
-                name=name, done=_find_latest([ends for wave, _, ends in unlimited if wave == name], now)
-            )
-            for name in dict.fromkeys(part.wave for part in parts)
-        ),
+        waves=tuple(WaveForecast(name=name, done=ends) for name, ends in by_wave.items()),
     )
+
+
+def _find_last_ends(ends: Iterable[tuple[str, float | None]], now: float) -> dict[str, float | None]:
+    """Return the latest end under each name; None if one of them is unknown."""
+    latest: dict[str, float | None] = {}
+    for name, end in ends:
+        latest[name] = _find_latest((latest.get(name, now), end), now)
+    return latest
+
+
+def _find_bound(parts: Sequence[RunPart], now: float) -> float | None:
+    """Return when all is done at the latest, if each gateway that stands still does so as long as it may."""
+    longest = [
+        RunPart(
+            wave=part.wave,
+            rest=part.rest,
+            work=tuple(replace(work, seconds=work.at_most) for work in part.work),
+        )
+        for part in parts
+    ]
+    return _find_latest((ends for _, _, ends in _forecast_work(longest, now)), now)
 
 
 def _find_spare(
@@ -155,6 +171,7 @@ def encode_forecast(forecast: Forecast, *keys: str) -> dict[str, Any]:
     """
     values = {
         "done": _format_instant(forecast.done),
+        "latest": _format_instant(forecast.latest),
         "spare": None if forecast.spare is None else round(forecast.spare, 3),
         "fits": forecast.fits,
         "hindered": forecast.hindered,

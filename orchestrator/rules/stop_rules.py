@@ -6,15 +6,18 @@ words of ``check``, a restore. Pure.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.model.live_status import RuleHeadroom
 from orchestrator.model.outcome import HELD_BACK, Counts, Outcome, Reason, is_accepted_loss, is_as_wanted
 from orchestrator.model.plan import StopWhen, Threshold
+from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_percent
 
 SHARES_FROM = 20
@@ -125,7 +128,7 @@ class StopRules:
         """
         if doubted and self.past_stop and outcome is Outcome.UNKNOWN:
             return None
-        has_ended = outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED)
+        has_ended = outcome is not Outcome.NOT_STARTED or _has_ended(outcome, reason)
         self._ended += has_ended - waited
         matching = self._match(outcome, reason)
         for key in matching:
@@ -155,6 +158,72 @@ class StopRules:
 
     def _find_matching(self, outcome: Outcome, reason: str | None) -> list[str]:
         return [key for key, rule in STOP_RULES.items() if rule.counts(outcome, reason, self._first_run)]
+
+
+def measure_headroom(
+    stop_when: StopWhen, in_run: StoppingScope, in_step: StoppingScope, *, first_run: bool
+) -> Iterator[RuleHeadroom]:
+    """Yield how far each rule is from stopping the run; a rule that can never fire is left out."""
+    for key, threshold in list_thresholds(stop_when).items():
+        if threshold != _NEVER:
+            scope = in_step if threshold.count is None else in_run
+            yield _measure_rule(key, threshold, scope, first_run=first_run)
+
+
+def _measure_rule(key: str, threshold: Threshold, scope: StoppingScope, *, first_run: bool) -> RuleHeadroom:
+    counted = _count_matching(key, scope.counts, first_run=first_run)
+    ended = sum(count for (outcome, word), count in scope.counts.items() if _has_ended(outcome, word))
+    more = _count_until_breach(threshold, counted, ended, scope.left)
+    limit = describe_threshold(threshold)
+    of_ended = f"{counted:,}" if threshold.count is not None else f"{counted:,} of {ended:,}"
+    stops = "" if more is None else f": {count_noun(more, 'more stops', 'more stop')} the run"
+    return RuleHeadroom(
+        rule=key,
+        count=counted,
+        of=ended,
+        limit=limit,
+        more=more,
+        text=f"{key}: {of_ended} in {scope.where}, limit {limit}{stops}",
+    )
+
+
+class StoppingScope(Struct, frozen=True, kw_only=True):
+    """The targets that a stop rule looks at: those of the run, or of the step of a wave that goes on."""
+
+    where: str
+    """``the run``, ``wave canary``, ``step 2 of 3 of wave canary``."""
+    counts: Counts
+    left: int
+    """Targets without an outcome."""
+
+
+def describe_threshold(threshold: Threshold) -> str:
+    """Return a limit as a plan writes it: ``20%``, ``5``."""
+    return f"{threshold.count:,}" if threshold.share is None else format_percent(threshold.share)
+
+
+def _count_matching(key: str, counts: Counts, *, first_run: bool) -> int:
+    matches = STOP_RULES[key].counts
+    return sum(count for (outcome, word), count in counts.items() if matches(outcome, word, first_run))
+
+
+def _has_ended(outcome: Outcome, reason: str | None) -> bool:
+    return outcome is not Outcome.NOT_STARTED or (reason or "").startswith(Reason.DRIFTED)
+
+
+def _count_until_breach(threshold: Threshold, counted: int, ended: int, left: int) -> int | None:
+    """Return how many further targets in a row, all of them counted, fire a rule; None if too few are left."""
+    if threshold.count is not None:
+        more = max(0, threshold.count + 1 - counted)
+        return more if more <= left else None
+    # Shares count from some number of ended targets on, and at any number once the step has ended.
+    share, least = threshold.share or 0.0, min(SHARES_FROM, ended + left)
+    more = max(0, least - ended, math.floor((share * ended - counted) / (1 - share)) if share < 1 else left)
+    while more <= left:
+        if ended + more and (counted + more) / (ended + more) > share:
+            return more
+        more += 1
+    return None
 
 
 def is_fruitless(counts: Counts, *, left: int = 0) -> bool:

@@ -56,6 +56,7 @@ def test_a_json_line_is_the_events_own_fields() -> None:
         "evidence": None,
         "seconds": 0.1,
         "attempts": 1,
+        "doubted": False,
     }
 
 

@@ -17,10 +17,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.usage import format_hours
 from orchestrator.report.advice import advise
-from orchestrator.report.causes import CauseGroup, group_by_cause
+from orchestrator.report.causes import group_by_cause
 from orchestrator.report.counts import count_done
 from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, find_dangers

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from orchestrator.model.causes import CauseGroup
 from orchestrator.report.advice import advise
-from orchestrator.report.causes import CauseGroup, group_by_cause
+from orchestrator.report.causes import group_by_cause
 from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, describe_end, find_dangers
 from orchestrator.report.use import describe_use, format_use, list_gaps, name_use_columns

@@ -1,0 +1,79 @@
+"""The rest of a run as its events tell it, for the forecast: what is left, and how fast that will go. Pure.
+
+A lane goes on as fast as lately. A lane that has sent little or nothing yet goes as fast as
+its own requests allow, or those of the other gateways of its kind, or as its bound allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from orchestrator.display.lane_progress import LaneProgress
+from orchestrator.display.remaining_parts import RemainingPart, RemainingParts
+from orchestrator.model.events import RunStarted, RunWaiting
+from orchestrator.model.forecast import Forecast
+from orchestrator.rules.forecast import GatewayWork, RunPart, find_last_starts, foresee
+
+
+def forecast_rest(
+    started: RunStarted,
+    parts: RemainingParts,
+    lanes: Mapping[str, LaneProgress],
+    waiting: RunWaiting | None,
+    now: float,
+) -> Forecast:
+    """Return when what is left of a run will be done, and which gateways the window stops."""
+    peers = _measure_kinds(lanes)
+    until = waiting.until if waiting is not None else None
+    # A run that waits for a person goes on at a time that no pace tells.
+    stands = waiting is not None and until is None
+    ahead = list[RunPart]()
+    for part in parts:
+        work = tuple(_estimate_work(part, lanes, peers, now, stands=stands, is_next=not ahead))
+        if work:
+            ahead.append(RunPart(wave=part.wave, work=work, rest=part.rest))
+    return foresee(
+        ahead,
+        now=now if until is None else max(now, until),
+        last=find_last_starts(started.closes, started.timeouts),
+        hindered=_find_hindrance(lanes, waiting, now),
+    )
+
+
+def _find_hindrance(lanes: Mapping[str, LaneProgress], waiting: RunWaiting | None, now: float) -> str | None:
+    """Return what keeps the end of the run unknown, in words."""
+    if waiting is not None and waiting.until is None:
+        return "the run is paused" if waiting.why == "paused" else "the run waits for an answer"
+    states = ((lane.name, lane.find_hindrance(now)) for lane in lanes.values())
+    return next((f"{name} is {state}" for name, state in states if state is not None), None)
+
+
+def _measure_kinds(lanes: Mapping[str, LaneProgress]) -> dict[str, float]:
+    """Return how many seconds of requests a target takes at the gateways of each kind, as far as known."""
+    busy: dict[str, list[float]] = {}
+    for lane in lanes.values():
+        if lane.kind and (seconds := lane.measure_request_seconds()) is not None:
+            busy.setdefault(lane.kind, []).append(seconds)
+    return {kind: sum(seconds) / len(seconds) for kind, seconds in busy.items()}
+
+
+def _estimate_work(
+    part: RemainingPart,
+    lanes: Mapping[str, LaneProgress],
+    peers: Mapping[str, float],
+    now: float,
+    *,
+    stands: bool,
+    is_next: bool,
+) -> Iterator[GatewayWork]:
+    """Yield what each gateway has to do in a part. ``stands``: the run waits for a person."""
+    for name, left in part.left.items():
+        lane = lanes.get(name)
+        if lane is None or left <= 0 or lane.is_over:
+            continue
+        rate = lane.estimate_rate(now, peers.get(lane.kind))
+        seconds = left / rate if rate else None
+        held = lane.find_longest_hold(now) if is_next else 0.0
+        at_most = None if seconds is None or held is None or stands else held + seconds
+        is_held = stands or lane.find_hindrance(now) is not None
+        yield GatewayWork(gateway=name, targets=left, seconds=None if is_held else seconds, at_most=at_most)

@@ -1,0 +1,96 @@
+"""A session over time: what ended and what was sent in each of at most 240 buckets of equal width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+
+from orchestrator.model.live_status import MOST_BUCKETS, MOST_MARKS, MarkKind, OverTime, TimeMark
+from orchestrator.model.outcome import Outcome
+
+FIRST_WIDTH = 1.0
+"""Seconds of a bucket as long as the session is young."""
+
+
+class TimeBucket:
+    """One bucket: its targets by outcome, the requests that change something, and the most at once."""
+
+    __slots__ = ("bound", "ended", "in_flight", "sent")
+
+    def __init__(self, in_flight: int = 0, bound: float | None = None) -> None:
+        self.ended: dict[Outcome, int] = {}
+        self.sent = 0
+        self.in_flight = in_flight
+        self.bound = bound
+
+    def take_in(self, later: TimeBucket) -> None:
+        """Make this bucket one with the next."""
+        self.ended = {
+            outcome: self.ended.get(outcome, 0) + later.ended.get(outcome, 0)
+            for outcome in (*self.ended, *later.ended)
+        }
+        self.sent += later.sent
+        self.in_flight = max(self.in_flight, later.in_flight)
+        self.bound = later.bound
+
+
+class TimeAxis:
+    """The buckets of a session that began at the Unix time ``start``, and the marks between them.
+
+    Whoever counts compares the time with ``until`` first, and calls ``go_to`` from there on: nearly all
+    events fall into the bucket that goes on.
+    """
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.width = FIRST_WIDTH
+        self.bucket = TimeBucket()
+        """The bucket that goes on."""
+        self.until = start + self.width
+        """When it ends."""
+        self.marks: tuple[TimeMark, ...] = ()
+        self._buckets = [self.bucket]
+
+    def go_to(self, at: float, in_flight: int, bound: float | None) -> None:
+        """Begin the bucket of the Unix time ``at``, with the requests and the bound of that moment."""
+        while at >= self.start + self.width * MOST_BUCKETS:
+            self._double()
+        index = int((at - self.start) / self.width)
+        self.bucket.bound = bound
+        self._buckets += (TimeBucket(in_flight, bound) for _ in range(index + 1 - len(self._buckets)))
+        self.bucket = self._buckets[-1]
+        self.until = self.start + self.width * len(self._buckets)
+
+    def _double(self) -> None:
+        """Make each two buckets one of twice the width."""
+        self.width *= 2
+        for earlier, later in zip(self._buckets[::2], self._buckets[1::2], strict=False):
+            earlier.take_in(later)
+        # Another thread may read: the list is replaced, never shortened.
+        self._buckets = self._buckets[::2]
+        self.bucket = self._buckets[-1]
+        self.until = self.start + self.width * len(self._buckets)
+
+    def mark(self, at: float, kind: MarkKind, text: str) -> None:
+        """Keep a mark, and of too many only the newest."""
+        self.marks = (*self.marks[1 - MOST_MARKS :], TimeMark(at=at, kind=kind, text=text))
+
+    def read(self, now: float, in_flight: int, bound: float | None) -> OverTime:
+        """Return the axis up to the Unix time ``now``. Changes nothing."""
+        axis = copy(self)
+        axis._buckets = list(map(copy, self._buckets))
+        axis.bucket = axis._buckets[-1]
+        axis.go_to(max(now, self.start), in_flight, bound)
+        return axis._describe(axis._buckets)
+
+    def _describe(self, buckets: Iterable[TimeBucket]) -> OverTime:
+        buckets = list(buckets)
+        return OverTime(
+            start=self.start,
+            seconds=self.width,
+            ended=tuple({outcome.value: n for outcome, n in bucket.ended.items()} for bucket in buckets),
+            sent=tuple(round(bucket.sent / self.width, 2) for bucket in buckets),
+            bound=tuple(bucket.bound and round(bucket.bound, 2) for bucket in buckets),
+            in_flight=tuple(bucket.in_flight for bucket in buckets),
+            marks=self.marks,
+        )
