@@ -61,7 +61,7 @@ def read_status(progress: RunProgress, now: float) -> LiveStatus:
         waves_left_out=len(progress.waves) - len(waves),
         lanes=tuple(_read_lanes(lanes, progress, now, forecast)),
         lanes_left_out=len(progress.lanes) - len(lanes),
-        causes=tuple(_choose_causes(progress.causes.list_groups())),
+        causes=tuple(choose_causes(progress.causes.list_groups())),
         over_time=_read_axis(progress, now),
         controls=tuple(map(_read_control, progress.steering)),
         question=compose_question(progress),
@@ -225,7 +225,7 @@ def describe_lane_wait(lane: LaneProgress, now: float) -> str:
     return "; ".join(parts)
 
 
-def _choose_causes(groups: Sequence[CauseGroup]) -> Iterator[CauseGroup]:
+def choose_causes(groups: Sequence[CauseGroup]) -> Iterator[CauseGroup]:
     """Yield the largest causes of each outcome, and the rest of that outcome as one."""
     for outcome, here in groupby(groups, key=lambda group: group.outcome):
         found = list(here)

@@ -10,6 +10,7 @@ from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import RunPhase, Tone, Verdict
 from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.report.values import GOOD_OUTCOMES
 from orchestrator.report.words import ACT_WORDS
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
@@ -23,12 +24,6 @@ _TONES: dict[RunPhase, Tone] = {
     "stopping": "waiting",
 }
 
-_GOALS = {
-    "undeploy": (Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED),
-    "restore": (Outcome.RESTORED, Outcome.ALREADY_DEPLOYED),
-}
-
-
 _REST = (
     (Outcome.FAILED, "failed"),
     (Outcome.UNKNOWN, "unknown"),
@@ -39,7 +34,7 @@ _REST = (
 def list_outcomes(progress: RunProgress) -> tuple[Outcome, ...]:
     """Return the outcomes that targets of the run's act may have."""
     act = progress.started.act if progress.started is not None else "undeploy"
-    return (*_GOALS[act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)
+    return (*GOOD_OUTCOMES[act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)
 
 
 def give_verdict(

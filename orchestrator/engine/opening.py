@@ -12,6 +12,7 @@ from orchestrator.lanes.lane import NOTHING_LEARNED, LearnedLimits
 from orchestrator.model.events import GatewayFacts, PartLeft, RunStarted, WaveFacts
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, WaveStep
+from orchestrator.rules.stop_rules import list_thresholds
 
 
 def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
@@ -46,7 +47,7 @@ def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
         gateways=_describe_gateways(resources, standing),
         earlier=list_outcome_counts(resources.pending),
         causes=tuple(resources.pending.group_causes()),
-        stop_when=plan.stop_when,
+        stop_when=list_thresholds(plan.stop_when),
         past_stop=spec.past_stop,
     )
 

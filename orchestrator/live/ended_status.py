@@ -7,11 +7,10 @@ from datetime import datetime
 
 from msgspec.structs import asdict
 
+from orchestrator.display.status import choose_causes
 from orchestrator.model.live_status import (
-    MOST_CAUSES,
     MOST_CONTROLS,
     MOST_LANES,
-    CauseStatus,
     ControlStatus,
     EndStatus,
     LaneStatus,
@@ -24,7 +23,7 @@ from orchestrator.model.live_status import (
     WaveStatus,
 )
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.causes import CauseGroup, group_by_cause
+from orchestrator.report.causes import group_by_cause
 from orchestrator.report.counts import count_done
 from orchestrator.report.headline import compose_headline, describe_end
 from orchestrator.report.values import (
@@ -59,7 +58,7 @@ def read_ended_status(
         waves_left_out=max(0, len(report.waves) - MOST_LANES),
         lanes=tuple(_read_lanes(report)),
         lanes_left_out=max(0, len(report.gateways) - MOST_LANES),
-        causes=tuple(map(_read_cause, group_by_cause(source.trouble())[:MOST_CAUSES])),
+        causes=tuple(choose_causes(group_by_cause(source.trouble()))),
         over_time=over_time or OverTime(start=facts.started, seconds=1.0),
         controls=tuple(map(_read_control, report.controls[-MOST_CONTROLS:])),
         warnings=tuple(_list_warnings(report.gateways)),
@@ -177,17 +176,6 @@ def _read_lanes(report: Report) -> Iterator[LaneStatus]:
 def _list_warnings(gateways: Iterable[GatewayReport]) -> list[str]:
     texts = [f"{gateway.name}: {text}" for gateway in gateways for text in gateway.warnings]
     return [make_visible(text) for text in texts[-MOST_LANES:]]
-
-
-def _read_cause(group: CauseGroup) -> CauseStatus:
-    return CauseStatus(
-        outcome=group.outcome,
-        label=make_visible(group.label),
-        text=group.text and make_visible(group.text),
-        count=group.count,
-        gateways=tuple(map(make_visible, group.gateways)),
-        examples=tuple(map(make_visible, group.examples)),
-    )
 
 
 def _read_control(control: ControlReport) -> ControlStatus:

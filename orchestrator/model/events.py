@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.plan import RunId, StopWhen
+from orchestrator.model.plan import RunId, Threshold
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 
@@ -129,8 +129,8 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """The targets of ``waves`` that have an outcome already, by the reason's first word."""
     causes: tuple[CauseGroup, ...] = ()
     """The same targets by cause, without those that are as the run wants them."""
-    stop_when: StopWhen = StopWhen()
-    """The limits of the stop rules in force."""
+    stop_when: dict[str, Threshold] = {}
+    """The limit of each stop rule, by its key in the plan."""
     past_stop: bool = False
     """Whether the stop rules leave out the earlier sessions, and the doubts that these left open."""
 

@@ -161,10 +161,17 @@ class StopRules:
 
 
 def measure_headroom(
-    stop_when: StopWhen, in_run: StoppingScope, in_step: StoppingScope, *, first_run: bool
+    thresholds: Mapping[str, Threshold],
+    in_run: StoppingScope,
+    in_step: StoppingScope,
+    *,
+    first_run: bool,
 ) -> Iterator[RuleHeadroom]:
-    """Yield how far each rule is from stopping the run; a rule that can never fire is left out."""
-    for key, threshold in list_thresholds(stop_when).items():
+    """Yield how far each rule is from stopping the run; a rule that can never fire is left out.
+
+    ``thresholds`` are by the rules' keys.
+    """
+    for key, threshold in thresholds.items():
         if threshold != _NEVER:
             scope = in_step if threshold.count is None else in_run
             yield _measure_rule(key, threshold, scope, first_run=first_run)
@@ -212,7 +219,7 @@ def _has_ended(outcome: Outcome, reason: str | None) -> bool:
 
 
 def _count_until_breach(threshold: Threshold, counted: int, ended: int, left: int) -> int | None:
-    """Return how many further targets in a row, all of them counted, fire a rule; None if too few are left."""
+    """Return how many further targets in a row, fire a rule; None if too few are left."""
     if threshold.count is not None:
         more = max(0, threshold.count + 1 - counted)
         return more if more <= left else None
