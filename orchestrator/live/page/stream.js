@@ -34,13 +34,15 @@ export class Stream {
 
   start() {
     document.addEventListener("visibilitychange", () => this.see());
+    addEventListener("online", () => this.see());
     this.see();
   }
 
   see() {
     this.close();
+    this.heard = performance.now();
     if (document.hidden) {
-      this.every("watch", HIDDEN_EVERY, () => this.fetch().catch(() => this.fall("the run does not answer")));
+      this.every("watch", HIDDEN_EVERY, () => this.refetch());
       return;
     }
     this.every("watch", 1000, () => this.check());
@@ -148,6 +150,7 @@ export class Stream {
   fall(told) {
     this.close();
     if (told) this.onFresh({ kind: "refused", at: this.at, text: told });
+    else if (document.hidden && !this.over) this.onFresh({ kind: "lost", at: this.at });
     if (this.over && !told) {
       this.onFresh({ kind: "gone", at: this.at });
       return;

@@ -106,6 +106,7 @@ export const drawFreshness = (word, state) => {
   document.body.dataset.fresh = word.kind;
   document.body.classList.toggle("lost", isLost);
   if (state) drawTab(state, isLost);
+  else if (isLost) setText(byId("headline"), "The run cannot be read");
 };
 
 export const drawWarnings = (state) => {
