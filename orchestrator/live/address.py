@@ -11,7 +11,8 @@ from msgspec import Struct
 from orchestrator.errors import UsageError
 
 _FORM = re.compile(r"(?:\[(?P<six>[^]]*)\]|(?P<four>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
-_BACKLOG = 128
+BACKLOG = 256
+"""Connections that wait until the server takes them."""
 
 
 class PageAddress(Struct, frozen=True):
@@ -72,7 +73,7 @@ def bind(address: PageAddress) -> tuple[socket.socket, PageAddress]:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((address.host, address.port))
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
         listener.setblocking(False)
     except OSError as error:
         listener.close()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+
+from orchestrator.live.address import BACKLOG
 
 MOST_CONNECTIONS = 192
 """Open connections; each further one is closed at once. A browser opens at most six to one host."""
@@ -20,7 +23,10 @@ SWEEP = 2.0
 """Seconds between two looks at the connections."""
 SEND_BUFFER = 64 * 1024
 """Bytes that the kernel holds for a client that reads slowly: a few, so that slowness is seen early."""
+LINGERING = 0.2
+"""Seconds for which the rest of a body that nobody wants is read, so that its sender hears the refusal."""
 _LONGEST_FIELD = 8190
+_NO_LINGER = struct.pack("ii", 1, 0)
 _GRACE = 0.2
 """Seconds that open answers have when the server ends."""
 
@@ -32,7 +38,7 @@ async def serve_connections(
     listener: socket.socket, answer: Answer, complain: Callable[[str], None]
 ) -> AsyncIterator[None]:
     """Answer the requests that come to ``listener``, for the block. ``complain`` is told of our own bugs."""
-    server = web.Server(
+    server = _BoundedServer(
         answer,
         # The stream to a viewer ends only by this, when the viewer goes away.
         handler_cancellation=True,
@@ -40,17 +46,14 @@ async def serve_connections(
         logger=_make_logger(complain),
         auto_decompress=False,
         keepalive_timeout=HEAD_PATIENCE,
-        lingering_time=1.0,
+        lingering_time=LINGERING,
         max_line_size=_LONGEST_FIELD,
         max_field_size=_LONGEST_FIELD,
         max_headers=64,
     )
 
-    def connect() -> asyncio.Protocol:
-        return _RefusedConnection() if len(server.connections) >= MOST_CONNECTIONS else server()
-
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    sockets = await asyncio.get_running_loop().create_server(connect, sock=listener, backlog=128)
+    sockets = await asyncio.get_running_loop().create_server(server, sock=listener, backlog=BACKLOG)
     sweeper = asyncio.create_task(_sweep(server))
     try:
         yield
@@ -61,9 +64,12 @@ async def serve_connections(
         await server.shutdown(_GRACE)
 
 
-class _RefusedConnection(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+class _BoundedServer(web.Server):
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection, or close it at once where there are too many."""
+        super().connection_made(handler, transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
 
 
 async def _sweep(server: web.Server) -> None:
@@ -79,8 +85,14 @@ async def _sweep(server: web.Server) -> None:
             before, since = stuck.get(connection, (size + 1, loop.time()))
             seen[connection] = (size, since if size >= before else loop.time())
             if loop.time() - seen[connection][1] >= STUCK_PATIENCE:
-                connection.transport.abort()
+                _reset(connection.transport)
         stuck = seen
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close a connection, and have the kernel forget what it still holds for the other side."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
 
 
 def _make_logger(complain: Callable[[str], None]) -> logging.Logger:
@@ -97,4 +109,7 @@ class _ComplaintHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
+        # A client that speaks no HTTP, or one that has gone, is no fault of ours.
+        if isinstance(error, ConnectionError) or type(error).__module__ == "aiohttp.http_exceptions":
+            return
         self._complain(f"the live page: {record.getMessage()}{f': {error!r}' if error else ''}")

@@ -170,7 +170,7 @@ class EventReader:
                     raise EOFError
                 self._rest += piece.removesuffix(b"\r\n")
         event, _, self._rest = self._rest.partition(b"\n\n")
-        fields = dict(line.split(": ", 1) for line in event.decode().splitlines())
+        fields = dict(line.split(": ", 1) for line in event.decode().split("\n"))
         return fields["event"], int(fields["id"]), json.loads(fields["data"])
 
     async def read_news(self) -> tuple[str, int, Any]:
