@@ -9,7 +9,7 @@ import click
 import pytest
 from msgspec import Struct
 
-from docs import events, packages
+from docs import events, metrics, packages
 from orchestrator.cli import execute
 from orchestrator.gateways import KINDS
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
@@ -77,6 +77,13 @@ def test_the_page_about_events_is_that_of_the_code() -> None:
     page = events.PAGE.read_text(encoding="utf-8")
 
     assert events.write_into(page) == page, "python -m docs.events writes it anew"
+
+
+@pytest.mark.source
+def test_the_page_about_metrics_is_that_of_the_code() -> None:
+    page = metrics.PAGE.read_text(encoding="utf-8")
+
+    assert metrics.write_into(page) == page, "python -m docs.metrics writes it anew"
 
 
 @pytest.mark.source

@@ -65,6 +65,10 @@ PLANTED = {
         ("api.py", "from orchestrator.display import live; from orchestrator.commands import run"),
     ],
     "sqlite3 in journal": [("engine/waves.py", "import sqlite3")],
+    "OpenTelemetry and Prometheus in telemetry": [
+        ("display/log.py", "from opentelemetry import trace"),
+        ("report/values.py", "import prometheus_client"),
+    ],
     "aiohttp": [("api.py", "from aiohttp import ClientSession")],
     "A gateway knows no other": [
         ("gateways/roma/gateway.py", "from orchestrator.gateways.apinizer import gateway"),

@@ -12,6 +12,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_auth_from_url
 
 from orchestrator.telemetry.settings import Signal
 from orchestrator.text.characters import make_visible
@@ -23,8 +25,21 @@ LONGEST_REASON = 300
 """Characters of a reason that people see."""
 
 
+class AddressAuth(AuthBase):
+    """Authorizes by a credential in the address. Without this, requests would look into ``.netrc``."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Return the request with the credential of its address, if that has one."""
+        user, password = get_auth_from_url(request.url or "")
+        return HTTPBasicAuth(user, password)(request) if user or password else request
+
+
 class CollectorSession(requests.Session):
     """The session of an exporter, without redirects, and with bounded replies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = AddressAuth()
 
     def send(self, request: Any, **options: Any) -> Any:
         """Send a request; raise RequestException for a redirect, which an exporter takes for success."""
@@ -53,9 +68,12 @@ class CollectorWatch(logging.Handler):
             logger.addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the text of a log line; its traceback is left out."""
+        """Keep the text of a log line, with that of its exception, and without the traceback."""
         # Named after the modules of the exporters, and of the SDK's parts for either signal.
-        self._newest["metrics" if "metric" in record.name else "traces"] = record.getMessage()
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            text = f"{text.rstrip('.')}: {record.exc_info[1]}"
+        self._newest["metrics" if "metric" in record.name else "traces"] = text
 
     def release_loggers(self) -> None:
         """Give the log lines back to the process's own log."""

@@ -54,7 +54,8 @@ class TelemetryProviders:
             signal.listener(event)
             if signal.delivery.has_failed and not self._is_failure_told:
                 self._is_failure_told = True
-                self._tell(f"telemetry: {self._watch.describe_reason(signal.name)}; the run goes on")
+                reason = self._watch.describe_reason(signal.name)
+                self._tell(f"telemetry: {signal.name} do not arrive, and the run goes on: {reason}")
 
     def list_ends(self) -> list[Callable[[], None]]:
         """Return, for each signal, the function that sends what is left; it may take long."""

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -219,6 +220,27 @@ def test_two_signals_end_a_run_whose_collector_hangs_within_five_seconds(
 
     assert process.returncode == 130
     assert took < 5
+
+
+@pytest.mark.promise(9)
+def test_the_collector_gets_the_credential_that_is_meant_for_it(staged: Callable[..., Stage]) -> None:
+    stage = staged(1, 0)
+    (stage.folder / ".netrc").write_text("machine 127.0.0.1 login other password of-another-program\n")
+    (stage.folder / ".netrc").chmod(0o600)
+    with running_collector() as collector:
+        env = asks(collector, HOME=str(stage.folder))
+        more = {
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20one",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": collector.url.replace("//", "//me:two@") + "/v1/metrics",
+            "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "x-team=night",
+        }
+        stage.undeploy("run", stage.write_plan(), "--yes", env=env | more)
+
+    assert (len(collector.traces), len(collector.metrics)) == (1, 1)
+    assert {headers["authorization"] for headers in collector.headers} == {
+        "Bearer one",
+        f"Basic {b64encode(b'me:two').decode()}",
+    }
 
 
 @pytest.mark.promise(9)
