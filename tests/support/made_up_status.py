@@ -135,7 +135,7 @@ def _state(
         "opens": NOW - 600,
         "closes": NOW + 1800,
         "approval": "digest typed, by ops",
-        "protect": "1 pattern is in force, 3 targets are protected",
+        "protect": "protect: 1 pattern is in force, 3 targets are protected",
         "utc_offset": OFFSET,
     }
     run |= keys.pop("run", {})

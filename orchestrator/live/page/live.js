@@ -14,7 +14,7 @@ import { moment, setOffset, zone } from "./words.js";
 const drawFacts = ({ run }) => {
   const facts = [`Run ${run.id}`, run.session > 1 ? `session ${run.session}` : "", `begun ${moment(run.started)}`];
   if (run.closes) facts.push(`closes ${moment(run.closes)}`);
-  facts.push(run.approval && `approved: ${run.approval}`, run.protect && `protect: ${run.protect}`);
+  facts.push(run.approval && `approved: ${run.approval}`, run.protect);
   setText(byId("zone"), `Times are ${zone()}, as where the run works.`);
   setText(byId("facts"), `${facts.filter(Boolean).join("; ")}.`);
 };
