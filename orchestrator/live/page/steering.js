@@ -51,13 +51,23 @@ const isOffered = (act) => {
   return now !== "stopping";
 };
 
+const isVisible = (element) => element.offsetParent !== null || getComputedStyle(element).position === "fixed";
+
+// After a pause “Continue” stands where “Pause” was: the focus goes there, and not to the top of the page.
+const moveFocus = (from) => {
+  const near = [...(from.closest(".acts")?.querySelectorAll("button[data-act]") || [])];
+  [...near, ...document.querySelectorAll("button[data-act]")].find((button) => !button.hidden && isVisible(button))?.focus();
+};
+
 const drawActs = () => {
+  const focused = document.activeElement;
   const isLive = mayAct && state && !state.ended;
   show(byId("acts"), isLive);
   for (const element of document.querySelectorAll("[data-needs-session]")) show(element, isLive);
   for (const element of document.querySelectorAll("[data-needs-no-session]")) show(element, !isLive && element.textContent && !state?.ended);
   for (const button of document.querySelectorAll("button[data-act]")) show(button, isOffered(button.dataset.act) && !button.dataset.idle);
   document.body.classList.toggle("may-act", Boolean(isLive));
+  if (focused?.dataset?.act && !isVisible(focused)) moveFocus(focused);
 };
 
 export const drawSteering = (next) => {
@@ -186,8 +196,8 @@ const restoreFocus = () => {
   const button = open?.button;
   open = null;
   requestAnimationFrame(() => {
-    if (button?.isConnected && button.offsetParent) button.focus();
-    else [...document.querySelectorAll("button[data-act]")].find((other) => other.offsetParent)?.focus();
+    if (button?.isConnected && isVisible(button)) button.focus();
+    else if (button) moveFocus(button);
   });
 };
 
