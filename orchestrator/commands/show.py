@@ -73,6 +73,8 @@ def render_text(kept: TargetRecord) -> Iterator[str]:
 
     target = kept.target
     yield f"target    {make_visible(target.id)}"
+    if target.name:
+        yield f"name      {make_visible(target.name)}"
     yield f"gateway   {make_visible(target.gateway)} ({target.kind}), wave {make_visible(target.wave)}"
     why = f": {make_visible(target.reason)}" if target.reason else ""
     yield f"outcome   {OUTCOME_WORDS[target.outcome]}{why}"

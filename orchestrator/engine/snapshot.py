@@ -64,7 +64,8 @@ class SnapshotTaker:
         if warning := state_list.note_single_look(target, Reading(verdict=snapshot.verdict)):
             self._lane.announcer.warn(warning)
         snapshot = self._lane.authenticator.mask.clean_snapshot(self._lane.offered_looks.explain(snapshot))
-        target = replace(target, pods=snapshot.facts.pods_responded or 0)
+        facts = snapshot.facts
+        target = replace(target, pods=facts.pods_responded or 0, name=facts.name or target.name)
         if is_kept:
             self._resources.record.keep_snapshot(target, snapshot, self._resources.environment.now())
         is_up = snapshot.verdict is Verdict.UP

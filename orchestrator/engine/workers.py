@@ -165,6 +165,7 @@ class LaneWorkers:
                 seconds=seconds,
                 attempts=target_run.history.requests,
                 doubted=doubted,
+                name=target.name,
             )
         )
         if breach := resources.stop_rules.count_end(end.outcome, end.reason, doubted=doubted, waited=waited):

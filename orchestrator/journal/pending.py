@@ -13,7 +13,7 @@ from orchestrator.journal.earlier_causes import group_earlier_causes
 from orchestrator.journal.ended import KILLED
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import decode_reading
-from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, WORD
+from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, SNAPSHOT_NAME, WORD
 from orchestrator.model.bindings import Bindings
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import Outcome, Reason
@@ -31,7 +31,7 @@ BATCH = 500
 
 _NEXT = (
     "SELECT seq, id, wave, description, persistent,"
-    " value ->> 'deploy', value ->> '$.facts.pods_responded', value -> 'bindings', depth"
+    f" value ->> 'deploy', value ->> '$.facts.pods_responded', {SNAPSHOT_NAME}, value -> 'bindings', depth"
     " FROM target LEFT JOIN snapshot USING (seq)"
     " WHERE wave = ?1 AND step = ?2 AND gateway = ?3 AND {behind} AND outcome IS NULL"
     " ORDER BY depth, seq LIMIT ?6"
@@ -44,7 +44,7 @@ _OPEN = (
 )
 _AGAIN = (
     "SELECT seq, id, wave, description, persistent,"
-    " value ->> 'deploy', value ->> '$.facts.pods_responded', value -> 'bindings'"
+    f" value ->> 'deploy', value ->> '$.facts.pods_responded', {SNAPSHOT_NAME}, value -> 'bindings'"
     " FROM target LEFT JOIN snapshot USING (seq) WHERE seq IN (SELECT value FROM json_each(?))"
 )
 _NEEDS = """
@@ -345,7 +345,7 @@ _decode_bindings = msgspec.json.Decoder(Bindings | None).decode
 
 
 def _decode_target(row: Row, gateway: str) -> Target:
-    seq, name, wave, description, persistent, deploy, pods, bindings = row
+    seq, name, wave, description, persistent, deploy, pods, known_as, bindings = row
     return Target(
         seq,
         TargetId(name),
@@ -356,6 +356,7 @@ def _decode_target(row: Row, gateway: str) -> Target:
         None if persistent is None else bool(persistent),
         deploy,
         pods or 0,
+        known_as,
         None if bindings is None else _decode_bindings(bindings),
     )
 

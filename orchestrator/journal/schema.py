@@ -106,6 +106,11 @@ COUNTED = (
 KEPT = "('filtered', 'protected', 'skipped')"
 """The words of the targets that were left out on purpose."""
 
+SNAPSHOT_NAME = "value ->> '$.facts.name'"
+"""The name that people know a target by, of a row of ``snapshot``; NULL where the look told none."""
+API_NAME = f"(SELECT {SNAPSHOT_NAME} FROM snapshot WHERE snapshot.seq = {{seq}})"
+"""The same of the target with the number ``seq``."""
+
 INSERT_INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
 UPDATE_RESULT = (
     "UPDATE attempt SET seconds = ?, status = ?, code = ?, message = ?, verdict = ?, sent = ?, pods = ?"

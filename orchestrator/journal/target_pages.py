@@ -16,6 +16,7 @@ from orchestrator.journal.database import Database, Row, Value
 from orchestrator.journal.ended import create_ended_view
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import read_plan
+from orchestrator.journal.schema import API_NAME
 from orchestrator.journal.target_reports import stream_targets
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
@@ -43,7 +44,7 @@ _GROUPS: Sequence[tuple[str, str]] = (
 # A group is read by the table's own order from its last target on: no sort, and no index of its own.
 _PAGE = """
 SELECT seq, id, gateway, wave, outcome, reason, seconds, ended,
-    (SELECT COUNT(*) FROM attempt WHERE attempt.seq = target.seq)
+    (SELECT COUNT(*) FROM attempt WHERE attempt.seq = target.seq), {name}
 FROM target WHERE {group} AND seq > ? AND {where} ORDER BY seq LIMIT ?
 """
 _COUNT = "SELECT COUNT(*) FROM target WHERE {groups} AND {where}"
@@ -80,6 +81,8 @@ class TargetRow(Struct, frozen=True, kw_only=True):
     seconds: float | None
     ended: float | None
     """Unix time."""
+    name: str | None = None
+    """The name that people know, where a snapshot told one and the id does not hold it."""
 
 
 class TargetPage(Struct, frozen=True, kw_only=True):
@@ -160,12 +163,14 @@ class _PageReader:
         return [index for index, (word, _) in enumerate(_GROUPS) if self._query.outcome in ("", word)]
 
     def _read_group(self, index: int, after: int, most: int) -> list[tuple[int, TargetRow]]:
-        statement = _PAGE.format(group=_GROUPS[index][1], where=self._where)
+        statement = _PAGE.format(
+            group=_GROUPS[index][1], where=self._where, name=API_NAME.format(seq="target.seq")
+        )
         rows = self._database.rows(statement, (after, *self._values, most))
         return [(row[0], self._decode(row)) for row in rows]
 
     def _decode(self, row: Row) -> TargetRow:
-        _, name, gateway, wave, outcome, reason, seconds, ended, attempts = row
+        _, name, gateway, wave, outcome, reason, seconds, ended, attempts, known_as = row
         return TargetRow(
             id=name,
             gateway=self._gateways[gateway],
@@ -175,6 +180,7 @@ class _PageReader:
             attempts=attempts,
             seconds=seconds,
             ended=ended,
+            name=known_as,
         )
 
     def _make_page(self, rows: list[TargetRow], following: str | None) -> TargetPage:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.ended import EVERY
+from orchestrator.journal.schema import API_NAME
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
@@ -15,7 +16,8 @@ from orchestrator.model.target_id import decode_parts
 from orchestrator.report.values import AttemptReport, TargetReport
 
 _TARGETS = """
-SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds FROM ended WHERE {where} ORDER BY seq
+SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds, {name}
+FROM ended WHERE {where} ORDER BY seq
 """
 _ATTEMPTS = (
     "SELECT seq, number, act, started, seconds, status, code, message FROM attempt{only} ORDER BY seq, number"
@@ -31,8 +33,9 @@ def stream_targets(database: Database, plan: Plan, where: str = EVERY) -> Iterat
     places = [(gateway.name, gateway.KIND, _list_coordinates(gateway)) for gateway in plan.gateways]
     waves = [wave.name for wave in plan.waves]
     attempts = _AttemptStream(database, where)
-    for seq, name, gateway, wave, outcome, *rest in database.rows(_TARGETS.format(where=where)):
-        reason, evidence, seconds = rest
+    query = _TARGETS.format(where=where, name=API_NAME.format(seq="ended.seq"))
+    for seq, name, gateway, wave, outcome, *rest in database.rows(query):
+        reason, evidence, seconds, known_as = rest
         gateway_name, kind, coordinates = places[gateway]
         yield TargetReport(
             id=name,
@@ -45,6 +48,7 @@ def stream_targets(database: Database, plan: Plan, where: str = EVERY) -> Iterat
             evidence=evidence,
             seconds=seconds,
             attempts=attempts.read(seq),
+            name=known_as,
         )
 
 

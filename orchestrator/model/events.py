@@ -200,6 +200,8 @@ class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
     """Number of requests about this target, looks and earlier sessions included."""
     doubted: bool = False
     """Whether an earlier session had sent a request for it, and left it without an outcome."""
+    name: str | None = None
+    """The name that people know the target by, where its snapshot told one and its id does not hold it."""
 
 
 class SnapshotMissed(Event, tag="snapshot_missed", frozen=True, kw_only=True):

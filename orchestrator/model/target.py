@@ -27,5 +27,7 @@ class Target(Struct, frozen=True):
     """In a restore: the JSON that its snapshot kept for the vendor's deploy."""
     pods: int = 0
     """Number of pods that answered the snapshot; 0 where the snapshot did not ask them."""
+    name: str | None = None
+    """The name that people know, by its snapshot; None where that tells none, or the id holds it."""
     bindings: Bindings | None = None
     """In a restore: what hung on its front ends, by its snapshot; None where that was not read."""

@@ -153,6 +153,10 @@ class TargetReport(Struct, frozen=True, kw_only=True):
     evidence: str | None
     seconds: float | None
     attempts: tuple[AttemptReport, ...]
+    name: str | None = None
+    """The name that people know, as a snapshot saw it; None where it told none, or the id holds it.
+
+    For the texts that people read. report.json leaves it out."""
 
 
 class ControlReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):

@@ -57,6 +57,7 @@ def test_a_json_line_is_the_events_own_fields() -> None:
         "seconds": 0.1,
         "attempts": 1,
         "doubted": False,
+        "name": None,
     }
 
 

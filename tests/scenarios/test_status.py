@@ -166,3 +166,19 @@ def test_show_names_those_that_a_text_may_mean(staged: Callable[..., Stage]) -> 
     assert (several.status, none.status) == (2, 2)
     assert all(name in several.err for name in stage.ids)
     assert "has no target petstore" in none.err
+
+
+def test_the_name_of_an_api_stands_beside_its_id_where_its_snapshot_told_one(
+    staged: Callable[..., Stage],
+) -> None:
+    stage = staged(2, 1)
+    events = stage.folder / "events.jsonl"
+    ended = stage.undeploy("run", stage.write_plan(top=BEST), "--yes", "--events", str(events))
+    assert ended.status == 0, ended
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    names = {event["target"]: event["name"] for event in told if event["event"] == "target_ended"}
+    snapshot = json.loads(stage.undeploy("show", "latest", roma_id(1), "--format", "json").out)["snapshot"]
+
+    assert names[apim_id(0)] is None  # its id is its name
+    assert names[roma_id(1)] == snapshot["facts"]["name"]
+    assert f"name      {names[roma_id(1)]}\n" in stage.undeploy("show", "latest", roma_id(1)).out
