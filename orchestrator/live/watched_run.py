@@ -46,7 +46,8 @@ class WatchedRun:
             is_live = self.folder.read_holder() is not None
             status = self._ask() if is_live else self._read_end()
         except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
-            return _add_sentence(self._newest, f"nothing newer is known: {error}")
+            known = "nothing newer is known" if self._newest.run.id else "nothing is known yet"
+            return _add_sentence(self._newest, f"{known}: {error}")
         self.shows_report = not is_live
         self._newest = status
         return status
