@@ -1,58 +1,194 @@
-"""The whole picture of a live run on a terminal."""
+"""The whole picture of a live run on a terminal, for any width and height. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
 
-from rich.console import Group, RenderableType
-from rich.panel import Panel
-from rich.table import Table
+from msgspec import Struct
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-from orchestrator.display.lane_progress import GIVEN_UP, LaneProgress
-from orchestrator.display.lanes_table import LANE_STYLES, OUTCOME_STYLES, WIDE, draw_lanes
-from orchestrator.display.phrases import (
-    describe_control,
-    describe_done,
-    describe_landing,
-    describe_protect,
-    describe_setting,
-    describe_wait,
-    describe_window_fit,
-    format_rate,
-    list_late_gateways,
+from orchestrator.display.bars import draw_bar
+from orchestrator.display.lanes_table import make_lanes_section
+from orchestrator.display.layout import Section, arrange, make_section
+from orchestrator.display.notices import (
+    make_causes_section,
+    make_controls_section,
+    make_headroom_section,
+    make_trouble_section,
+    make_warnings_section,
+    make_work_section,
 )
-from orchestrator.display.progress import TROUBLES_KEPT, RunProgress
-from orchestrator.model.events import RunStarted
+from orchestrator.display.palette import ALARM, OUTCOME_LOOKS, TO_COME, TONE_STYLES, WARNING
+from orchestrator.display.phrases import format_rate, list_late_gateways
+from orchestrator.display.waves_table import make_waves_section
+from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.outcome import Outcome
+from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.characters import make_visible
-from orchestrator.text.formats import format_span, format_time_of_day
+from orchestrator.text.formats import format_clock, format_span, format_time_of_day
 
-SIGNS = {Outcome.FAILED: "✗", Outcome.UNKNOWN: "?"}
 CURVE = " ▁▂▃▄▅▆▇█"
+MOST_WRAPPED = 3
+"""Lines of a text that may take several."""
+ANSWER = "y goes on, n stops the run; then Enter: "
 
 
-def draw_picture(progress: RunProgress, now: float, *, width: int) -> RenderableType:
-    """Draw the whole display as it stands at the Unix time ``now``."""
-    started = progress.started
-    if started is None:
-        return Text("")
-    title = f"{_name_act(started)}{make_visible(started.plan)} · run {started.run}" + (
-        " · resumed" if started.resumed else ""
-    )
-    body = Group(
-        *_draw_setting(started),
-        *_draw_head(progress, started, now, wide=width >= WIDE),
-        Text(""),
-        draw_lanes(progress, now, width=width),
-        *_cut_lines(_draw_notices(progress, now)),
-    )
-    return Panel(
-        body, title=Text(title, "bold"), title_align="left", border_style="bright_black", width=width
-    )
+class Picture(Struct, frozen=True):
+    """The lines of a picture, none of them wider than it was asked for."""
+
+    lines: Sequence[Text]
+    typed_at: tuple[int, int] | None = None
+    """The row and the column, from 0, where an answer is typed; None if no answer is wanted."""
 
 
-def draw_curve(counts: tuple[int, ...]) -> str:
+def draw_picture(status: LiveStatus, *, width: int, height: int, answers: bool = False) -> Picture:
+    """Draw ``status`` in at most ``height`` lines of at most ``width`` columns.
+
+    ``answers``: this terminal takes the answer to the question of the status.
+    """
+    prompt = [Text(ANSWER[:width], "bold")] if answers and status.question is not None else []
+    # The prompt comes last and has no line below: Enter then only moves what is drawn anew anyway.
+    sections = [*_list_sections(status, width)]
+    lines = arrange(sections, height - len(prompt))
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    typed_at = (len(lines), min(len(ANSWER), width - 1)) if prompt else None
+    return Picture([*lines, *prompt], typed_at)
+
+
+def _list_sections(status: LiveStatus, width: int) -> Iterator[Section]:
+    """Yield the sections from the top to the bottom. What an operator must not miss has the smallest rank."""
+    late = [*list_late_gateways(status.forecast)] if status.forecast is not None else []
+    yield make_section(4, [_draw_title(status, width)])
+    yield make_section(9, _wrap(_list_setting(status), width, "bright_black"))
+    yield make_section(1, _draw_verdict(status, width))
+    yield make_section(0, _draw_sentence(status, width))
+    yield make_section(2, [_draw_ends(status)])
+    yield make_section(6, [_draw_progress(status, width)])
+    yield make_section(8, [_draw_legend(status)])
+    yield make_section(7, [_draw_pace(status)])
+    for section, after in (
+        (make_waves_section(status, width, rank=5), True),
+        (make_lanes_section(status, width, rank=3), False),
+        (make_trouble_section(status, rank=3), False),
+        (make_work_section(status, rank=8), False),
+        (make_causes_section(status, rank=4), True),
+        (make_headroom_section(status, rank=7), True),
+        (make_warnings_section(status, late, rank=6), False),
+        (make_controls_section(status, rank=8), False),
+    ):
+        if section.size and after:
+            yield _EMPTY
+        yield section
+    if status.question is not None:
+        yield make_section(0, _wrap([status.question], width, WARNING))
+
+
+_EMPTY = make_section(10, [Text("")])
+
+
+def _draw_title(status: LiveStatus, width: int) -> Text:
+    run = status.run
+    title = Text.assemble((" REHEARSAL ", "reverse"), " ") if run.rehearsal else Text()
+    title.append(f"{'restore of ' if run.act == 'restore' else ''}{run.plan}", "bold")
+    title.append(f" · run {run.id}" + (f" · session {run.session}" if run.session > 1 else ""))
+    clock = format_clock(status.at)
+    gap = width - title.cell_len - len(clock)
+    return title.append(" " * gap).append(clock, "bright_black") if gap > 1 else title
+
+
+def _list_setting(status: LiveStatus) -> Iterator[str]:
+    run = status.run
+    stand_in = "simulators in place of " if run.rehearsal else ""
+    places = ", ".join(f"{lane.name} {lane.url}" for lane in status.lanes if lane.url)
+    parts = [f"{run.act_words} at {stand_in}{places}" if places else run.act_words]
+    if run.reason:
+        parts.append(run.reason)
+    if run.approval:
+        parts.append(f"approved: {run.approval}")
+    yield "; ".join(parts)
+    if run.protect:
+        yield run.protect
+
+
+def _draw_verdict(status: LiveStatus, width: int) -> list[Text]:
+    verdict = status.verdict
+    badge = Text(f" {verdict.state.upper()} ", f"{TONE_STYLES[verdict.tone]} reverse".strip())
+    if verdict.tone in ("bad", "waiting"):
+        badge.style = ALARM if verdict.tone == "bad" else WARNING
+    line = Text.assemble(badge, " ")
+    if line.cell_len + len(verdict.headline) <= width:
+        return [line.append(verdict.headline, "bold")]
+    return [line, *_wrap([verdict.headline], width, "bold")]
+
+
+def _draw_sentence(status: LiveStatus, width: int) -> list[Text]:
+    lines = [status.verdict.sentence] if status.verdict.sentence else []
+    if status.stopping is None:
+        return _wrap(lines, width, "")
+    if status.stopping not in status.verdict.sentence:
+        lines.append(f"stopping: {status.stopping}")
+    if status.stopping.startswith("interrupt") and status.ended is None:
+        # An own line, and not the end of a long one: it must not be cut.
+        return [*_wrap(lines, width, "bold"), Text("interrupt again to leave at once", "bold")]
+    return _wrap(lines, width, "bold")
+
+
+def _draw_ends(status: LiveStatus) -> Text:
+    verdict = status.verdict
+    fits = (verdict.against_close, WARNING if verdict.against_close.startswith("misses") else "")
+    texts = [(verdict.done_by, ""), fits, (_describe_window(status), "bright_black")]
+    told = [Text(text, style) for text, style in texts if text]
+    return Text(" · ").join(told)
+
+
+def _describe_window(status: LiveStatus) -> str:
+    opens, closes, now = status.run.opens, status.closes, status.at
+    if opens is not None and opens > now:
+        return f"window opens {format_time_of_day(opens, now)}, in {format_span(ceil(opens - now))}"
+    if closes is None:
+        return ""
+    if closes <= now:
+        return "window closed"
+    return f"window closes {format_time_of_day(closes, now)}, in {format_span(ceil(closes - now))}"
+
+
+def _draw_progress(status: LiveStatus, width: int) -> Text:
+    counts = status.verdict.counts
+    total, ended = counts.get("targets", 0), counts.get("ended", 0)
+    # Rounded down: 100 % means that nothing is left.
+    told = f" {ended * 100 // max(total, 1)}% ended"
+    outcomes = {outcome: counts.get(outcome.value, 0) for outcome in Outcome}
+    return draw_bar(outcomes, total, width - len(told)).append(told)
+
+
+def _draw_legend(status: LiveStatus) -> Text:
+    counts = status.verdict.counts
+    legend = Text()
+    for outcome, look in OUTCOME_LOOKS.items():
+        if count := counts.get(outcome.value, 0):
+            legend.append(look.character, look.bar_style).append(f" {OUTCOME_WORDS[outcome]} {count:,}  ")
+    if rest := counts.get("targets", 0) - counts.get("ended", 0):
+        legend.append(TO_COME.character, TO_COME.bar_style).append(f" to come {rest:,}")
+    return legend
+
+
+def _draw_pace(status: LiveStatus) -> Text:
+    over_time = status.over_time
+    line = Text(f"{format_span(round(status.at - status.run.started))} so far")
+    rates = [lane.rate for lane in status.lanes if lane.rate is not None]
+    if rates and status.ended is None:
+        line.append(f" · {format_rate(sum(rates))}")
+    counts = [sum(bucket.values()) for bucket in over_time.ended[-40:]]
+    if any(counts):
+        line.append(" ").append(draw_curve(counts), "color(35)")
+        line.append(f" ended each {format_span(over_time.seconds)}", "bright_black")
+    return line
+
+
+def draw_curve(counts: Sequence[int]) -> str:
     """Return ``counts`` as a row of little columns; the greatest count is as high as a line."""
     top = max(counts, default=0)
     if not top:
@@ -60,120 +196,22 @@ def draw_curve(counts: tuple[int, ...]) -> str:
     return "".join(CURVE[-(-count * (len(CURVE) - 1) // top)] for count in counts)
 
 
-def _draw_head(progress: RunProgress, started: RunStarted, now: float, *, wide: bool) -> Iterator[Table]:
-    """Draw the three lines that every picture has, each cut at the edge."""
-    rate = progress.pace.measure_rate(now)
-    pace = Text.assemble(
-        (draw_curve(progress.pace.count_by_second(now)), "green"),
-        "" if rate is None else f" {format_rate(rate)}",
-    )
-    counts = Text.assemble(
-        (f"{progress.done:,}", "bold"), f" of {progress.total:,} ended, {progress.retries:,} repeats"
-    )
-    for left, right in (
-        (_draw_wave(progress), counts),
-        (Text(f"{format_span(round(now - started.at))} so far"), pace),
-        (_draw_forecast(progress, now), _draw_window(started, now, wide=wide)),
-    ):
-        line = Table.grid(expand=True, padding=(0, 1, 0, 0))
-        line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        line.add_column(justify="right", no_wrap=True)
-        line.add_row(left, right)
+def _wrap(texts: Iterable[str], width: int, style: str) -> list[Text]:
+    """Return each text in at most ``MOST_WRAPPED`` lines, broken between words where that is possible."""
+    return [Text(line, style) for text in texts for line in _wrap_one(text, width)]
+
+
+def _wrap_one(text: str, width: int) -> Iterator[str]:
+    line, lines = "", 0
+    for word in (piece for word in text.split() for piece in chop_cells(word, width)):
+        if line and cell_len(line) + 1 + cell_len(word) > width:
+            lines += 1
+            if lines == MOST_WRAPPED:
+                yield f"{line[: width - 1]}…"
+                return
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    if line:
         yield line
-
-
-def _draw_wave(progress: RunProgress) -> Text:
-    if not progress.wave:
-        return Text("no wave yet", "bright_black")
-    text = Text.assemble(("wave ", "bright_black"), (make_visible(progress.wave), "bold"))
-    if progress.step is not None:
-        text.append(f" · step {progress.step.number}/{progress.step.steps}")
-    return text
-
-
-def _draw_forecast(progress: RunProgress, now: float) -> Text:
-    forecast = progress.make_forecast(now)
-    if forecast is None:
-        return Text("")
-    text = Text(describe_done(forecast, now), "yellow" if forecast.hindered else "")
-    if fits := describe_window_fit(forecast):
-        text.append(", ")
-        text.append(fits, "bold yellow" if forecast.spare is not None and forecast.spare < 0 else "")
-    return text
-
-
-def _draw_window(started: RunStarted, now: float, *, wide: bool) -> Text:
-    if started.closes is None:
-        return Text("")
-    until = started.closes - now
-    if until <= 0:
-        return Text("window closed", "bold yellow")
-    closes = f"closes {format_time_of_day(started.closes, now)}"
-    return Text(f"window {closes}, in {format_span(round(until))}" if wide else closes)
-
-
-def _draw_notices(progress: RunProgress, now: float) -> Iterator[Text]:
-    """Draw the notices below the table; each kind only if there is something to tell."""
-    if waiting := describe_wait(progress, now):
-        # A command in backquotes means that a person is waited for.
-        yield Text(waiting, "bold yellow" if "`" in waiting else "bold", no_wrap=False)
-    for lane in progress.lanes.values():
-        yield from _draw_lane_notices(lane, now)
-    if (forecast := progress.make_forecast(now)) is not None:
-        yield from (Text(f"! {text}", "yellow") for text in list_late_gateways(forecast))
-    if lost := progress.unrestorable:
-        yield Text(f"! {lost:,} went down, or may have, that a restore cannot bring back", "yellow")
-    for event in progress.controls:
-        yield Text(f"» {describe_control(event)}", "cyan", no_wrap=False)
-    yield from _draw_troubles(progress)
-    if progress.stopping:
-        yield Text(f"stopping: {make_visible(progress.stopping)}", "bold yellow")
-        if progress.in_flight:
-            yield Text(f"nothing new starts; {describe_landing(progress, progress.stopping)}", "yellow")
-
-
-def _draw_lane_notices(lane: LaneProgress, now: float) -> Iterator[Text]:
-    name, state = make_visible(lane.name), lane.find_state(now)
-    if lane.warning:
-        yield Text(f"! {name}: {make_visible(lane.warning)}", "yellow")
-    if lane.reason and state != "open":
-        reason = make_visible(lane.reason.removeprefix(f"{state}: "))
-        yield Text(f"! {name} {GIVEN_UP if lane.given_up else state}: {reason}", LANE_STYLES[state])
-    elif lane.list_asked:
-        yield Text(f"· {name} {lane.list_asked}", "bright_black")
-    elif lane.waiting and lane.fault:
-        yield Text(f"↻ {name} repeats: {make_visible(lane.fault)}", "yellow")
-
-
-def _draw_troubles(progress: RunProgress) -> Iterator[Text]:
-    # A control may take two lines: show two troubles less for each, so that the picture keeps its height.
-    troubles = progress.troubles[2 * len(progress.controls) - TROUBLES_KEPT :]
-    if not troubles:
-        return
-    wrong = progress.count(Outcome.FAILED) + progress.count(Outcome.UNKNOWN)
-    yield Text(f"latest {len(troubles)} of {wrong:,} failed or unknown", "bright_black")
-    for event in troubles:
-        line = Text(f"{SIGNS[event.outcome]} {make_visible(event.target)}  ", OUTCOME_STYLES[event.outcome])
-        yield line.append(make_visible(event.reason or ""), "default")
-
-
-def _name_act(started: RunStarted) -> str:
-    if started.rehearsal:
-        return "REHEARSAL · "
-    return "restore · " if started.act == "restore" else ""
-
-
-def _draw_setting(started: RunStarted) -> Iterator[Text]:
-    if started.urls:
-        yield Text(describe_setting(started), "bright_black", no_wrap=True, overflow="ellipsis")
-    if protect := describe_protect(started):
-        yield Text(protect, "bright_black", no_wrap=True, overflow="ellipsis")
-
-
-def _cut_lines(lines: Iterator[Text]) -> list[Text]:
-    """Return ``lines`` below an empty one, each cut at the edge unless it may wrap."""
-    shown = list(lines)
-    for line in shown:
-        if line.no_wrap is None:
-            line.no_wrap, line.overflow = True, "ellipsis"
-    return [Text(""), *shown] if shown else []

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from orchestrator.system.terminal import LEAVE_SCREEN, restore_keyboards
+
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # A second interrupt must end a run within 5 s.
@@ -27,8 +29,7 @@ the programs, and the kernel sends one more when the shell has gone."""
 _INTERRUPTED = 130
 """The exit status. A copy of the one in ``errors``: to load that module would slow ``--help`` down."""
 _STDERR = 2
-_LAST_WORDS = b"\x1b[?25h\rended at once; a run's journal is intact, `undeploy resume` goes on with it\r\n"
-"""The first bytes show the cursor again: a live display may have hidden it."""
+_LAST_WORDS = b"\rended at once; a run's journal is intact, `undeploy resume` goes on with it\r\n"
 
 _handlers: list[Callable[[str], object]] = []
 """The handlers of the blocks that are open; the last one gets the signals."""
@@ -112,8 +113,10 @@ def find_time_left() -> float:
 
 
 def _end_process(_number: int, _frame: FrameType | None) -> None:
+    # A live picture may be on the screen, and the keyboard's echo off.
+    before = LEAVE_SCREEN.encode() if restore_keyboards() else b""
     with suppress(OSError):
         # Only if the terminal takes output: a write that blocks would keep the process alive.
         if select.select([], [_STDERR], [], 0)[1]:
-            os.write(_STDERR, _LAST_WORDS)
+            os.write(_STDERR, before + _LAST_WORDS)
     os._exit(_INTERRUPTED)

@@ -87,6 +87,11 @@ class PatientOutput(io.RawIOBase):
             self._raise_error()
         return len(given)
 
+    @property
+    def is_behind(self) -> bool:
+        """Return whether the reader has not yet taken all."""
+        return self._size > 0
+
     def drain(self, patience: float = PATIENCE) -> None:
         """Wait until all is written, or until the reader has taken nothing for ``patience`` seconds."""
         with self._changed:
@@ -181,6 +186,12 @@ def _is_ready(descriptor: int) -> bool:
     asked = select.poll()
     asked.register(descriptor, select.POLLOUT)
     return bool(asked.poll(0))
+
+
+def is_behind(stream: TextIO) -> bool:
+    """Return whether the reader of a standard stream has not yet taken all that was written to it."""
+    output = getattr(stream, "buffer", None)
+    return isinstance(output, PatientOutput) and output.is_behind
 
 
 def hold_descriptors() -> None:

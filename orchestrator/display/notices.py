@@ -1,0 +1,119 @@
+"""The lines below the tables of the live picture: lanes in trouble, causes, headroom, warnings, controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from math import ceil
+
+from rich.text import Text
+
+from orchestrator.display.layout import Section, make_section
+from orchestrator.display.palette import ALARM, OUTCOME_LOOKS, WARNING
+from orchestrator.model.live_status import CauseStatus, LaneStatus, LiveStatus, RuleHeadroom
+from orchestrator.model.outcome import Outcome
+from orchestrator.report.words import OUTCOME_WORDS
+from orchestrator.text.counting import count_noun, name_first
+from orchestrator.text.formats import format_clock, format_span
+
+NEAR = 3
+"""A stop rule that so many more targets, or fewer, would bring to stop the run is shown as a warning."""
+MOST_CONTROLS = 3
+"""The newest acts of operators that are shown."""
+
+
+def make_list_section(rank: int, lines: Sequence[Text], noun: str, *, least: int = 1) -> Section:
+    """Return a section of lines of which the first are shown, and the others counted as ``noun``."""
+    return Section(rank, len(lines), partial(_cut_list, lines, noun), min(least, len(lines)))
+
+
+def _cut_list(lines: Sequence[Text], noun: str, rows: int) -> list[Text]:
+    if rows >= len(lines):
+        return list(lines)
+    if rows == 1:
+        return [lines[0]]
+    more = count_noun(len(lines) - rows + 1, f"more {noun}")
+    return [*lines[: rows - 1], Text(f"… {more}", "bright_black")]
+
+
+def make_trouble_section(status: LiveStatus, *, rank: int) -> Section:
+    """Return a line for each lane that does not work, with the reason."""
+    lines = [_describe_trouble(lane, status.at) for lane in status.lanes if lane.state != "open" and lane.reason]
+    return make_list_section(rank, lines, "gateway")
+
+
+def _describe_trouble(lane: LaneStatus, now: float) -> Text:
+    style = ALARM if lane.state == "closed" else WARNING
+    text = Text.assemble((" ! ", style), " ", (lane.name, "bold"), f" {lane.state_words}")
+    if lane.probe_at is not None:
+        text.append(f"; probe in {format_span(ceil(max(0.0, lane.probe_at - now)))}")
+    if lane.gives_up_at is not None and not lane.given_up:
+        text.append(f"; given up at {format_clock(lane.gives_up_at)}")
+    return text
+
+
+def make_work_section(status: LiveStatus, *, rank: int) -> Section:
+    """Return a line for each lane that repeats requests or reads a list."""
+    return make_list_section(rank, list(_list_work(status.lanes)), "gateway")
+
+
+def _list_work(lanes: Sequence[LaneStatus]) -> Iterator[Text]:
+    for lane in lanes:
+        if lane.list_asked:
+            yield Text.assemble("· ", (lane.name, "bold"), f" {lane.list_asked}")
+        elif lane.repeating and lane.fault and lane.state == "open":
+            targets = count_noun(lane.repeating, "target")
+            yield Text.assemble("↻ ", (lane.name, "bold"), f" repeats {targets}: {lane.fault}")
+
+
+def make_causes_section(status: LiveStatus, *, rank: int) -> Section:
+    """Return the targets that did not reach the goal, grouped by cause, the failed ones first."""
+    width = max((len(f"{cause.count:,}") for cause in status.causes), default=0)
+    lines = [_describe_cause(cause, width) for cause in status.causes]
+    return make_list_section(rank, lines, "cause", least=2)
+
+
+def _describe_cause(cause: CauseStatus, width: int) -> Text:
+    outcome = Outcome(cause.outcome)
+    look = OUTCOME_LOOKS[outcome]
+    badge = f" {look.character} {cause.count:>{width},} {OUTCOME_WORDS[outcome]} "
+    line = Text.assemble((badge, look.count_style or "bold"), " ", (cause.label, "bold"))
+    if cause.text and cause.text != cause.label:
+        # A reason begins with its word, which is the label.
+        line.append(f": {cause.text.removeprefix(f'{cause.label}: ')}")
+    if cause.gateways:
+        line.append(f" · {name_first(cause.gateways, 2)}", "bright_black")
+    if cause.examples:
+        line.append(f" · {cause.examples[0]}", "bright_black")
+    return line
+
+
+def make_headroom_section(status: LiveStatus, *, rank: int) -> Section:
+    """Return the stop rules, the one that is nearest to stopping the run first."""
+    rules = sorted((rule for rule in status.headroom if rule.more is not None), key=lambda rule: rule.more or 0)
+    return make_list_section(rank, [_describe_headroom(rule) for rule in rules], "stop rule")
+
+
+def _describe_headroom(rule: RuleHeadroom) -> Text:
+    is_near = rule.more is not None and rule.more <= NEAR and rule.count > 0
+    return Text(f"stop rule {rule.text}", "yellow" if is_near else "bright_black")
+
+
+def make_warnings_section(status: LiveStatus, late: Sequence[str], *, rank: int) -> Section:
+    """Return the warnings, those on the window and on the restore first."""
+    lines = [*late]
+    if lost := status.unrestorable:
+        lines.append(f"{lost:,} went down, or may have, that a restore cannot bring back")
+    lines += reversed(status.warnings)
+    return make_list_section(rank, [Text(f"! {text}", "yellow") for text in lines], "warning")
+
+
+def make_controls_section(status: LiveStatus, *, rank: int) -> Section:
+    """Return the newest acts of operators, the newest last."""
+    return make_section(rank, [Text.assemble("» ", text) for text in _list_controls(status)])
+
+
+def _list_controls(status: LiveStatus) -> Iterator[str]:
+    for control in status.controls[-MOST_CONTROLS:]:
+        origin = f" ({control.origin})" if control.origin else ""
+        yield f"{format_clock(control.at)} {control.by}{origin}: {control.act}"
