@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from rich.text import Text
@@ -34,13 +35,13 @@ def share_cells(counts: Sequence[int], cells: int) -> list[int]:
 
 def _take_one(shares: list[int], exact: Sequence[float]) -> None:
     """Take a cell from the count that has the most too many; leave each one a cell, if there are enough."""
-    surplus = [
-        given - share if given > 1 else -1.0 for share, given in zip(exact, shares, strict=True)
-    ]
-    most = _find_most(surplus)
-    if surplus[most] < 0:
-        most = max(place for place, given in enumerate(shares) if given)
-    shares[most] -= 1
+    if max(shares) > 1:
+        surplus = [
+            given - share if given > 1 else -math.inf for share, given in zip(exact, shares, strict=True)
+        ]
+        shares[_find_most(surplus)] -= 1
+    else:
+        shares[max(place for place, given in enumerate(shares) if given)] = 0
 
 
 def _find_most(values: Sequence[float]) -> int:
@@ -48,7 +49,7 @@ def _find_most(values: Sequence[float]) -> int:
 
 
 def draw_bar(outcomes: Mapping[Outcome, int], total: int, cells: int) -> Text:
-    """Draw ``total`` targets as ``cells`` cells, each outcome in its pattern; empty if there are too few cells.
+    """Draw ``total`` targets as ``cells`` cells, each outcome in its pattern; empty with too few cells.
 
     The bar is full only if all targets have ended, and has a cell for each outcome that occurs.
     """

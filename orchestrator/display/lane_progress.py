@@ -111,8 +111,8 @@ class LaneProgress:
         return "open" if over else self.state
 
     def is_waited_for(self, now: float) -> bool:
-        """Return whether the run waits for the lane: it is paused or parked, and has targets left."""
-        return self.find_state(now) in ("paused", "parked") and self.ended < self.total and not self.given_up
+        """Return whether the run waits for the lane: it is parked or long paused, and has targets left."""
+        return self.find_hindrance(now) is not None
 
     def find_hindrance(self, now: float) -> str | None:
         """Return the state that keeps the lane from its remaining targets; None if none does."""

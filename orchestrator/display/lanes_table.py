@@ -31,6 +31,8 @@ COLUMNS = (
     RowColumn("429s", 9, 5),
     RowColumn("lane", 0, 11, 14, is_right=False),
 )
+ENOUGH = 7
+"""Lines of the table before less important parts of the picture get theirs."""
 # A lane that needs attention is named first where there is no room for all.
 _URGENCY = ("closed", "given up", "parked", "paused", "open", "done")
 
@@ -40,12 +42,14 @@ def make_lanes_section(status: LiveStatus, width: int, *, rank: int) -> Section:
     lanes = status.lanes
     # With the headings at least one lane, and the line on the others.
     least = min(len(lanes) + 1, 3)
-    return Section(rank, len(lanes) + 1 if lanes else 0, partial(_draw_lanes, status, width), least)
+    size = len(lanes) + 1 + (status.lanes_left_out > 0) if lanes else 0
+    return Section(rank, size, partial(_draw_lanes, status, width), least, ENOUGH)
 
 
 def _draw_lanes(status: LiveStatus, width: int, rows: int) -> list[Text]:
     lanes = status.lanes
-    chosen, left_out = choose_rows(len(lanes), rows - 1, lambda n: (_URGENCY.index(name_state(lanes[n])), n))
+    room = rows - 1 - (status.lanes_left_out > 0)
+    chosen, left_out = choose_rows(len(lanes), room, lambda n: (_URGENCY.index(name_state(lanes[n])), n))
     lines = draw_rows(COLUMNS, [_make_row(lanes[n]) for n in chosen], width)
     if left_out or status.lanes_left_out:
         others = [lane for n, lane in enumerate(lanes) if n not in chosen]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
+
+FILLER = 10
+"""The rank of an empty line: it is shown only where all else has the lines that it needs."""
 
 
 class Section(NamedTuple):
@@ -19,33 +22,48 @@ class Section(NamedTuple):
     """Draws it in at most so many lines, which are never fewer than ``least``, and says what it left out."""
     least: int = 1
     """Lines below which it tells nothing."""
+    enough: int = 1
+    """Lines with which it tells most of it; less important sections come before its further lines."""
 
 
-def make_section(rank: int, lines: Sequence[Text], *, least: int = 1) -> Section:
-    """Return a section of given lines, of which the last ones may be cut."""
-    return Section(rank, len(lines), lambda rows: lines[:rows], min(least, len(lines)))
+def make_section(rank: int, lines: Sequence[Text]) -> Section:
+    """Return a section of given lines, which are shown together or not at all."""
+    return Section(rank, len(lines), lambda _: lines, len(lines), len(lines))
 
 
 def arrange(sections: Sequence[Section], height: int) -> list[Text]:
     """Return the lines of the sections in their order, ``height`` at most.
 
-    By importance each section first gets its least lines, and then the lines that show all of it.
+    By importance each section first gets its least lines, then enough of them, then all.
     """
-    rows, left = [0] * len(sections), height
-    by_rank = sorted((place for place, each in enumerate(sections) if each.size), key=lambda n: sections[n].rank)
-    for place in by_rank:
-        if (least := min(sections[place].least, sections[place].size)) <= left:
-            rows[place], left = least, left - least
-    for place in by_rank:
-        # A section without its least lines must not take what a less important one could use.
-        if rows[place]:
-            more = min(left, sections[place].size - rows[place])
-            rows[place], left = rows[place] + more, left - more
+    rows = [0] * len(sections)
+    by_rank = sorted((n for n, each in enumerate(sections) if each.size), key=lambda n: sections[n].rank)
+    told = [n for n in by_rank if sections[n].rank < FILLER]
+    left = _grow(rows, told, height, {n: min(sections[n].least, sections[n].size) for n in told})
+    # A section without its least lines must not take what a less important one could use.
+    told = [n for n in told if rows[n]]
+    left = _grow(rows, told, left, {n: min(sections[n].enough, sections[n].size) for n in told}, partly=True)
+    left = _grow(rows, by_rank, left, {n: 1 for n in by_rank if sections[n].rank >= FILLER})
+    _grow(rows, told, left, {n: sections[n].size for n in told}, partly=True)
     return [line for each, given in zip(sections, rows, strict=True) if given for line in each.draw(given)]
 
 
+def _grow(
+    rows: list[int], places: Sequence[int], left: int, wanted: Mapping[int, int], *, partly: bool = False
+) -> int:
+    """Give each place the rows it wants, the first ones first, and return how many are left.
+
+    If there are too few for a place it gets them ``partly``, or none.
+    """
+    for place in places:
+        more = max(0, wanted.get(place, 0) - rows[place])
+        given = min(more, left) if partly or more <= left else 0
+        rows[place], left = rows[place] + given, left - given
+    return left
+
+
 def choose_rows(count: int, rows: int, urgency: Callable[[int], object]) -> tuple[list[int], int]:
-    """Choose which of ``count`` entries to show in ``rows`` lines, and return them with how many are left out.
+    """Choose which of ``count`` entries to show in ``rows`` lines; return them, and how many are left out.
 
     The entries with the smallest ``urgency`` are shown, in their own order. What is left out needs a line.
     """

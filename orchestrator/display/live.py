@@ -49,7 +49,7 @@ class LiveDisplay:
         self._over = Event()
         self._suspended = False
         self._stack = ExitStack()
-        self._thread: Thread | None = None
+        self.thread: Thread | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -58,14 +58,14 @@ class LiveDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self.thread is not None:
+            self.thread.join()
         self._stack.close()
 
     def __call__(self, event: AnyEvent) -> None:
         """Count ``event``; the next picture shows it."""
         self._progress.observe(event)
-        if isinstance(event, RunStarted) and self._thread is None:
+        if isinstance(event, RunStarted) and self.thread is None:
             self._begin()
 
     def _begin(self) -> None:
@@ -77,8 +77,8 @@ class LiveDisplay:
         self._stack.callback(self._tab.clear)
         self._stack.enter_context(handle_suspension(self._suspend, self._resume))
         self.draw()
-        self._thread = Thread(target=self._draw_in_turn, name="live picture", daemon=True)
-        self._thread.start()
+        self.thread = Thread(target=self._draw_in_turn, name="live picture", daemon=True)
+        self.thread.start()
 
     def _draw_in_turn(self) -> None:
         while not self._over.wait(1 / PICTURES_PER_SECOND):

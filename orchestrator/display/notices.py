@@ -8,10 +8,11 @@ from math import ceil
 
 from rich.text import Text
 
-from orchestrator.display.layout import Section, make_section
+from orchestrator.display.lane_progress import BRIEF_PAUSE
+from orchestrator.display.layout import Section
 from orchestrator.display.palette import ALARM, OUTCOME_LOOKS, WARNING
-from orchestrator.model.live_status import CauseStatus, LaneStatus, LiveStatus, RuleHeadroom
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.causes import CauseGroup
+from orchestrator.model.live_status import LaneStatus, LiveStatus, RuleHeadroom
 from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.counting import count_noun, name_first
 from orchestrator.text.formats import format_clock, format_span
@@ -22,9 +23,11 @@ MOST_CONTROLS = 3
 """The newest acts of operators that are shown."""
 
 
-def make_list_section(rank: int, lines: Sequence[Text], noun: str, *, least: int = 1) -> Section:
+def make_list_section(
+    rank: int, lines: Sequence[Text], noun: str, *, least: int = 1, enough: int = 1
+) -> Section:
     """Return a section of lines of which the first are shown, and the others counted as ``noun``."""
-    return Section(rank, len(lines), partial(_cut_list, lines, noun), min(least, len(lines)))
+    return Section(rank, len(lines), partial(_cut_list, lines, noun), least, enough)
 
 
 def _cut_list(lines: Sequence[Text], noun: str, rows: int) -> list[Text]:
@@ -38,13 +41,21 @@ def _cut_list(lines: Sequence[Text], noun: str, rows: int) -> list[Text]:
 
 def make_trouble_section(status: LiveStatus, *, rank: int) -> Section:
     """Return a line for each lane that does not work, with the reason."""
-    lines = [_describe_trouble(lane, status.at) for lane in status.lanes if lane.state != "open" and lane.reason]
-    return make_list_section(rank, lines, "gateway")
+    lines = [_describe_trouble(lane, status.at) for lane in status.lanes if _is_in_trouble(lane)]
+    return make_list_section(rank, lines, "gateway", enough=4)
+
+
+def _is_in_trouble(lane: LaneStatus) -> bool:
+    # A gateway that throttles pauses its lane every second, which the table shows.
+    is_brief = lane.until is not None and lane.since is not None and lane.until - lane.since <= BRIEF_PAUSE
+    return lane.state != "open" and not is_brief
 
 
 def _describe_trouble(lane: LaneStatus, now: float) -> Text:
     style = ALARM if lane.state == "closed" else WARNING
     text = Text.assemble((" ! ", style), " ", (lane.name, "bold"), f" {lane.state_words}")
+    if lane.state == "paused" and lane.reason:
+        text.append(f": {lane.reason.removeprefix('paused: ')}")
     if lane.probe_at is not None:
         text.append(f"; probe in {format_span(ceil(max(0.0, lane.probe_at - now)))}")
     if lane.gives_up_at is not None and not lane.given_up:
@@ -70,14 +81,13 @@ def make_causes_section(status: LiveStatus, *, rank: int) -> Section:
     """Return the targets that did not reach the goal, grouped by cause, the failed ones first."""
     width = max((len(f"{cause.count:,}") for cause in status.causes), default=0)
     lines = [_describe_cause(cause, width) for cause in status.causes]
-    return make_list_section(rank, lines, "cause", least=2)
+    return make_list_section(rank, lines, "cause", least=2, enough=5)
 
 
-def _describe_cause(cause: CauseStatus, width: int) -> Text:
-    outcome = Outcome(cause.outcome)
-    look = OUTCOME_LOOKS[outcome]
-    badge = f" {look.character} {cause.count:>{width},} {OUTCOME_WORDS[outcome]} "
-    line = Text.assemble((badge, look.count_style or "bold"), " ", (cause.label, "bold"))
+def _describe_cause(cause: CauseGroup, width: int) -> Text:
+    look = OUTCOME_LOOKS[cause.outcome]
+    badge = f" {look.character} {cause.count:>{width},} {OUTCOME_WORDS[cause.outcome]} "
+    line = Text.assemble((badge, look.count_style), " ", (cause.label, "bold" if look.count_style else ""))
     if cause.text and cause.text != cause.label:
         # A reason begins with its word, which is the label.
         line.append(f": {cause.text.removeprefix(f'{cause.label}: ')}")
@@ -90,7 +100,9 @@ def _describe_cause(cause: CauseStatus, width: int) -> Text:
 
 def make_headroom_section(status: LiveStatus, *, rank: int) -> Section:
     """Return the stop rules, the one that is nearest to stopping the run first."""
-    rules = sorted((rule for rule in status.headroom if rule.more is not None), key=lambda rule: rule.more or 0)
+    rules = sorted(
+        (rule for rule in status.headroom if rule.more is not None), key=lambda rule: rule.more or 0
+    )
     return make_list_section(rank, [_describe_headroom(rule) for rule in rules], "stop rule")
 
 
@@ -105,12 +117,13 @@ def make_warnings_section(status: LiveStatus, late: Sequence[str], *, rank: int)
     if lost := status.unrestorable:
         lines.append(f"{lost:,} went down, or may have, that a restore cannot bring back")
     lines += reversed(status.warnings)
-    return make_list_section(rank, [Text(f"! {text}", "yellow") for text in lines], "warning")
+    return make_list_section(rank, [Text(f"! {text}", "yellow") for text in lines], "warning", enough=3)
 
 
 def make_controls_section(status: LiveStatus, *, rank: int) -> Section:
     """Return the newest acts of operators, the newest last."""
-    return make_section(rank, [Text.assemble("» ", text) for text in _list_controls(status)])
+    lines = [Text(f"» {text}") for text in _list_controls(status)]
+    return Section(rank, len(lines), lambda rows: lines[-rows:])
 
 
 def _list_controls(status: LiveStatus) -> Iterator[str]:

@@ -24,8 +24,8 @@ class CellLook(Struct, frozen=True):
 
 
 DOWN = CellLook("█", "color(35)", "")
-ALREADY = CellLook("▓", "color(31)", "")
-FAILED = CellLook("×", "bold color(231) on color(124)", "bold color(231) on color(124)")
+ALREADY = CellLook("▓", "color(37)", "")
+FAILED = CellLook("✗", "bold color(231) on color(124)", "bold color(231) on color(124)")
 UNKNOWN = CellLook("?", "bold color(16) on color(220)", "bold color(16) on color(220)")
 NOT_STARTED = CellLook("░", "color(245)", "")
 TO_COME = CellLook("─", "color(242)", "bright_black")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from orchestrator.display.bars import draw_bar
 from orchestrator.display.lanes_table import make_lanes_section
-from orchestrator.display.layout import Section, arrange, make_section
+from orchestrator.display.layout import FILLER, Section, arrange, make_section
 from orchestrator.display.notices import (
     make_causes_section,
     make_controls_section,
@@ -26,10 +26,11 @@ from orchestrator.display.waves_table import make_waves_section
 from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.words import OUTCOME_WORDS
-from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import name_first
 from orchestrator.text.formats import format_clock, format_span, format_time_of_day
 
 CURVE = " ▁▂▃▄▅▆▇█"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MOST_WRAPPED = 3
 """Lines of a text that may take several."""
 ANSWER = "y goes on, n stops the run; then Enter: "
@@ -60,33 +61,50 @@ def draw_picture(status: LiveStatus, *, width: int, height: int, answers: bool =
 
 def _list_sections(status: LiveStatus, width: int) -> Iterator[Section]:
     """Yield the sections from the top to the bottom. What an operator must not miss has the smallest rank."""
-    late = [*list_late_gateways(status.forecast)] if status.forecast is not None else []
     yield make_section(4, [_draw_title(status, width)])
-    yield make_section(9, _wrap(_list_setting(status), width, "bright_black"))
+    yield _make_text_section(9, _describe_setting(status), width)
+    yield _make_text_section(9, status.run.protect, width)
     yield make_section(1, _draw_verdict(status, width))
     yield make_section(0, _draw_sentence(status, width))
-    yield make_section(2, [_draw_ends(status)])
+    yield make_section(1, [_draw_ends(status, width)])
     yield make_section(6, [_draw_progress(status, width)])
     yield make_section(8, [_draw_legend(status)])
     yield make_section(7, [_draw_pace(status)])
-    for section, after in (
-        (make_waves_section(status, width, rank=5), True),
-        (make_lanes_section(status, width, rank=3), False),
-        (make_trouble_section(status, rank=3), False),
-        (make_work_section(status, rank=8), False),
-        (make_causes_section(status, rank=4), True),
-        (make_headroom_section(status, rank=7), True),
-        (make_warnings_section(status, late, rank=6), False),
-        (make_controls_section(status, rank=8), False),
-    ):
-        if section.size and after:
+    for group in _group_tables(status, width):
+        if any(section.size for section in group):
             yield _EMPTY
-        yield section
+        yield from group
     if status.question is not None:
         yield make_section(0, _wrap([status.question], width, WARNING))
 
 
-_EMPTY = make_section(10, [Text("")])
+def _group_tables(status: LiveStatus, width: int) -> Iterator[Sequence[Section]]:
+    """Yield the sections that may have many lines, in groups with an empty line between them."""
+    late = [*list_late_gateways(status.forecast)] if status.forecast is not None else []
+    yield [make_waves_section(status, width, rank=5)]
+    yield [
+        make_lanes_section(status, width, rank=3),
+        make_trouble_section(status, rank=2),
+        make_work_section(status, rank=8),
+    ]
+    yield [make_causes_section(status, rank=4)]
+    yield [
+        make_headroom_section(status, rank=7),
+        make_warnings_section(status, late, rank=6),
+        make_controls_section(status, rank=8),
+    ]
+
+
+_EMPTY = make_section(FILLER, [Text("")])
+
+
+def _make_text_section(rank: int, text: str, width: int) -> Section:
+    """Return a dim text that may take several lines, and is cut to fewer if there is no room."""
+    return Section(
+        rank,
+        len([*_wrap_one(text, width, MOST_WRAPPED)]),
+        lambda rows: [Text(line, "bright_black") for line in _wrap_one(text, width, rows)],
+    )
 
 
 def _draw_title(status: LiveStatus, width: int) -> Text:
@@ -99,29 +117,27 @@ def _draw_title(status: LiveStatus, width: int) -> Text:
     return title.append(" " * gap).append(clock, "bright_black") if gap > 1 else title
 
 
-def _list_setting(status: LiveStatus) -> Iterator[str]:
+def _describe_setting(status: LiveStatus) -> str:
     run = status.run
     stand_in = "simulators in place of " if run.rehearsal else ""
-    places = ", ".join(f"{lane.name} {lane.url}" for lane in status.lanes if lane.url)
-    parts = [f"{run.act_words} at {stand_in}{places}" if places else run.act_words]
+    places = [f"{lane.name} {lane.url}" for lane in status.lanes if lane.url]
+    parts = [f"{run.act_words} at {stand_in}{name_first(places, 3)}" if places else run.act_words]
     if run.reason:
         parts.append(run.reason)
     if run.approval:
         parts.append(f"approved: {run.approval}")
-    yield "; ".join(parts)
-    if run.protect:
-        yield run.protect
+    return "; ".join(parts)
 
 
 def _draw_verdict(status: LiveStatus, width: int) -> list[Text]:
     verdict = status.verdict
-    badge = Text(f" {verdict.state.upper()} ", f"{TONE_STYLES[verdict.tone]} reverse".strip())
-    if verdict.tone in ("bad", "waiting"):
-        badge.style = ALARM if verdict.tone == "bad" else WARNING
-    line = Text.assemble(badge, " ")
-    if line.cell_len + len(verdict.headline) <= width:
-        return [line.append(verdict.headline, "bold")]
-    return [line, *_wrap([verdict.headline], width, "bold")]
+    styles = {"bad": ALARM, "waiting": WARNING}
+    badge = f" {verdict.state.upper()} "
+    # Held together by spaces that do not break, for as long as the line is cut.
+    lines = _wrap([f"{badge.replace(' ', NO_BREAK)} {verdict.headline}"], width, "bold")
+    first = Text(lines[0].plain.replace(NO_BREAK, " "), "bold")
+    first.stylize(styles.get(verdict.tone, f"{TONE_STYLES[verdict.tone]} reverse"), 0, len(badge))
+    return [first, *lines[1:]]
 
 
 def _draw_sentence(status: LiveStatus, width: int) -> list[Text]:
@@ -136,12 +152,16 @@ def _draw_sentence(status: LiveStatus, width: int) -> list[Text]:
     return _wrap(lines, width, "bold")
 
 
-def _draw_ends(status: LiveStatus) -> Text:
+def _draw_ends(status: LiveStatus, width: int) -> Text:
     verdict = status.verdict
-    fits = (verdict.against_close, WARNING if verdict.against_close.startswith("misses") else "")
-    texts = [(verdict.done_by, ""), fits, (_describe_window(status), "bright_black")]
-    told = [Text(text, style) for text, style in texts if text]
-    return Text(" · ").join(told)
+    told = [Text(verdict.done_by)] if verdict.done_by else []
+    if fits := verdict.against_close:
+        told.append(Text(fits, WARNING if fits.startswith("misses") else ""))
+    separator, window = Text(" · "), _describe_window(status)
+    whole = separator.join([*told, *([Text(window, "bright_black")] if window else [])])
+    if whole.cell_len <= width or not told:
+        return whole
+    return separator.join([*told, Text(window.partition(",")[0], "bright_black")])
 
 
 def _describe_window(status: LiveStatus) -> str:
@@ -198,16 +218,16 @@ def draw_curve(counts: Sequence[int]) -> str:
 
 def _wrap(texts: Iterable[str], width: int, style: str) -> list[Text]:
     """Return each text in at most ``MOST_WRAPPED`` lines, broken between words where that is possible."""
-    return [Text(line, style) for text in texts for line in _wrap_one(text, width)]
+    return [Text(line, style) for text in texts for line in _wrap_one(text, width, MOST_WRAPPED)]
 
 
-def _wrap_one(text: str, width: int) -> Iterator[str]:
+def _wrap_one(text: str, width: int, most: int) -> Iterator[str]:
     line, lines = "", 0
-    for word in (piece for word in text.split() for piece in chop_cells(word, width)):
+    for word in (piece for whole in text.split(" ") for piece in chop_cells(whole, width)):
         if line and cell_len(line) + 1 + cell_len(word) > width:
             lines += 1
-            if lines == MOST_WRAPPED:
-                yield f"{line[: width - 1]}…"
+            if lines == most:
+                yield f"{line} …" if cell_len(line) + 2 <= width else f"{line[:-1]}…"
                 return
             yield line
             line = word

@@ -41,7 +41,9 @@ def draw_rows(columns: Sequence[RowColumn], rows: Sequence[TableRow], width: int
     shown, widths = _fit_columns(columns, rows, width)
     room = width - sum(widths) - GAP * len(widths)
     cells = room if room >= LEAST_CELLS else 0
-    heading = TableRow([Text(column.heading, "bright_black") for column in columns], lambda wide: Text(" " * wide))
+    heading = TableRow(
+        [Text(column.heading, "bright_black") for column in columns], lambda wide: Text(" " * wide)
+    )
     return [_draw_row(columns, row, shown, widths, cells) for row in (heading, *rows)]
 
 

@@ -33,7 +33,7 @@ class AlternateScreen:
     def show(
         self, lines: Sequence[str], size: tuple[int, int], typed_at: tuple[int, int] | None = None
     ) -> None:
-        """Show ``lines``, each narrower than a terminal of ``size`` (columns and rows), and no more than rows.
+        """Show ``lines``, no more and none wider than a terminal of ``size`` (columns, rows) has room for.
 
         At ``typed_at`` (row and column, from 0) the cursor stands for an answer; None: no answer is wanted.
         A terminal that has not yet taken the earlier pictures gets none.

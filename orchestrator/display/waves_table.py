@@ -24,6 +24,8 @@ COLUMNS = (
     RowColumn("then", 5, 0, 16, is_right=False),
     RowColumn("", 0, 7, 14, is_right=False),
 )
+ENOUGH = 6
+"""Lines of the table before less important parts of the picture get theirs."""
 MARKS = {"ended": "✓", "going": "▶", "to come": "·"}
 _STYLES = {"ended": "", "going": "bold", "to come": "bright_black"}
 
@@ -32,7 +34,7 @@ def make_waves_section(status: LiveStatus, width: int, *, rank: int) -> Section:
     """Return the waves as a section of a picture; a plan of one wave has none."""
     waves = status.waves
     size = len(waves) + 1 + (status.waves_left_out > 0) if len(waves) > 1 else 0
-    return Section(rank, size, partial(_draw_waves, status, width))
+    return Section(rank, size, partial(_draw_waves, status, width), enough=ENOUGH)
 
 
 def _draw_waves(status: LiveStatus, width: int, rows: int) -> list[Text]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 _STAND_INS = {
     # A picture keeps its columns, so each character has one character in its place.
-    **dict(zip("█▓×░─", "#=x:-", strict=True)),
+    **dict(zip("█▓✗░─", "#=x:-", strict=True)),
     **dict(zip("▁▂▃▄▅▆▇", "_.,-=+*", strict=True)),
-    **dict(zip("·…≤≥~–—", "-~<>~--", strict=True)),
-    **dict(zip("↻»✓✗▶•", "@>+x>*", strict=True)),
+    **dict(zip("·…≤≥\N{EN DASH}\N{EM DASH}", "-~<>--", strict=True)),
+    **dict(zip("↻»✓▶•", "@>+>*", strict=True)),
 }
 _TABLE = str.maketrans(_STAND_INS)
 
