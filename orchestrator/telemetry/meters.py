@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Lock
 
@@ -55,7 +55,9 @@ class RequestMeter:
 class StatusMeter:
     """Listener: folds the events into the run's status, and gives it whenever metrics are collected."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` gives the Unix time."""
+        self._clock = clock
         self._progress = RunProgress()
         self._status: LiveStatus | None = None
         # A thread of OpenTelemetry collects, while the run's own thread brings events.
@@ -74,7 +76,7 @@ class StatusMeter:
             yield Observation(value, {f"undeploy.{name}": label for name, label in labels.items()})
 
     def _find_status(self) -> LiveStatus:
-        now = time.time()
+        now = self._clock()
         with self._lock:
             if self._status is None or now - self._status.at >= FRESH:
                 self._status = read_status(self._progress, now)

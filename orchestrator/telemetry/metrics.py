@@ -40,7 +40,9 @@ class _StatusCollector(Collector):
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each metric that has a value."""
+        """Yield each metric that has a value; none of a run that has not told its first event yet."""
+        if not self._status.run.id:
+            return
         run = (self._status.run.id, self._status.run.plan)
         yield self._describe_run()
         for gauge in GAUGES:

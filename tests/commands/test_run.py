@@ -150,6 +150,22 @@ def test_events_in_a_file_follow_those_that_are_there(
     assert [json.loads(line)["event"] for line in lines[:3]] == ["old", "stream", "run_started"]
 
 
+def test_a_resume_of_a_run_that_has_ended_has_the_first_line_of_a_stream_alone(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
+    events = undeploy("run", plan(platform.urls["apim"]), "--yes", "--events", "-").out.splitlines()
+
+    assert undeploy("resume", "latest", "--events", "-").out.splitlines() == events[:1]
+
+
+def test_a_command_that_refuses_begins_no_stream(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
+    refused = undeploy("run", plan(platform.urls["apim"]), "--yes", "--only", "no/such/*", "--events", "-")
+
+    assert (refused.status, refused.out) == (2, "")
+
+
 def test_quiet_says_nothing_where_nothing_is_wrong(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:

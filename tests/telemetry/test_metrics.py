@@ -132,6 +132,10 @@ def test_what_the_run_is_stands_in_one_metric() -> None:
     assert [(sample.labels, sample.value) for sample in info.samples] == [(facts, 1)]
 
 
+def test_a_run_that_has_told_nothing_yet_has_no_metric() -> None:
+    assert render_metrics(status_of()) == b""
+
+
 def test_every_metric_has_one_name_and_a_text() -> None:
     names = [name_for_prometheus(gauge) for gauge in GAUGES]
 
