@@ -62,11 +62,12 @@ const moveFocus = (from) => {
 const drawActs = () => {
   const focused = document.activeElement;
   const isLive = mayAct && state && !state.ended;
-  show(byId("acts"), isLive);
   for (const element of document.querySelectorAll("[data-needs-session]")) show(element, isLive);
   for (const element of document.querySelectorAll("[data-needs-no-session]")) show(element, !isLive && element.textContent && !state?.ended);
   for (const button of document.querySelectorAll("button[data-act]")) show(button, isOffered(button.dataset.act) && !button.dataset.idle);
-  document.body.classList.toggle("may-act", Boolean(isLive));
+  const offersAny = Boolean(isLive && byId("acts").querySelector("button:not([hidden])"));
+  show(byId("acts"), offersAny);
+  document.body.classList.toggle("may-act", offersAny);
   if (focused?.dataset?.act && !isVisible(focused)) moveFocus(focused);
 };
 

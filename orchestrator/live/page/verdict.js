@@ -109,8 +109,13 @@ export const drawFreshness = (word, state) => {
   else if (isLost) setText(byId("headline"), "The run cannot be read");
 };
 
+const MOST_WARNINGS = 6;
+
 export const drawWarnings = (state) => {
-  const lines = [...(state.warnings || [])].map((text, place) => ({ key: `${place} ${text}`, text }));
+  const warnings = state.warnings || [];
+  const lines = warnings.slice(-MOST_WARNINGS).map((text, place) => ({ key: `${place} ${text}`, text }));
+  const earlier = warnings.length - lines.length;
+  if (earlier > 0) lines.unshift({ key: "earlier", text: `${earlier} warnings before these; the report has all of them` });
   if (state.unrestorable)
     lines.unshift({ key: "unrestorable", text: `${Parts.countTargets(state.unrestorable)} went down, or may have, without a snapshot that brings them back` });
   syncList(byId("warnings"), lines, () => ({ root: Parts.make("li") }), (slots, item) => setText(slots.root, item.text));
