@@ -45,9 +45,9 @@ RunPhase: TypeAlias = Literal[
 """The state of a run. ``parked``: every lane that has targets left is parked. The last three are its end."""
 Tone: TypeAlias = Literal["going", "waiting", "bad", "good", "over"]
 """How a run is doing, for a colour. ``good`` only once all is as wanted; ``over``: it ended otherwise."""
-MarkKind: TypeAlias = Literal["wave", "park", "steer", "stop", "close"]
+MarkKind: TypeAlias = Literal["session", "wave", "park", "steer", "stop", "close"]
 """The kind of a mark on the time axis. ``park``: also a lane that is closed, or answers again. ``close``: the
-window's."""
+window's. ``session``: the beginning of a later session, in reports."""
 
 
 class RunFacts(Struct, frozen=True, kw_only=True):

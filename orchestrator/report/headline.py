@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
 
 from orchestrator.report.counts import count_already, count_current_outcomes, count_done, count_missed
 from orchestrator.report.values import Report, RunReport, Totals
@@ -17,6 +20,41 @@ _STATE_WORDS = {
     "killed": "Killed: ",
 }
 _KEPT_OUT_WORDS = {"filtered": "left out", "protected": "protected", "skipped": "skipped"}
+
+
+class EndVerdict(Struct, frozen=True):
+    """How a run ended, in a word or two, and whether that is good: for a badge and its colour.
+
+    ``good``: all is as wanted. ``bad``: something failed or is unknown, or a lane is closed. ``over``: the
+    run ended before its time, and nothing is broken. ``going``: it works.
+    """
+
+    words: str
+    tone: Literal["going", "bad", "good", "over"]
+
+
+def judge_end(report: Report) -> EndVerdict:
+    """Return the verdict on a run. "Complete" alone is said of a run that left nothing to be wished for."""
+    state, totals = report.run.state, count_current_outcomes(report)
+    if state == "running":
+        return EndVerdict("running", "going")
+    broken = totals.failed + totals.unknown or any(gateway.lane == "closed" for gateway in report.gateways)
+    if state != "complete":
+        return EndVerdict(state, "bad" if broken else "over")
+    return _judge_complete(report, totals)
+
+
+def _judge_complete(report: Report, totals: Totals) -> EndVerdict:
+    """Return the verdict on a run that came to the end of its plan."""
+    goal = ACT_WORDS[report.run.act].goal
+    missed = count_missed(report)
+    if totals.targets and not count_done(totals) and totals.failed + totals.unknown:
+        return EndVerdict(f"ended, nothing is {goal}", "bad")
+    if totals.failed:
+        return EndVerdict("ended with failures", "bad")
+    if totals.unknown:
+        return EndVerdict("ended in doubt", "bad")
+    return EndVerdict("ended, not all was started", "over") if missed else EndVerdict("complete", "good")
 
 
 def compose_headline(report: Report) -> str:

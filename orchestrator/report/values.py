@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from orchestrator.model.live_status import TimeMark
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import PlanHeader
 from orchestrator.model.reading import Act
@@ -354,6 +355,13 @@ class ReportSource(Protocol):
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]: ...
 
 
+class ClockSpan(Struct, frozen=True, kw_only=True):
+    """A stretch of working time without a pause: one session. ``started`` is a Unix time."""
+
+    started: float
+    seconds: float
+
+
 class RunTimeline(Struct, frozen=True, kw_only=True):
     """The course of a run over its working time, without the time between sessions."""
 
@@ -361,8 +369,12 @@ class RunTimeline(Struct, frozen=True, kw_only=True):
     """Seconds of one bucket."""
     ended: tuple[dict[str, int], ...]
     """For each bucket: how many targets ended in it, by outcome."""
-    requests: tuple[int, ...]
-    """For each bucket: how many requests were sent in it."""
+    requests: tuple[int, ...] | None
+    """For each bucket: how many requests were sent in it; None where nothing counts them."""
+    spans: tuple[ClockSpan, ...] = ()
+    """The sessions, one behind the other; empty if no clock times are known."""
+    marks: tuple[TimeMark, ...] = ()
+    """What happened, in order."""
 
 
 class PaceTimeline(Struct, frozen=True, kw_only=True):

@@ -1,13 +1,14 @@
 """report.html: the run as one page without any other file. The only home of jinja2.
 
-The headline, the totals, the causes, the gateways and the waves need no script. The script adds the list of
-all targets. The content policy allows the page's own style and script, by their hashes, and nothing else.
+The headline, the totals, the causes, the charts, the gateways, the waves and a list of the failures need no
+script. The script adds the list of all targets; a long one is packed. The content policy allows the page's
+own style and script, by their hashes, and nothing else.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from itertools import islice
@@ -24,11 +25,14 @@ from orchestrator.report.advice import advise
 from orchestrator.report.causes import group_by_cause
 from orchestrator.report.counts import count_done
 from orchestrator.report.formats import ReportStream
-from orchestrator.report.headline import compose_headline, find_dangers
+from orchestrator.report.headline import compose_headline, find_dangers, judge_end
+from orchestrator.report.page.axis import build_axis
 from orchestrator.report.page.chart import draw_bar, draw_pace, draw_timeline, place_latencies
-from orchestrator.report.page.rows import RowWriter
+from orchestrator.report.page.rows import PackedWriter, RowWriter
+from orchestrator.report.page.standing import StandingList
+from orchestrator.report.page.svg import PATTERNS, render_bar, render_pace_chart, render_time_chart
 from orchestrator.report.use import describe_use, format_use, list_gaps
-from orchestrator.report.values import GOOD_OUTCOMES, Report, ReportSource
+from orchestrator.report.values import GOOD_OUTCOMES, Report, ReportSource, TargetReport, Totals
 from orchestrator.report.words import (
     ACT_WORDS,
     OUTCOME_WORDS,
@@ -42,8 +46,10 @@ from orchestrator.report.words import (
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_moment, format_span
 
-MAX_TARGETS = 20_000
+MAX_TARGETS = 100_000
 """A page with more targets opens slowly. Above this, the targets that are down are left out first."""
+MAX_PLAIN = 2_000
+"""The targets of a page with more are packed, which needs a browser of 2023 or newer to unpack them."""
 BUCKETS = 60
 """Columns of a chart over time."""
 MAX_CAUSES = 50
@@ -52,29 +58,63 @@ MAX_LINES = 200
 
 
 def write(source: ReportSource, out: TextIO) -> ReportStream:
-    """Write the page, whose targets are at its end."""
+    """Write the page, whose targets are near its end."""
     out.writelines(_render_beginning(source))
-    rows = RowWriter(out, source.report.run.started)
-    rows.begin()
+    packing = PackedWriter(out) if _is_packed(source.report) else None
+    page = _TargetPart(RowWriter(packing.write if packing else out.write, source.report.run.started), source)
+    page.rows.begin()
     if source.report.totals.targets > MAX_TARGETS:
-        yield from _write_trouble_first(source, rows)
+        yield from _write_trouble_first(source, page)
     else:
         while targets := (yield):
-            rows.write(targets)
-    rows.end()
-    out.write(_make_environment().get_template("page_end.html.jinja").render(_load_assets()))
+            page.write(targets)
+    page.rows.end()
+    if packing:
+        packing.end()
+    out.write(_render_end(source.report, page.standing))
 
 
-def _write_trouble_first(source: ReportSource, rows: RowWriter) -> ReportStream:
+def _is_packed(report: Report) -> bool:
+    return report.totals.targets > MAX_PLAIN
+
+
+class _TargetPart:
+    """The targets of the page: the rows for the script, and the list for whoever has none."""
+
+    def __init__(self, rows: RowWriter, source: ReportSource) -> None:
+        self.rows = rows
+        self.standing = StandingList(source.report)
+
+    def write(self, targets: Sequence[TargetReport]) -> None:
+        self.rows.write(targets)
+        self.standing.add(targets)
+
+
+def _write_trouble_first(source: ReportSource, page: _TargetPart) -> ReportStream:
     """Write at most ``MAX_TARGETS``: those that are not down, then the first of those that are."""
     trouble = min(_count_trouble(source.report), MAX_TARGETS)
     for target in islice(source.trouble(), trouble):
-        rows.write((target,))
+        page.write((target,))
     room = MAX_TARGETS - trouble
     while room and (targets := (yield)):
         down = [target for target in targets if target.outcome in DONE][:room]
-        rows.write(down)
+        page.write(down)
         room -= len(down)
+
+
+def _render_end(report: Report, standing: StandingList) -> str:
+    """Return the page behind its rows."""
+    return (
+        _make_environment()
+        .get_template("page_end.html.jinja")
+        .render(
+            report=report,
+            run=report.run,
+            standing=standing.list_targets(),
+            standing_words=standing.describe(),
+            **_load_assets(),
+        )
+    )
 
 
 def _count_trouble(report: Report) -> int:
@@ -96,23 +136,47 @@ def _render_beginning(source: ReportSource) -> Iterable[str]:
         sessions=report.run.sessions[-MAX_LINES:],
         advice=advise(report),
         dangers=find_dangers(report),
-        parts=draw_bar(report.totals),
-        chart=draw_timeline(source.timeline(BUCKETS)),
-        paces=[draw_pace(pacing) for pacing in source.pace_timelines(BUCKETS)[:MAX_LINES]],
+        verdict=judge_end(report),
+        bar=_render_totals(report.totals, compose_headline(report)),
+        **_render_charts(source),
         controls=report.controls[:MAX_LINES],
         chain=report.chain[-MAX_LINES:],
         gateways=list(zip(report.gateways, place_latencies(report.gateways), strict=True))[:MAX_LINES],
-        waves=[(wave, draw_bar(wave.totals)) for wave in report.waves[:MAX_LINES]],
+        waves=[
+            (wave, _render_totals(wave.totals, "Outcomes of this wave")) for wave in report.waves[:MAX_LINES]
+        ],
         groups=groups[:MAX_CAUSES],
         unlisted=len(groups) - MAX_CAUSES,
         **_describe_use(report),
         embedded=min(report.totals.targets, MAX_TARGETS),
         trouble=min(_count_trouble(report), MAX_TARGETS),
+        kind="text/plain" if _is_packed(report) else "application/json",
+        patterns=Markup(PATTERNS),  # noqa: S704  ours
         **_load_assets(),
     )
     # Otherwise each piece of the template, often a few characters, is a write of its own.
     stream.enable_buffering(50)
     return stream
+
+
+def _render_totals(totals: Totals, label: str) -> Markup:
+    return Markup(render_bar(draw_bar(totals), label))  # noqa: S704  svg escapes every text
+
+
+def _render_charts(source: ReportSource) -> dict[str, object]:
+    """Return the figures over time; ``chart`` is None if nothing was sent."""
+    timeline = source.timeline(BUCKETS)
+    axis = build_axis(timeline.spans, timeline.marks)
+    chart = draw_timeline(timeline, axis)
+    request = ACT_WORDS[source.report.run.act].request
+    paces = (
+        render_pace_chart(draw_pace(pacing, axis), request)
+        for pacing in source.pace_timelines(BUCKETS)[:MAX_LINES]
+    )
+    return {
+        "chart": chart and Markup(render_time_chart(chart)),  # noqa: S704  svg escapes every text
+        "paces": [Markup(pace) for pace in paces],  # noqa: S704  the same
+    }
 
 
 def _describe_use(report: Report) -> dict[str, object]:
@@ -156,12 +220,17 @@ def _make_environment() -> Environment:
 @cache
 def _load_assets() -> dict[str, str]:
     """Return the style, the script, and the policy that allows these two and nothing else."""
-    style, script = _read_asset("page.css"), _read_asset("page.js")
+    style = _join_assets("shared/style.css", "report.css")
+    script = _join_assets("shared/parts.js", "shared/table.js", "report.js")
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     return {"style": Markup(style), "script": Markup(script), "policy": policy}  # noqa: S704  files of this package
+
+
+def _join_assets(*names: str) -> str:
+    return "".join(map(_read_asset, names))
 
 
 def _read_asset(name: str) -> str:

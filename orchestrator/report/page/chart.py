@@ -1,4 +1,4 @@
-"""The charts of the page as numbers: where each bar, line and mark stands."""
+"""The charts of the pages as numbers: where each bar, line and mark stands. ``svg`` draws them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.report.page.axis import TimeAxis, build_axis
 from orchestrator.report.values import GatewayReport, LatencyPercentiles, PaceTimeline, RunTimeline, Totals
 from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.formats import format_per_second, format_span
 
-WIDTH = 1000.0
-"""Units along a bar of outcomes."""
-_MIN_SIZE = 5.0
-"""The narrowest part of a bar, in the units of ``WIDTH``: one target of ten thousand must be seen."""
+WIDTH = 100.0
+"""Units along a bar of outcomes: percent."""
+_MIN_SIZE = 1.2
+"""The narrowest part of a bar, in percent: a phone, too, shows one target of ten thousand."""
 
 
 class BarPart(Struct, frozen=True):
-    """A part of a bar, which begins ``at`` and has that ``size``, in the units of the bar."""
+    """A part of a bar, which begins ``at`` and has that ``size``, in percent of the bar."""
 
     outcome: str
     at: float
@@ -34,13 +35,19 @@ class TimeSlot(Struct, frozen=True):
     parts: tuple[BarPart, ...]
 
 
-class TimeChart(Struct, frozen=True):
-    """The timeline. ``line`` is the path of the requests; ``top`` is the count at the top of the scale."""
+class TimeChart(Struct, frozen=True, kw_only=True):
+    """The targets that ended, and the requests that were sent, both counted by bucket on one scale.
+
+    ``line`` is the path of the requests, empty if nothing counts them; ``top`` is the count at the top of
+    the scale.
+    """
 
     slots: tuple[TimeSlot, ...]
     line: str
     top: int
-    ticks: tuple[str, ...]
+    width: float
+    """Seconds of one bucket."""
+    axis: TimeAxis
     outcomes: tuple[str, ...]
     """The outcomes that occur, in their usual order."""
 
@@ -52,11 +59,11 @@ class PaceSlot(Struct, frozen=True):
     refused: float
 
 
-class PaceChart(Struct, frozen=True):
-    """The pace of the run at one gateway. Paths run over buckets, and from 100 (bottom) up to 0.
+class PaceChart(Struct, frozen=True, kw_only=True):
+    """The pace of the run at one gateway, and below it the requests in flight, each with its own scale.
 
-    ``bound`` and ``sent`` share a scale that ends at ``top`` undeploys a second. ``in_flight``, an area, has
-    a scale of its own, which ends at ``most`` requests.
+    Paths run over buckets, and from 100 (bottom) up to 0. ``bound`` and ``sent`` end at ``top`` undeploys a
+    second, ``in_flight``, an area, at ``most`` requests.
     """
 
     gateway: str
@@ -66,7 +73,8 @@ class PaceChart(Struct, frozen=True):
     in_flight: str
     top: int
     most: int
-    ticks: tuple[str, ...]
+    width: float
+    axis: TimeAxis
 
     @property
     def has_refusals(self) -> bool:
@@ -91,37 +99,35 @@ def draw_bar(totals: Totals) -> tuple[BarPart, ...]:
     total = sum(counts.values())
     parts, at = [], 0.0
     for outcome, count in counts.items():
-        size = round(_MIN_SIZE + spare * count / total, 2)
-        parts.append(BarPart(outcome, round(at, 2), size))
+        size = round(_MIN_SIZE + spare * count / total, 3)
+        parts.append(BarPart(outcome, round(at, 3), size))
         at += size
     return tuple(parts)
 
 
-def draw_timeline(timeline: RunTimeline) -> TimeChart | None:
+def draw_timeline(timeline: RunTimeline, axis: TimeAxis | None = None) -> TimeChart | None:
     """Return the chart; None if no request was sent and no target ended."""
     ended = [sum(bucket.values()) for bucket in timeline.ended]
-    highest = max((*ended, *timeline.requests), default=0)
+    highest = max((*ended, *(timeline.requests or ())), default=0)
     if not highest:
         return None
-    top = _choose_top(highest)
-    slots = tuple(_build_slots(timeline, top))
+    top = choose_top(highest)
     seen = {outcome for bucket in timeline.ended for outcome, count in bucket.items() if count}
     return TimeChart(
-        slots=slots,
-        line=_draw_area(timeline.requests, top),
+        slots=tuple(_build_slots(timeline, top)),
+        line="" if timeline.requests is None else _draw_outline(timeline.requests, top),
         top=top,
-        ticks=_format_ticks(timeline.width * len(slots)),
+        width=timeline.width,
+        axis=axis or build_axis(timeline.spans, timeline.marks),
         outcomes=tuple(outcome.value for outcome in Outcome if outcome in seen),
     )
 
 
 def _build_slots(timeline: RunTimeline, top: int) -> Iterator[TimeSlot]:
-    for index, (bucket, requests) in enumerate(zip(timeline.ended, timeline.requests, strict=True)):
+    requests: Iterable[int | None] = timeline.requests or (None,) * len(timeline.ended)
+    for index, (bucket, sent) in enumerate(zip(timeline.ended, requests, strict=True)):
         parts, at = [], 100.0
-        texts = [
-            f"{format_span(index * timeline.width)} to {format_span((index + 1) * timeline.width)}",
-            f"{requests:,} requests",
-        ]
+        texts = [_describe_bucket(index, timeline.width), *([] if sent is None else [f"{sent:,} requests"])]
         for outcome, count in _count_by_outcome(bucket):
             if count:
                 size = round(100 * count / top, 3)
@@ -131,13 +137,17 @@ def _build_slots(timeline: RunTimeline, top: int) -> Iterator[TimeSlot]:
         yield TimeSlot(", ".join(texts), tuple(parts))
 
 
-def draw_pace(pacing: PaceTimeline) -> PaceChart:
+def _describe_bucket(index: int, width: float) -> str:
+    return f"{format_span(index * width)} to {format_span((index + 1) * width)}"
+
+
+def draw_pace(pacing: PaceTimeline, axis: TimeAxis | None = None) -> PaceChart:
     """Return the chart. A bound far above the pace is drawn at the top of the scale."""
     fastest = max(pacing.sent, default=0.0)
     bounds = [bound for bound in pacing.bound if bound is not None]
     # A bound that no request came near would press the curve of the requests flat.
     highest = min(max(bounds, default=0.0), 2 * fastest) if fastest else max(bounds, default=0.0)
-    top, most = _choose_top(ceil(max(highest, fastest, 1))), _choose_top(ceil(max(*pacing.in_flight, 1)))
+    top, most = choose_top(ceil(max(highest, fastest, 1))), choose_top(ceil(max(*pacing.in_flight, 1)))
     busiest = max(*pacing.refused, 1)
     slots = tuple(
         PaceSlot(tooltip, round(4 + 12 * refused / busiest, 2) if refused else 0.0)
@@ -149,10 +159,11 @@ def draw_pace(pacing: PaceTimeline) -> PaceChart:
         bound=_draw_steps(pacing.bound, top),
         sent="M"
         + "L".join(f"{index + 0.5:g} {_find_height(rate, top)}" for index, rate in enumerate(pacing.sent)),
-        in_flight=_draw_area(pacing.in_flight, most),
+        in_flight=_draw_outline(pacing.in_flight, most),
         top=top,
         most=most,
-        ticks=_format_ticks(pacing.width * len(slots)),
+        width=pacing.width,
+        axis=axis or TimeAxis(),
     )
 
 
@@ -160,7 +171,7 @@ def _build_pace_tooltips(pacing: PaceTimeline) -> Iterator[str]:
     buckets = zip(pacing.sent, pacing.bound, pacing.in_flight, pacing.refused, strict=True)
     for index, (sent, bound, in_flight, refused) in enumerate(buckets):
         texts = [
-            f"{format_span(index * pacing.width)} to {format_span((index + 1) * pacing.width)}",
+            _describe_bucket(index, pacing.width),
             f"{format_per_second(sent)} sent",
             "no bound" if bound is None else f"at most {format_per_second(bound)}",
             f"{in_flight:.1f} in flight",
@@ -183,20 +194,17 @@ def _find_height(value: float, top: float) -> float:
     return round(100 - 100 * min(value / top, 1.0), 2)
 
 
-def _format_ticks(whole: float) -> tuple[str, ...]:
-    return tuple(format_span(whole * quarter / 4) for quarter in range(5))
-
-
 def _count_by_outcome(counts: Mapping[str, int]) -> Iterator[tuple[Outcome, int]]:
     return ((outcome, counts.get(outcome, 0)) for outcome in Outcome)
 
 
-def _draw_area(requests: tuple[float, ...], top: int) -> str:
-    heights = [round(100 - 100 * count / top, 2) for count in requests]
+def _draw_outline(values: Iterable[float], top: int) -> str:
+    """Return a path up and down the values, which begins and ends at the ground."""
+    heights = [round(100 - 100 * value / top, 2) for value in values]
     return "M0 100" + "".join(f"V{height}H{index}" for index, height in enumerate(heights, 1)) + "V100"
 
 
-def _choose_top(highest: int) -> int:
+def choose_top(highest: int) -> int:
     """Return the smallest round number that is not below ``highest``.
 
     The number is even, because the scale shows half of it, too.

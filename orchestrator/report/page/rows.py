@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -11,6 +13,36 @@ from msgspec.json import Encoder
 from orchestrator.report.values import AttemptReport, TargetReport, round_to_milliseconds
 
 _ENCODER = Encoder()
+_LINE = 57 * 64
+"""Bytes of a line of base64, a multiple of three: each line is whole by itself."""
+
+
+class PackedWriter:
+    """Compresses a text by gzip and writes it as lines of base64, as much as there is at a time.
+
+    The page unpacks it by ``DecompressionStream``. A row is packed into about a tenth of its JSON.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        # Level 6 takes three times as long as level 1, for a sixth less.
+        self._gzip = zlib.compressobj(level=1, wbits=31)
+        self._rest = b""
+
+    def write(self, text: str) -> None:
+        """Pack ``text``."""
+        self._write_lines(self._rest + self._gzip.compress(text.encode()))
+
+    def end(self) -> None:
+        """Write what is left; nothing can be written afterwards."""
+        self._write_lines(self._rest + self._gzip.flush())
+        self._out.write(b64encode(self._rest).decode() + "\n")
+
+    def _write_lines(self, data: bytes) -> None:
+        whole = len(data) - len(data) % _LINE
+        for first in range(0, whole, _LINE):
+            self._out.write(b64encode(data[first : first + _LINE]).decode() + "\n")
+        self._rest = data[whole:]
 
 
 class RowWriter:
@@ -21,8 +53,8 @@ class RowWriter:
     ``[act, milliseconds after the run's start, seconds, status, code, message]``.
     """
 
-    def __init__(self, out: TextIO, started: datetime) -> None:
-        self._out = out
+    def __init__(self, write: Callable[[str], object], started: datetime) -> None:
+        self._write = write
         self._started = started
         # Thousands of targets share a gateway, a wave and often a reason: each text stands in the page once.
         self._texts: dict[str, int] = {}
@@ -30,19 +62,19 @@ class RowWriter:
 
     def begin(self) -> None:
         """Write what comes before the first row."""
-        self._out.write(f'{{"start":{round(self._started.timestamp() * 1000)},"rows":[\n')
+        self._write(f'{{"start":{round(self._started.timestamp() * 1000)},"rows":[\n')
 
     def write(self, targets: Iterable[TargetReport]) -> None:
         """Write a row for each of the targets."""
         # No line break of a text is in the JSON as such, so each one is between two rows.
         lines = _make_safe(_ENCODER.encode_lines(map(self._build_row, targets))).rstrip("\n")
         if lines:
-            self._out.write(self._separator + lines.replace("\n", ",\n"))
+            self._write(self._separator + lines.replace("\n", ",\n"))
             self._separator = ",\n"
 
     def end(self) -> None:
         """Write what comes behind the last row."""
-        self._out.write(f'\n],"texts":{encode_for_script(list(self._texts))}}}')
+        self._write(f'\n],"texts":{encode_for_script(list(self._texts))}}}')
 
     def _build_row(self, target: TargetReport) -> list[Any]:
         index = self._index_text

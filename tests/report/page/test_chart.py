@@ -19,11 +19,11 @@ def test_the_outcomes_fill_the_bar_without_gap_or_overlap() -> None:
     assert parts[0].at == 0
     for part, following in pairwise(parts):
         assert following.at == pytest.approx(part.at + part.size, abs=0.02)
-    assert parts[-1].at + parts[-1].size == pytest.approx(WIDTH, abs=0.05)
+    assert parts[-1].at + parts[-1].size == pytest.approx(WIDTH, abs=0.01)
 
 
 def test_one_failure_of_a_million_is_still_seen() -> None:
-    assert draw_bar(Totals(targets=1_000_000, undeployed=999_999, failed=1))[1].size >= 5
+    assert draw_bar(Totals(targets=1_000_000, undeployed=999_999, failed=1))[1].size >= 1
 
 
 def test_a_run_without_targets_has_no_bar() -> None:
@@ -51,7 +51,6 @@ def test_parts_of_a_slot_stand_on_each_other_from_the_ground_up() -> None:
     ]
     assert chart.slots[0].tooltip == "0 s to 2 s, 4 requests, 3 undeployed, 1 failed"
     assert chart.line == "M0 100V0.0H1V100"
-    assert chart.ticks == ("0 s", "500 ms", "1 s", "1.5 s", "2 s")
 
 
 def test_a_run_without_requests_has_no_timeline() -> None:

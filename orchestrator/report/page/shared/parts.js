@@ -1,0 +1,70 @@
+"use strict";
+// What the report and the live page both build: texts, labels and the groups of a cause. No text from outside
+// is ever read as markup.
+const Parts = (() => {
+  // Failures first: the order of every list. An open target has not ended yet.
+  const ORDER = ["failed", "unknown", "not_started", "open", "undeployed", "restored", "already_undeployed", "already_deployed"];
+  const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/g;
+  const PAIR = /[\ud800-\udbff][\udc00-\udfff]|[^]/g;
+
+  const visible = (value) =>
+    value.replace(PAIR, (sign) =>
+      sign.length > 1 ? sign : sign.replace(INVISIBLE, (odd) => `\\u${odd.charCodeAt(0).toString(16).padStart(4, "0")}`));
+
+  const make = (name, className, ...content) => {
+    const element = document.createElement(name);
+    if (className) element.className = className;
+    element.append(...content.filter((part) => part !== undefined && part !== null));
+    return element;
+  };
+
+  // A text from outside: its direction is kept to itself, and nothing in it is invisible.
+  const told = (value) => make("bdi", "", visible(value));
+
+  const count = (number) => number.toLocaleString("en");
+  const countTargets = (number) => `${count(number)} ${number === 1 ? "target" : "targets"}`;
+
+  const duration = (seconds) => {
+    if (seconds === null || seconds === undefined) return "–";
+    if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+    if (seconds < 59.95) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
+    const whole = Math.round(seconds);
+    return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  };
+
+  const nameOutcome = (outcome) => outcome.replaceAll("_", " ");
+
+  const outcomeLabel = (outcome) => {
+    const sign = make("span", `key fill-${outcome}`);
+    sign.setAttribute("aria-hidden", "true");
+    return make("span", `outcome is-${outcome}`, sign, nameOutcome(outcome));
+  };
+
+  // The address within the page that shows the targets with these values of a filter.
+  const linkTargets = (filter) =>
+    `#${Object.entries(filter).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")}`;
+
+  // One group of causes: {outcome, label, text, count, gateways, examples, searchable}.
+  const buildCause = (cause) => {
+    const filter = { outcome: cause.outcome };
+    if (cause.searchable !== false) filter.q = cause.label;
+    const label = make("a", "code", told(cause.label));
+    label.href = linkTargets(filter);
+    const examples = make("ul", "examples");
+    for (const id of cause.examples) {
+      const link = make("a", "code", told(id));
+      link.href = linkTargets({ q: id });
+      examples.append(make("li", "", link));
+    }
+    const more = cause.count - cause.examples.length;
+    if (more > 0) examples.append(make("li", "more", `and ${count(more)} more`));
+    const where = make("p", "where", "on ");
+    cause.gateways.slice(0, 5).forEach((name, place) => where.append(place ? ", " : "", told(name)));
+    if (cause.gateways.length > 5) where.append(` and ${cause.gateways.length - 5} more`);
+    return make("li", `cause edge-${cause.outcome}`,
+      make("p", "amount", make("b", "", count(cause.count)), " ", make("span", "", nameOutcome(cause.outcome))),
+      make("div", "", make("h3", "", label), cause.text ? make("p", "told", told(cause.text)) : null, where, examples));
+  };
+
+  return { ORDER, visible, make, told, count, countTargets, duration, nameOutcome, outcomeLabel, linkTargets, buildCause };
+})();
