@@ -51,7 +51,7 @@ def _fit_columns(
     columns: Sequence[RowColumn], rows: Sequence[TableRow], width: int
 ) -> tuple[list[int], list[int]]:
     """Return the places of the columns that there is room for, and their widths."""
-    shown = list(range(len(columns)))
+    shown = [n for n, column in enumerate(columns) if not column.rank or any(row.cells[n] for row in rows)]
     wide = [
         min(column.most, max(column.least, len(column.heading), *(row.cells[n].cell_len for row in rows)))
         for n, column in enumerate(columns)

@@ -43,12 +43,16 @@ class Keyboard:
             self._set(quiet)
 
     def restore(self) -> None:
-        """Switch the echo on again, if it was on before."""
+        """Switch the echo on again, if it was on before, and drop what was typed without being seen.
+
+        Otherwise the shell would run it as a command.
+        """
         earlier, self._earlier = self._earlier, None
         if earlier is not None:
             _silenced.remove(self)
             with suppress(termios.error, OSError):  # the terminal may be gone by now
                 self._set(earlier)
+                termios.tcflush(self._descriptor, termios.TCIFLUSH)
 
     def _set(self, attributes: list[Any]) -> None:
         # A job in the background would be stopped here, and the terminal would keep its wrong mode.

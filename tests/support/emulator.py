@@ -26,6 +26,12 @@ class TerminalEmulator:
     def lines(self) -> list[str]:
         return [line.rstrip() for line in self._screens[self.is_alternate]]
 
+    @property
+    def lines_written(self) -> list[str]:
+        """The lines up to the last one that is not empty; one empty line if there is none."""
+        lines = self.lines
+        return lines[: max((n for n, line in enumerate(lines, 1) if line), default=1)]
+
     def feed(self, output: str) -> None:
         """Take output, which may end inside of a sequence."""
         text, at = self._rest + output, 0
@@ -45,6 +51,8 @@ class TerminalEmulator:
     def _put(self, character: str) -> None:
         if character == "\r":
             self._column = 0
+        elif character == "\b":
+            self._column = max(0, self._column - 1)
         elif character == "\n":
             self._go_down()
         elif character >= " ":

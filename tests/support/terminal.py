@@ -1,13 +1,24 @@
 """The program on a pseudo-terminal."""
 
+import fcntl
 import os
 import pty
 import re
+import select
+import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
+from typing import Self
+
+from tests.support.emulator import TerminalEmulator
 
 QUESTION = re.compile(rb"type the \w+'s digest, \w{8}: |\[y/N\] ")
 
@@ -44,6 +55,82 @@ def on_a_terminal(
         patience.cancel()
         os.close(ours)
     return process.returncode, shown.decode()
+
+
+class ShellSession:
+    """A shell with job control on a terminal of its own, and what that terminal shows."""
+
+    def __init__(self, columns: int, rows: int, folder: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        self.resize(columns, rows)
+        # The shell leads the session of the terminal, so it can stop and continue its jobs.
+        lead = "import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execlp('sh', 'sh', '-i')"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", lead],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "TERM": "xterm",
+                "PS1": "$ ",
+                "ENV": "",
+            },
+            cwd=folder,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for job in (*self._list_jobs(), self._process.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(job, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._ours)
+
+    def _list_jobs(self) -> list[int]:
+        """Return the process group in the foreground, which is the shell's own between two jobs."""
+        with suppress(OSError):
+            return [os.tcgetpgrp(self._ours)]
+        return []
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed."""
+        return bool(termios.tcgetattr(self._ours)[3] & termios.ECHO)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size; what it shows is judged by an emulator of that size from here on."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        before = getattr(self, "shown", None)
+        self.shown = TerminalEmulator(columns, rows)
+        self.shown.is_alternate = before is not None and before.is_alternate
+
+    def type(self, text: str) -> None:
+        """Type ``text``."""
+        os.write(self._ours, text.encode())
+
+    def undeploy(self, *arguments: str) -> None:
+        """Type a command of the program."""
+        self.type(f"{sys.executable} -m orchestrator {' '.join(map(shlex.quote, arguments))}\n")
+
+    def wait_for(self, holds: Callable[[TerminalEmulator], object], seconds: float = 60.0) -> None:
+        """Take what the terminal is written until ``holds`` is true; fail after ``seconds``."""
+        until = time.monotonic() + seconds
+        while not holds(self.shown):
+            left = until - time.monotonic()
+            assert left > 0, "\n".join(self.shown.lines)
+            if select.select([self._ours], [], [], min(left, 0.1))[0]:
+                self.shown.feed(_read(self._ours).decode(errors="replace"))
+
+    def wait(self, seconds: float) -> None:
+        """Take what the terminal is written for ``seconds``."""
+        until = time.monotonic() + seconds
+        self.wait_for(lambda _: time.monotonic() >= until, seconds + 30)
 
 
 def _read(terminal: int) -> bytes:
