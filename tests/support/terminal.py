@@ -104,7 +104,7 @@ class ShellSession:
         return bool(termios.tcgetattr(self._ours)[3] & termios.ECHO)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal another size; what it shows is judged by an emulator of that size from here on."""
+        """Give the terminal another size; ``shown`` has that size, too, and begins empty."""
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         before = getattr(self, "shown", None)
         self.shown = TerminalEmulator(columns, rows)
