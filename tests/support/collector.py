@@ -40,15 +40,18 @@ class Collector:
         self.metrics: list[ExportMetricsServiceRequest] = []
         self.asked = 0
         """Number of requests that came, taken or not."""
+        self.clients: set[Any] = set()
+        """The address of each connection."""
         self.elsewhere: list[str] = []
         """Paths that are none of OTLP's."""
         self.url = ""
         self.is_over = Event()
         self._lock = Lock()
 
-    def count(self) -> None:
+    def count(self, client: Any) -> None:
         with self._lock:
             self.asked += 1
+            self.clients.add(client)
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> None:
         """Decode a request; an error here is one of the sender's."""
@@ -99,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.collector.count()
+        self.collector.count(self.client_address)
         with suppress(OSError):
             getattr(self, f"_{self.collector.manner}")(body)
 
