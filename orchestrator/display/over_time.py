@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from copy import copy
-
 from orchestrator.model.live_status import MOST_BUCKETS, MOST_MARKS, MarkKind, OverTime, TimeMark
 from orchestrator.model.outcome import Outcome
 
@@ -22,6 +19,12 @@ class TimeBucket:
         self.sent = 0
         self.in_flight = in_flight
         self.bound = bound
+
+    def clone(self) -> TimeBucket:
+        """Return a bucket of its own with the same counts."""
+        bucket = TimeBucket(self.in_flight, self.bound)
+        bucket.ended, bucket.sent = dict(self.ended), self.sent
+        return bucket
 
     def take_in(self, later: TimeBucket) -> None:
         """Make this bucket one with the next."""
@@ -77,14 +80,19 @@ class TimeAxis:
 
     def read(self, now: float, in_flight: int, bound: float | None) -> OverTime:
         """Return the axis up to the Unix time ``now``. Changes nothing."""
-        axis = copy(self)
-        axis._buckets = list(map(copy, self._buckets))
-        axis.bucket = axis._buckets[-1]
+        axis = self._clone()
         axis.go_to(max(now, self.start), in_flight, bound)
-        return axis._describe(axis._buckets)
+        return axis._describe()
 
-    def _describe(self, buckets: Iterable[TimeBucket]) -> OverTime:
-        buckets = list(buckets)
+    def _clone(self) -> TimeAxis:
+        axis = TimeAxis(self.start)
+        axis.width, axis.until, axis.marks = self.width, self.until, self.marks
+        axis._buckets = [bucket.clone() for bucket in self._buckets]
+        axis.bucket = axis._buckets[-1]
+        return axis
+
+    def _describe(self) -> OverTime:
+        buckets = self._buckets
         return OverTime(
             start=self.start,
             seconds=self.width,

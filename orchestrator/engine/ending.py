@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.engine.resources import RunResources
-from orchestrator.engine.standing import list_outcome_counts, name_outcomes
+from orchestrator.engine.standing import describe_standing, list_final_counts
 from orchestrator.engine.window import SessionWindow
 from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
 from orchestrator.model.events import RunEnded
@@ -61,8 +61,9 @@ def describe_end(resources: RunResources, at: float, status: ExitStatus) -> RunE
     """Return the event that ends a session. A journal that cannot be read leaves its counts out."""
     ended = RunEnded(at=at, state=name_end_state(status), exit_status=status)
     try:
-        outcomes = name_outcomes(resources.pending, resources.spec.plan)
-        return replace(ended, outcomes=outcomes, reasons=list_outcome_counts(resources.pending))
+        standing = resources.pending.count_standing(at_end=True)
+        reasons = tuple(list_final_counts(resources.pending, standing, resources.run_gate.reason))
+        return replace(ended, outcomes=describe_standing(resources.spec.plan, standing), reasons=reasons)
     except OrchestratorError:
         return ended
 

@@ -123,9 +123,13 @@ class PendingTargets:
             for wave, step, gateway, count in self._database.rows(query)
         }
 
-    def count_standing(self) -> Standing:
-        """Count all targets of the plan by wave, gateway and outcome."""
-        query = "SELECT wave, gateway, outcome, COUNT(*) FROM target GROUP BY 1, 2, 3 ORDER BY 1, 2"
+    def count_standing(self, *, at_end: bool = False) -> Standing:
+        """Count all targets of the plan by wave, gateway and outcome.
+
+        ``at_end``: with the outcome that a report gives to those that have none, since the disk was full.
+        """
+        outcome = f"COALESCE(outcome, {OPEN_OUTCOME})" if at_end else "outcome"
+        query = f"SELECT wave, gateway, {outcome}, COUNT(*) FROM target GROUP BY 1, 2, 3 ORDER BY 1, 2"
         standing: Standing = {}
         for wave, gateway, outcome, count in self._database.rows(query):
             here = standing.setdefault(wave, {}).setdefault(self._names[gateway], {})

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import fields
 
 from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Counts, Outcome
 from orchestrator.model.plan import StopWhen, Threshold
 from orchestrator.rules.stop_rules import (
+    SHARES_FROM,
     STOP_RULES,
+    StoppingScope,
     StopRules,
     adapt_to_restore,
     is_fruitless,
     is_surprising,
+    measure_headroom,
 )
 
 UNDEPLOYED, ALREADY = Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED
@@ -242,3 +248,47 @@ def test_a_rule_that_is_not_for_restores_never_fires_in_one() -> None:
     adapted = adapt_to_restore(StopWhen(failed=one, unknown=one, surprising=one))
 
     assert adapted == StopWhen(failed=one, unknown=one, surprising=NEVER)
+
+
+ENDS = st.lists(
+    st.sampled_from([GOOD, BAD, ABSENT, (ALREADY, None), (UNKNOWN, "spent: x"), (NOT_STARTED, "window: x")]),
+    max_size=40,
+)
+LIMITS = st.one_of(
+    st.builds(Threshold, count=st.integers(0, 12)),
+    st.builds(Threshold, share=st.sampled_from([0.1, 0.2, 0.5])),
+)
+
+
+@given(ends=ENDS, limit=LIMITS, left=st.integers(0, 40))
+def test_so_many_more_failures_stop_the_run_as_the_headroom_tells(
+    ends: list[Ended], limit: Threshold, left: int
+) -> None:
+    """One failure less does not: the number is that of the rules themselves."""
+    counts = Counter((outcome, (reason or "").partition(":")[0]) for outcome, reason in ends)
+    scope = StoppingScope(where="wave one", counts=counts, left=left)
+    (room,) = measure_headroom({"failed": limit}, scope, scope, first_run=True)
+
+    def is_stopped_after(more: int) -> bool:
+        rules = make_rules(failed=limit)
+        rules.begin_wave("one")
+        count_all(rules, [*ends, *[BAD] * more])
+        # Before the next wave shares count at any number of ended targets.
+        return rules.find_breach(shares_from=1 if more == left else SHARES_FROM) is not None
+
+    if room.more is None:
+        assert not is_stopped_after(left)
+    else:
+        assert is_stopped_after(room.more)
+        assert room.more == 0 or not is_stopped_after(room.more - 1)
+
+
+def test_the_headroom_of_a_rule_in_words() -> None:
+    wave = StoppingScope(where="wave canary", counts={(FAILED, "refused"): 3, (UNDEPLOYED, ""): 37}, left=60)
+    run = StoppingScope(where="the run", counts={(FAILED, "refused"): 4, (UNDEPLOYED, ""): 96}, left=400)
+    thresholds = {"failed": Threshold(share=0.2), "unknown": Threshold(count=0), "surprising": NEVER}
+
+    assert [(room.more, room.text) for room in measure_headroom(thresholds, run, wave, first_run=True)] == [
+        (7, "failed: 3 of 40 in wave canary, limit 20%: 7 more stop the run"),
+        (1, "unknown: 0 in the run, limit 0: 1 more stops the run"),
+    ]

@@ -55,6 +55,7 @@ from tests.simulation.promises import (
 )
 from tests.simulation.restoration import SimulatedRestore, check_refused_restore, check_restored
 from tests.simulation.scene import PASSWORD, TOKENS, Illness, SeedScene, make_scene
+from tests.simulation.standing import StatusWitness
 from tests.simulation.use import check_use
 
 EPOCH = 1_795_000_000.0
@@ -179,8 +180,9 @@ class _SeedPlay:
             past_stop=True,
             window=Window(None, datetime.fromtimestamp(closes, UTC)) if closes else Window(None, None),
         )
+        standing = StatusWitness()
         try:
-            result = play(loop, self._main(loop, fate, options, number))
+            result = play(loop, self._main(loop, fate, options, number, standing))
         except CrashError:
             for run in self._list_runs():
                 (run.path / "lock").unlink(missing_ok=True)  # the kernel drops a dead process's lock
@@ -194,8 +196,11 @@ class _SeedPlay:
             self._witness.broken.append(f"session {number} failed: {bug!r}")
             return True
         finally:
+            self._witness.broken += standing.broken
             self._check_end(loop.time(), number)
             self._elapsed += loop.time() + 1.0
+        with result.folder.open_source() as source:
+            self._witness.broken += standing.check_report(source)
         return result.report.run.state == "complete" or self._is_stuck(result, number)
 
     def _check_end(self, seconds: float, number: int) -> None:
@@ -211,13 +216,19 @@ class _SeedPlay:
         return calm and any(gateway.lane != "open" for gateway in result.report.gateways)
 
     async def _main(
-        self, loop: VirtualLoop, fate: ProcessFate, options: RunOptions, number: int
+        self,
+        loop: VirtualLoop,
+        fate: ProcessFate,
+        options: RunOptions,
+        number: int,
+        standing: StatusWitness,
     ) -> RunResult:
         environment = self._make_environment(loop, fate)
         runs = self._list_runs()
         stops = self._scene.interrupts if number == 1 else ()
         request = RunRequest(
             options=options,
+            listeners=(standing,),
             signals=_TimedSignals(stops),
             control_socket=lambda _: make_control_socket(self._scene.acts if number == 1 else ()),
             storage=Storage(
