@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.commands.options.consent import load_journal_key
 from orchestrator.commands.options.files import force_option, open_output, output_option
 from orchestrator.commands.options.runs import run_argument, state_option
-from orchestrator.commands.terminal.output import tell
+from orchestrator.commands.options.verification import VerifyOptions, verify_options
+from orchestrator.commands.terminal.output import print_result, tell
+from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.report.formats import FORMATS, find_format
 from orchestrator.system.writing import check_place
+
+if TYPE_CHECKING:
+    from orchestrator.journal.folder import RunFolder
 
 
 @click.command("report")
@@ -24,17 +31,42 @@ from orchestrator.system.writing import check_place
 @click.option("--chain", is_flag=True, help="Of all runs that continue one another, RUN among them, as one.")
 @output_option
 @force_option
+@verify_options
 @state_option
-def command(run: str, form: str | None, chain: bool, output: Path | None, force: bool, state: Path) -> None:
+def command(
+    run: str,
+    form: str | None,
+    chain: bool,
+    output: Path | None,
+    force: bool,
+    verification: VerifyOptions,
+    state: Path,
+) -> int:
     """Make any report of a run again from its journal.
 
     RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. The report goes to
-    stdout, or to FILE.
+    stdout, or to FILE. With --verify there is no report: the command says whether the journal is still as it
+    was written, and where it was changed; then the exit status is 2.
     """
-    from orchestrator.journal.folder import RunFolder, find_run
-    from orchestrator.report.writing import write_report
+    from orchestrator.journal.folder import find_run
 
     folder = find_run(state, run)
+    if verification.verify:
+        if form or chain or output:
+            raise UsageError("--verify makes no report; leave --format, --chain and -o out")
+        return _verify(folder, verification)
+    if verification.head or verification.journal_key:
+        raise UsageError("--head and --journal-key go with --verify")
+    _make_report(folder, form, output, chain=chain, force=force, state=state)
+    return ExitStatus.DONE
+
+
+def _make_report(
+    folder: RunFolder, form: str | None, output: Path | None, *, chain: bool, force: bool, state: Path
+) -> None:
+    from orchestrator.journal.folder import RunFolder
+    from orchestrator.report.writing import write_report
+
     if output is not None:
         check_place(output, replace=force)
     form = form or (find_format(output.suffix) if output else None) or "json"
@@ -49,3 +81,18 @@ def command(run: str, form: str | None, chain: bool, output: Path | None, force:
         return
     with folder.open_source() as source, open_output(output, force=force) as out:
         write_report(form, source, out)
+
+
+def _verify(folder: RunFolder, verification: VerifyOptions) -> ExitStatus:
+    """Audit the journal of a run and print what was found."""
+    from contextlib import closing
+
+    from orchestrator.journal.audit import audit_journal, describe_audit, list_noted_heads
+
+    key = load_journal_key(verification.journal_key)
+    heads = list_noted_heads(folder, verification.head)
+    with closing(folder.open()) as database:
+        audit = audit_journal(database, key=key, heads=heads)
+    for line in describe_audit(audit):
+        print_result(line)
+    return ExitStatus.DONE if audit.holds else ExitStatus.NOTHING_SENT

@@ -12,7 +12,7 @@ import click
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.consent import ConsentOptions, consent_options
 from orchestrator.commands.options.display import DisplayOptions, display_options
-from orchestrator.commands.options.files import report_dir_option
+from orchestrator.commands.options.records import RecordOptions, record_options
 from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.commands.options.selection import WindowOptions, window_options
 from orchestrator.commands.terminal.agreement import (
@@ -84,7 +84,7 @@ restore_options = bundle_options(
 @consent_options
 @window_options
 @state_option
-@report_dir_option
+@record_options
 @display_options
 def command(
     run: str,
@@ -93,7 +93,7 @@ def command(
     consent: ConsentOptions,
     window: WindowOptions,
     state: Path,
-    report_dir: Path | None,
+    records: RecordOptions,
     display: DisplayOptions,
 ) -> int:
     """Bring back what a run took down, in reverse order.
@@ -106,7 +106,13 @@ def command(
     from orchestrator.api import RunOptions, restore
     from orchestrator.journal.folder import find_run
 
-    options = RunOptions(state=state, report_dir=report_dir, window=window.read_window(), wait=window.wait)
+    options = RunOptions(
+        state=state,
+        report_dir=records.report_dir,
+        signing_key=records.load_key(),
+        window=window.read_window(),
+        wait=window.wait,
+    )
     parent = find_run(state, run)
     runs = _find_chain(parent, state) if request.chain else ()
     with ExitStack() as stack:

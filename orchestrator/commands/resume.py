@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.commands.options.display import DisplayOptions, display_options
-from orchestrator.commands.options.files import report_dir_option
+from orchestrator.commands.options.records import RecordOptions, record_options
 from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.live_page import open_page
@@ -21,7 +21,7 @@ from orchestrator.errors import UsageError
 @click.option("--after-restore", is_flag=True, help="Go on although a restore of it has begun.")
 @selection_options
 @state_option
-@report_dir_option
+@record_options
 @display_options
 def command(
     run: str,
@@ -29,7 +29,7 @@ def command(
     after_restore: bool,
     selection: SelectionOptions,
     state: Path,
-    report_dir: Path | None,
+    records: RecordOptions,
     display: DisplayOptions,
 ) -> int:
     """Go on with a run that ended early.
@@ -44,7 +44,11 @@ def command(
     from orchestrator.journal.folder import find_run
 
     options = selection.build_run_options(
-        state=state, report_dir=report_dir, past_stop=past_stop, after_restore=after_restore
+        state=state,
+        report_dir=records.report_dir,
+        signing_key=records.load_key(),
+        past_stop=past_stop,
+        after_restore=after_restore,
     )
     folder = find_run(state, run)
     if folder.path.resolve().parent.name == REHEARSALS:

@@ -13,8 +13,8 @@ from orchestrator.commands.options.consent import (
     consent_options,
 )
 from orchestrator.commands.options.display import DisplayOptions, display_options
-from orchestrator.commands.options.files import report_dir_option
 from orchestrator.commands.options.plan import PlanOptions, plan_options
+from orchestrator.commands.options.records import RecordOptions, record_options
 from orchestrator.commands.options.runs import state_option
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.agreement import agree
@@ -29,7 +29,7 @@ from orchestrator.errors import UsageError
 @approval_options
 @selection_options
 @state_option
-@report_dir_option
+@record_options
 @display_options
 @click.option("--dry-run", is_flag=True, help="Only show what it would do, as `undeploy preview` does.")
 @click.option("--on", hidden=True)
@@ -39,7 +39,7 @@ def command(
     approval: ApprovalOptions,
     selection: SelectionOptions,
     state: Path,
-    report_dir: Path | None,
+    records: RecordOptions,
     display: DisplayOptions,
     dry_run: bool,
     **later: str | None,
@@ -61,7 +61,9 @@ def command(
     from orchestrator.journal.ownership import check_state
 
     check_state(state)  # before the question, so that no one agrees in vain
-    options = selection.build_run_options(state=state, report_dir=report_dir)
+    options = selection.build_run_options(
+        state=state, report_dir=records.report_dir, signing_key=records.load_key()
+    )
     with open_page(display.serve) as page, plan.load(options.protect_files) as loaded:
         agree(loaded, options, consent, approval)
         result = run_with_display(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from orchestrator.model.credentials import Secret
 from orchestrator.model.plan import Window
 from orchestrator.plan.protect import ProtectFile
 
@@ -27,6 +28,8 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Whether to resume a run that a stop rule has stopped."""
     after_restore: bool = False
     """Whether to resume a run of which a restore has begun."""
+    signing_key: Secret | None = None
+    """Signs each commit of the journal; None leaves them unsigned."""
     protect: tuple[str, ...] = ()
     """Patterns of targets that no run touches, besides those of the plan and of ``protect_files``."""
     protect_files: tuple[ProtectFile, ...] = ()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from orchestrator.errors import DiskError, JournalError
+from orchestrator.journal.ledger import BATCHED, ENTRY_KINDS, MOST_ENTRIES, Ledger, begin_ledger
 from orchestrator.journal.migrations import MIGRATIONS
 from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
 from orchestrator.text.names import to_nfc
@@ -93,6 +94,9 @@ def _convert(database: Database, version: int, *, in_file: bool) -> None:
         for older in range(version, FORMAT):
             for statement in MIGRATIONS[older]:
                 database.run(statement)
+        # Later changes are then found. A copy is never written again, and its reader need not wait for that.
+        if in_file:
+            begin_ledger(database)
         database.run(f"PRAGMA user_version={FORMAT}")
 
 
@@ -127,6 +131,8 @@ class Database:
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
+        self.ledger: Ledger | None = None
+        """Gets an entry of each change, once ``ledger.go_on_with_ledger`` has set it."""
         mode = "rwc" if write else _choose_read_mode(path)
         with self.translate_errors():
             self._connection = _connect(f"{path.absolute().as_uri()}?mode={mode}")
@@ -155,6 +161,34 @@ class Database:
         with self.translate_errors():
             self._connection.executemany(statement, rows).close()
 
+    def change(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
+        """Execute a statement that returns what it changed, and enter that into the ledger.
+
+        The statement ends with ``EntryKind.returning``. Returns its rows without the name of their kind.
+        """
+        with self.translate_errors():
+            rows: list[Row] = self._connection.execute(statement, values).fetchall()
+        entries = [row[1:] for row in rows]
+        if rows and self.ledger is not None:
+            self.ledger.enter(ENTRY_KINDS[rows[0][0]], entries)
+        return entries
+
+    def change_in_parts(self, statement: str, values: Sequence[Value]) -> None:
+        """Execute a statement on targets, some at a time, since SQLite collects in memory what it returns.
+
+        The last two parameters are the numbers between which its targets are: above the first one, and up to
+        the second.
+        """
+        last = self.one("SELECT COALESCE(MAX(seq), 0) FROM target")[0]
+        for above in range(-1, last, MOST_ENTRIES):
+            self.change(statement, (*values, above, above + MOST_ENTRIES))
+
+    def change_many(self, statement: str, rows: list[tuple[Value, ...]]) -> None:
+        """Execute one of ``BATCHED`` for many rows."""
+        self.run_many(statement, rows)
+        if self.ledger is not None:
+            self.ledger.enter(BATCHED[statement], rows)
+
     def script(self, statements: str) -> None:
         """Execute several statements."""
         self._connection.executescript(statements).close()
@@ -182,10 +216,18 @@ class Database:
         with self.translate_errors():
             self.run("BEGIN IMMEDIATE")
 
+    def seal(self) -> None:
+        """Enter into the ledger what the transaction has changed. ``commit`` comes next."""
+        if self.ledger is not None:
+            with self.translate_errors():
+                self.ledger.seal()
+
     def commit(self) -> None:
         """Make the transaction durable."""
         with self.translate_errors():
             self.run("COMMIT")
+        if self.ledger is not None:
+            self.ledger.accept()
 
     def roll_back(self) -> None:
         """Undo a transaction that failed."""
@@ -193,6 +235,8 @@ class Database:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self.run("ROLLBACK")
+        if self.ledger is not None:
+            self.ledger.discard()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -201,6 +245,7 @@ class Database:
         try:
             with self.translate_errors():
                 yield
+            self.seal()
             self.commit()
         except BaseException:
             self.roll_back()

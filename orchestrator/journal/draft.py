@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import cast
 
 from orchestrator.journal.database import Row, Value, create_database
+from orchestrator.journal.ledger import begin_ledger
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan
 from orchestrator.journal.repeats import RepeatDetector
 from orchestrator.journal.schema import AFTER_LOADING
+from orchestrator.model.credentials import Secret
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.cycles import find_cycles, list_depths
@@ -243,6 +245,14 @@ class Draft:
         """Insert the keys of ``meta`` that are not at their default. The draft is finished before."""
         with self.database.transaction():
             insert_meta(self.database, meta)
+
+    def begin_ledger(self, key: Secret | None) -> None:
+        """Enter all that the draft holds into its ledger, signed with the ``key`` if there is one.
+
+        Nothing may be kept in the draft afterwards.
+        """
+        with self.database.transaction():
+            begin_ledger(self.database, key)
 
     def approve(self, approved: Iterable[tuple[str, StateAtApproval]]) -> None:
         """Insert the approved state of each target, by its id. The draft is finished before."""

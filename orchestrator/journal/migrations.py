@@ -43,5 +43,13 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         )
         """,
     ),
+    # Format 3 had no ledger. The conversion of a file enters all that it finds: see ``database``.
+    3: (
+        """
+        CREATE TABLE ledger (
+            number INTEGER PRIMARY KEY, hash BLOB NOT NULL, mac BLOB, entries BLOB NOT NULL
+        )
+        """,
+    ),
 }
 """By the format that a journal has: the statements that make it one of the next format."""

@@ -11,6 +11,7 @@ from orchestrator.errors import JournalError, UnfitError
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.earlier_causes import group_earlier_causes
 from orchestrator.journal.ended import KILLED
+from orchestrator.journal.ledger import OUTCOME
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, SNAPSHOT_NAME, WORD
@@ -63,8 +64,9 @@ _PROVISIONAL = (
 )
 _REOPEN = (
     "UPDATE target SET outcome = NULL, reason = NULL, evidence = NULL, seconds = NULL, ended = NULL"
-    " WHERE seq = ?"
+    f" WHERE seq = ?{OUTCOME.returning}"
 )
+_HOLD = f"UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?{OUTCOME.returning}"
 _BEYOND = """
 UPDATE target SET step = ?1 WHERE seq IN (
     SELECT seq FROM target WHERE wave = ?2 AND outcome IS NULL ORDER BY depth, seq LIMIT -1 OFFSET ?3
@@ -75,14 +77,17 @@ _LEFT_UP = (
 )
 _TELL_LEFT_UP = (
     "UPDATE target SET reason = ? || COALESCE(reason, outcome)"
-    " WHERE seq = ? AND COALESCE(reason, '') NOT LIKE 'left up, since %'"
+    f" WHERE seq = ? AND COALESCE(reason, '') NOT LIKE 'left up, since %'{OUTCOME.returning}"
 )
 # A name that could vanish holds one of these. Few names do, and so the query reads few rows.
 _COULD_VANISH = (
     "SELECT id FROM target WHERE outcome IS NULL"
     " AND (id GLOB '*[%.;\\]*' OR instr(id, '//') OR substr(id, -1) = '/')"
 )
-_KILLED = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE outcome IS NULL"
+_KILLED = (
+    f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?"
+    f" WHERE outcome IS NULL AND seq > ? AND seq <= ?{OUTCOME.returning}"
+)
 
 
 Cursor = tuple[int, int]
@@ -298,7 +303,8 @@ def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
                 rows.append((f"{hold.word}: {why}", seq))
                 break
     with database.transaction():
-        database.run_many("UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?", rows)
+        for row in rows:
+            database.change(_HOLD, row)
     return len(rows)
 
 
@@ -322,9 +328,10 @@ def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
     gets an outcome that says so. A target that was held back stays so.
     """
     with database.transaction():
-        database.run(_KILLED, (KILLED,))
+        database.change_in_parts(_KILLED, (KILLED,))
         again = [(seq,) for seq, name, wave in database.rows(_PROVISIONAL) if wanted(name, wave)]
-        database.run_many(_REOPEN, again)
+        for row in again:
+            database.change(_REOPEN, row)
     return len(again)
 
 
@@ -334,10 +341,11 @@ def leave_up(database: Database, restore: str) -> frozenset[str]:
     A target that got no outcome in the session before gets one now. Its reason names the ``restore``.
     """
     with database.transaction():
-        database.run(_KILLED, (KILLED,))
+        database.change_in_parts(_KILLED, (KILLED,))
         rows = list(database.rows(_LEFT_UP))
         told = f"left up, since restore {restore} brought it back or may have; before that "
-        database.run_many(_TELL_LEFT_UP, [(told, seq) for seq, _ in rows])
+        for seq, _ in rows:
+            database.change(_TELL_LEFT_UP, (told, seq))
     return frozenset(name for _, name in rows)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from orchestrator.journal.ledger import NOTE, OUTCOME, SESSION, SESSION_END, SNAPSHOT, USAGE
 from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, encode_pace, encode_wave_step
 from orchestrator.journal.schema import INSERT_INTENT, OPEN_OUTCOME, UPDATE_OUTCOME, UPDATE_RESULT
 from orchestrator.journal.sessions import SessionOptions
@@ -25,19 +26,31 @@ if TYPE_CHECKING:
     from orchestrator.journal.writer import RowSink
 
 # A snapshot of an earlier session stays if a later session could see nothing.
-_SNAPSHOT = """
+_SNAPSHOT = f"""
 INSERT INTO snapshot (seq, taken, verdict, value) VALUES (?, ?, ?, ?)
 ON CONFLICT (seq) DO UPDATE SET taken = excluded.taken, verdict = excluded.verdict, value = excluded.value
 WHERE excluded.verdict NOT IN ('unclear', 'not_offered') OR snapshot.verdict IN ('unclear', 'not_offered')
+{SNAPSHOT.returning}
 """
-_USAGE = "INSERT OR REPLACE INTO usage (seq, taken, calls, value) VALUES (?, ?, ?, ?)"
-_NOTE = "INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?)"
-_BEGIN = "INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?, ?)"
+_USAGE = f"INSERT OR REPLACE INTO usage (seq, taken, calls, value) VALUES (?, ?, ?, ?){USAGE.returning}"
+_NOTE = f"INSERT INTO note (session, at, gateway, kind, text) VALUES (?, ?, ?, ?, ?){NOTE.returning}"
+_BEGIN = f"INSERT INTO session (number, started, holder, options) VALUES (?, ?, ?, ?){SESSION.returning}"
 _FINISH = (
     "UPDATE session SET ended = ?, state = ?, stopped_by = ?, exit_status = ?, seconds = ? WHERE number = ?"
+    f"{SESSION_END.returning}"
 )
-_LEAVE = "UPDATE target SET outcome = 'not_started', reason = ?, ended = ? WHERE seq = ? AND outcome IS NULL"
-_REST = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ? WHERE outcome IS NULL"
+_LEAVE = (
+    "UPDATE target SET outcome = 'not_started', reason = ?, ended = ? WHERE seq = ? AND outcome IS NULL"
+    f"{OUTCOME.returning}"
+)
+_REST = (
+    f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?, ended = ?"
+    " WHERE outcome IS NULL{only} AND seq > ? AND seq <= ?"
+)
+_REST_OF_ALL = f"{_REST.format(only='')}{OUTCOME.returning}"
+_REST_OF_GATEWAY = f"{_REST.format(only=' AND gateway = ?')}{OUTCOME.returning}"
+IN_PARTS = frozenset((_REST_OF_ALL, _REST_OF_GATEWAY))
+"""The statements that may change any number of targets: see ``Database.change_in_parts``."""
 
 
 class SessionRecord:
@@ -127,9 +140,9 @@ class SessionRecord:
         They are ``not_started``, or ``unknown`` if an earlier session left a doubt.
         """
         if gateway is None:
-            self._writing.post(_REST, (_replace_surrogates(reason), at))
+            self._writing.post(_REST_OF_ALL, (_replace_surrogates(reason), at))
         else:
-            self._writing.post(f"{_REST} AND gateway = ?", (_replace_surrogates(reason), at, gateway))
+            self._writing.post(_REST_OF_GATEWAY, (_replace_surrogates(reason), at, gateway))
 
     async def finish(
         self, at: float, *, state: str, stopped_by: str | None, exit_status: int, seconds: float

@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrator.journal.database import Database
 from orchestrator.journal.ended import EVERY, KILLED, create_ended_view
+from orchestrator.journal.ledger import read_journal_head
 from orchestrator.journal.meta import read_meta, read_plan, read_plan_header
 from orchestrator.journal.notes import read_last_begun
 from orchestrator.journal.restores import Restore, collect_up_again, read_restored_outcome
@@ -96,6 +97,7 @@ class JournalReportSource:
             held=held,
             ending=ending,
             restores=self._restores,
+            journal_head=read_journal_head(database),
         )
 
     @cached_property

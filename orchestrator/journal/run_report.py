@@ -95,6 +95,8 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     ending: SessionEnding | None
     """The newest session's end in the words of its own process, which could not write it to the journal."""
     restores: tuple[Restore, ...]
+    journal_head: str | None
+    """The hash of the newest commit in the ledger."""
 
 
 class RunOverview(Struct, frozen=True, kw_only=True):
@@ -238,6 +240,7 @@ def report_run(summary: RunSummary) -> RunReport:
         state=("running" if summary.held else "killed") if end is None else end.state,
         stopped_by=None if end is None else end.stopped_by,
         exit_status=None if end is None else end.exit_status,
+        journal_head=summary.journal_head,
     )
 
 

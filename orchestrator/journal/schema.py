@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from orchestrator.model.outcome import ACCEPTED_LOSS, Outcome
 
-FORMAT = 3
+FORMAT = 4
 
 APPLICATION_ID = 0x554E4450
 """Marks the file in SQLite's header as a journal of this program: ``UNDP``."""
@@ -69,6 +69,10 @@ CREATE TABLE note (
     number INTEGER PRIMARY KEY, session INTEGER NOT NULL, at REAL NOT NULL,
     gateway TEXT, kind TEXT NOT NULL, text TEXT
 );
+
+-- All that each commit wrote, chained by hashes: see `ledger.py`. `entries` is MessagePack; `mac` is NULL
+-- where the session had no key.
+CREATE TABLE ledger (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, mac BLOB, entries BLOB NOT NULL);
 """
 
 AFTER_LOADING = "CREATE INDEX target_turn ON target (wave, step, gateway, depth, seq)"
@@ -119,6 +123,3 @@ UPDATE_RESULT = (
 UPDATE_OUTCOME = (
     "UPDATE target SET outcome = ?, reason = ?, evidence = ?, seconds = ?, ended = ? WHERE seq = ?"
 )
-
-BATCHED = frozenset((INSERT_INTENT, UPDATE_RESULT, UPDATE_OUTCOME))
-"""The three statements that every target needs. Within one commit their order does not matter."""

@@ -18,7 +18,8 @@ from typing import NamedTuple, Protocol
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, Value
-from orchestrator.journal.schema import BATCHED
+from orchestrator.journal.ledger import BATCHED
+from orchestrator.journal.record import IN_PARTS
 
 IDLE = 0.05
 """Seconds after which a result is committed on its own, if no intent follows it."""
@@ -121,10 +122,8 @@ class GroupCommitWriter:
         self._queued, self._waiting = [], []
         try:
             self._database.begin()
-            for statement, rows in _group_by_statement(
-                [*batch.posted, *(entry for entry, _ in batch.waiting if entry)]
-            ):
-                self._database.run_many(statement, rows)
+            write_entries(self._database, [*batch.posted, *(entry for entry, _ in batch.waiting if entry)])
+            self._database.seal()
         except Exception as error:  # noqa: BLE001 - a bug of ours must reach the waiting callers, or they hang
             self._database.roll_back()
             self._settle(batch, error)
@@ -159,6 +158,17 @@ class GroupCommitWriter:
             self._begin()
         elif self._queued and self._timer is None:
             self._timer = self._loop.call_later(IDLE, self._begin)
+
+
+def write_entries(database: Database, entries: list[RowEntry]) -> None:
+    """Hand rows to SQLite, and to the ledger, in a transaction that the caller begins and seals."""
+    for statement, rows in _group_by_statement(entries):
+        if statement in BATCHED:
+            database.change_many(statement, rows)
+        elif statement in IN_PARTS:
+            database.change_in_parts(statement, rows[0])
+        else:
+            database.change(statement, rows[0])
 
 
 def _group_by_statement(entries: list[RowEntry]) -> Iterator[tuple[str, list[tuple[Value, ...]]]]:

@@ -215,8 +215,8 @@ def check_names_all(approval: Approval, wanted: Iterable[str]) -> None:
         raise UsageError(f"it does not name {name_first(missing, MOST_NAMED)}, which this run would take")
 
 
-def check_key_length(key: Secret) -> Secret:
-    """Return ``key`` if it is long enough to sign with; raises ``UsageError`` for a shorter one."""
+def check_key_length(key: Secret, option: str) -> Secret:
+    """Return the ``key`` of an ``option`` if it is long enough to sign with; raises ``UsageError``."""
     if len(key.reveal()) < SHORTEST_KEY:
-        raise UsageError(f"--hmac-key gives a key of less than {SHORTEST_KEY} characters")
+        raise UsageError(f"{option} gives a key of less than {SHORTEST_KEY} characters")
     return key

@@ -104,6 +104,8 @@ class RunReport(Struct, frozen=True, kw_only=True):
     state: Literal["running", "complete", "stopped", "interrupted", "killed"]
     stopped_by: str | None
     exit_status: int | None
+    journal_head: str | None = None
+    """The hash of the newest commit in the journal's ledger; None where the journal has none."""
 
 
 class GatewayReport(Struct, frozen=True, kw_only=True):

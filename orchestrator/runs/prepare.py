@@ -10,9 +10,10 @@ from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import DiskError, JournalError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.ledger import go_on_with_ledger
 from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.environment import Environment
-from orchestrator.model.credentials import Material
+from orchestrator.model.credentials import Material, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
 
@@ -33,13 +34,23 @@ def choose_window(
     return ChosenWindow(otherwise, origin) if given is None else ChosenWindow(given, "option")
 
 
-def open_journal(folder: RunFolder) -> Database:
-    """Open a run's journal for writing. Raises JournalError where that fails: nothing was sent yet."""
+def open_journal(folder: RunFolder, key: Secret | None) -> Database:
+    """Open a run's journal for writing; a ``key`` signs what is written into it.
+
+    Raises JournalError where that fails, UsageError if the journal is signed with another key: nothing was
+    sent yet.
+    """
     try:
-        return folder.open(write=True)
+        database = folder.open(write=True)
     except DiskError as error:
         # No DiskError: the run did not begin, so it is no run that the disk has stopped.
         raise JournalError(f"{error}; nothing was sent") from error
+    try:
+        go_on_with_ledger(database, key)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 async def resolve_credentials(

@@ -61,7 +61,7 @@ async def resume_run(
         check_folder(request.options.report_dir)
     # The gate is around the lock: a resume that is refused lets go of the run before the next one looks.
     with ExitStack() as gate, folder.lock() as holder:
-        database = open_journal(folder)
+        database = open_journal(folder, request.options.signing_key)
         try:
             stopped = _read_stopped_run(folder, database, request.options)
             environment = environment_of(Path(stopped.meta.folder))

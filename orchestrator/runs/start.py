@@ -61,6 +61,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
     meta = read_meta(draft.database)
     created = environment.now()
     draft.keep(RunMeta(created=created, rehearsal=request.rehearsal))
+    draft.begin_ledger(request.options.signing_key)
     draft.close()
     path = _name_folder(source, request, created)
     with ExitStack() as gate:
@@ -87,7 +88,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
                     accepted=meta.accept,
                     protection=protection,
                 )
-                session = Session(spec, open_journal(folder), environment)
+                session = Session(spec, open_journal(folder, request.options.signing_key), environment)
             return await run_and_report(session, spec, held)
 
 

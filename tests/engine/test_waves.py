@@ -24,6 +24,7 @@ from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import PendingTargets, recall_lanes, split_into_steps
 from orchestrator.journal.record import SessionRecord
+from orchestrator.journal.writer import write_entries
 from orchestrator.lanes.lane import MOST_RESTING, Lane
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
@@ -75,13 +76,13 @@ class DirectWriting:
         self._intents = 0
 
     def post(self, statement: str, values: tuple[Value, ...]) -> None:
-        self._database.run(statement, values)
+        write_entries(self._database, [(statement, values)])
 
     async def write(self, statement: str, values: tuple[Value, ...]) -> None:
         self._intents += 1
         if self._full_from is not None and self._intents >= self._full_from:
             raise DiskError("disk is full")
-        self._database.run(statement, values)
+        write_entries(self._database, [(statement, values)])
 
     async def flush(self) -> None:
         pass

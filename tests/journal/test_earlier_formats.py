@@ -37,6 +37,8 @@ FORMS_OF_ITS_TIME = sorted(
 )
 """The formats of a report that the program had when it made the runs of format 2."""
 FIRST_FORMAT = "20261128-134547069-first-retirement-2b42"
+SIGNED = "20261129-001405886-signed-retirement-c9fb"
+SAMPLE_KEY = "the key of the sample journals"
 RUNS = {"stopped": STOPPED, "complete": COMPLETE, "restore": RESTORE}
 ADDRESSES = {"roma-eu": "http://127.0.0.1:18470", "apim": "http://127.0.0.1:18471"}
 """Where the simulators listened that the runs were made with."""
@@ -279,6 +281,39 @@ def test_the_runs_are_pruned_once_nothing_needs_them(undeploy: Undeploy, tmp_pat
     shutil.rmtree(state / "runs" / RESTORE)
     prune_runs(list_runs(state), later, with_snapshots=True)
     assert {run.id for run in list_runs(state)} == {STOPPED}
+
+
+# --- the ledger: format 4 and before -------------------------------------------------------------------
+
+
+def test_a_signed_journal_of_format_4_is_verified_as_in_its_time(
+    undeploy: Undeploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack(4, tmp_path)
+    monkeypatch.setenv("JOURNAL_KEY", SAMPLE_KEY)
+
+    ended = undeploy("report", SIGNED, "--verify", "--journal-key", "env:JOURNAL_KEY")
+
+    assert ended.status == 0, ended.out
+    assert "all of them are signed with this key" in ended.out
+
+
+def test_a_journal_that_an_older_program_began_has_no_ledger_before_a_resume(
+    undeploy: Undeploy, tmp_path: Path, simulators: RunningSimulators
+) -> None:
+    simulators.refill(fixture_with({roma_id(2)}))
+    unpack(2, tmp_path, dict(simulators.urls))
+
+    ended = undeploy("report", STOPPED, "--verify")
+    assert (ended.status, "the journal has no ledger" in ended.out) == (2, True)
+
+    # The resume converts the journal, and enters all that it finds: from here on a change is found.
+    assert undeploy("resume", STOPPED, "--window", ALWAYS_OPEN).status == 1
+    assert undeploy("report", STOPPED, "--verify").status == 0
+    with closing(sqlite3.connect(RunFolder(tmp_path / ".undeploy" / "runs" / STOPPED).journal)) as it, it:
+        it.execute("UPDATE attempt SET status = 204 WHERE status <> 204")
+    ended = undeploy("report", STOPPED, "--verify")
+    assert (ended.status, "the result of attempt" in ended.out) == (2, True)
 
 
 # --- format 1 ------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def test_killed_again_and_again_no_target_is_lost_and_none_is_sent_twice(
     assert ended.status == 0 or storm is not None
     stage.assert_truth()
     stage.assert_intents()
+    assert (verified := stage.undeploy("report", "latest", "--verify")).status == 0, verified.out
     again = {target: stage.platform.books().targets[target].undeploys for target in finished}
     assert again == finished
 
@@ -104,6 +105,7 @@ def _assert_journal(stage: Stage, before: list[str]) -> dict[str, int]:
         assert stage.requests() == 0
         return {}
     stage.assert_intents()
+    assert (verified := stage.undeploy("report", "latest", "--verify")).status == 0, verified.out
     kept = stage.journal()
     assert len(set(_doubtful(stage)) - set(before)) <= sum(CONCURRENCY.values())
     targets = stage.platform.books().targets

@@ -9,7 +9,7 @@ import anyio
 
 from orchestrator.errors import DiskError
 from orchestrator.journal.database import Database, Value
-from orchestrator.journal.writer import RowEntry
+from orchestrator.journal.writer import RowEntry, write_entries
 from tests.simulation.clock import VirtualLoop
 
 
@@ -95,8 +95,8 @@ class SlowDisk:
             entries = [*self._queued, *(entry for entry, _ in waiting if entry is not None)]
             self._queued.clear()
             with self._database.transaction():
-                for statement, values in entries:
-                    self._database.run(statement, values)
+                for entry in entries:
+                    write_entries(self._database, [entry])
             for entry in entries:
                 self._committed(entry)
         for _, done in waiting:

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.engine.signals import NoSignals
 from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError
+from orchestrator.journal.audit import audit_journal
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.meta import RunMeta
@@ -60,6 +61,8 @@ from tests.simulation.use import check_use
 
 EPOCH = 1_795_000_000.0
 """Unix seconds at which every simulated run begins."""
+
+SIGNING_KEY = Secret("the key of simulated journals")
 
 SESSIONS = 40
 """More sessions than any seed needs to reach its end."""
@@ -143,6 +146,7 @@ class _SeedPlay:
             doubts = self._check_in_flight()
             done = self._play_session(number)
             self._check_doubts(doubts)
+            self._check_ledger(number)
             if done:
                 return number
         self._witness.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
@@ -178,6 +182,7 @@ class _SeedPlay:
         options = RunOptions(
             state=self._folder,
             past_stop=True,
+            signing_key=SIGNING_KEY,
             window=Window(None, datetime.fromtimestamp(closes, UTC)) if closes else Window(None, None),
         )
         standing = StatusWitness()
@@ -313,6 +318,13 @@ class _SeedPlay:
         if left > concurrency:
             self._witness.broken.append(f"promise 2: {left} in doubt, {concurrency} in flight at most")
         return list_in_doubt(self._list_runs()[0])
+
+    def _check_ledger(self, number: int) -> None:
+        """Check that the journal is as its ledger says, wherever the session was killed."""
+        for run in self._list_runs():
+            with closing(run.open()) as database:
+                faults = audit_journal(database, key=SIGNING_KEY).faults
+            self._witness.broken += (f"session {number} left a broken ledger: {fault}" for fault in faults)
 
     def _check_doubts(self, doubts: Sequence[str]) -> None:
         for target in doubts:

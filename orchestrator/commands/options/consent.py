@@ -54,8 +54,15 @@ approval_options = bundle_options(
 )
 
 
-def load_hmac_key(reference: str | None) -> Secret | None:
-    """Return the key that ``--hmac-key`` refers to, None without one; raises ``UsageError``."""
+journal_key_option = click.option(
+    "--journal-key",
+    metavar="env:NAME|file:PATH",
+    help="Where the key is found that signs each commit of the journal (`report --verify` tests it).",
+)
+
+
+def load_hmac_key(reference: str | None, option: str = "--hmac-key") -> Secret | None:
+    """Return the key that an ``option`` refers to, None without one; raises ``UsageError``."""
     if reference is None:
         return None
     from orchestrator.model.settings import CredentialReference
@@ -65,6 +72,11 @@ def load_hmac_key(reference: str | None) -> Secret | None:
     form, colon, name = reference.partition(":")
     if not (colon and name) or form not in ("env", "file"):
         # The value may be the key itself, so no message repeats it.
-        raise UsageError("--hmac-key is neither env:NAME nor file:PATH; a key itself does not belong there")
+        raise UsageError(f"{option} is neither env:NAME nor file:PATH; a key itself does not belong there")
     found = CredentialReference(env=name) if form == "env" else CredentialReference(file=name)
-    return check_key_length(read_reference(found, Path(), "--hmac-key"))
+    return check_key_length(read_reference(found, Path(), option), option)
+
+
+def load_journal_key(reference: str | None) -> Secret | None:
+    """Return the key that ``--journal-key`` refers to, None without one; raises ``UsageError``."""
+    return load_hmac_key(reference, "--journal-key")

@@ -15,6 +15,7 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.engine.options import RunOptions
+    from orchestrator.model.credentials import Secret
     from orchestrator.model.plan import Window
 
 
@@ -46,6 +47,7 @@ class SelectionOptions(NamedTuple):
         *,
         state: Path = Path(),
         report_dir: Path | None = None,
+        signing_key: Secret | None = None,
         past_stop: bool = False,
         after_restore: bool = False,
     ) -> RunOptions:
@@ -58,6 +60,7 @@ class SelectionOptions(NamedTuple):
         return RunOptions(
             state=state,
             report_dir=report_dir,
+            signing_key=signing_key,
             only=self.only,
             skip=self.skip,
             waves=self.waves,

@@ -71,6 +71,7 @@ def test_the_whole_document() -> None:
             "state": "complete",
             "stopped_by": None,
             "exit_status": 0,
+            "journal_head": None,
         },
         "totals": totals,
         "gateways": [

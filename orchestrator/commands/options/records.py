@@ -1,0 +1,27 @@
+"""Options about the record of a run: a second place for its reports, and the key that signs its journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchestrator.commands.options.bundles import bundle_options
+from orchestrator.commands.options.consent import journal_key_option, load_journal_key
+from orchestrator.commands.options.files import report_dir_option
+
+if TYPE_CHECKING:
+    from orchestrator.model.credentials import Secret
+
+
+class RecordOptions(NamedTuple):
+    """Where the reports go besides the run's folder, and what the journal is signed with."""
+
+    report_dir: Path | None
+    journal_key: str | None
+
+    def load_key(self) -> Secret | None:
+        """Return the key that signs the journal, None without one; raises ``UsageError``."""
+        return load_journal_key(self.journal_key)
+
+
+record_options = bundle_options("records", RecordOptions, report_dir_option, journal_key_option)
