@@ -105,6 +105,13 @@ _ROWS = (
         Unit.SECONDS, 1.0, 2.0,
     ),
     Yardstick("P16 tight", "cold", "the same at a bucket that holds a tenth of it", Unit.SECONDS),
+    Yardstick(
+        "P17", "live", "pace of a run that ten viewers look at, over that of one without a page",
+        Unit.RATIO, 0.95, 0.90, "more",
+    ),
+    Yardstick("P17 processor", "live", "processor time of its process over that without a page", Unit.RATIO),
+    Yardstick("P17 page", "live", "share of a processor of its thread", Unit.SHARE, 0.02, 0.05),
+    Yardstick("P17 events", "live", "events a second that the run told", Unit.COUNT, better="more"),
 )  # fmt: skip
 
 YARDSTICKS = {row.name: row for row in _ROWS}

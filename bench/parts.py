@@ -19,6 +19,7 @@ from bench.control import (
 )
 from bench.figures import BenchmarkError, Figure, Sizes
 from bench.goals import YARDSTICKS
+from bench.live import measure_live_page
 from bench.plan_read import measure_plan_reading
 from bench.requests import count_requests
 from bench.resume import measure_resume
@@ -113,6 +114,10 @@ PARTS = {
     "cold": Part(
         "the start against limits that the plan does not know",
         3, measure_cold_start, Sizes(2000, 5), Sizes(200, 1), Sizes(2000, 1),
+    ),
+    "live": Part(
+        "runs whose live page ten viewers look at, beside runs without a page",
+        4, measure_live_page, Sizes(50_000, 5), Sizes(200, 1), Sizes(20_000, 3),
     ),
     "check": Part(
         "reading a plan beside a bare libyaml loop",

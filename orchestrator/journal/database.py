@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,9 @@ from orchestrator.text.names import to_nfc
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
 """A row of a query. Its columns have the types of the tables, which no type checker can see."""
+
+STEPS_BETWEEN_LOOKS = 100_000
+"""Instructions of SQLite between two looks at the clock: some milliseconds."""
 
 _DISK_FAULTS = ("full", "disk i/o", "readonly", "unable to open")
 
@@ -260,6 +264,11 @@ class Database:
             text = str(error).lower()
             kind = DiskError if any(fault in text for fault in _DISK_FAULTS) else JournalError
             raise kind(f"{self.path}: {error}") from error
+
+    def limit_time(self, seconds: float) -> None:
+        """Give up every statement that runs so many seconds from now on, with JournalError."""
+        ends = time.monotonic() + seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > ends, STEPS_BETWEEN_LOOKS)
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""

@@ -25,6 +25,8 @@ from orchestrator.report.values import TargetReport
 MOST_ROWS = 200
 """Targets of the longest page."""
 LONGEST_FILTER = 200
+LONGEST_READ = 10.0
+"""Seconds after which the read of a page is given up."""
 
 OPEN = "open"
 """The word of a query for the targets that have no outcome yet."""
@@ -55,7 +57,7 @@ class TargetQuery(Struct, frozen=True, kw_only=True):
     """What a viewer asks for. Empty texts ask for all."""
 
     filter: Annotated[str, Meta(max_length=LONGEST_FILTER)] = ""
-    """A part of the id or of the reason; the case of ASCII letters does not count."""
+    """A part of the id, the reason or the name; the case of ASCII letters does not count."""
     outcome: str = ""
     """An outcome, or ``open``."""
     gateway: str = ""
@@ -103,6 +105,7 @@ class _Place(NamedTuple):
 def read_target_page(folder: RunFolder, query: TargetQuery) -> TargetPage:
     """Return one page. Reads the journal without changing it. Raises JournalError and RunError."""
     with closing(folder.open(whole=False)) as database, database.translate_errors():
+        database.limit_time(LONGEST_READ)
         database.run("BEGIN")  # one moment of a run that goes on
         return _PageReader(database, read_plan(database), query).read()
 
@@ -139,8 +142,10 @@ class _PageReader:
                 conditions.append(f"{column} IN ({', '.join(indices)})")
         if query.filter:
             text = query.filter.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            conditions.append("(id LIKE ? ESCAPE '\\' OR reason LIKE ? ESCAPE '\\')")
-            values += [f"%{text}%"] * 2
+            columns = ("id", "reason", API_NAME.format(seq="target.seq"))
+            found = " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in columns)
+            conditions.append(f"({found})")
+            values += [f"%{text}%"] * len(columns)
         return " AND ".join(conditions), tuple(values)
 
     def read(self) -> TargetPage:

@@ -153,7 +153,7 @@ class PageRoutes:
         found = await self._read(lambda folder: read_target_report(folder, name))
         if found is None:
             raise AnswerError(404, "the run has no target with this id")
-        return _send_file(request, _pack_json(encode_target(found)))
+        return _send_file(request, _pack_json(encode_target(found) | {"name": found.name}))
 
     async def _get_metrics(self, _: web.BaseRequest) -> web.StreamResponse:
         await self._state.refresh()

@@ -211,3 +211,12 @@ def test_a_run_that_was_removed_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(JournalError, match="there is no journal here"):
         read_target_page(folder, TargetQuery())
+
+
+def test_a_read_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(tmp_path, make_rows(Random(1), 400))
+    monkeypatch.setattr("orchestrator.journal.target_pages.LONGEST_READ", 0.0)
+    monkeypatch.setattr("orchestrator.journal.database.STEPS_BETWEEN_LOOKS", 10)
+
+    with pytest.raises(JournalError, match="interrupted"):
+        read_target_page(folder, TargetQuery(filter="zzz"))
