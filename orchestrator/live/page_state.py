@@ -6,13 +6,15 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+import msgspec
 from aiohttp import web
 
-from orchestrator.errors import RunError
 from orchestrator.live.page_files import PageFile, pack_file
 from orchestrator.live.run_link import RunLink
 from orchestrator.live.state_feed import JsonObject, StateFeed
 from orchestrator.live.viewers import TICK, ViewerGroup
+from orchestrator.model.live_status import LiveStatus
+from orchestrator.report.page.live_charts import render_live_charts
 
 _LEAST_AGE = TICK * 0.8
 """Seconds for which a state is new enough for everybody who asks."""
@@ -31,6 +33,7 @@ class PageState:
         self._read: float | None = None
         self._reading = asyncio.Lock()
         self._packed: tuple[int, PageFile] | None = None
+        self._charts: tuple[int, PageFile | None] | None = None
         self._told_end = False
 
     async def refresh(self) -> None:
@@ -70,16 +73,19 @@ class PageState:
             self._packed = self._feed.seq, pack_file("application/json", self._feed.state)
         return self._packed[1]
 
+    def render_charts(self) -> PageFile | None:
+        """Return the newest charts as a part of a page, made once for all viewers; None without any."""
+        if self._charts is None or self._charts[0] != self._feed.charts:
+            status = msgspec.convert(self.status, LiveStatus)
+            request = "undeploy" if status.run.act == "undeploy" else "deploy"
+            drawn = render_live_charts(status.over_time, request=request, utc_offset=status.run.utc_offset)
+            file = None if drawn is None else pack_file("text/html", drawn.encode())
+            self._charts = self._feed.charts, file
+        return self._charts[1]
+
     def forget_age(self) -> None:
         """Have the next look at the state read it anew: a command has changed it."""
         self._read = None
-
-    @property
-    def over_time(self) -> JsonObject:
-        """The values of the charts. Raises RunError before the first state was read."""
-        if self._feed.over_time is None:
-            raise RunError("the run has not begun")
-        return self._feed.over_time
 
     async def serve_viewer(
         self, request: web.BaseRequest, known: int | None, headers: Mapping[str, str]

@@ -86,6 +86,7 @@ class PageRoutes:
             "/targets": self._get_targets,
             "/target": self._get_target,
             "/session": self._get_session,
+            "/charts": self._get_charts,
             "/report": self._get_report,
             "/metrics": self._get_metrics,
         }
@@ -154,6 +155,11 @@ class PageRoutes:
         if found is None:
             raise AnswerError(404, "the run has no target with this id")
         return _send_file(request, _pack_json(encode_target(found) | {"name": found.name}))
+
+    async def _get_charts(self, request: web.BaseRequest) -> web.StreamResponse:
+        await self._state.refresh()
+        charts = self._state.render_charts()
+        return web.Response(status=204) if charts is None else _send_file(request, charts)
 
     async def _get_metrics(self, _: web.BaseRequest) -> web.StreamResponse:
         await self._state.refresh()

@@ -345,6 +345,21 @@ async def test_a_bug_is_an_error_of_one_answer_and_told() -> None:
     assert server.complaints == ["the live page, /state: ZeroDivisionError('a bug')"]
 
 
+async def test_the_charts_are_drawn_once_for_each_change() -> None:
+    async with serve_made_up() as server:
+        first = await ask(server.address, "/charts")
+        again = await ask(server.address, "/charts")
+        server.link.status = make_status("starting")
+        await asyncio.sleep(0.6)
+        nothing = await ask(server.address, "/charts")
+
+    assert (first.status, first.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert b"<svg" in first.body
+    assert b"style=" not in first.body
+    assert first.body == again.body
+    assert (nothing.status, nothing.body) == (204, b"")
+
+
 async def test_metrics_are_those_of_the_state() -> None:
     async with serve_made_up() as server:
         answer = await ask(server.address, "/metrics")
