@@ -14,9 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiohttp import web
+from orchestrator.report.page.live_charts import render_live_charts
 
 import orchestrator
+from orchestrator.model.live_status import OverTime
 from tests.support.made_up_status import State, make_rows, make_status
 
 PAGE = Path(orchestrator.__file__).parent / "live" / "page"
@@ -185,7 +188,11 @@ class MadeUpServer:
         return web.json_response({**row, "evidence": "204", "attempts": attempts})
 
     async def _serve_charts(self, _: web.Request) -> web.Response:
-        return web.Response(text=_CHARTS, content_type="text/html")
+        run = self.state["run"]
+        request = "undeploy" if run["act"] == "undeploy" else "deploy"
+        over_time = msgspec.convert(self.state["over_time"], OverTime)
+        charts = render_live_charts(over_time, request=request, utc_offset=run["utc_offset"])
+        return web.Response(text=charts, content_type="text/html", status=204 if charts is None else 200)
 
     async def _serve_control(self, request: web.Request) -> web.Response:
         if not self._has_session(request):
@@ -255,29 +262,6 @@ def _serve_path(path: Path) -> web.Response:
     if not path.is_file() or path.suffix not in TYPES:
         raise web.HTTPNotFound
     return web.Response(body=path.read_bytes(), content_type=TYPES[path.suffix], charset="utf-8")
-
-
-def _draw_chart(title: str, bars: str) -> str:
-    return f"""
-<figure class="chart"><h3>{title}</h3>
-<div class="plot low">
-<div class="scale" aria-hidden="true"><span>10</span><span>5</span><span>0</span></div>
-<svg viewBox="0 0 60 100" width="100%" height="104" preserveAspectRatio="none" role="img"
- aria-label="{title}">
-<path class="grid" d="M0 0H60M0 50H60M0 100H60"/>{bars}
-</svg>
-</div>
-<div class="ticks" aria-hidden="true"><span>06:21</span><span>06:26</span><span>06:31</span></div>
-</figure>"""
-
-
-_CHARTS = _draw_chart(
-    "Ended, each 10 s",
-    "".join(
-        f'<rect class="fill-undeployed" x="{at + 0.08}" y="{100 - size}" width="0.84" height="{size}"/>'
-        for at, size in zip(range(60), itertools.cycle((40, 60, 80, 50, 70)), strict=False)
-    ),
-) + _draw_chart("Undeploys a second, against the bound", '<path class="sent" d="M0 50L20 40L40 60L60 45"/>')
 
 
 async def _play(server: MadeUpServer, states: list[str], seconds: float, port: int) -> None:
