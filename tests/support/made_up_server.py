@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from orchestrator.report.page.live_charts import render_live_charts
 
 import orchestrator
 from orchestrator.model.live_status import OverTime
+from orchestrator.report.page.live_charts import render_live_charts
 from tests.support.made_up_status import State, make_rows, make_status
 
 PAGE = Path(orchestrator.__file__).parent / "live" / "page"

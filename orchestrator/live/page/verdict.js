@@ -62,7 +62,7 @@ const createEntry = ({ key }) => {
   const sign = Parts.make("span", `key fill-${key}`);
   sign.setAttribute("aria-hidden", "true");
   const number = Parts.make("b");
-  return { root: Parts.make("li", "", sign, number, ` ${key === "open" ? "to go" : Parts.nameOutcome(key)}`), number };
+  return { root: Parts.make("li", "", sign, number, ` ${Parts.nameOutcome(key)}`), number };
 };
 
 // The title and the icon of the tab: a tab in the background tells whether to look at it.

@@ -32,7 +32,7 @@ const Parts = (() => {
     return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   };
 
-  const nameOutcome = (outcome) => outcome.replaceAll("_", " ");
+  const nameOutcome = (outcome) => (outcome === "open" ? "to go" : outcome.replaceAll("_", " "));
 
   const outcomeLabel = (outcome) => {
     const sign = make("span", `key fill-${outcome}`);
