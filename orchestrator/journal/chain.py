@@ -19,12 +19,13 @@ from orchestrator.errors import JournalError, UsageError
 from orchestrator.journal.database import Database, Row, Value, create_database, open_database
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan, read_meta
+from orchestrator.journal.notes import decode_wave_step, encode_wave_step
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.plan import Plan, RunId, Wave
+from orchestrator.model.plan import Plan, RunId, Wave, WaveStep
 from orchestrator.report.values import ChainedRun, PaceTimeline, Report, RunTimeline, TargetReport
 
 _WAVE = 1 << 32
@@ -295,7 +296,10 @@ def _add_run(whole: Database, database: Database, places: _RunPlaces, sessions: 
     notes = database.rows(_NOTES)
     whole.run_many(
         _NOTE,
-        ((sessions + number, at, places.names.get(name, name), *row) for number, at, name, *row in notes),
+        (
+            (sessions + number, at, places.names.get(name, name), kind, places.translate_note(kind, text))
+            for number, at, name, kind, text in notes
+        ),
     )
 
 
@@ -328,6 +332,13 @@ class _RunPlaces(NamedTuple):
         place = f"{self.installations[gateway]}/{parts}"
         whole_id = f"{self.names[known_as]}/{parts}"
         return (seq, place, whole_id, self.gateways[gateway], self.waves[wave], *ended)
+
+    def translate_note(self, kind: str, text: str | None) -> str | None:
+        """Return the text of a note of the run; the beginning of a wave names the wave by its place."""
+        if kind != "leg" or text is None:
+            return text
+        begun = decode_wave_step(text)
+        return encode_wave_step(WaveStep(self.waves[begun.wave], begun.step))
 
 
 class _ChainPlan:

@@ -138,7 +138,11 @@ class JournalReportSource:
 
     def timeline(self, buckets: int) -> RunTimeline:
         """Count ended targets and sent requests over the working time of the run, in ``buckets`` parts."""
-        return self._curves(buckets).count_events()
+        from orchestrator.journal.time_marks import list_marks
+
+        waves = [wave.name for wave in self.plan.waves]
+        marks = list_marks(self._database, waves, self._summary.sessions, self._working_times)
+        return self._curves(buckets).count_events(marks)
 
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         """Return the curves of the gateways that had a bound or refused an undeploy, in the plan's order."""

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from orchestrator.journal.database import Database
 from orchestrator.journal.sessions import WorkingTime
-from orchestrator.report.values import PaceTimeline, RunTimeline
+from orchestrator.model.live_status import TimeMark
+from orchestrator.report.values import ClockSpan, PaceTimeline, RunTimeline
 
 # The events between ?1 and ?2, the starts of a session and of the next one, by bucket: ?3 is how long the
 # session worked, ?4 how long those before it did, ?5 the width of a bucket, ?6 the index of the last one.
@@ -65,8 +66,8 @@ class WorkingTimeCurves:
         self._buckets = buckets
         self._width = max(sum(session.seconds for session in sessions), _SHORTEST) / buckets
 
-    def count_events(self) -> RunTimeline:
-        """Count the ended targets, by outcome, and the sent requests."""
+    def count_events(self, marks: tuple[TimeMark, ...] = ()) -> RunTimeline:
+        """Count the ended targets, by outcome, and the sent requests; ``marks`` explain them."""
         ended: list[Counter[str]] = [Counter() for _ in range(self._buckets)]
         requests = [0] * self._buckets
         for _, values in self._list_sessions():
@@ -74,7 +75,13 @@ class WorkingTimeCurves:
                 ended[bucket][outcome] += count
             for bucket, count in self._database.rows(_SENT_BY_BUCKET, values):
                 requests[bucket] += count
-        return RunTimeline(width=self._width, ended=tuple(map(dict, ended)), requests=tuple(requests))
+        return RunTimeline(
+            width=self._width,
+            ended=tuple(map(dict, ended)),
+            requests=tuple(requests),
+            spans=tuple(ClockSpan(started=each.started, seconds=each.seconds) for each in self._sessions),
+            marks=marks,
+        )
 
     def trace_pacings(self) -> tuple[PaceTimeline, ...]:
         """Return the curves of the gateways that had a bound or refused an undeploy, in the plan's order."""

@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from orchestrator.model.live_status import MarkKind, TimeMark
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.model.reading import Act
 from orchestrator.report.values import (
     AttemptReport,
+    ClockSpan,
     ControlReport,
     GatewayReport,
     LatencyPercentiles,
@@ -43,8 +45,10 @@ class FakeReportSource:
         *,
         controls: Sequence[ControlReport] = (),
         curves: Sequence[PaceTimeline] = (),
+        marks: Sequence[TimeMark] = (),
     ) -> None:
         self._targets = targets
+        self._marks = tuple(marks)
         self._curves = tuple(curves)
         names = dict.fromkeys(target.gateway for target in targets)
         waves = dict.fromkeys(target.wave for target in targets)
@@ -74,7 +78,14 @@ class FakeReportSource:
                 last = target.attempts[-1]
                 end = (last.started - self.report.run.started).total_seconds() + (last.seconds or 0)
                 ended[min(int(end / width), buckets - 1)][target.outcome.value] += 1
-        return RunTimeline(width=width, ended=tuple(map(dict, ended)), requests=tuple(requests))
+        run = self.report.run
+        return RunTimeline(
+            width=width,
+            ended=tuple(map(dict, ended)),
+            requests=tuple(requests),
+            spans=(ClockSpan(started=run.started.timestamp(), seconds=run.seconds),),
+            marks=self._marks,
+        )
 
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         return self._curves
@@ -367,7 +378,20 @@ def make_up_run(count: int, *, seed: int = 11, stopped: bool = False) -> FakeRep
         exit_status=4 if left_undone else int(bad),
         seconds=seconds,
     )
-    return FakeReportSource(targets, run, _build_lanes())
+    return FakeReportSource(targets, run, _build_lanes(), marks=list(_build_marks(run)))
+
+
+def _build_marks(run: RunReport) -> Iterator[TimeMark]:
+    """Yield what happens in a run, at shares of its time; two marks stand close together."""
+    happened: tuple[tuple[float, MarkKind, str], ...] = (
+        (0.0, "wave", "wave canary"),
+        (0.08, "wave", "wave everything"),
+        (0.4, "park", "roma-me parked"),
+        (0.42, "steer", "alice: limits roma-eu rate=5/s"),
+        (0.6, "wave", "wave the rest"),
+    )
+    for share, kind, text in happened:
+        yield TimeMark(at=run.started.timestamp() + share * run.seconds, kind=kind, text=text)
 
 
 def _build_lanes() -> dict[str, GatewayReport]:
@@ -474,7 +498,8 @@ def make_hostile_run() -> FakeReportSource:
     )
     controls = [build_control(text, text, text) for text in HOSTILE]
     curves = [build_pacing(text) for text in HOSTILE]
-    return FakeReportSource(targets, run, {"roma-eu": lane}, controls=controls, curves=curves)
+    marks = [TimeMark(at=STARTED.timestamp() + 1, kind="steer", text=text) for text in HOSTILE]
+    return FakeReportSource(targets, run, {"roma-eu": lane}, controls=controls, curves=curves, marks=marks)
 
 
 def render_report(name: str, source: FakeReportSource) -> str:

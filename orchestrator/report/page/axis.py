@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import accumulate
 from math import ceil
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -69,15 +70,26 @@ def build_axis(spans: Sequence[ClockSpan], marks: Sequence[TimeMark], zone: tzin
     if not clock.whole:
         return TimeAxis()
     first = datetime.fromtimestamp(spans[0].started, zone)
-    notes = tuple(_build_notes(clock, marks[:MOST_MARKS], zone))
+    chosen = _choose_marks(marks)
+    notes = tuple(_build_notes(clock, chosen, zone))
     return TimeAxis(
         ticks=tuple(_list_ticks(clock, zone)),
         flags=tuple(_list_flags(notes)),
         notes=notes,
         zone=first.tzname() or "",
         day=f"{first:%Y-%m-%d}",
-        left_out=max(0, len(marks) - MOST_MARKS),
+        left_out=len(marks) - len(chosen),
     )
+
+
+def _choose_marks(marks: Sequence[TimeMark]) -> Sequence[TimeMark]:
+    """Return at most ``MOST_MARKS``, in order: of too many, the beginnings of waves are left out first."""
+    if len(marks) <= MOST_MARKS:
+        return marks
+    others = [mark for mark in marks if mark.kind != "wave"]
+    room = max(0, MOST_MARKS - len(others))
+    kept = others[:MOST_MARKS] + [mark for mark in marks if mark.kind == "wave"][:room]
+    return sorted(kept, key=attrgetter("at"))
 
 
 class _SpanClock:

@@ -11,7 +11,7 @@ from html import escape
 
 from orchestrator.report.page.axis import AxisNote, TimeAxis
 from orchestrator.report.page.chart import BarPart, PaceChart, TimeChart
-from orchestrator.report.palette import OUTCOME_LOOKS
+from orchestrator.report.page.palette import PAGE_LOOKS
 from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_span
@@ -33,7 +33,7 @@ _FLAG_HEIGHT = 16
 _TICK_HEIGHT = 20
 _PATTERNED = {
     outcome.value: f' fill="url(#chart-{look.fill})"'
-    for outcome, look in OUTCOME_LOOKS.items()
+    for outcome, look in PAGE_LOOKS.items()
     if look.fill != "solid"
 }
 
