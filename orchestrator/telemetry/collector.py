@@ -69,10 +69,10 @@ class CollectorWatch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the text of a log line, with that of its exception, and without the traceback."""
-        # Named after the modules of the exporters, and of the SDK's parts for either signal.
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text = f"{text.rstrip('.')}: {record.exc_info[1]}"
+        # A logger has the name of its module: that of an exporter, or of the SDK's part for one signal.
         self._newest["metrics" if "metric" in record.name else "traces"] = text
 
     def release_loggers(self) -> None:
@@ -99,6 +99,7 @@ class DeliveryCount:
         self.has_failed = False
         """Whether the collector has refused anything so far."""
         self.is_newest_lost = False
+        """Whether the newest of them did not arrive, or not yet."""
 
     def count(self, number: int, *, arrived: bool) -> None:
         """Count an attempt to send ``number`` of them."""
@@ -118,9 +119,11 @@ class CountingSpanExporter(OTLPSpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
-        self.delivery.is_newest_lost = True
-        result = super().export(spans)
-        self.delivery.count(len(spans), arrived=result is SpanExportResult.SUCCESS)
+        result = SpanExportResult.FAILURE
+        try:
+            result = super().export(spans)
+        finally:
+            self.delivery.count(len(spans), arrived=result is SpanExportResult.SUCCESS)
         return result
 
 
@@ -135,7 +138,9 @@ class CountingMetricExporter(OTLPMetricExporter):
         self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **options: Any
     ) -> MetricExportResult:
         """Send a set."""
-        self.delivery.is_newest_lost = True
-        result = super().export(metrics_data, timeout_millis, **options)
-        self.delivery.count(1, arrived=result is MetricExportResult.SUCCESS)
+        result = MetricExportResult.FAILURE
+        try:
+            result = super().export(metrics_data, timeout_millis, **options)
+        finally:
+            self.delivery.count(1, arrived=result is MetricExportResult.SUCCESS)
         return result

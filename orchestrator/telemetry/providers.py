@@ -113,6 +113,8 @@ class _MetricSignal:
             listener(event)
 
     def end(self) -> None:
+        # The last set leaves now: until it has arrived, it counts as lost.
+        self.delivery.is_newest_lost = True
         self._provider.shutdown()
 
     def describe_loss(self) -> str | None:

@@ -17,6 +17,7 @@ from orchestrator.lanes.masking import Mask
 from orchestrator.model.events import AnyEvent, RunStarted
 from orchestrator.system.interrupts import find_time_left, handle_signals
 from orchestrator.telemetry.settings import TelemetrySettings, list_collector_secrets, read_settings
+from orchestrator.text.characters import make_visible
 from orchestrator.transport.proxy import list_passwords
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ NOT_INSTALLED = (
 def open_telemetry(tell: Callable[[str], None]) -> Iterator[TelemetrySender | None]:
     """Give the listener that the environment of this process asks for, if it does, for the block.
 
-    ``tell`` gets a line for people about what is not done and what did not arrive; nothing raises.
+    ``tell`` gets a line for people about what is not done and what did not arrive; no fault of a collector
+    raises. On the main thread, since the wait at the block's end handles signals.
     """
     settings = read_settings(os.environ)
     for remark in settings.remarks:
@@ -110,9 +112,8 @@ class TelemetrySender:
         try:
             return TelemetryProviders(self._settings, started, self._mask, self._tell)
         except (OSError, RuntimeError, ValueError) as error:  # the text of a variable is none that fits
-            self._tell(
-                f"telemetry: nothing is sent, and the run goes on: {self._mask.clean_text(str(error))}"
-            )
+            reason = make_visible(self._mask.clean_text(str(error)))
+            self._tell(f"telemetry: nothing is sent, and the run goes on: {reason}")
             return None
 
 
