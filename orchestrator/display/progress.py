@@ -366,5 +366,6 @@ def merge_counts(*counts: Mapping[tuple[Outcome, str], int]) -> Counter[tuple[Ou
     """Return the sums of several counts."""
     merged = Counter[tuple[Outcome, str]]()
     for each in counts:
-        merged.update(each)
+        # Another thread may read: to copy takes one step, and an iteration would see the counts change.
+        merged.update(dict(each))
     return merged

@@ -6,7 +6,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from orchestrator.system.users import find_user_name
 
 ANSWER_PATIENCE = 10.0
 """Seconds that the run has for the answer to a command."""
+STATUS_PATIENCE = 1.0
+"""Seconds that the run's loop has to tell where the run stands."""
 
 
 class OwnRun:
@@ -69,9 +72,20 @@ class OwnRun:
     async def read_status(self) -> JsonObject:
         """Return the state of the run; before the run has begun, of one that starts."""
         handler = self._handler
-        status = read_status(RunProgress(), time.time()) if handler is None else handler.read_status()
+        status = read_status(RunProgress(), time.time()) if handler is None else await self._read(handler)
         found: JsonObject = msgspec.to_builtins(self._add_reports(status))
         return found
+
+    async def _read(self, handler: CommandHandler) -> LiveStatus:
+        """Read between two events of the run; at once where the run's loop is gone, or busy for long."""
+        if (loop := self._loop) is not None:
+            answer = Future[LiveStatus]()
+            with suppress(TimeoutError, RuntimeError):  # the loop has ended a moment ago
+                loop.call_soon_threadsafe(_answer_with, answer, handler.read_status)
+                async with asyncio.timeout(STATUS_PATIENCE):
+                    return await asyncio.wrap_future(answer)
+        # The run writes its reports now, or does other long work, and tells no events meanwhile.
+        return handler.read_status()
 
     def _add_reports(self, status: LiveStatus) -> LiveStatus:
         if status.ended is None or self._reports is None:
@@ -99,3 +113,12 @@ class OwnRun:
                 return await asyncio.wrap_future(answer)
         except (TimeoutError, RuntimeError):
             raise RunError("the run does not answer: it is ending") from None
+
+
+def _answer_with(answer: Future[LiveStatus], read: Callable[[], LiveStatus]) -> None:
+    if not answer.set_running_or_notify_cancel():
+        return
+    try:
+        answer.set_result(read())
+    except Exception as bug:  # noqa: BLE001 - a bug of the page must not end the run
+        answer.set_exception(bug)

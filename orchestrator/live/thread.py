@@ -46,7 +46,12 @@ class PageThread:
         self._started.wait(_START_PATIENCE)
 
     def finish(self, reports: str | None) -> None:
-        """Give the viewers the last state, with the folder of the reports, and end within ``LAST_LOOK``."""
+        """Give the viewers the last state, with the folder of the reports, and end within ``LAST_LOOK``.
+
+        Only the first call counts.
+        """
+        if self._run.is_over:
+            return
         self._run.finish(reports)
         if self._loop is not None and self._ended is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ended.set)
