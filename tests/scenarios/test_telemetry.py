@@ -4,15 +4,18 @@ import signal
 import time
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultStorm, InjectedFault
+from orchestrator.simulator.process import RunningSimulators
 from orchestrator.telemetry.sending import LAST_SENDING
 from tests.support.collector import Collector, Manner, read_attributes, running_collector
-from tests.support.stage import Stage, until
+from tests.support.stage import Stage, make_fixture, until
+
+pytestmark = pytest.mark.long("runs are processes of their own")
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 API_KEY = "k3y-of-the-collector"
@@ -73,16 +76,30 @@ def shorten(target: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_spans_are_the_report(staged: Callable[..., Stage]) -> None:
-    stage = staged(30, 12)
-    stage.expect(storm=STORM)
+class ToldRun(NamedTuple):
+    """A run that has ended, and all that a collector took from it."""
+
+    report: dict[str, Any]
+    collector: Collector
+
+
+@pytest.fixture(scope="module")
+def told_run(platform: RunningSimulators, tmp_path_factory: pytest.TempPathFactory) -> ToldRun:
+    """Run a plan of two waves through faults, below the span of a pipeline."""
+    platform.refill(make_fixture(30, 12))
+    stage = Stage(tmp_path_factory.mktemp("told"), platform, 30, 12)
+    stage.expect({stage.ids[0]: ("403",)}, STORM)
     plan = stage.write_plan(waves=True, roma=QUICK, apim=QUICK)
     with running_collector() as collector:
         ended = stage.undeploy("run", plan, "--yes", env=asks(collector, TRACEPARENT=PARENT))
-    report, spans = stage.report(), targets_of(collector)
-
-    assert ended.status in (0, 1), ended.err
+    assert ended.status == 1, ended.err
     assert "telemetry" not in ended.err
+    return ToldRun(stage.report(), collector)
+
+
+def test_the_spans_are_the_report(told_run: ToldRun) -> None:
+    report, spans = told_run.report, targets_of(told_run.collector)
+
     assert [describe(spans[target["id"]]) for target in report["targets"]] == list(
         map(shorten, report["targets"])
     )
@@ -91,9 +108,9 @@ def test_the_spans_are_the_report(staged: Callable[..., Stage]) -> None:
         assert (span.end_time_unix_nano - span.start_time_unix_nano) / NANO == pytest.approx(
             target["seconds"], abs=0.002
         )
-    [run] = [span for span in collector.spans if span.name == "undeploy scene"]
+    [run] = [span for span in told_run.collector.spans if span.name == "undeploy scene"]
     assert {span.parent_span_id for span in spans.values()} == {run.span_id}
-    assert {span.trace_id for span in collector.spans} == {bytes.fromhex(PARENT[3:35])}
+    assert {span.trace_id for span in told_run.collector.spans} == {bytes.fromhex(PARENT[3:35])}
     assert run.parent_span_id == bytes.fromhex(PARENT[36:52])
     assert read_attributes(run.attributes)["process.exit.code"] == report["run"]["exit_status"]
 
@@ -105,12 +122,8 @@ def read_points(metric: Any, data: str) -> dict[frozenset[tuple[str, Any]], Any]
     }
 
 
-def test_the_metrics_are_the_reports_totals(staged: Callable[..., Stage]) -> None:
-    stage = staged(20, 6)
-    stage.expect({stage.ids[0]: ("403",)}, STORM)
-    with running_collector() as collector:
-        stage.undeploy("run", stage.write_plan(roma=QUICK, apim=QUICK), "--yes", env=asks(collector))
-    report, metrics = stage.report(), collector.newest_metrics
+def test_the_metrics_are_the_reports_totals(told_run: ToldRun) -> None:
+    report, metrics = told_run.report, told_run.collector.newest_metrics
     attempts = [
         (target["gateway"], attempt) for target in report["targets"] for attempt in target["attempts"]
     ]
@@ -118,7 +131,7 @@ def test_the_metrics_are_the_reports_totals(staged: Callable[..., Stage]) -> Non
     by_outcome = {
         labels: point.as_int for labels, point in read_points(metrics["undeploy.targets"], "gauge").items()
     }
-    assert sum(by_outcome.values()) == 26
+    assert sum(by_outcome.values()) == 42
     for outcome in ("undeployed", "already_undeployed", "failed", "unknown", "not_started"):
         assert by_outcome[frozenset({("undeploy.outcome", outcome)})] == report["totals"][outcome]
     requests = read_points(metrics["undeploy.requests"], "sum")
@@ -250,7 +263,7 @@ def test_no_secret_of_a_gateway_goes_to_the_collector(staged: Callable[..., Stag
     said = InjectedFault(kind=FaultKind.STATUS, status=403, message=f"no: {SECRET}")
     stage.expect({stage.ids[0]: (said,), stage.ids[1]: ("500", said)})
     with running_collector() as collector:
-        ended = stage.undeploy("run", stage.write_plan(), "--yes", env=asks(collector))
+        ended = stage.undeploy("run", stage.write_plan(roma=QUICK), "--yes", env=asks(collector))
     sent = b"".join(each.SerializeToString() for each in [*collector.traces, *collector.metrics])
 
     assert ended.status == 1, ended.err
