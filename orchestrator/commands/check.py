@@ -17,6 +17,7 @@ from orchestrator.commands.options.protection import (
     read_protect_files,
 )
 from orchestrator.commands.terminal.output import tell_warnings
+from orchestrator.commands.terminal.work_line import show_work
 from orchestrator.text.counting import count_noun
 
 if TYPE_CHECKING:
@@ -47,15 +48,20 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     # On disk: a plan may have more targets than fit into memory.
     with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
-        with merge_protect_problems(options.protect_files):
-            loaded = read_plan(plan.path, draft, instead=plan.list_targets())
+        targets = plan.list_targets()
+        with (
+            merge_protect_problems(options.protect_files),
+            show_work("reads the plan", count=draft.tell_count),
+        ):
+            loaded = read_plan(plan.path, draft, instead=targets)
         tell_warnings(loaded.warnings)
-        refuse_dead_patterns(loaded.plan, options)
-        lines = [
-            *list_counts(loaded),
-            *explain_plan(loaded, draft, options),
-            *_list_short_credentials(loaded),
-        ]
+        with show_work("tests the targets against the patterns"):
+            refuse_dead_patterns(loaded.plan, options)
+            lines = [
+                *list_counts(loaded),
+                *explain_plan(loaded, draft, options),
+                *_list_short_credentials(loaded),
+            ]
     for line in lines:
         click.echo(line)
     click.echo(f"digest: {loaded.digest}")

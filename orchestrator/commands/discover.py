@@ -12,6 +12,8 @@ import click
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.files import FILE
 from orchestrator.commands.options.usage import UsageCommand, hours_option
+from orchestrator.commands.terminal.output import tell
+from orchestrator.commands.terminal.work_line import show_work
 from orchestrator.errors import ExitStatus
 from orchestrator.system.writing import check_place, write_whole_file
 
@@ -127,7 +129,8 @@ def command(
         group_by=group_by,
         unused=hours,
     )
-    discovery = Discovery(request, _LaneMessages())
+    messages = _LaneMessages()
+    discovery = Discovery(request, messages)
     place = None if output is None or str(output) == "-" else output
     if place is not None:
         # Tested before the search, which may take long.
@@ -135,7 +138,9 @@ def command(
     # The real folder: a path with .. behind a link would lead elsewhere.
     entries = frame.entries if place is None else move_paths(frame, Path(os.path.realpath(place.parent)))
     with discovery.keep_targets():
-        run_interruptibly(discovery.run)
+        with show_work("looks for targets", quiet=quiet, count=discovery.tell_count) as line:
+            messages.write = line.tell
+            run_interruptibly(discovery.run)
         result = discovery.build_plan(entries, stdout=place is None)
         if place is None:
             sys.stdout.writelines(f"{line}\n" for line in render_plan(result))
@@ -149,12 +154,18 @@ def command(
 
 
 class _LaneMessages:
-    """Writes the pauses and the warnings of lanes to stderr."""
+    """Writes the pauses and the warnings of lanes by ``write``."""
+
+    def __init__(self) -> None:
+        self.write = tell
 
     def on_lane_state(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
+        from orchestrator.text.characters import make_visible
+
         if state != "open":
             wait = f" for {seconds:g} s" if seconds else ""
-            _tell_line(f"{gateway}: {state.replace('_', ' ')}{wait}{f': {reason}' if reason else ''}")
+            told = f"{gateway}: {state.replace('_', ' ')}{wait}{f': {reason}' if reason else ''}"
+            self.write(make_visible(told))
 
 
 def _tell_result(result: DiscoveredPlan, *, quiet: bool) -> None:

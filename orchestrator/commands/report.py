@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -12,12 +13,14 @@ from orchestrator.commands.options.files import force_option, open_output, outpu
 from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.commands.options.verification import VerifyOptions, verify_options
 from orchestrator.commands.terminal.output import print_result, tell
+from orchestrator.commands.terminal.work_line import show_work
 from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.report.formats import FORMATS, find_format
 from orchestrator.system.writing import check_place
 
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
+    from orchestrator.report.values import ReportSource
 
 
 @click.command("report")
@@ -65,7 +68,6 @@ def _make_report(
     folder: RunFolder, form: str | None, output: Path | None, *, chain: bool, force: bool, state: Path
 ) -> None:
     from orchestrator.journal.folder import RunFolder
-    from orchestrator.report.writing import write_report
 
     if output is not None:
         check_place(output, replace=force)
@@ -77,10 +79,25 @@ def _make_report(
         for remark in found.remarks:
             tell(remark)
         with open_chain_source(found.runs) as whole, open_output(output, force=force) as out:
-            write_report(form, whole, out)
+            _write(form, whole, out)
         return
     with folder.open_source() as source, open_output(output, force=force) as out:
-        write_report(form, source, out)
+        _write(form, source, out)
+
+
+def _write(form: str, source: ReportSource, out: TextIO) -> None:
+    """Write the report, and show how far it has come, unless the terminal shows the report itself."""
+    from orchestrator.report.writing import write_report
+    from orchestrator.text.counting import count_noun
+
+    shows_report = sys.stdout.isatty() and out is sys.stdout
+    with show_work("makes the report", quiet=shows_report) as line:
+        of = count_noun(source.report.totals.targets, "target")
+
+        def tell_written(targets: int) -> None:
+            line.note = f"{targets:,} of {of}"
+
+        write_report(form, source, out, tell_written)
 
 
 def _verify(folder: RunFolder, verification: VerifyOptions) -> ExitStatus:

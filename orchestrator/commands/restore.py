@@ -27,6 +27,7 @@ from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.plan_words import MOST_NAMED, render_first
 from orchestrator.commands.terminal.prompt import GO_ON, can_ask, read_answer
 from orchestrator.commands.terminal.run_display import run_with_display
+from orchestrator.commands.terminal.work_line import show_work
 from orchestrator.errors import UsageError
 from orchestrator.gateways import list_obstacles
 from orchestrator.text.counting import choose_form
@@ -182,7 +183,8 @@ def _prepare(parent: RunFolder, choice: Choice, stack: ExitStack, runs: tuple[Ru
     """Prepare a restore. At the end of ``stack`` it is forgotten, unless it was run."""
     from orchestrator.api import prepare_restore
 
-    restoration = prepare_restore(parent, choice, runs)
+    with show_work("prepares the restore"):
+        restoration = prepare_restore(parent, choice, runs)
     stack.callback(restoration.forget)
     return restoration
 

@@ -71,6 +71,10 @@ class Discovery:
             self._found = TargetLines(file, Patterns(frame.header.protect, frame.gateways).find_first)
             yield
 
+    def tell_count(self) -> str:
+        """Return in words how many targets were found so far."""
+        return f"{self._found.matched.total():,} found"
+
     async def run(self) -> None:
         """Survey the gateways; raises ``CredentialError`` and ``UsageError`` before anything is sent."""
         # An installation with two names would give each of its targets twice, which no plan may.

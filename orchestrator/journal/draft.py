@@ -18,6 +18,7 @@ from orchestrator.plan.cycles import find_cycles, list_depths
 from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.target_sink import MOST_SUGGESTED, DependencyFault, DuplicateTarget
 from orchestrator.rules.precheck import StateAtApproval
+from orchestrator.text.counting import count_noun
 from orchestrator.text.names import to_nfc
 
 # Nearly no target has options, and to bind them all the same takes two fifths of the time.
@@ -98,6 +99,7 @@ class Draft:
 
     def __init__(self, path: Path) -> None:
         self.database = create_database(path)
+        self._count = 0
         self._batch: list[tuple[Value, ...]] = []
         self._options: list[tuple[Value, ...]] = []
         self._gateways: dict[str, int] = {}
@@ -109,8 +111,13 @@ class Draft:
         self._circles: list[list[int]] = []
         self.database.run("BEGIN")
 
+    def tell_count(self) -> str:
+        """Return in words how many targets there are so far."""
+        return count_noun(self._count, "target")
+
     def add(self, target: Target, place: FilePosition) -> None:
         """Add one more target."""
+        self._count += 1
         gateway = self._gateways.setdefault(target.gateway, len(self._gateways))
         self._batch.append(
             (

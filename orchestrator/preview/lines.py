@@ -19,6 +19,7 @@ from orchestrator.preview.phrases import (
     describe_time,
     format_taken,
     group_by_wave_step,
+    judge_preview,
     list_losses,
     name_wave_step,
 )
@@ -45,6 +46,8 @@ def render_lines(shown: AssessedPreview) -> Iterator[str]:
     for group in GROUP_ORDER:
         yield from _render_group(shown.preview, group)
     yield from _render_end(shown)
+    verdict = judge_preview(shown)
+    yield f"verdict   {verdict.sentence}; {verdict.advice}"
 
 
 def render_before_question(shown: AssessedPreview) -> Iterator[str]:
@@ -54,6 +57,8 @@ def render_before_question(shown: AssessedPreview) -> Iterator[str]:
     for group in (PreviewGroup.WILL_CHANGE, PreviewGroup.UNKNOWN):
         yield from _render_group(shown.preview, group, most=MOST_BEFORE_QUESTION)
     yield from _render_end(shown)
+    # The advice is the question that comes next.
+    yield f"verdict   {judge_preview(shown).sentence}"
 
 
 def _render_heading(preview: Preview) -> Iterator[str]:

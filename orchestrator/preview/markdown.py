@@ -22,6 +22,7 @@ from orchestrator.preview.phrases import (
     describe_time,
     format_taken,
     group_by_wave_step,
+    judge_preview,
     list_losses,
     name_wave_step,
 )
@@ -38,7 +39,10 @@ def render_markdown(shown: AssessedPreview) -> Iterator[str]:
     """Yield the lines of the preview as Markdown."""
     yield f"# Preview of {escape_markdown(shown.preview.plan)}"
     yield ""
-    yield f"**{describe_completeness(shown.preview)}**"
+    verdict = judge_preview(shown)
+    yield f"**{verdict.sentence[:1].upper()}{verdict.sentence[1:]}**; {verdict.advice}."
+    yield ""
+    yield describe_completeness(shown.preview)
     yield ""
     yield from _render_facts(shown)
     yield ""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import NamedTuple
 
 from orchestrator.model.plan import Plan, PlanHeader
+from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.forecast import RunForecast
 from orchestrator.preview.losses import count_lost_bindings
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
@@ -91,6 +93,41 @@ def describe_completeness(preview: Preview) -> str:
     untold = sum(1 for seen in preview.targets if seen.usage is not None and seen.usage.calls is None)
     use = f"; how much {untold:,} of them {choose_form(untold, 'is', 'are')} called is not" if untold else ""
     return f"The state of all {count_noun(whole, 'target')} is known{use}."
+
+
+class PreviewVerdict(NamedTuple):
+    """What a preview comes to, in a sentence, and what to do next."""
+
+    sentence: str
+    advice: str
+
+
+def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
+    """Return the verdict; what is in the way of a run comes before what speaks for it."""
+    preview, forecast = shown.preview, shown.forecast
+    changes = sum(1 for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE)
+    if unread := len(preview.unknown):
+        whose = f"the state of {count_noun(unread, 'target')} could not be read"
+        return PreviewVerdict(f"not ready: {whose}", "find out why, mend that, and preview again")
+    if not changes:
+        return PreviewVerdict("nothing to do: no target would change", "no run is needed")
+    would = f"{count_noun(changes, 'target')} would change"
+    if forecast.left is not None and forecast.left <= 0:
+        return PreviewVerdict(f"the window is over: {would}, and none can start", "set another window")
+    if forecast.fits is False:
+        late = f", {forecast.timing.late:,} of them too late" if forecast.timing.late else ""
+        return PreviewVerdict(
+            f"does not fit the window: {would}{late}",
+            "widen the window, or run it now and let `undeploy resume` go on in the next one",
+        )
+    if forecast.left is not None and forecast.fits is None:
+        return PreviewVerdict(f"{would}; whether that fits the window cannot be told", _RUN_IT)
+    return PreviewVerdict(
+        f"fits the window: {would}" if forecast.left is not None else f"ready: {would}", _RUN_IT
+    )
+
+
+_RUN_IT = "`undeploy run` with this plan does it"
 
 
 def describe_target(seen: SeenTarget) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from io import StringIO
 from itertools import islice
@@ -31,9 +31,12 @@ class ReportError(OrchestratorError):
         self.failures = dict(failures)
 
 
-def write_report(name: str, source: ReportSource, out: TextIO) -> None:
+def write_report(
+    name: str, source: ReportSource, out: TextIO, told: Callable[[int], object] = lambda _: None
+) -> None:
     """Write the report in format ``name`` to ``out``, a batch of targets at a time.
 
+    ``told`` is called after each batch with the number of targets so far.
     Raises ``UsageError`` for a name that is not in ``FORMATS``, ``OSError`` if ``out`` cannot be written,
     and the errors of ``source``.
     """
@@ -41,8 +44,11 @@ def write_report(name: str, source: ReportSource, out: TextIO) -> None:
         raise UsageError(f"no report format is called {name!r}; choose one of {', '.join(FORMATS)}")
     with closing(FORMATS[name].load_writer()(source, out)) as stream, suppress(StopIteration):
         next(stream)
+        written = 0
         for targets in _read_batches(source):
             stream.send(targets)
+            written += len(targets)
+            told(written)
 
 
 def write_all(source: ReportSource, folder: Path) -> None:

@@ -54,7 +54,10 @@ def test_the_table_sorts_what_it_saw(
     assert "  apim/Retail/proxy-1/test  deployed, since " in ended.out
     assert "1 target with edits that were never deployed" in ended.out
     assert "a run     sends at least " in ended.out
-    assert ended.out.endswith("The state of all 6 targets is known.\n")
+    assert ended.out.splitlines()[-2:] == [
+        "The state of all 6 targets is known.",
+        "verdict   ready: 2 targets would change; `undeploy run` with this plan does it",
+    ]
     assert mixed_platform.books().gateways["apim"].undeploys == 0
 
 
@@ -187,7 +190,9 @@ def test_what_nobody_could_tell_is_1(platform: RunningSimulators, plan: Write, u
 
     assert ended.status == 1
     assert "\nunknown: 1\n  apim/Retail/proxy-2/test  " in ended.out
-    assert ended.out.endswith("State known for 5 of 6 targets.\n")
+    *_, known, verdict = ended.out.splitlines()
+    assert known == "State known for 5 of 6 targets."
+    assert verdict.startswith("verdict   not ready: the state of 1 target could not be read; find out why")
 
 
 def test_a_rehearsal_begins_with_what_was_seen(

@@ -41,10 +41,11 @@ class PlanOptions(NamedTuple):
         Raises ``UsageError``, and ``PlanError`` with the problems of the plan and of ``protect_files``.
         """
         from orchestrator.commands.terminal.output import tell_warnings
+        from orchestrator.commands.terminal.work_line import show_work
         from orchestrator.runs.load import load_plan
 
         targets = self.list_targets()
-        with merge_protect_problems(protect_files):
+        with merge_protect_problems(protect_files), show_work("reads the plan"):
             loaded = load_plan(self.path, targets=targets)
         tell_warnings(loaded.warnings)
         return loaded

@@ -1,17 +1,16 @@
-"""A preview on the terminal: the line that shows how far it has come, and the preview itself."""
+"""A preview on the terminal: how far it has come, and the preview itself."""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from orchestrator.commands.terminal.output import discard_stdout
+from orchestrator.commands.terminal.work_line import WorkLine, show_work
 from orchestrator.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -22,46 +21,27 @@ if TYPE_CHECKING:
 
 PreviewForm = Literal["table", "json", "markdown"]
 
-REDRAWN_EVERY = 0.1
-"""Seconds between two drawings of the progress line."""
 
+class LookLine:
+    """Shows on a line of work how far the looks of a preview have come."""
 
-class ProgressLine:
-    """A line on the terminal that shows how far a preview has come; without a terminal it shows nothing."""
-
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._shows = sys.stderr.isatty() and not quiet
-        self._drawn = 0.0
-        self._note = ""
+    def __init__(self, line: WorkLine) -> None:
+        self._line = line
+        self._seen = self._pause = ""
 
     def on_target_seen(self, done: int, of: int) -> None:
         """Show that ``done`` of the targets have been looked at."""
-        now = time.monotonic()
-        if self._shows and now - self._drawn >= REDRAWN_EVERY:
-            self._drawn = now
-            self._write(f"looked at {done:,} of {of:,}{self._note}")
+        self._seen = f"{done:,} of {of:,}"
+        self._line.note = self._seen + self._pause
 
     def on_pause(self, gateway: str, reason: str, seconds: float) -> None:
         """Show that a gateway asks for a pause; 0 seconds where the pause is over."""
         from orchestrator.text.characters import make_visible
         from orchestrator.text.formats import format_span
 
-        self._note = (
-            f"; {make_visible(gateway)} asked to wait {format_span(seconds)}: {make_visible(reason)}"
-            if seconds
-            else ""
-        )
-
-    def close(self) -> None:
-        """Remove the line."""
-        if self._shows:
-            self._write("")
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError):
-            # A longer line would wrap, and the next drawing would leave its first row standing.
-            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-            click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
+        asked = f"; {make_visible(gateway)} asked to wait {format_span(seconds)}: {make_visible(reason)}"
+        self._pause = asked if seconds else ""
+        self._line.note = self._seen + self._pause
 
 
 def preview_with_progress(
@@ -79,12 +59,10 @@ def preview_with_progress(
     from orchestrator.preview.look import take_preview
     from orchestrator.runs.machine import make_real_environment
 
-    progress = ProgressLine(quiet=quiet)
-    try:
+    with show_work("looks at the targets", quiet=quiet) as line:
         look = partial(take_preview, demanding=demanding, guarded=guarded, hours=hours)
-        preview = run_interruptibly(look, loaded, options, make_real_environment(loaded.folder), progress)
-    finally:
-        progress.close()
+        environment = make_real_environment(loaded.folder)
+        preview = run_interruptibly(look, loaded, options, environment, LookLine(line))
     return assess_preview(loaded.plan, preview, guarded=guarded)
 
 
@@ -145,6 +123,8 @@ def _paint(line: str, *, color: bool) -> str:
         return line
     if line.startswith("warning "):
         return click.style(line, fg="yellow")
+    if line.startswith("verdict "):
+        return click.style(line, bold=True)
     if line.startswith("State known"):
         return click.style(line, fg="magenta", bold=True)
     # The heading of a group: a word, a colon and a count.

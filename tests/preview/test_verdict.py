@@ -1,0 +1,51 @@
+"""The last line of a preview: whether a run may begin, and what to do next."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.model.plan import Window
+from orchestrator.model.reading import Verdict
+from orchestrator.preview.assessment import assess_preview
+from orchestrator.preview.lines import render_before_question, render_lines
+from orchestrator.preview.markdown import render_markdown
+from orchestrator.preview.phrases import judge_preview
+from tests.preview.test_states import PLAN, TAKEN, make_preview, make_seen
+
+UP = (make_seen(1), make_seen(2))
+LONG, SHORT, OVER = (Window(None, TAKEN + timedelta(seconds=seconds)) for seconds in (4 * 3600, 5, -3600))
+
+
+@pytest.mark.parametrize(
+    ("seen", "more", "sentence", "advice"),
+    [
+        (UP, {}, "ready: 2 targets would change", "undeploy run"),
+        (UP, {"window": LONG}, "fits the window: 2 targets would change", "undeploy run"),
+        (UP, {"window": SHORT}, "does not fit the window: 2 targets would change, 2 of them too late", "wi"),
+        (UP, {"window": OVER}, "the window is over: 2 targets would change, and none can start", "another"),
+        (
+            UP,
+            {"window": LONG, "seconds": 0.0},
+            "2 targets would change; whether that fits the window cannot be told",
+            "undeploy run",
+        ),
+        ((make_seen(1, Verdict.DOWN),), {}, "nothing to do: no target would change", "no run"),
+        (
+            (*UP, make_seen(3, Verdict.UNCLEAR)),
+            {"window": SHORT},
+            "not ready: the state of 1 target could not be read",
+            "preview again",
+        ),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_the_last_line_and_names_the_next_step(
+    seen: Any, more: dict[str, Any], sentence: str, advice: str
+) -> None:
+    shown = assess_preview(PLAN, make_preview(*seen, **more), guarded=False)
+
+    assert judge_preview(shown).sentence == sentence
+    assert advice in judge_preview(shown).advice
+    assert [*render_lines(shown)][-1] == f"verdict   {sentence}; {judge_preview(shown).advice}"
+    assert [*render_before_question(shown)][-1] == f"verdict   {sentence}"
+    assert any(sentence[1:] in line for line in list(render_markdown(shown))[:4])
