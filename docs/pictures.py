@@ -1,22 +1,29 @@
-"""Make the pictures of the README from the running program: docs/terminal.svg and docs/report.png.
+"""Make the pictures of the README from the running program: docs/terminal.svg, docs/report.png, and
+docs/live-page.png with docs/live-page-phone.png.
 
 python docs/pictures.py        needs tmux and chromium
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from hashlib import md5
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 DOCS = Path(__file__).parent
 UNDEPLOY = Path(sys.executable).parent / "undeploy"
+LIVE_INSTANT = 14.0
+"""Seconds after the start at which the live page is looked at."""
 WIDTH, HEIGHT = 108, 22
 STORM = "60%:slow@0.4,slow@0.7,500,500,reset-after,503@1"
 INSTANTS = (5.0, 25.0)
@@ -60,7 +67,90 @@ def report(state: str) -> None:
         )  # fmt: skip
 
 
+def live_page(state: str) -> None:
+    """Photograph the live page of a rehearsal in mid-run: wide, and on a phone."""
+    folder = Path(state)
+    plan, faults = folder / "retirement.yaml", folder / "faults.json"
+    plan.write_text(_RETIREMENT + "\n".join(map(_list_target, range(1, 401))), encoding="utf-8")
+    faults.write_text(json.dumps({"script": _SCRIPT}), encoding="utf-8")
+    rehearse = [
+        UNDEPLOY, "rehearse", plan, "--faults", faults, "--storm", "20%:slow@0.3,500",
+        "--state", folder / "live", "--serve", "127.0.0.1:0",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        rehearse, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as run:
+        try:
+            assert run.stderr is not None
+            told = next(line for line in run.stderr if line.startswith("live page: "))
+            _photograph_page(told.removeprefix("live page: ").strip())
+        finally:
+            run.terminate()
+
+
+def _photograph_page(url: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        wide = browser.new_page(viewport={"width": 1200, "height": 1100})
+        phone = browser.new_page(viewport={"width": 390, "height": 844}, device_scale_factor=2)
+        for page in (wide, phone):
+            page.goto(url)
+        wide.wait_for_timeout(1000 * LIVE_INSTANT)
+        wide.screenshot(path=DOCS / "live-page.png")
+        phone.screenshot(path=DOCS / "live-page-phone.png")
+        browser.close()
+
+
+def _list_target(number: int) -> str:
+    if number % 4:
+        gateway = "roma-tr" if number % 10 == 5 else "roma-eu"
+        name = md5(str(number).encode(), usedforsecurity=False).hexdigest()
+        return f"      - {{gateway: {gateway}, ld_api_id: {name}}}"
+    return f"      - {{gateway: apim, project: Retail, proxy: orders-{number:03}-api, environment: test}}"
+
+
+_RETIREMENT = """\
+version: 1
+name: orders-retirement
+reason: CHG-1042 scheduled maintenance
+gateways:
+  roma-eu:
+    kind: roma
+    url: https://roma.eu-west-101.myhuaweicloud.eu
+    project_id: 0123456789abcdef0123456789abcdef
+    instance_id: f0fa1789-3b76-433b-a787-9892951c620e
+    auth: {token: {env: ROMA_TOKEN}}
+    limits: {concurrency: 8, rate: 12/s}
+  apim:
+    kind: apinizer
+    url: https://apim.example.com
+    auth: {token: {env: APINIZER_TOKEN}}
+    limits: {concurrency: 4, rate: 4/s}
+  roma-tr:
+    kind: roma
+    url: https://roma.tr.example.com
+    project_id: 0123456789abcdef0123456789abcdef
+    instance_id: 7d1f06c5-20b2-4f0a-a0ae-6f6b6c7f3f0e
+    auth: {token: {env: ROMA_TOKEN}}
+waves:
+  - name: canary
+    targets:
+      - {gateway: apim, project: Retail, proxies: [petstore-api, baskets-api], environment: test}
+  - name: everything
+    targets:
+"""
+_REFUSAL = {
+    "kind": "status", "status": 409, "times": 0, "code": "conflict",
+    "message": "Another deployment of this proxy is under way",
+}  # fmt: skip
+_OUTAGE = {"kind": "status", "status": 503, "times": 0, "message": "no healthy upstream"}
+_SCRIPT = {"roma-tr": [_OUTAGE]} | {
+    f"apim/Retail/orders-{number:03}-api/test": [_REFUSAL] for number in (12, 24, 36, 60)
+}
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         terminal(folder)
         report(folder)
+        live_page(folder)

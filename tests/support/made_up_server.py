@@ -185,7 +185,7 @@ class MadeUpServer:
             }
             for number in range(1, row["attempts"] + 1)
         ]
-        return web.json_response({**row, "evidence": "204", "attempts": attempts})
+        return web.json_response({**row, "evidence": None if row["reason"] else "204", "attempts": attempts})
 
     async def _serve_charts(self, _: web.Request) -> web.Response:
         run = self.state["run"]

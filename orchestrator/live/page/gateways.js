@@ -35,23 +35,31 @@ const describeTimes = (lane) => {
   return times.join(" · ");
 };
 
-const describeNotes = (lane) => {
+// "parked: HTTP 503" is the word for the corner of the card, and the reason for its text.
+const splitState = (lane) => {
+  const [word, ...rest] = lane.state_words.split(": ");
+  const reason = rest.join(": ") || (lane.state === "open" ? "" : lane.reason || "");
+  return [word, reason.replace(new RegExp(`^${lane.state}: `), "")];
+};
+
+const describeNotes = (lane, why) => {
   const notes = [];
   if (lane.list_asked) notes.push(`asks for ${lane.list_asked}`);
   if (lane.repeating) notes.push(`${plural(lane.repeating, "target")} will be repeated`);
-  if (lane.fault) notes.push(`last reply: ${lane.fault}`);
+  if (lane.fault && !why.includes(lane.fault)) notes.push(`last reply: ${lane.fault}`);
   if (lane.warning) notes.push(lane.warning);
   return notes.join(" · ");
 };
 
 const updateLane = (slots, lane) => {
   const state = isDone(lane) ? "done" : lane.state;
+  const [word, why] = splitState(lane);
   const isOver = isDone(lane) || lane.state === "closed" || lane.given_up;
   setClass(slots.root, `gateway lane-edge-${state}`);
   setAttribute(slots.root, "id", `gateway-${lane.name}`);
   setLink(slots.link, Parts.linkTargets({ gateway: lane.name }));
   setText(slots.name, lane.name);
-  setText(slots.state, lane.state_words);
+  setText(slots.state, word);
   setClass(slots.state, `lane lane-${state}`);
   setText(slots.kind, lane.kind);
   setText(slots.host, host(lane.url));
@@ -59,15 +67,15 @@ const updateLane = (slots, lane) => {
   setText(slots.count, [`${Parts.count(lane.ended)} of ${Parts.count(lane.total)} ended`, ...troubleWords(lane.counts)].join(" · "));
   setText(slots.flight, Parts.count(lane.in_flight));
   setText(slots.limit, Number.isFinite(lane.limit) && !isOver ? `of ${Parts.count(lane.limit)}` : "");
-  setText(slots.rate, isOver ? "–" : perSecond(lane.rate));
-  setText(slots.bound, Number.isFinite(lane.bound) && !isOver ? `of ${bound(lane.bound)}` : "");
+  const isStill = isOver || lane.state === "parked";
+  setText(slots.rate, isStill ? "–" : perSecond(lane.rate));
+  setText(slots.bound, Number.isFinite(lane.bound) && !isStill ? `of ${bound(lane.bound)}` : "");
   setText(slots.refused, Parts.count(lane.refused || 0));
   setClass(slots.refused, lane.refused ? "" : "none");
   // A parked lane has no end that could be foreseen.
-  setText(slots.done, lane.state === "parked" || isOver ? "–" : minute(lane.done_by));
-  const why = lane.state === "open" || isDone(lane) ? "" : lane.reason;
+  setText(slots.done, isStill ? "–" : minute(lane.done_by));
   showText(slots.why, [why, describeTimes(lane)].filter(Boolean).join(" · "));
-  showText(slots.note, describeNotes(lane));
+  showText(slots.note, describeNotes(lane, why));
   slots.limits.dataset.gateway = lane.name;
   slots.limits.dataset.idle = isOver ? "yes" : "";
   setAttribute(slots.limits, "aria-label", `Limits of ${Parts.visible(lane.name)}…`);
