@@ -3,6 +3,7 @@
 import signal
 import time
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ API_KEY = "k3y-of-the-collector"
 SECRET = "t0ken-of-the-gateway-1234567890"
 NANO = 10**9
 STORM = FaultStorm(seed=4, share=0.3, kinds=("500", "500-after", "reset", "reset-after", "look:500"))
+ACCEPT = ("--accept", "new-front-end-id")
 QUICK = "retry: {first: 10ms, ceiling: 50ms}"
 SHORT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.5"}
 """Seconds that the exporters have, their repeats included."""
@@ -113,6 +115,47 @@ def test_the_spans_are_the_report(told_run: ToldRun) -> None:
     assert {span.trace_id for span in told_run.collector.spans} == {bytes.fromhex(PARENT[3:35])}
     assert run.parent_span_id == bytes.fromhex(PARENT[36:52])
     assert read_attributes(run.attributes)["process.exit.code"] == report["run"]["exit_status"]
+
+
+def test_the_spans_of_all_sessions_and_of_a_restore_are_their_reports(staged: Callable[..., Stage]) -> None:
+    stage = staged(60, 0, latency=0.05)
+    plan = stage.write_plan(top="snapshot: best", roma=QUICK)
+    with running_collector() as collector:
+        with stage.started("run", plan, "--yes", env=asks(collector)) as process:
+            until(lambda: stage.has_run and stage.requests() > 20)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+        resumed = stage.undeploy("resume", "latest", env=asks(collector))
+        undeploys, of_the_run = stage.report(), list(collector.spans)
+        collector.traces.clear()
+        restored = stage.undeploy("restore", "latest", "--yes", *ACCEPT, env=asks(collector))
+        deploys, of_the_restore = stage.report(), list(collector.spans)
+
+    assert (process.returncode, resumed.status, restored.status) == (130, 0, 0), restored.err
+    for report, spans in ((undeploys, of_the_run), (deploys, of_the_restore)):
+        told = Told(spans)
+        assert told.sessions == list(range(1, len(report["run"]["sessions"]) + 1))
+        for target in map(shorten, report["targets"]):
+            assert told.attempts[target["id"]] == target["attempts"]
+            assert told.outcomes[target["id"]] == target["outcome"]
+
+
+class Told:
+    """What the spans of several sessions tell of each target."""
+
+    def __init__(self, spans: list[Any]) -> None:
+        self.sessions = sorted(
+            session
+            for span in spans
+            if (session := read_attributes(span.attributes).get("undeploy.session")) is not None
+        )
+        self.attempts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.outcomes: dict[str, str] = {}
+        for span in sorted(spans, key=lambda span: span.end_time_unix_nano):
+            if "undeploy.target" in read_attributes(span.attributes):
+                told = describe(span)
+                self.attempts[told["id"]] += told["attempts"]
+                self.outcomes[told["id"]] = told["outcome"]
 
 
 def read_points(metric: Any, data: str) -> dict[frozenset[tuple[str, Any]], Any]:

@@ -1,7 +1,6 @@
 """Whether anything is sent, in the process of the test."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 
@@ -11,15 +10,6 @@ import pytest
 from orchestrator.telemetry.sending import NOT_INSTALLED, open_telemetry
 from tests.support import story
 from tests.support.collector import running_collector
-
-pytestmark = pytest.mark.usefixtures("no_variables")
-
-
-@pytest.fixture
-def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [*os.environ]:
-        if name.startswith("OTEL_") or name == "TRACEPARENT":
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture
