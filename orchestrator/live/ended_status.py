@@ -18,14 +18,12 @@ from orchestrator.model.live_status import (
     OverTime,
     RunFacts,
     RunPhase,
-    Tone,
     Verdict,
     WaveStatus,
 )
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.causes import group_by_cause
-from orchestrator.report.counts import count_done
-from orchestrator.report.headline import compose_headline, describe_end
+from orchestrator.report.headline import compose_headline, describe_end, judge_end
 from orchestrator.report.values import (
     GOOD_OUTCOMES,
     ControlReport,
@@ -101,7 +99,7 @@ def _give_verdict(report: Report) -> Verdict:
     go_on = f"; `undeploy resume {run.id}` goes on with it, and this page follows" if killed else ""
     return Verdict(
         state=_name_phase(report),
-        tone=_choose_tone(report),
+        tone=judge_end(report).tone,
         headline=make_visible(compose_headline(report)),
         sentence=f"{make_visible(describe_end(run))}{go_on}",
         done_by="",
@@ -118,13 +116,6 @@ def _name_phase(report: Report) -> RunPhase:
             return "interrupted"
         case ended:
             return ended
-
-
-def _choose_tone(report: Report) -> Tone:
-    totals = report.totals
-    if totals.failed or totals.unknown or report.run.state == "killed":
-        return "bad"
-    return "good" if report.run.exit_status == 0 and count_done(totals) else "over"
 
 
 def _count(totals: Totals, report: Report) -> dict[str, int]:

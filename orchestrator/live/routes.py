@@ -31,6 +31,10 @@ LONGEST_BODY = 4096
 """Bytes of the body of a request."""
 BODY_PATIENCE = 5.0
 """Seconds for the body of a request."""
+MOST_REQUESTS = 200
+"""Requests a second that are answered, of all clients together."""
+BURST = 400
+"""Requests that are answered at once after a silence."""
 MOST_READS = 2
 """Reads of the journal at one time: they share a processor with the run."""
 READ_PATIENCE = 10.0
@@ -66,6 +70,18 @@ class AnswerError(OrchestratorError):
         self.status = status
 
 
+class RequestPace:
+    """The pace of all requests together: those that come faster wait, so that no client slows the run."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def find_delay(self, now: float) -> float:
+        """Return the seconds that a request of this moment (in monotonic seconds) waits for its answer."""
+        self._next = max(self._next, now - BURST / MOST_REQUESTS) + 1 / MOST_REQUESTS
+        return max(0.0, self._next - now)
+
+
 class _TokenBody(Struct, frozen=True):
     token: str
 
@@ -79,6 +95,7 @@ class PageRoutes:
         self._guard = guard
         self._reads = asyncio.Semaphore(MOST_READS)
         self._report = ReportFile()
+        self._pace = RequestPace()
         self._gets: dict[str, _Answer] = {
             "/": self._get_page,
             "/state": self._get_state,
@@ -97,7 +114,8 @@ class PageRoutes:
         self._report.remove()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Return the answer to a request."""
+        """Return the answer to a request, and not sooner than the pace of all requests allows."""
+        await asyncio.sleep(self._pace.find_delay(asyncio.get_running_loop().time()))
         try:
             return _add_headers(await self._route(request))
         except AnswerError as error:
@@ -127,11 +145,16 @@ class PageRoutes:
 
     async def _get_page(self, request: web.BaseRequest) -> web.StreamResponse:
         await self._state.refresh()
-        if self._state.link.shows_report:
+        # Without a session the page's script must come first, elsewhere than on loopback: it opens one.
+        if self._is_report() and self._guard.may_read(request.headers):
             return await self._get_report(request)
         if (page := load_files().get("/")) is None:
             raise AnswerError(404, "this installation has no live page")
         return _send_file(request, page)
+
+    def _is_report(self) -> bool:
+        """Return whether the run has ended, so that its page is the report. One that was killed has not."""
+        return self._state.link.is_over and self._state.link.shows_report
 
     async def _get_state(self, request: web.BaseRequest) -> web.StreamResponse:
         await self._state.refresh()
@@ -180,10 +203,7 @@ class PageRoutes:
         finally:
             self._reads.release()
 
-    async def _get_report(self, request: web.BaseRequest) -> web.StreamResponse:
-        # Reading needs the session elsewhere than on loopback, also where "/" itself is free.
-        if not self._guard.may_read(request.headers):
-            raise AnswerError(401, "reading from another machine needs the link that the terminal shows")
+    async def _get_report(self, _: web.BaseRequest) -> web.StreamResponse:
         await self._state.refresh()
         if not self._state.link.shows_report and not self._state.link.is_over:
             raise AnswerError(404, "the run goes on; its report is made when it has ended")

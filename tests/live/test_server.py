@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.engine.control_commands import ContinueRun, PauseRun, SkipTargets, StopRun
 from orchestrator.live.address import PageAddress
-from orchestrator.live.routes import HEADERS, LONGEST_BODY
+from orchestrator.live.routes import BURST, HEADERS, LONGEST_BODY, MOST_REQUESTS, RequestPace
 from orchestrator.live.state_feed import LONGEST_DELTA
 from orchestrator.live.viewers import HEARTBEAT, MOST_VIEWERS
 from tests.support.live_page import MadeUpLink, ask, follow, open_session, post, serve_made_up
@@ -313,9 +313,9 @@ async def test_on_an_open_address_the_facts_need_the_session() -> None:
         page = await ask(place, "/", headers=headers)
         state = await ask(place, "/state", headers=headers)
         targets = await ask(place, "/targets", headers=headers)
-        server.link.shows_report = True
-        report = await ask(place, "/", headers=headers)
-        server.link.shows_report = False
+        server.link.is_over = server.link.shows_report = True
+        root = await ask(place, "/", headers=headers)
+        report = await ask(place, "/report", headers=headers)
         token = json.dumps({"token": server.guard.token}).encode()
         origin = {"Origin": f"http://127.0.0.1:{place.port}", "Content-Type": "application/json"}
         session = await ask(place, "/session", "POST", headers | origin, token)
@@ -323,6 +323,7 @@ async def test_on_an_open_address_the_facts_need_the_session() -> None:
         after = await ask(place, "/state", headers=headers | cookie)
 
     assert (page.status, state.status, targets.status, report.status) == (200, 401, 401, 401)
+    assert root.body == page.body
     assert after.status == 200
 
 
@@ -368,3 +369,15 @@ async def test_metrics_are_those_of_the_state() -> None:
     families = text_string_to_metric_families(answer.body.decode())
     plans = {sample.labels["plan"] for family in families for sample in family.samples}
     assert plans == {make_status("running")["run"]["plan"]}
+
+
+def test_requests_that_come_too_fast_wait() -> None:
+    pace = RequestPace()
+
+    at_once = [pace.find_delay(100.0) for _ in range(BURST)]
+    then = [pace.find_delay(100.0) for _ in range(3)]
+    rested = pace.find_delay(110.0)
+
+    assert set(at_once) == {0.0}
+    assert then == pytest.approx([number / MOST_REQUESTS for number in (1, 2, 3)])
+    assert rested == 0.0
