@@ -22,6 +22,7 @@ from orchestrator.model.events import (
     ListAsked,
     Listener,
     PaceChanged,
+    ProbePlanned,
     RunStopping,
     RunWaiting,
     SnapshotMissed,
@@ -42,6 +43,7 @@ LEVELS: Mapping[str, int] = {
 # target would bury the lines on the run.
 EVENT_LEVELS: Mapping[type[AnyEvent], int] = {
     PaceChanged: logging.DEBUG,
+    ProbePlanned: logging.DEBUG,
     ListAsked: logging.DEBUG,
     SnapshotMissed: logging.WARNING,
     TargetInUse: logging.WARNING,

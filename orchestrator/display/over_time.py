@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from orchestrator.model.live_status import MOST_BUCKETS, MOST_MARKS, MarkKind, OverTime, TimeMark
+from orchestrator.model.live_status import (
+    LONGEST_TEXT,
+    MOST_BUCKETS,
+    MOST_MARKS,
+    MarkKind,
+    OverTime,
+    TimeMark,
+)
 from orchestrator.model.outcome import Outcome
+from orchestrator.text.characters import show_briefly
 
 FIRST_WIDTH = 1.0
 """Seconds of a bucket as long as the session is young."""
@@ -76,7 +84,8 @@ class TimeAxis:
 
     def mark(self, at: float, kind: MarkKind, text: str) -> None:
         """Keep a mark, and of too many only the newest."""
-        self.marks = (*self.marks[1 - MOST_MARKS :], TimeMark(at=at, kind=kind, text=text))
+        mark = TimeMark(at=at, kind=kind, text=show_briefly(text, LONGEST_TEXT))
+        self.marks = (*self.marks[1 - MOST_MARKS :], mark)
 
     def read(self, now: float, in_flight: int, bound: float | None) -> OverTime:
         """Return the axis up to the Unix time ``now``. Changes nothing."""

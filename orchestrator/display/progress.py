@@ -43,7 +43,6 @@ from orchestrator.model.outcome import DONE, Outcome, find_word
 from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
 from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
-from orchestrator.text.characters import make_visible
 
 TROUBLES_KEPT = 8
 """How many of the latest failed and unknown targets are kept."""
@@ -186,12 +185,12 @@ class RunProgress:
                 self._update_idling(event.at)
             case Controlled():
                 self.steering = (*self.steering[1 - MOST_CONTROLS :], event)
-                self.axis.mark(event.at, "steer", f"{make_visible(event.by)}: {make_visible(event.act)}")
+                self.axis.mark(event.at, "steer", f"{event.by}: {event.act}")
             case WaveEnded():
                 self._find_wave(event.wave).state = "ended"
             case RunStopping():
                 self.stopping = event.reason
-                self.axis.mark(event.at, "stop", f"stopping: {make_visible(event.reason)}")
+                self.axis.mark(event.at, "stop", f"stopping: {event.reason}")
             case RunEnded():
                 self._end_run(event)
             case _:
@@ -225,7 +224,7 @@ class RunProgress:
         wave = self._find_wave(event.wave, event.left)
         wave.state = "going"
         self._wave_outcomes = wave.outcomes
-        self.axis.mark(event.at, "wave", f"wave {make_visible(event.wave)}")
+        self.axis.mark(event.at, "wave", f"wave {event.wave}")
         self._begin_part(event.at, event.wave, None)
 
     def _begin_part(self, at: float, wave: str, number: int | None) -> None:
@@ -256,7 +255,7 @@ class RunProgress:
         lane.change_state(event)
         if lane.state in ("parked", "closed") or (was_parked and lane.state == "open"):
             words = "answers again" if lane.state == "open" else lane.state
-            self.axis.mark(event.at, "park", f"{make_visible(event.gateway)} {words}")
+            self.axis.mark(event.at, "park", f"{event.gateway} {words}")
 
     def _end_run(self, event: RunEnded) -> None:
         self.ended, self.waiting = event, None

@@ -36,10 +36,12 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
 from orchestrator.report.words import ACT_WORDS, name_act
 from orchestrator.rules.stop_rules import StoppingScope, measure_headroom
-from orchestrator.text.characters import make_visible
+from orchestrator.text.characters import show_briefly
 from orchestrator.text.formats import find_utc_offset, format_clock, format_span
 
 _CAUSES_AN_OUTCOME = MOST_CAUSES // 3
+_MOST_GATEWAYS = 8
+"""Gateways that a cause names."""
 
 NOT_BEGUN = RunStarted(at=0.0, run=RunId(""), plan="", targets=0, left={}, resumed=False)
 """Stands for the first event of a run that has told none yet."""
@@ -242,7 +244,7 @@ def _show_cause(group: CauseGroup) -> CauseGroup:
         label=_show(group.label),
         text=_shorten(group.text),
         count=group.count,
-        gateways=tuple(map(_show, group.gateways[:MOST_LANES])),
+        gateways=tuple(map(_show, group.gateways[:_MOST_GATEWAYS])),
         examples=tuple(map(_show, group.examples)),
     )
 
@@ -263,7 +265,7 @@ def _read_headroom(progress: RunProgress) -> Iterator[RuleHeadroom]:
         return iter(())
     in_step = StoppingScope(
         where=_name_step(progress),
-        counts=progress.counts_in_step,
+        counts=dict(progress.counts_in_step),  # another thread may count meanwhile
         left=sum(max(0, left) for left in progress.parts.left_now.values()),
     )
     in_run = StoppingScope(
@@ -303,13 +305,17 @@ def _read_end(progress: RunProgress, headline: str) -> EndStatus | None:
 
 
 def _bound_forecast(forecast: Forecast) -> Forecast:
-    return replace(forecast, gateways=forecast.gateways[:MOST_LANES], waves=forecast.waves[:MOST_LANES])
+    return replace(
+        forecast,
+        hindered=_shorten(forecast.hindered),
+        gateways=tuple(replace(each, name=_show(each.name)) for each in forecast.gateways[:MOST_LANES]),
+        waves=tuple(replace(each, name=_show(each.name)) for each in forecast.waves[:MOST_LANES]),
+    )
 
 
 def _show(text: str) -> str:
     """Return a text from outside, visible and of bounded length."""
-    visible = make_visible(text[:LONGEST_TEXT])
-    return visible if len(visible) < LONGEST_TEXT else f"{visible[: LONGEST_TEXT - 1]}…"
+    return show_briefly(text, LONGEST_TEXT)
 
 
 def _shorten(text: str | None) -> str | None:

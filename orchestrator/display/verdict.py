@@ -8,11 +8,11 @@ from orchestrator.display.phrases import describe_done, describe_window_fit
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.forecast import Forecast
-from orchestrator.model.live_status import RunPhase, Tone, Verdict
+from orchestrator.model.live_status import LONGEST_TEXT, RunPhase, Tone, Verdict
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.report.values import GOOD_OUTCOMES
 from orchestrator.report.words import ACT_WORDS
-from orchestrator.text.characters import make_visible
+from orchestrator.text.characters import show_briefly
 from orchestrator.text.counting import count_noun
 
 _TONES: dict[RunPhase, Tone] = {
@@ -120,7 +120,7 @@ def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | N
             landing = count_noun(progress.in_flight, "request lands", "requests land")
             return f"nothing new starts; {landing}"
         case "complete" | "stopped" | "interrupted":
-            cause = f": {make_visible(progress.stopping)}" if progress.stopping else ""
+            cause = f": {show_briefly(progress.stopping, LONGEST_TEXT)}" if progress.stopping else ""
             return f"{phase}{cause}"
         case "running":
             goes_on = f"{describe_wave(progress)} goes on"
@@ -134,5 +134,5 @@ def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | N
 def describe_wave(progress: RunProgress) -> str:
     """Return the wave that goes on: ``wave 2 of 3, everything, step 1 of 4,``."""
     wave, step = progress.waves[progress.wave], progress.step
-    text = f"wave {wave.number:,} of {len(progress.waves):,}, {make_visible(wave.name)},"
+    text = f"wave {wave.number:,} of {len(progress.waves):,}, {show_briefly(wave.name, LONGEST_TEXT)},"
     return text if step is None else f"{text} step {step.number} of {step.steps},"

@@ -65,6 +65,12 @@ def make_visible(text: str) -> str:
     return _MISLEADING.sub(lambda found: escape_character(found[0]), text)
 
 
+def show_briefly(text: str, most: int) -> str:
+    """Return ``text`` with its misleading characters written out, cut to ``most`` characters."""
+    visible = make_visible(text[:most])
+    return visible if len(visible) <= most and len(text) <= most else f"{visible[: most - 1]}…"
+
+
 def show_name(text: str) -> str:
     """Return a name with every character escaped that no name may hold, strange spaces included."""
     return _NOT_IN_NAMES.sub(lambda found: escape_character(found[0]), text)

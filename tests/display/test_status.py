@@ -1,0 +1,482 @@
+"""The status of a run from its events alone: sums, waits, ends, causes, time, and a bounded size."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.status import read_status
+from orchestrator.model.causes import CauseGroup
+from orchestrator.model.events import (
+    AnyEvent,
+    AttemptEnded,
+    GatewayFacts,
+    GatewayWarned,
+    LimitsChanged,
+    OutcomeCount,
+    PartLeft,
+    ProbePlanned,
+    RunStarted,
+    RunWaiting,
+    TargetEnded,
+    WaveEnded,
+    WaveFacts,
+    WaveStarted,
+)
+from orchestrator.model.live_status import MOST_BUCKETS, MOST_LANES, MOST_MARKS, LiveStatus
+from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.plan import Threshold
+from orchestrator.model.reading import Act
+from orchestrator.model.target import TargetId
+from orchestrator.runs.control_socket import LONGEST_ANSWER, ControlAnswer
+from tests.support import story
+from tests.support.story import START, answered, controlled, finish, parked, paused, reopened, sent, stopping
+
+ROMA, APIM = "roma-eu", "apim"
+UNDEPLOYED, FAILED, UNKNOWN = Outcome.UNDEPLOYED, Outcome.FAILED, Outcome.UNKNOWN
+NOT_STARTED = Outcome.NOT_STARTED
+
+
+def fold(*events: AnyEvent) -> RunProgress:
+    progress = RunProgress()
+    for event in events:
+        progress.observe(event)
+    return progress
+
+
+def tell(*events: AnyEvent, at: float = START) -> LiveStatus:
+    return read_status(fold(*events), at)
+
+
+def gateway(
+    targets: int, *, kind: str = "roma", concurrency: int = 8, rate: float | None = None
+) -> GatewayFacts:
+    return GatewayFacts(
+        kind=kind, url=f"https://{kind}.example", targets=targets, concurrency=concurrency, rate=rate
+    )
+
+
+def begin(waves: dict[str, dict[str, int]], **more: Any) -> RunStarted:
+    """Return the first event of a run of these waves, each with its targets by gateway."""
+    left: dict[str, int] = {}
+    for here in waves.values():
+        for name, count in here.items():
+            left[name] = left.get(name, 0) + count
+    facts = {
+        "waves": tuple(WaveFacts(name=name, targets=sum(here.values())) for name, here in waves.items()),
+        "gateways": {name: gateway(count) for name, count in left.items()},
+        "parts": tuple(PartLeft(wave=name, number=1, left=here) for name, here in waves.items()),
+        "timeouts": dict.fromkeys(left, 30.0),
+    }
+    return RunStarted(
+        **{
+            "at": START,
+            "run": "r1",
+            "plan": "retirement",
+            "targets": sum(left.values()),
+            "left": left,
+            "resumed": False,
+            **facts,
+            **more,
+        }
+    )
+
+
+def wave(name: str, at: float = START, left: int = 0) -> WaveStarted:
+    return WaveStarted(at=at, wave=name, left=left)
+
+
+def end(
+    target: str,
+    name: str,
+    outcome: Outcome = UNDEPLOYED,
+    reason: str | None = None,
+    *,
+    at: float = START,
+    doubted: bool = False,
+) -> TargetEnded:
+    return replace(story.ended(target, outcome, at, reason), wave=name, doubted=doubted)
+
+
+def work(name: str, targets: int, since: float, per_second: float, *, in_wave: str) -> list[AnyEvent]:
+    """Return the events of targets that go down at an even pace, each with a request of 0.1 s."""
+    events: list[AnyEvent] = []
+    for n in range(targets):
+        target, at = f"{name}/{n}", START + since + n / per_second
+        events += [sent(target, at), answered(target, at), end(target, in_wave, at=at)]
+    return events
+
+
+ENDS = st.lists(
+    st.tuples(
+        st.sampled_from([ROMA, APIM]),
+        st.sampled_from(["one", "two"]),
+        st.sampled_from(
+            [
+                (UNDEPLOYED, None),
+                (Outcome.ALREADY_UNDEPLOYED, None),
+                (Outcome.ALREADY_UNDEPLOYED, "absent: gone"),
+                (FAILED, "refused: no"),
+                (FAILED, "absent: gone"),
+                (UNKNOWN, None),
+                (NOT_STARTED, "window: too late"),
+            ]
+        ),
+        st.sampled_from([None, 204, 403, 500]),
+        st.sampled_from([None, "APIG.1"]),
+    ),
+    max_size=60,
+)
+
+
+@given(ends=ENDS, earlier=st.integers(0, 9))
+@settings(deadline=None)
+def test_the_sums_of_waves_lanes_and_causes_are_those_of_the_run_at_any_moment(
+    ends: list[Any], earlier: int
+) -> None:
+    ended = {ROMA: {FAILED: earlier, UNDEPLOYED: 2 * earlier}}
+    started = begin({"one": {ROMA: 60, APIM: 60}, "two": {ROMA: 60, APIM: 60}}, resumed=True)
+    first = replace(started.waves[0], ended=ended, targets=120 + 3 * earlier)
+    started = replace(
+        started,
+        targets=240 + 3 * earlier,
+        waves=(first, started.waves[1]),
+        causes=(CauseGroup(outcome=FAILED, label="refused", text=None, count=earlier),) if earlier else (),
+    )
+    progress = fold(started, wave("one"))
+    for number, (name, here, (outcome, reason), status, code) in enumerate(ends):
+        target = f"{name}/{number}"
+        progress.observe(sent(target))
+        progress.observe(replace(answered(target, status=status), code=code))
+        progress.observe(end(target, here, outcome, reason))
+        check_sums(read_status(progress, START + number))
+
+
+def check_sums(found: LiveStatus) -> None:
+    counts = found.verdict.counts
+    trouble = {outcome.value for outcome in Outcome} - {outcome.value for outcome in DONE}
+    for name, count in counts.items():
+        if name not in ("targets", "ended"):
+            assert sum(wave.counts[name] for wave in found.waves) == count
+            assert sum(lane.counts[name] for lane in found.lanes) == count
+        if name in trouble:
+            assert sum(cause.count for cause in found.causes if cause.outcome == name) == count
+    assert sum(wave.total for wave in found.waves) == counts["targets"]
+    assert sum(lane.total for lane in found.lanes) == counts["targets"]
+
+
+class TestAhead:
+    """A plan with a wave a gateway, as ``discover --group-by gateway`` writes it."""
+
+    WAVES: ClassVar = {"first": {"one": 40}, "second": {"two": 400}, "third": {"three": 200}}
+
+    def test_a_gateway_that_has_not_sent_yet_is_as_fast_as_its_like(self) -> None:
+        found = tell(
+            begin(self.WAVES), wave("first"), *work("one", 20, 0, 2.0, in_wave="first"), at=START + 10
+        )
+
+        assert found.forecast is not None
+        # The requests of 0.1 s, eight at once: 80 a second, as far as anyone knows.
+        assert [wave.done and wave.done - START for wave in found.forecast.waves] == [20, 25, 27.5]
+        assert found.verdict.done_by.startswith("done by ")
+
+    def test_a_bound_is_all_that_is_known_of_another_kind(self) -> None:
+        started = begin(self.WAVES)
+        other = gateway(400, kind="apinizer", rate=4.0)
+        unknown = gateway(200, kind="apinizer")
+        events = work("one", 20, 0, 2.0, in_wave="first")
+        bounded = replace(started, gateways=started.gateways | {"two": other})
+        found = tell(bounded, wave("first"), *events, at=START + 10)
+        partly = replace(started, gateways=started.gateways | {"two": other, "three": unknown})
+        half = tell(partly, wave("first"), *events, at=START + 10)
+
+        assert found.forecast is not None
+        assert found.forecast.done == pytest.approx(START + 20 + 100 + 2.5)
+        assert half.forecast is not None
+        assert half.forecast.done is None
+        assert half.verdict.done_by.startswith("wave second done by ")
+        assert half.verdict.done_by.endswith("; the rest is not yet known")
+
+    def test_one_target_of_a_canary_is_no_pace(self) -> None:
+        waves = {"canary": {"one": 1}, "rest": {"one": 800}}
+        events = work("one", 1, 2.0, 1.0, in_wave="canary")
+        found = tell(begin(waves), wave("canary"), *events, wave("rest", START + 5), at=START + 5)
+
+        assert found.forecast is not None
+        assert found.forecast.done == pytest.approx(START + 5 + 800 / 80)
+
+    def test_a_pause_between_waves_has_an_end(self) -> None:
+        waves = {"first": {"one": 20}, "second": {"one": 160}}
+        events = work("one", 20, 0, 2.0, in_wave="first")
+        waits = RunWaiting(at=START + 10, why="pause_after", until=START + 310, wave="first")
+        found = tell(begin(waves), wave("first"), *events, waits, at=START + 100)
+        asks = tell(
+            begin(waves), wave("first"), *events, RunWaiting(at=START + 10, why="proceed", wave="first")
+        )
+
+        assert found.forecast is not None
+        assert found.forecast.done == pytest.approx(START + 310 + 80, rel=1e-6)
+        assert asks.forecast is not None
+        assert (asks.forecast.done, asks.forecast.hindered) == (None, "the run waits for an answer")
+        assert asks.verdict.done_by == "the run waits for an answer: the end is unknown"
+
+    def test_while_a_lane_is_parked_only_the_latest_end_is_told(self) -> None:
+        waves = {"first": {"one": 40, "two": 10}}
+        events = work("one", 20, 0, 2.0, in_wave="first")
+        probe = ProbePlanned(at=START + 10, gateway="one", probe_at=START + 22, gives_up_at=START + 610)
+        found = tell(begin(waves), wave("first"), *events, parked("one", START + 10), probe, at=START + 10)
+
+        assert found.forecast is not None
+        assert found.forecast.done is None
+        # Of its twenty left, eight at once take a tenth of a second each.
+        assert found.forecast.latest == pytest.approx(START + 610 + 20 / 80)
+        assert found.verdict.done_by.startswith("one is parked: the end is unknown; at the latest ")
+
+    def test_a_thousand_waves_are_no_burden(self) -> None:
+        waves = {f"wave-{n}": {f"gateway-{n}": 10} for n in range(1000)}
+        found = tell(
+            begin(waves), wave("wave-0"), *work("gateway-0", 9, 0, 2.0, in_wave="wave-0"), at=START + 5
+        )
+
+        assert found.forecast is not None
+        assert found.forecast.done is not None
+        assert (len(found.waves), found.waves_left_out) == (MOST_LANES, 1000 - MOST_LANES)
+        assert (len(found.lanes), found.lanes_left_out) == (MOST_LANES, 1000 - MOST_LANES)
+
+
+class TestWaits:
+    PLAN: ClassVar = {"one": {ROMA: 4, APIM: 4}, "two": {ROMA: 4}}
+
+    def test_a_parked_lane_says_its_probe_and_when_it_is_given_up(self) -> None:
+        probe = ProbePlanned(at=START, gateway=ROMA, probe_at=START + 52, gives_up_at=START + 600)
+        found = tell(begin(self.PLAN), wave("one"), parked(ROMA), probe, at=START + 40)
+        (lane,) = (lane for lane in found.lanes if lane.name == ROMA)
+
+        assert found.waits_for is not None
+        assert found.waits_for.startswith("roma-eu, parked 40 s; probe in 12 s; gives up ")
+        assert found.until == START + 52
+        assert (lane.since, lane.probe_at, lane.gives_up_at) == (START, START + 52, START + 600)
+        assert found.verdict.sentence == f"wave 1 of 2, one, goes on; waits for {found.waits_for}"
+        assert found.verdict.state == "running"
+
+    def test_a_run_whose_lanes_are_all_parked_is_parked_itself(self) -> None:
+        found = tell(begin(self.PLAN), wave("one"), parked(ROMA), parked(APIM))
+
+        assert (found.verdict.state, found.verdict.tone) == ("parked", "waiting")
+        assert found.verdict.sentence.startswith("waits for roma-eu, parked 0 s; apim, parked 0 s")
+
+    def test_a_lane_that_answers_again_is_waited_for_no_more(self) -> None:
+        probe = ProbePlanned(at=START, gateway=ROMA, probe_at=START + 52, gives_up_at=START + 600)
+        found = tell(begin(self.PLAN), wave("one"), parked(ROMA), probe, reopened(ROMA, START + 60))
+        (lane,) = (lane for lane in found.lanes if lane.name == ROMA)
+
+        assert (found.waits_for, lane.probe_at, lane.since) == (None, None, None)
+        assert [mark.text for mark in found.over_time.marks] == [
+            "wave one",
+            "roma-eu parked",
+            "roma-eu answers again",
+        ]
+
+    def test_a_pause_is_told_with_its_end(self) -> None:
+        found = tell(begin(self.PLAN), wave("one"), paused(ROMA, START, 12.0), at=START + 2)
+
+        assert (found.waits_for, found.until) == ("roma-eu, paused 2 s; goes on in 10 s", START + 12)
+        assert found.lanes[0].state_words == "paused 10 s"
+        assert tell(begin(self.PLAN), wave("one"), paused(ROMA, START, 12.0), at=START + 13).waits_for is None
+
+    def test_a_question_tells_the_result_of_the_wave(self) -> None:
+        events = [end(f"{ROMA}/{n}", "one") for n in range(3)]
+        found = tell(
+            begin(self.PLAN),
+            wave("one"),
+            *events,
+            end("roma-eu/3", "one", FAILED, "refused: no"),
+            WaveEnded(at=START, wave="one"),
+            RunWaiting(at=START, why="proceed", wave="one"),
+        )
+
+        assert found.question == "wave one has ended: 3 of 8 down, 1 failed; go on with the next?"
+        assert found.verdict.state == "waiting"
+        assert [wave.state for wave in found.waves] == ["ended", "to come"]
+
+    def test_a_run_that_stops_says_what_lands(self) -> None:
+        found = tell(begin(self.PLAN), wave("one"), sent("apim/a"), sent("apim/b"), stopping())
+
+        assert found.verdict.sentence == "nothing new starts; 2 requests land"
+        assert (found.verdict.state, found.stopping) == ("stopping", "interrupt: SIGINT")
+
+
+class TestLanes:
+    PLAN: ClassVar = {"one": {ROMA: 400}}
+
+    def test_refusals_are_counted_and_other_limits_are_in_force_at_once(self) -> None:
+        busy = replace(answered("roma-eu/a", status=429), refused=True)
+        changed = LimitsChanged(at=START, gateway=ROMA, concurrency=3, rate=2.0)
+        before = tell(begin(self.PLAN), wave("one"))
+        found = tell(begin(self.PLAN), wave("one"), sent("roma-eu/a"), busy, changed)
+
+        assert (before.lanes[0].limit, before.lanes[0].refused) == (8, 0)
+        assert (found.lanes[0].limit, found.lanes[0].refused) == (3, 1)
+
+    def test_a_resume_counts_the_whole_run(self) -> None:
+        started = begin(self.PLAN)
+        facts = replace(started.waves[0], targets=1000, ended={ROMA: {UNDEPLOYED: 590, FAILED: 10}})
+        earlier = (
+            OutcomeCount(outcome=UNDEPLOYED, word="", count=590),
+            OutcomeCount(outcome=FAILED, word="refused", count=10),
+        )
+        started = replace(
+            started,
+            targets=1000,
+            waves=(facts,),
+            resumed=True,
+            session=2,
+            earlier=earlier,
+            stop_when={"failed": Threshold(count=12)},
+            causes=(
+                CauseGroup(outcome=FAILED, label="APIG.1", text="no", count=10, examples=("roma-eu/x",)),
+            ),
+        )
+        found = tell(started, wave("one"), end("roma-eu/a", "one", FAILED, "refused: no"))
+        past = tell(replace(started, past_stop=True), wave("one"), end("roma-eu/a", "one", FAILED, "x: y"))
+
+        assert found.verdict.headline == "590 of 1,000 down · 11 failed"
+        assert (found.waves[0].ended, found.lanes[0].ended, found.lanes[0].left) == (601, 601, 399)
+        assert [cause.count for cause in found.causes] == [10, 1]
+        assert [(room.count, room.more) for room in found.headroom] == [(11, 2)]
+        assert [(room.count, room.more) for room in past.headroom] == [(1, 12)]
+
+    def test_an_accepted_doubt_does_not_count_past_a_stop(self) -> None:
+        started = begin(self.PLAN, past_stop=True, stop_when={"unknown": Threshold(count=5)})
+        found = tell(
+            started,
+            wave("one"),
+            end("roma-eu/a", "one", UNKNOWN, "spent: x", doubted=True),
+            end("roma-eu/b", "one", UNKNOWN, "spent: x"),
+        )
+
+        assert [room.count for room in found.headroom] == [1]
+        assert found.verdict.counts["unknown"] == 2
+
+
+class TestEnd:
+    PLAN: ClassVar = {"one": {ROMA: 3}, "two": {ROMA: 5}}
+
+    def test_targets_that_the_session_did_not_come_to_are_counted_at_its_end(self) -> None:
+        ended = replace(
+            finish(START + 9),
+            state="stopped",
+            exit_status=4,
+            outcomes={"one": {ROMA: {UNDEPLOYED: 2, FAILED: 1}}, "two": {ROMA: {NOT_STARTED: 5}}},
+            reasons=(
+                OutcomeCount(outcome=UNDEPLOYED, word="", count=2),
+                OutcomeCount(outcome=FAILED, word="refused", count=1),
+                OutcomeCount(outcome=NOT_STARTED, word="stop_rule", count=5),
+            ),
+        )
+        found = tell(
+            begin(self.PLAN),
+            wave("one"),
+            end("roma-eu/a", "one"),
+            end("roma-eu/b", "one"),
+            sent("roma-eu/c"),
+            replace(answered("roma-eu/c", status=403), code="APIG.2"),
+            end("roma-eu/c", "one", FAILED, "refused: no"),
+            ended,
+            at=START + 20,
+        )
+
+        check_sums(found)
+        assert found.verdict.headline == "2 of 8 down · 1 failed · 5 not started"
+        assert [(cause.label, cause.count) for cause in found.causes] == [("APIG.2", 1), ("stop_rule", 5)]
+        assert (found.verdict.state, found.verdict.tone, found.forecast) == ("stopped", "bad", None)
+        assert found.ended is not None
+        assert found.ended.exit_status == 4
+
+    @pytest.mark.parametrize(
+        ("outcome", "status", "tone"),
+        [(UNDEPLOYED, 0, "good"), (NOT_STARTED, 0, "over"), (NOT_STARTED, 4, "over"), (FAILED, 1, "bad")],
+    )
+    def test_only_a_run_that_took_something_down_is_good(
+        self, outcome: Outcome, status: int, tone: str
+    ) -> None:
+        found = tell(
+            begin({"one": {ROMA: 1}}),
+            wave("one"),
+            end("roma-eu/a", "one", outcome, None if outcome in DONE else "filtered: x"),
+            replace(finish(), exit_status=status),
+        )
+
+        assert found.verdict.tone == tone
+
+
+class TestOverTime:
+    def test_the_buckets_are_bounded_and_lose_nothing(self) -> None:
+        plan = {"one": {ROMA: 5000}}
+        progress = fold(begin(plan), wave("one"))
+        for event in work(ROMA, 5000, 0, 1.0, in_wave="one"):
+            progress.observe(event)
+        found = read_status(progress, START + 5000).over_time
+
+        assert MOST_BUCKETS // 2 < len(found.ended) <= MOST_BUCKETS
+        assert sum(here.get("undeployed", 0) for here in found.ended) == 5000
+        assert round(sum(found.sent) * found.seconds) == pytest.approx(5000, rel=0.01)
+        assert len(found.sent) == len(found.bound) == len(found.in_flight) == len(found.ended)
+        assert found.start + found.seconds * len(found.ended) > START + 5000
+
+    def test_reading_changes_nothing_and_shows_the_time_without_events(self) -> None:
+        progress = fold(begin({"one": {ROMA: 5}}), wave("one"), sent("roma-eu/a", START + 1))
+        late = read_status(progress, START + 100_000).over_time
+        progress.observe(sent("roma-eu/b", START + 2))
+        soon = read_status(progress, START + 2).over_time
+
+        assert late.in_flight[-1] == 1
+        assert late.start + late.seconds * len(late.ended) > START + 100_000
+        assert (soon.seconds, soon.sent, soon.in_flight) == (1.0, (0.0, 1.0, 1.0), (0, 1, 2))
+
+    def test_marks_are_bounded_and_the_close_is_one(self) -> None:
+        many = [controlled(f"limits roma-eu concurrency={n}") for n in range(1, 200)]
+        progress = fold(begin({"one": {ROMA: 5}}, closes=START + 50), *many)
+        open_still, closed = (read_status(progress, START + at).over_time for at in (49, 50))
+
+        assert len(open_still.marks) == len(closed.marks) == MOST_MARKS
+        assert (open_still.marks[-1].kind, closed.marks[-1].kind) == ("steer", "close")
+        assert closed.marks[-1].at == START + 50
+
+
+def test_a_status_is_bounded_whatever_names_and_texts_a_run_has() -> None:
+    """The control socket reads no longer line."""
+    worst = "\u202e" * 5000
+    waves = {f"{worst}{n}": {f"{worst}{n}": 1} for n in range(200)}
+    progress = fold(begin(waves, reason=worst, plan=worst, closes=START), wave(next(iter(waves))))
+    for name in [here for by_gateway in waves.values() for here in by_gateway]:
+        target = TargetId(f"{name}/{worst}")
+        progress.observe(sent(target))
+        progress.observe(
+            AttemptEnded(
+                at=START,
+                target=target,
+                gateway=name,
+                number=1,
+                act=Act.UNDEPLOY,
+                seconds=0.1,
+                status=500,
+                code=f"{name[-9:]}{worst}",
+                message=worst,
+            )
+        )
+        progress.observe(end(target, next(iter(waves)), FAILED, worst))
+        progress.observe(parked(name, why=worst))
+        progress.observe(GatewayWarned(at=START, gateway=name, text=worst))
+        progress.observe(controlled(worst))
+        progress.observe(story.retry(target))
+    status = msgspec.json.encode(read_status(progress, START)).decode()
+
+    assert len(msgspec.json.encode(ControlAnswer(done=True, text=status))) < LONGEST_ANSWER // 2
+    assert "\u202e" not in status
