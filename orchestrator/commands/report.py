@@ -72,6 +72,8 @@ def _make_report(
     if output is not None:
         check_place(output, replace=force)
     form = form or (find_format(output.suffix) if output else None) or "json"
+    # A terminal that shows the report has no room for a line on it.
+    quiet = output is None and sys.stdout.isatty()
     if chain:
         from orchestrator.journal.chain import find_chain, open_chain_source
 
@@ -79,19 +81,18 @@ def _make_report(
         for remark in found.remarks:
             tell(remark)
         with open_chain_source(found.runs) as whole, open_output(output, force=force) as out:
-            _write(form, whole, out)
+            _write(form, whole, out, quiet=quiet)
         return
     with folder.open_source() as source, open_output(output, force=force) as out:
-        _write(form, source, out)
+        _write(form, source, out, quiet=quiet)
 
 
-def _write(form: str, source: ReportSource, out: TextIO) -> None:
-    """Write the report, and show how far it has come, unless the terminal shows the report itself."""
+def _write(form: str, source: ReportSource, out: TextIO, *, quiet: bool) -> None:
+    """Write the report, and show on the terminal how far it has come."""
     from orchestrator.report.writing import write_report
     from orchestrator.text.counting import count_noun
 
-    shows_report = sys.stdout.isatty() and out is sys.stdout
-    with show_work("makes the report", quiet=shows_report) as line:
+    with show_work("makes the report", quiet=quiet) as line:
         of = count_noun(source.report.totals.targets, "target")
 
         def tell_written(targets: int) -> None:

@@ -19,6 +19,8 @@ from orchestrator.display.phrases import (
     list_late_gateways,
 )
 from orchestrator.display.progress import TROUBLE_OUTCOMES, RunProgress
+from orchestrator.display.status import choose_causes
+from orchestrator.display.verdict import describe_result
 from orchestrator.model.events import (
     AnyEvent,
     AttemptEnded,
@@ -42,7 +44,7 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.words import OUTCOME_WORDS
+from orchestrator.report.words import OUTCOME_WORDS, name_target
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
 
@@ -82,7 +84,7 @@ class PlainDisplay:
         match event:
             case TargetEnded() if event.outcome in TROUBLE_OUTCOMES:
                 why = make_visible(event.reason or "no reason given")
-                target = make_visible(event.target)
+                target = name_target(event.target, event.name)
                 yield f"{event.outcome.value}: {target}: {why} (attempts: {event.attempts})"
             case GatewayWarned():
                 yield f"warning: {make_visible(event.gateway)}: {make_visible(event.text)}"
@@ -96,9 +98,20 @@ class PlainDisplay:
                 landing = describe_landing(self._progress, event.reason)
                 yield f"stopping: {make_visible(event.reason)}; {landing}"
             case RunWaiting(why="proceed" | "paused"):
+                yield from self._describe_result(event)
                 yield describe_wait(self._progress, event.at)
             case _:
                 pass
+
+    def _describe_result(self, waiting: RunWaiting) -> Iterator[str]:
+        """Yield how a wave ended that a person is asked about, and the causes of failures so far."""
+        wave = self._progress.waves.get(waiting.wave or "")
+        if waiting.why != "proceed" or wave is None:
+            return
+        yield f"wave {make_visible(wave.name)}: {describe_result(self._progress, wave)}"
+        for group in choose_causes(self._progress.causes.list_groups()):
+            text = f": {make_visible(group.text)}" if group.text else ""
+            yield f"    {group.count:,} {OUTCOME_WORDS[group.outcome]}: {make_visible(group.label)}{text}"
 
     def _describe_event(self, event: AnyEvent) -> Iterator[str]:
         yield from self._describe_trouble(event)

@@ -10,6 +10,7 @@ from orchestrator.report.advice import advise
 from orchestrator.report.counts import count_already, count_changed
 from orchestrator.report.headline import compose_headline
 from orchestrator.report.values import Report, TargetReport, Totals
+from orchestrator.report.words import name_target
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_span
 
@@ -68,6 +69,6 @@ def list_trouble(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[st
     named = (target for target in trouble if target.outcome in TROUBLE_OUTCOMES)
     for target in islice(named, min(TROUBLE_SHOWN, wrong)):
         why = make_visible(target.reason or "no reason given")
-        yield f"{target.outcome.value:<8} {make_visible(target.id)}: {why}"
+        yield f"{target.outcome.value:<8} {name_target(target.id, target.name)}: {why}"
     if wrong > TROUBLE_SHOWN:
         yield f"… and {wrong - TROUBLE_SHOWN:,} more; the reports name them all"

@@ -12,6 +12,7 @@ from orchestrator.report.values import (
     SessionReport,
     WindowReport,
 )
+from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_moment
 
@@ -39,6 +40,11 @@ class ActWords(Struct, frozen=True):
 
 
 ACT_WORDS = {"undeploy": ActWords("down", "undeploy"), "restore": ActWords("deployed again", "deploy")}
+
+
+def name_target(target: str, name: str | None) -> str:
+    """Return the id of a target, with the name that people know it by, if there is one."""
+    return make_visible(target if name is None else f"{target} ({name})")
 
 
 def describe_patterns(patterns: int) -> str:

@@ -16,6 +16,7 @@ from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import Stage, apim_id, backend, roma_id, until
+from tests.support.terminal import ShellSession
 
 pytestmark = pytest.mark.long("waits for pauses on the real clock")
 
@@ -111,6 +112,28 @@ def test_without_a_terminal_a_question_waits_for_control(staged: Callable[..., S
     assert "wave one has ended: `undeploy control " in err
     assert process.returncode == 0, err
     assert stage.requests() == 6
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_the_question_at_a_terminal_shows_what_became_of_the_wave(
+    staged: Callable[..., Stage], answer: str
+) -> None:
+    stage = staged(3, 3)
+    plan = _plan(stage, _wave("canary", _apim(0, 1, 2), proceed="ask") + _wave("two", _roma(0, 1, 2)))
+    plan.write_text(plan.read_text().replace("gateways:", "stop_when: {failed: 100%}\ngateways:"))
+    stage.expect(script={apim_id(1): (REFUSED,)})
+    with ShellSession(90, 24, stage.folder, stage.env) as session:
+        session.undeploy("run", "plan.yaml", "--yes")
+        session.wait_for(lambda shown: any(line.startswith("y goes on") for line in shown.lines))
+        asked, echoes = " ".join(session.shown.lines), session.echoes
+        session.type(f"{answer}\r")
+        session.wait_for(lambda shown: not shown.is_alternate and "reports: " in "\n".join(shown.lines))
+
+    assert "wave canary has ended: 2 of 3 down, 1 failed; go on with the next?" in asked
+    assert "✗ 1 failed  forbidden: User does not have required permission" in asked
+
+    assert echoes
+    assert stage.requests() == (6 if answer == "y" else 3)
 
 
 def test_a_question_that_nobody_answers_ends_with_the_window(staged: Callable[..., Stage]) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Timer
@@ -60,7 +60,7 @@ def on_a_terminal(
 class ShellSession:
     """A shell with job control on a terminal of its own, and what that terminal shows."""
 
-    def __init__(self, columns: int, rows: int, folder: Path) -> None:
+    def __init__(self, columns: int, rows: int, folder: Path, env: Mapping[str, str] = os.environ) -> None:
         self._ours, theirs = pty.openpty()
         self.resize(columns, rows)
         # The shell leads the session of the terminal, so it can stop and continue its jobs.
@@ -68,7 +68,7 @@ class ShellSession:
         self._process = subprocess.Popen(
             [sys.executable, "-c", lead],
             env={
-                **os.environ,
+                **env,
                 "PYTHONPATH": str(Path(__file__).parents[2]),
                 "TERM": "xterm",
                 "PS1": "$ ",
