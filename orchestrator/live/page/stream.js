@@ -45,7 +45,7 @@ export class Stream {
       this.every("watch", HIDDEN_EVERY, () => this.refetch());
       return;
     }
-    this.every("watch", 1000, () => this.check());
+    this.every("watch", 500, () => this.check());
     this.connect();
   }
 
