@@ -301,10 +301,21 @@ const TargetTable = (() => {
 
     const setOutcomes = (counts) => {
       const known = new Map([...outcomes.querySelectorAll("label")].map((each) => [each.dataset.outcome, each]));
-      for (const outcome of ORDER.filter((name) => counts[name])) {
-        if (!known.has(outcome)) outcomes.append(buildChoice(outcome));
-        outcomes.querySelector(`[data-outcome="${outcome}"] .quiet`).textContent = count(counts[outcome]);
+      for (const outcome of ORDER.filter((name) => counts[name] || known.has(name))) {
+        const choice = known.get(outcome) || buildChoice(outcome);
+        const number = count(counts[outcome] || 0);
+        if (choice.lastElementChild.textContent !== number) choice.lastElementChild.textContent = number;
+        // A choice that filters stays, even if nothing is left of it.
+        choice.hidden = !counts[outcome] && !filter.outcomes.includes(outcome);
+        if (!known.has(outcome)) insertChoice(choice);
       }
+    };
+
+    // Failures first, whenever they come.
+    const insertChoice = (choice) => {
+      const place = (each) => ORDER.indexOf(each.dataset.outcome);
+      const next = [...outcomes.querySelectorAll("label")].find((each) => place(each) > place(choice));
+      outcomes.insertBefore(choice, next || null);
     };
 
     const buildChoice = (outcome) => {
