@@ -88,6 +88,8 @@ class Controller:
 
     def _describe_landing(self) -> str:
         count = self._progress.in_flight
+        if not count:
+            return "nothing is in flight"
         return f"{count_noun(count, 'request')} in flight {choose_form(count, 'lands', 'land')}"
 
     def read_status(self) -> LiveStatus:

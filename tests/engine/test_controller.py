@@ -435,6 +435,33 @@ def test_each_command_is_kept_and_told_with_its_operator(tmp_path: Path) -> None
     assert [(one.act, one.by, one.origin) for one in told] == [(word, "ada", ADA.origin) for word in words]
 
 
+def test_a_preview_tells_the_effect_and_has_none(tmp_path: Path) -> None:
+    answers: list[str] = []
+
+    async def steer(controller: Controller) -> None:
+        await anyio.sleep(1.5)
+        for command in ACTS:
+            answers.append(await controller.preview(command))
+        for unfit in (SkipTargets("gw/none"), SetLimits("nowhere", concurrency=2), SetLimits("gw")):
+            with pytest.raises(UsageError):
+                await controller.preview(unfit)
+
+    went = run_waves(tmp_path, make_targets(9), gateways=(make_narrow_gateway(concurrency=2),), steer=steer)
+
+    assert answers == [
+        "nothing new starts; nothing is in flight; `continue` goes on",
+        "it was not waiting; nothing has changed",
+        "1 target will be passed over",
+        "gw: 2 at once, no fixed rate now; 2 at once, no fixed rate then",
+        "gw: 2 at once, no fixed rate now; 2 at once, 5/s then",
+        "gw: 2 at once, no fixed rate now; 2 at once, no fixed rate then",
+        "nothing new starts; nothing is in flight; `undeploy resume r` goes on with the rest, at most"
+        " 0 targets",
+    ]
+    assert (went.kept, set(went.outcomes.values())) == ([], {"undeployed"})
+    assert not [one for one in went.events if isinstance(one, Controlled)]
+
+
 class SlowWriting(DirectWriting):
     """A disk that takes its time, or is full."""
 
