@@ -21,6 +21,8 @@ class DisplayOptions(NamedTuple):
     no_color: bool
     serve: str | None = None
     """The address of the live page."""
+    notify: tuple[str, ...] = ()
+    """The references of the addresses that are told what happens."""
 
 
 def format_option(*forms: str, help_text: str, show_default: bool = False) -> Command:
@@ -62,5 +64,11 @@ display_options = bundle_options(
         "--serve",
         metavar="HOST:PORT",
         help="Serve a live page of the run; 127.0.0.1:0 takes a free port, and the URL is told.",
+    ),
+    click.option(
+        "--notify",
+        multiple=True,
+        metavar="env:NAME|file:PATH",
+        help="Where an apprise URL is found that is told how the run goes; may be repeated.",
     ),
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from orchestrator.commands.options.display import DisplayOptions
 from orchestrator.commands.options.runs import REHEARSALS, format_state_option
 from orchestrator.commands.terminal.output import print_result, tell
+from orchestrator.errors import ExitStatus
 from orchestrator.system.streams import PatientOutput
 from orchestrator.system.writing import open_to_append
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model.events import Listener
     from orchestrator.model.plan import RunId
+    from orchestrator.notify.messages import RunMessage
     from orchestrator.runs.result import RunResult
 
     Engine = Callable[
@@ -104,6 +106,7 @@ def run_with_display(
 ) -> RunResult:
     """Run ``engine`` to its end, show it as ``display`` asks for and on its ``page``; tell how it ended."""
     from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.notify.sending import open_notifications
     from orchestrator.runs.control_socket import open_control_socket
     from orchestrator.telemetry.sending import open_telemetry
 
@@ -117,15 +120,31 @@ def run_with_display(
 
     control_socket = open_control_socket if page is None else page.begin(open_control_socket)
     # Outermost: nobody waits for a collector before the run's end is told.
-    with open_telemetry(tell) as telemetry:
+    with open_notifications(display.notify, tell) as notifier, open_telemetry(tell) as telemetry:
         with open_listeners(display) as opened:
-            listeners = (*opened.listeners, *((telemetry,) if telemetry else ()))
+            listeners = (*opened.listeners, *filter(None, (telemetry, notifier)))
             result = run_interruptibly(engine, listeners, tell_start, control_socket)
         with suppress(OSError):  # the run is over, even if its ending can no longer be shown
             _tell_ending(result, display, state)
         if page is not None:
             page.finish(result.folder)
+        if notifier is not None:
+            notifier.finish(
+                _make_last_message(result), interrupted=result.exit_status == ExitStatus.INTERRUPTED
+            )
     return result
+
+
+def _make_last_message(result: RunResult) -> RunMessage:
+    """Return the notification of the end of a run: its headline, its Markdown report, its journal's head."""
+    from orchestrator.display.summary import describe_ending
+    from orchestrator.notify.messages import LONGEST_SUMMARY, make_last_message
+
+    report, summary = result.report, ""
+    with suppress(OSError), (result.folder.path / "report.md").open(encoding="utf-8") as file:
+        summary = file.read(LONGEST_SUMMARY + 1)
+    headline = f"{report.run.plan}: {describe_ending(report)}"
+    return make_last_message(headline, result.exit_status, summary, report.run.journal_head)
 
 
 def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> None:

@@ -1,0 +1,161 @@
+"""The messages of a run: which of its events people are told, and in which words. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.model.events import AnyEvent, LaneChanged, RunStarted, TargetEnded, WaveEnded
+from orchestrator.model.outcome import DONE
+from orchestrator.text.characters import make_visible
+from orchestrator.text.counting import choose_form, count_noun
+from orchestrator.text.formats import format_unix_time
+
+MessageTone = Literal["info", "success", "warning", "failure"]
+
+LONGEST_TEXT = 300
+"""Characters of a text from outside, such as a vendor's message."""
+
+MOST_GATEWAYS = 10
+"""Gateways that the first message names."""
+
+LONGEST_SUMMARY = 6000
+"""Characters of the summary at the end. A service may take fewer, and then apprise cuts it."""
+
+_HARMLESS = str.maketrans(
+    {"@": "\uff20", "<": "\u2039", ">": "\u203a", "[": "\uff3b", "]": "\uff3d", "`": "'"}
+)
+"""Characters that services turn into mentions, links and code, and others that look like them."""
+
+
+class RunMessage(Struct, frozen=True, kw_only=True):
+    """One message for people."""
+
+    title: str
+    body: str
+    tone: MessageTone = "info"
+    markdown: bool = False
+    """Whether the body is Markdown; otherwise it is plain text."""
+
+
+class MessageMaker:
+    """Makes a message of an event that is worth one. Keeps counts alone, however many targets there are."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._targets = 0
+        self._waves: list[str] = []
+        self._down = "down"
+
+    def observe(self, event: AnyEvent) -> RunMessage | None:
+        """Return the message for an event; None for most events."""
+        match event:
+            case TargetEnded():
+                self._counts[event.outcome] += 1
+            case RunStarted():
+                return self._begin(event)
+            case WaveEnded():
+                return self._end_wave(event)
+            case LaneChanged(state="parked" | "closed"):
+                return _describe_lane(event)
+        return None
+
+    def _begin(self, event: RunStarted) -> RunMessage:
+        self._targets = event.targets
+        self._waves = [wave.name for wave in event.waves]
+        self._counts.update({one.outcome: 0 for one in event.earlier})
+        for one in event.earlier:
+            self._counts[one.outcome] += one.count
+        self._down = "down" if event.act == "undeploy" else "deployed again"
+        act = f"rehearsal of {event.act}" if event.rehearsal else event.act
+        begun = "is resumed" if event.resumed else "has begun"
+        return RunMessage(
+            title=quote_outside(f"{act} {event.plan} {begun}"), body="\n".join(_list_facts(event))
+        )
+
+    def _end_wave(self, event: WaveEnded) -> RunMessage:
+        number = self._waves.index(event.wave) + 1 if event.wave in self._waves else 0
+        place = f" ({number} of {len(self._waves)})" if number else ""
+        bad = self._counts["failed"] + self._counts["unknown"]
+        return RunMessage(
+            title=quote_outside(f"wave {event.wave} has ended{place}"),
+            body=self._describe_counts(),
+            tone="warning" if bad else "info",
+        )
+
+    def _describe_counts(self) -> str:
+        done = sum(self._counts[outcome] for outcome in DONE)
+        parts = [
+            f"{done:,} of {count_noun(self._targets, 'target')} {choose_form(done, 'is', 'are')} {self._down}"
+        ]
+        parts += [f"{self._counts[word]:,} {word}" for word in ("failed", "unknown") if self._counts[word]]
+        return " · ".join(parts)
+
+
+def _list_facts(event: RunStarted) -> list[str]:
+    facts = [f"run: {event.run}"]
+    if event.reason:
+        facts.append(f"reason: {quote_outside(event.reason)}")
+    facts.append(f"targets: {sum(event.left.values()):,} of {event.targets:,} to be done")
+    names = list(event.left.items())
+    facts += [f"  {quote_outside(name)}: {count:,}" for name, count in names[:MOST_GATEWAYS]]
+    if len(names) > MOST_GATEWAYS:
+        facts.append(f"  and {count_noun(len(names) - MOST_GATEWAYS, 'gateway')} more")
+    if event.closes is not None:
+        facts.append(f"the window closes at {format_unix_time(event.closes)}")
+    if event.approval:
+        facts.append(f"approval: {quote_outside(event.approval)}")
+    return facts
+
+
+def _describe_lane(event: LaneChanged) -> RunMessage:
+    state = "given up" if event.given_up else event.state
+    return RunMessage(
+        title=quote_outside(f"gateway {event.gateway} is {state}"),
+        body=quote_outside(event.reason or "no reason is known"),
+        tone="warning" if event.state == "parked" and not event.given_up else "failure",
+    )
+
+
+def make_last_message(headline: str, exit_status: int, summary: str, head: str | None) -> RunMessage:
+    """Return the message at the end of a run. ``summary`` is report.md; ``head`` is that of the journal."""
+    cut = summary if len(summary) <= LONGEST_SUMMARY else _cut_at_line(summary)
+    head_line = f"\n\njournal head: {head}" if head else ""
+    return RunMessage(
+        title=quote_outside(headline),
+        body=f"{_disarm(cut)}{head_line}",
+        tone="success" if exit_status == 0 else "failure",
+        markdown=True,
+    )
+
+
+def _cut_at_line(text: str) -> str:
+    kept = text[:LONGEST_SUMMARY]
+    return f"{kept[: kept.rfind(chr(10))]}\n\n(cut; the reports have the rest)"
+
+
+def quote_outside(text: str) -> str:
+    """Return a text with parts from outside so that no service takes them for a mention, a link or code."""
+    visible = make_visible(text).translate(_HARMLESS)
+    return visible if len(visible) <= LONGEST_TEXT else f"{visible[:LONGEST_TEXT]}…"
+
+
+def _disarm(markdown: str) -> str:
+    """Return Markdown of our own, in which texts from outside are escaped already, without mentions."""
+    return markdown.replace("@", "\uff20").replace("<!", "\u2039!").replace("<http", "\u2039http")
+
+
+def merge_messages(messages: list[RunMessage], left_out: int) -> RunMessage:
+    """Return several messages as one: the title of the last one, and all of them in its body."""
+    if len(messages) == 1 and not left_out:
+        return messages[0]
+    *earlier, last = messages
+    lines = [f"{each.title}: {each.body.splitlines()[0] if each.body else ''}" for each in earlier]
+    if left_out:
+        lines.append(f"and {count_noun(left_out, 'message')} more")
+    before = "\n".join(f"- {line}" if last.markdown else line for line in lines)
+    return RunMessage(
+        title=last.title, body=f"{last.body}\n\n{before}", tone=last.tone, markdown=last.markdown
+    )
