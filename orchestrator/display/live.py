@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
-from rich.text import Text
+from rich.text import Span, Text
 
 from orchestrator.display.picture import Picture, draw_picture
 from orchestrator.display.progress import RunProgress
@@ -24,7 +24,7 @@ from orchestrator.model.events import AnyEvent, RunStarted
 from orchestrator.system.terminal import Keyboard, handle_suspension, is_in_foreground
 from orchestrator.text.ascii import make_ascii
 
-PICTURES_PER_SECOND = 6
+PICTURES_PER_SECOND = 4
 """Between two pictures an event only costs its counting."""
 
 
@@ -46,6 +46,7 @@ class LiveDisplay:
         self._tab = TabProgress(self._screen.write_code)
         # Entered again by the handler of Ctrl-Z, which may interrupt the thread that holds it.
         self._lock = RLock()
+        self._rendered: dict[tuple[str, str, tuple[Span, ...]], str] = {}
         self._over = Event()
         self._suspended = False
         self._stack = ExitStack()
@@ -112,11 +113,18 @@ class LiveDisplay:
             self._tab.show(status)
 
     def _render(self, picture: Picture) -> list[str]:
-        with self._console.capture() as rendered:
-            self._console.print(Text("\n").join(picture.lines), soft_wrap=True)
-        text = rendered.get()
-        encoding = self._out.encoding or "utf-8"
-        return (text if encoding.lower().startswith("utf") else make_ascii(text)).splitlines()
+        """Return the lines with their colours as sequences; most are those of the picture before."""
+        keys = [(line.plain, str(line.style), tuple(line.spans)) for line in picture.lines]
+        new = {key: line for key, line in zip(keys, picture.lines, strict=True) if key not in self._rendered}
+        if new:
+            with self._console.capture() as rendered:
+                self._console.print(Text("\n").join(new.values()), soft_wrap=True)
+            text = rendered.get()
+            encoding = self._out.encoding or "utf-8"
+            lines = (text if encoding.lower().startswith("utf") else make_ascii(text)).split("\n")
+            self._rendered |= zip(new, lines, strict=False)
+        self._rendered = {key: self._rendered[key] for key in keys}
+        return [self._rendered[key] for key in keys]
 
     def _write_above(self, text: str) -> None:
         with self._lock:

@@ -11,6 +11,9 @@ from orchestrator.display.bars import LEAST_CELLS
 
 GAP = 2
 """Spaces between two columns."""
+WANTED_CELLS = 20
+"""Cells of a bar before ``DISPENSABLE`` columns, and those of higher rank, get any room."""
+DISPENSABLE = 6
 
 
 class RowColumn(NamedTuple):
@@ -58,9 +61,9 @@ def _fit_columns(
     ]
     while True:
         widths = [wide[n] for n in shown]
-        needed = sum(widths) + GAP * len(widths) + LEAST_CELLS
         last = max(shown, key=lambda n: columns[n].rank)
-        if needed <= width or columns[last].rank == 0:
+        bar = WANTED_CELLS if columns[last].rank >= DISPENSABLE else LEAST_CELLS
+        if sum(widths) + GAP * len(widths) + bar <= width or columns[last].rank == 0:
             break
         shown.remove(last)
     # On a very narrow terminal names are cut before states.
@@ -78,7 +81,8 @@ def _draw_row(
         cell = row.cells[number].copy()
         cell.truncate(wide, overflow="ellipsis")
         padding = " " * (wide - cell.cell_len)
-        line.append_text(Text.assemble(padding, cell) if columns[number].is_right else cell.append(padding))
+        # Behind the cell, not in it: its style must not colour the padding.
+        line.append_text(Text.assemble(*((padding, cell) if columns[number].is_right else (cell, padding))))
         if place == 0 and cells:
             line.append(" " * GAP).append_text(row.draw_bar(cells))
     return line

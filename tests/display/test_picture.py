@@ -94,7 +94,7 @@ def test_a_high_picture_uses_its_height() -> None:
 
 def test_a_gateway_has_one_line_with_its_counts() -> None:
     lane = make_lane(total=1200, ended=50, counts={"undeployed": 47, "failed": 3}, repeating=2, refused=7)
-    row = find_row(draw(make_status(lanes=(lane,))), "roma-eu")
+    row = find_row(draw(make_status(lanes=(lane,)), 160), "roma-eu")
 
     ends = f"~{format_clock(NOW + 300)[:5]}"
     assert row[2:] == ["50/1,200", "3", "·", "4/8", ends, "3.2/s", "≤", "20/s", "2", "7", "open"]
