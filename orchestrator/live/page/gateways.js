@@ -35,11 +35,11 @@ const describeTimes = (lane) => {
   return times.join(" · ");
 };
 
-// "parked: HTTP 503" is the word for the corner of the card, and the reason for its text.
+// "parked: HTTP 503": the word goes into the corner of the card, the reason into its text.
 const splitState = (lane) => {
   const [word, ...rest] = lane.state_words.split(": ");
-  const reason = rest.join(": ") || (lane.state === "open" ? "" : lane.reason || "");
-  return [word, reason.replace(new RegExp(`^${lane.state}: `), "")];
+  const reason = (lane.state !== "open" && lane.reason) || rest.join(": "), prefix = `${lane.state}: `;
+  return [word, reason.startsWith(prefix) ? reason.slice(prefix.length) : reason];
 };
 
 const describeNotes = (lane, why) => {
