@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+MINOR = 7
+"""The first rank of the sections that are shown only once all others have enough lines."""
 FILLER = 10
 """The rank of an empty line: it is shown only where all else has the lines that it needs."""
 
@@ -34,17 +36,20 @@ def make_section(rank: int, lines: Sequence[Text]) -> Section:
 def arrange(sections: Sequence[Section], height: int) -> list[Text]:
     """Return the lines of the sections in their order, ``height`` at most.
 
-    By importance each section first gets its least lines, then enough of them, then all.
+    By importance each section first gets its least lines, then enough of them; the minor ones come after
+    all others have enough. What is left goes to empty lines, and then to the sections that have more to tell.
     """
-    rows = [0] * len(sections)
+    rows, left = [0] * len(sections), height
     by_rank = sorted((n for n, each in enumerate(sections) if each.size), key=lambda n: sections[n].rank)
-    told = [n for n in by_rank if sections[n].rank < FILLER]
-    left = _grow(rows, told, height, {n: min(sections[n].least, sections[n].size) for n in told})
-    # A section without its least lines must not take what a less important one could use.
-    told = [n for n in told if rows[n]]
-    left = _grow(rows, told, left, {n: min(sections[n].enough, sections[n].size) for n in told}, partly=True)
-    left = _grow(rows, by_rank, left, {n: 1 for n in by_rank if sections[n].rank >= FILLER})
-    _grow(rows, told, left, {n: sections[n].size for n in told}, partly=True)
+    for first, end in ((0, MINOR), (MINOR, FILLER), (FILLER, FILLER + 1)):
+        here = [n for n in by_rank if first <= sections[n].rank < end]
+        left = _grow(rows, here, left, {n: min(sections[n].least, sections[n].size) for n in here})
+        # A section without its least lines must not take what a less important one could use.
+        here = [n for n in here if rows[n]]
+        left = _grow(
+            rows, here, left, {n: min(sections[n].enough, sections[n].size) for n in here}, partly=True
+        )
+    _grow(rows, [n for n in by_rank if rows[n]], left, {n: sections[n].size for n in by_rank}, partly=True)
     return [line for each, given in zip(sections, rows, strict=True) if given for line in each.draw(given)]
 
 

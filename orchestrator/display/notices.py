@@ -19,6 +19,7 @@ from orchestrator.text.formats import format_clock, format_span
 
 NEAR = 3
 """A stop rule that so many more targets, or fewer, would bring to stop the run is shown as a warning."""
+NEAR_RANK = 5
 MOST_CONTROLS = 3
 """The newest acts of operators that are shown."""
 
@@ -53,14 +54,13 @@ def _is_in_trouble(lane: LaneStatus) -> bool:
 
 def _describe_trouble(lane: LaneStatus, now: float) -> Text:
     style = ALARM if lane.state == "closed" else WARNING
-    text = Text.assemble((" ! ", style), " ", (lane.name, "bold"), f" {lane.state_words}")
-    if lane.state == "paused" and lane.reason:
-        text.append(f": {lane.reason.removeprefix('paused: ')}")
-    if lane.probe_at is not None:
-        text.append(f"; probe in {format_span(ceil(max(0.0, lane.probe_at - now)))}")
+    text = Text.assemble((" ! ", style), " ", (lane.name, "bold"), f" {lane.state_words.partition(':')[0]}")
+    if lane.probe_at is not None and not lane.given_up:
+        text.append(f", probe in {format_span(ceil(max(0.0, lane.probe_at - now)))}")
     if lane.gives_up_at is not None and not lane.given_up:
-        text.append(f"; given up at {format_clock(lane.gives_up_at)}")
-    return text
+        text.append(f", gives up {format_clock(lane.gives_up_at)}")
+    # The reason comes last: it may be long, and its end can be spared.
+    return text.append(f": {lane.reason.removeprefix(f'{lane.state}: ')}") if lane.reason else text
 
 
 def make_work_section(status: LiveStatus, *, rank: int) -> Section:
@@ -99,16 +99,23 @@ def _describe_cause(cause: CauseGroup, width: int) -> Text:
 
 
 def make_headroom_section(status: LiveStatus, *, rank: int) -> Section:
-    """Return the stop rules, the one that is nearest to stopping the run first."""
+    """Return the stop rules, the one that is nearest to stopping the run first.
+
+    If one is near, the section is more important than its ``rank``.
+    """
     rules = sorted(
         (rule for rule in status.headroom if rule.more is not None), key=lambda rule: rule.more or 0
     )
+    rank = NEAR_RANK if any(map(_is_near, rules)) else rank
     return make_list_section(rank, [_describe_headroom(rule) for rule in rules], "stop rule")
 
 
+def _is_near(rule: RuleHeadroom) -> bool:
+    return rule.more is not None and rule.more <= NEAR and rule.count > 0
+
+
 def _describe_headroom(rule: RuleHeadroom) -> Text:
-    is_near = rule.more is not None and rule.more <= NEAR and rule.count > 0
-    return Text(f"stop rule {rule.text}", "yellow" if is_near else "bright_black")
+    return Text(f"stop rule {rule.text}", "yellow" if _is_near(rule) else "bright_black")
 
 
 def make_warnings_section(status: LiveStatus, late: Sequence[str], *, rank: int) -> Section:

@@ -76,11 +76,12 @@ def test_no_answer_is_typed_where_the_terminal_takes_none() -> None:
 
 
 def test_a_low_picture_shows_the_lanes_in_trouble_and_counts_the_others() -> None:
-    text = draw(make_busy_status(), 80, 24)
+    text = draw(make_busy_status(), 79, 24)
+    probes = [line for line in text.splitlines() if " parked, probe in 12 s, gives up " in line]
 
-    assert "parked: five targets in a row met HTTP 503; probe in 12 s" in text
-    assert "roma-eu " in text
-    assert "9 open" in text
+    assert [line.split()[1] for line in probes] == ["roma-eu", "roma-us", "apim-0"]
+    assert "… 7 more gateways: 7 open" in text
+    assert all(find_row(text, name)[-1] == "parked" for name in ("roma-eu", "roma-us", "apim-0"))
 
 
 def test_a_high_picture_uses_its_height() -> None:
@@ -116,7 +117,10 @@ def test_a_lane_that_is_done_is_not_open() -> None:
 @pytest.mark.parametrize(
     ("lane", "expected"),
     [
-        (make_parked_lane("eu", given_up=True, state_words="given up until a resume: HTTP 503"), "given up"),
+        (
+            make_parked_lane("eu", given_up=True, state_words="given up until a resume: five"),
+            "eu given up until a resume: five targets in a row met HTTP 503",
+        ),
         (make_lane("eu", state="closed", state_words="closed: denied", reason="closed: denied"), "! "),
         (
             make_lane(
