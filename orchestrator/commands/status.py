@@ -15,6 +15,7 @@ from orchestrator.commands.terminal.output import tell
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
     from orchestrator.journal.report_source import JournalReportSource
+    from orchestrator.model.causes import CauseGroup
     from orchestrator.model.live_status import LaneStatus, LiveStatus
     from orchestrator.report.values import Report
 
@@ -86,6 +87,8 @@ def render_json(source: JournalReportSource, live: LiveStatus | None) -> str:
     """Return where a run stands as one JSON object: the keys of report.json but its targets, and more."""
     import msgspec
 
+    from orchestrator.model.live_status import MOST_CAUSES
+    from orchestrator.report.causes import group_by_cause
     from orchestrator.report.formats.json import encode_head
     from orchestrator.report.values import SCHEMA
 
@@ -95,6 +98,9 @@ def render_json(source: JournalReportSource, live: LiveStatus | None) -> str:
     found["forecast"] = _describe_forecast(live) if live else None
     found["wave"] = _describe_wave(source, live)
     found["lanes"] = [_describe_lane(lane) for lane in live.lanes] if live else []
+    found["causes"] = live.causes if live else group_by_cause(source.trouble())[:MOST_CAUSES]
+    found["headroom"] = live.headroom if live else []
+    found["question"] = live.question if live else None
     return msgspec.json.encode(found).decode()
 
 
@@ -154,7 +160,8 @@ def render_text(
         yield f"session   {len(report.run.sessions)}, {held}"
     elif report.run.sessions:
         yield f"session   {len(report.run.sessions)}, {describe_session(report.run.sessions[-1])}"
-    yield f"targets   {compose_headline(report)}"
+    # The journal of a live run is a moment behind the run itself.
+    yield f"targets   {live.verdict.headline if live else compose_headline(report)}"
     if wave := _describe_wave(source, live):
         step = f", step {wave['step']} of {wave['steps']}" if wave["steps"] > 1 else ""
         yield f"wave      {wave['number']} of {wave['of']}, {make_visible(wave['name'])}{step}"
@@ -164,8 +171,21 @@ def render_text(
 
 
 def _render_live(live: LiveStatus) -> Iterator[str]:
-    from orchestrator.display.phrases import describe_done, describe_window_fit, list_late_gateways
+    yield from _render_lanes(live)
+    for number, cause in enumerate(live.causes):
+        yield f"{'' if number else 'causes':<10}{describe_cause(cause)}"
+    for number, room in enumerate(live.headroom):
+        yield f"{'' if number else 'stops if':<10}{room.text}"
+    if live.waits_for:
+        yield f"waits for {live.waits_for}"
+    if live.question:
+        yield f"asks      {live.question}"
+    if live.stopping:
+        yield f"stopping  {live.stopping}"
+    yield from _render_forecast(live)
 
+
+def _render_lanes(live: LiveStatus) -> Iterator[str]:
     for lane in live.lanes:
         at_most = f", at most {lane.bound:.1f}/s" if lane.bound is not None else ""
         yield (
@@ -174,10 +194,24 @@ def _render_live(live: LiveStatus) -> Iterator[str]:
         )
         if lane.list_asked:
             yield f"          it {lane.list_asked}"
-    if live.waits_for:
-        yield f"waits for {live.waits_for}"
-    if live.stopping:
-        yield f"stopping  {live.stopping}"
+    if live.lanes_left_out:
+        yield f"          and {live.lanes_left_out:,} more"
+
+
+def describe_cause(cause: CauseGroup) -> str:
+    """Return a cause and its targets in one line: ``12 failed: APIG.9999: System error (roma-eu)``."""
+    from orchestrator.report.words import OUTCOME_WORDS
+
+    text = cause.text or cause.label
+    # A reason of ours begins with its label; a vendor's message stands beside its code.
+    said = text if text.startswith(cause.label) else f"{cause.label}: {text}"
+    where = f" ({', '.join(cause.gateways)})" if cause.gateways else ""
+    return f"{cause.count:,} {OUTCOME_WORDS[cause.outcome]}: {said}{where}"
+
+
+def _render_forecast(live: LiveStatus) -> Iterator[str]:
+    from orchestrator.display.phrases import describe_done, describe_window_fit, list_late_gateways
+
     if ahead := live.forecast:
         done = describe_done(ahead, live.at).removeprefix("forecast: ")
         yield f"forecast  {', '.join(filter(None, (done, describe_window_fit(ahead))))}"

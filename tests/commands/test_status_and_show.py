@@ -16,8 +16,10 @@ from orchestrator.commands.show import render_text
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.journal.folder import RunFolder, find_run
+from orchestrator.model.causes import CauseGroup
 from orchestrator.model.forecast import Forecast, GatewayForecast
-from orchestrator.model.live_status import LiveStatus
+from orchestrator.model.live_status import LiveStatus, RuleHeadroom
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import OwnReads
 from orchestrator.runs import control_socket
 from orchestrator.simulator.exchange import FaultKind
@@ -103,7 +105,27 @@ def test_a_run_that_goes_on_is_asked(
     run: str, undeploy: Undeploy, live: Callable[[LiveStatus | OSError], None]
 ) -> None:
     late = GatewayForecast(name="apim", late=3, starts_until=NOON + 60, done=NOON + 200)
-    live(parked(stopping="stop by ada", forecast=Forecast(done=NOON + 200, spare=-140.0, gateways=(late,))))
+    refused = CauseGroup(
+        outcome=Outcome.FAILED, label="APIG.9999", text="System error", count=2, gateways=("apim",)
+    )
+    too_late = CauseGroup(outcome=Outcome.NOT_STARTED, label="window", text="window: too late", count=1)
+    room = RuleHeadroom(
+        rule="failed",
+        count=2,
+        of=3,
+        limit="20%",
+        more=14,
+        text="failed: 2 of 3 in wave everything, limit 20%: 14 more stop the run",
+    )
+    live(
+        parked(
+            stopping="stop by ada",
+            forecast=Forecast(done=NOON + 200, spare=-140.0, gateways=(late,)),
+            causes=(refused, too_late),
+            headroom=(room,),
+            question="wave one has ended; go on with the next?",
+        )
+    )
     ended = undeploy("status")
     found = json.loads(undeploy("status", run, "--format", "json").out)
 
@@ -113,6 +135,17 @@ def test_a_run_that_goes_on_is_asked(
     assert "waits for apim, parked 40 s\n" in ended.out
     assert "stopping  stop by ada\n" in ended.out
     assert "forecast  " in ended.out
+    assert "targets   1 of 6 down\n" in ended.out
+    assert (
+        "causes    2 failed: APIG.9999: System error (apim)\n          1 not started: window: too late\n"
+    ) in ended.out
+    assert "stops if  failed: 2 of 3 in wave everything, limit 20%: 14 more stop the run\n" in ended.out
+    assert "asks      wave one has ended; go on with the next?\n" in ended.out
+    assert [(cause["label"], cause["count"]) for cause in found["causes"]] == [
+        ("APIG.9999", 2),
+        ("window", 1),
+    ]
+    assert [room["rule"] for room in found["headroom"]] == ["failed"]
     assert found["until"] == found["lanes"][0]["probe_at"]
     assert found["lanes"][0]["gives_up_at"].endswith("Z")
     assert found["forecast"]["spare"] == -140.0

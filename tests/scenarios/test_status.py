@@ -9,8 +9,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.status import read_status
+from orchestrator.model.events import AnyEvent
+from orchestrator.model.outcome import Outcome
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
 from tests.support.back import BEST
@@ -182,3 +187,47 @@ def test_the_name_of_an_api_stands_beside_its_id_where_its_snapshot_told_one(
     assert names[apim_id(0)] is None  # its id is its name
     assert names[roma_id(1)] == snapshot["facts"]["name"]
     assert f"name      {names[roma_id(1)]}\n" in stage.undeploy("show", "latest", roma_id(1)).out
+
+
+def test_the_events_alone_tell_what_the_report_says_after_a_stop_and_a_resume(
+    staged: Callable[..., Stage],
+) -> None:
+    """Another program that folds the JSON lines shows the same numbers as the report, of the whole run."""
+    stage = staged(9, 6)
+    refused = InjectedFault(
+        kind=FaultKind.STATUS, status=403, on=FaultScope.UNDEPLOY, code="APIG.1005", message="No", times=0
+    )
+    stage.expect({roma_id(2): (refused,)})
+    plan = stage.write_plan(top="stop_when: {failed: 0}", waves=True)
+    stopped = stage.undeploy("run", plan, "--yes", "--events", "one.jsonl")
+    assert_told(stage, "one.jsonl", session=1)
+    resumed = stage.undeploy("resume", "latest", "--past-stop", "--events", "two.jsonl")
+    assert_told(stage, "two.jsonl", session=2)
+
+    assert (stopped.status, resumed.status) == (4, 1)
+
+
+def assert_told(stage: Stage, name: str, *, session: int) -> None:
+    """Assert that the events of a session end in the numbers of the report."""
+    progress, report = RunProgress(), stage.report()
+    for line in (stage.folder / name).read_bytes().splitlines()[1:]:
+        progress.observe(msgspec.json.decode(line, type=AnyEvent))
+    status = read_status(progress, time.time())
+
+    assert status.run.session == session
+    assert (progress.in_flight, status.verdict.state) == (0, report["run"]["state"])
+    for found, kept in (
+        (status.verdict.counts, report["totals"]),
+        *((lane.counts, _totals(report["gateways"], lane.name)) for lane in status.lanes),
+        *((wave.counts, _totals(report["waves"], wave.name)) for wave in status.waves),
+    ):
+        outcomes = {key: count for key, count in found.items() if key != "ended"}
+        assert outcomes == {key: kept[key] for key in outcomes}
+    causes = {(cause.outcome, cause.label): cause.count for cause in status.causes}
+    assert causes[Outcome.FAILED, "APIG.1005"] == 1
+    assert sum(causes.values()) == sum(report["totals"][key] for key in ("failed", "unknown", "not_started"))
+
+
+def _totals(groups: list[dict[str, Any]], name: str) -> dict[str, int]:
+    totals: dict[str, int] = next(group["totals"] for group in groups if group["name"] == name)
+    return totals
