@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from http import HTTPStatus
 from threading import Lock
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -17,6 +18,8 @@ from orchestrator.telemetry.gauges import GAUGES, StatusGauge
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0)
 """Seconds: the bounds of the semantic conventions for HTTP, and larger ones for slow deployments."""
+
+_STATUSES = frozenset(status.value for status in HTTPStatus)
 
 FRESH = 0.5
 """Seconds for which a status counts as that of the present moment: one collection asks for it many times."""
@@ -43,13 +46,17 @@ class RequestMeter:
         if not isinstance(event, AttemptEnded):
             return
         who = {"undeploy.gateway": event.gateway, "undeploy.act": event.act.value}
-        answer: dict[str, str | int] = (
-            {"error.type": "no_reply"}
-            if event.status is None
-            else {"http.response.status_code": event.status}
-        )
-        self._requests.add(1, {**who, **answer})
+        self._requests.add(1, {**who, **_describe_answer(event.status)})
         self._seconds.record(event.seconds, who)
+
+
+def _describe_answer(status: int | None) -> dict[str, str | int]:
+    if status is None:
+        return {"error.type": "no_reply"}
+    # A hostile gateway may answer with a new status each time, and each would be a series of its own.
+    if status not in _STATUSES:
+        return {"error.type": "unknown_status"}
+    return {"http.response.status_code": status}
 
 
 class StatusMeter:

@@ -44,7 +44,7 @@ def collect(reader: InMemoryMetricReader) -> dict[str, Points]:
 
 def test_requests_are_counted_by_their_status(reader: InMemoryMetricReader) -> None:
     meter = RequestMeter(make_meter(reader))
-    for status in (204, 204, 500, None):
+    for status in (204, 204, 500, None, *range(900, 999)):
         meter(story.answered("roma-eu/1", status=status))
     who = {("undeploy.gateway", "roma-eu"), ("undeploy.act", "undeploy")}
     found = {labels - who: point.value for labels, point in collect(reader)["undeploy.requests"].items()}
@@ -53,6 +53,7 @@ def test_requests_are_counted_by_their_status(reader: InMemoryMetricReader) -> N
         frozenset({("http.response.status_code", 204)}): 2,
         frozenset({("http.response.status_code", 500)}): 1,
         frozenset({("error.type", "no_reply")}): 1,
+        frozenset({("error.type", "unknown_status")}): 99,
     }
 
 
