@@ -80,7 +80,8 @@ const choose = (waves) => {
 export const drawWaves = (state) => {
   const waves = state.waves || [];
   const shown = choose(waves);
-  const ended = waves.filter((wave) => wave.state === "ended").length;
+  // Of very many waves only those around the present one are told of: all before them have ended.
+  const ended = waves.filter((wave) => wave.state === "ended").length + (waves[0]?.number ?? 1) - 1;
   setText(byId("waves-words"), waves.length > 1 ? `${ended} of ${waves.length + (state.waves_left_out || 0)} ended` : "");
   show(byId("waves"), waves.length);
   show(byId("track"), waves.length > 1);
