@@ -25,7 +25,8 @@ export const layOut = (counts, total, width = WIDTH, start = 0) => {
 };
 
 export const describe = (counts, total) => {
-  const parts = ORDER.filter((outcome) => counts?.[outcome]).map((outcome) => `${Parts.count(counts[outcome])} ${Parts.nameOutcome(outcome)}`);
+  const parts = ORDER.filter((outcome) => counts?.[outcome])
+    .map((outcome) => `${Parts.count(counts[outcome])} ${Parts.nameOutcome(outcome)}`);
   return `${parts.join(", ") || "none ended"}, of ${Parts.count(total)}`;
 };
 

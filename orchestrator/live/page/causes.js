@@ -45,7 +45,8 @@ const create = (cause) => {
   return slots;
 };
 
-const isAlike = (one, other) => one.text === other.text && String(one.gateways) === String(other.gateways) && String(one.examples) === String(other.examples);
+const isAlike = (one, other) =>
+  ["text", "gateways", "examples"].every((key) => String(one[key]) === String(other[key]));
 
 const update = (slots, cause) => {
   const before = slots.drawn;

@@ -82,7 +82,7 @@ export const syncList = (parent, items, create, update) => {
 // Change `old` into `next`, and only where they differ.
 export const morph = (old, next) => {
   if (old.isEqualNode(next)) return;
-  const alike = old.nodeName === next.nodeName && old.childNodes.length === next.childNodes.length && old.cloneNode().isEqualNode(next.cloneNode());
+  const alike = old.childNodes.length === next.childNodes.length && old.cloneNode().isEqualNode(next.cloneNode());
   if (old.nodeType === Node.TEXT_NODE && next.nodeType === Node.TEXT_NODE) old.data = next.data;
   else if (alike) [...next.childNodes].forEach((child, place) => morph(old.childNodes[place], child));
   else old.replaceWith(next);

@@ -8,14 +8,20 @@ const MANY = 6;
 // More cards than these are not all shown at first.
 const MOST = 9;
 let showsAll = false;
-const RANK = { closed: 0, parked: 0, paused: 1, open: 2, done: 3 };
+const RANK = { closed: 0, parked: 0, paused: 1, open: 2 };
+const IDLE = 3;
+const DONE = 4;
 
 const isDone = (lane) => lane.state_words === "done";
 
+const rank = (lane) => {
+  if (isDone(lane)) return DONE;
+  return lane.state === "open" && !lane.in_flight ? IDLE : RANK[lane.state] ?? RANK.open;
+};
+
 const sort = (lanes) => {
   if (lanes.length <= MANY) return lanes;
-  const rank = (lane) => (isDone(lane) ? RANK.done : lane.state === "open" && !lane.in_flight ? 2.5 : RANK[lane.state] ?? 2);
-  return lanes.map((lane, place) => [rank(lane), place, lane]).sort((one, other) => one[0] - other[0] || one[1] - other[1]).map((each) => each[2]);
+  return [...lanes].sort((one, other) => rank(one) - rank(other));
 };
 
 const host = (url) => {

@@ -75,7 +75,9 @@ export const drawTab = ({ run, verdict }, isLost = false) => {
   if (tone === icon) return;
   icon = tone;
   const colour = TONES[tone] || TONES.over;
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="${colour}"/><path fill="#fff" d="${SHAPES[tone] || SHAPES.over}"/></svg>`;
+  const shape = SHAPES[tone] || SHAPES.over;
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">
+<rect width="16" height="16" rx="3" fill="${colour}"/><path fill="#fff" d="${shape}"/></svg>`;
   setAttribute(byId("icon"), "href", `data:image/svg+xml,${encodeURIComponent(svg)}`);
 };
 
@@ -116,13 +118,17 @@ export const drawWarnings = (state) => {
   const lines = warnings.slice(-MOST_WARNINGS).map((text, place) => ({ key: `${place} ${text}`, text }));
   const earlier = warnings.length - lines.length;
   if (earlier > 0) lines.unshift({ key: "earlier", text: `${earlier} warnings before these; the report has all of them` });
-  if (state.unrestorable)
-    lines.unshift({ key: "unrestorable", text: `${Parts.countTargets(state.unrestorable)} went down, or may have, without a snapshot that brings them back` });
+  const lost = state.unrestorable && Parts.countTargets(state.unrestorable);
+  if (lost) lines.unshift({ key: "lost", text: `${lost} went down, or may have, without a snapshot that brings them back` });
   syncList(byId("warnings"), lines, () => ({ root: Parts.make("li") }), (slots, item) => setText(slots.root, item.text));
   show(byId("warnings"), lines.length);
 };
 
-const ENDS = { complete: "The run has come to its end", stopped: "The run was stopped", interrupted: "The run was interrupted" };
+const ENDS = {
+  complete: "The run has come to its end",
+  stopped: "The run was stopped",
+  interrupted: "The run was interrupted",
+};
 
 export const drawEnd = (state) => {
   const { ended } = state;

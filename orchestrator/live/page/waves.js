@@ -28,7 +28,8 @@ const drawTrack = (waves) => {
   const svg = findBar(byId("track"));
   const places = placeWaves(waves);
   setAttribute(svg, "class", "bar track-bar");
-  setAttribute(svg, "aria-label", `${plural(waves.filter((wave) => wave.state === "ended").length, "wave")} of ${waves.length} ended`);
+  const ended = waves.filter((wave) => wave.state === "ended").length;
+  setAttribute(svg, "aria-label", `${plural(ended, "wave")} of ${waves.length} ended`);
   drawParts(svg, waves.flatMap((wave, index) => layOut(wave.counts, wave.total, places[index][1], places[index][0])));
   const now = waves.findIndex((wave) => wave.state === "going");
   drawMark(now < 0 ? null : places[now]);
@@ -44,11 +45,13 @@ const drawMark = (place) => {
   setAttribute(svg.firstElementChild, "width", `${place ? place[1] : 0}%`);
 };
 
+const pause = (seconds) => Parts.duration(seconds).replace(/\.0+ s$/, " s").replace(/ 00 s$/, "");
+
 const describeNote = (wave) => {
   const notes = [wave.state === "going" ? "going on" : wave.state];
   if (wave.step) notes.push(`step ${wave.step} of ${wave.steps}`);
   if (wave.state !== "ended" && Number.isFinite(wave.done_by)) notes.push(`done by ${minute(wave.done_by)}`);
-  if (wave.pause_after && wave.state !== "ended") notes.push(`then a pause of ${Parts.duration(wave.pause_after)}`);
+  if (wave.pause_after && wave.state !== "ended") notes.push(`then a pause of ${pause(wave.pause_after)}`);
   if (wave.asks && wave.state !== "ended") notes.push("then asks");
   return notes.join(" · ");
 };

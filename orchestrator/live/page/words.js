@@ -33,4 +33,5 @@ export const bound = (rate) => `${rate.toFixed(rate >= 10 ? 0 : 1)}/s`;
 
 // "6 failed · 2 unknown": what nobody wanted.
 export const troubleWords = (counts) =>
-  TROUBLE.filter((outcome) => counts?.[outcome]).map((outcome) => `${Parts.count(counts[outcome])} ${Parts.nameOutcome(outcome)}`);
+  TROUBLE.filter((outcome) => counts?.[outcome])
+    .map((outcome) => `${Parts.count(counts[outcome])} ${Parts.nameOutcome(outcome)}`);
