@@ -45,12 +45,19 @@ class WatchedRun:
         try:
             is_live = self.folder.read_holder() is not None
             status = self._ask() if is_live else self._read_end()
+        except FileNotFoundError:
+            return self._tell_why("the run's folder is gone")
         except (OrchestratorError, OSError, msgspec.MsgspecError) as error:
-            known = "nothing newer is known" if self._newest.run.id else "nothing is known yet"
-            return _add_sentence(self._newest, f"{known}: {error}")
+            return self._tell_why(str(error))
         self.shows_report = not is_live
         self._newest = status
         return status
+
+    def _tell_why(self, why: str) -> LiveStatus:
+        """Return the newest state, with the reason why there is no newer one as its sentence."""
+        known = "nothing newer is known" if self._newest.run.id else "nothing is known yet"
+        verdict = replace(self._newest.verdict, sentence=make_visible(f"{known}: {why}"))
+        return replace(self._newest, verdict=verdict)
 
     def _ask(self) -> LiveStatus:
         question = ControlQuestion(command=ReadStatus())
@@ -82,7 +89,3 @@ class WatchedRun:
         if self.shows_report:
             raise RunError("no process works on the run, so it takes no commands")
         return await anyio.to_thread.run_sync(send_command, self.folder.path, question)
-
-
-def _add_sentence(status: LiveStatus, sentence: str) -> LiveStatus:
-    return replace(status, verdict=replace(status.verdict, sentence=make_visible(sentence)))

@@ -440,14 +440,14 @@ def test_a_preview_tells_the_effect_and_has_none(tmp_path: Path) -> None:
 
     async def steer(controller: Controller) -> None:
         await anyio.sleep(1.5)
-        for command in ACTS:
-            answers.append(await controller.preview(command))
+        answers.extend([await controller.preview(command) for command in ACTS])
         for unfit in (SkipTargets("gw/none"), SetLimits("nowhere", concurrency=2), SetLimits("gw")):
             with pytest.raises(UsageError):
                 await controller.preview(unfit)
 
     went = run_waves(tmp_path, make_targets(9), gateways=(make_narrow_gateway(concurrency=2),), steer=steer)
 
+    rest = "`undeploy resume r` goes on with the rest, at most 0 targets"
     assert answers == [
         "nothing new starts; nothing is in flight; `continue` goes on",
         "it was not waiting; nothing has changed",
@@ -455,8 +455,7 @@ def test_a_preview_tells_the_effect_and_has_none(tmp_path: Path) -> None:
         "gw: 2 at once, no fixed rate now; 2 at once, no fixed rate then",
         "gw: 2 at once, no fixed rate now; 2 at once, 5/s then",
         "gw: 2 at once, no fixed rate now; 2 at once, no fixed rate then",
-        "nothing new starts; nothing is in flight; `undeploy resume r` goes on with the rest, at most"
-        " 0 targets",
+        f"nothing new starts; nothing is in flight; {rest}",
     ]
     assert (went.kept, set(went.outcomes.values())) == ([], {"undeployed"})
     assert not [one for one in went.events if isinstance(one, Controlled)]

@@ -222,7 +222,7 @@ def test_viewers_keep_no_run_from_its_end(staged: Callable[..., Stage], signals:
             viewer.close()
 
     assert process.returncode == 130
-    assert took < 5.0 + (0 if signals == 2 else 2)
+    assert took < (6.0 if signals == 2 else 15.0)
     assert stage.undeploy("resume", "latest", timeout=60).status == 0
     stage.assert_truth()
 
@@ -329,6 +329,7 @@ def test_a_journal_that_is_locked_or_gone_is_said_and_ends_nothing(staged: Calla
     with started_on_terminal(stage, "watch", "latest") as (watching, shown):
         page = PageClient.find(shown)
         whole = page.ask("/targets")
+        page.state()
         with closing(sqlite3.connect(stage.run / "journal.sqlite", isolation_level=None)) as other:
             other.execute("PRAGMA locking_mode=EXCLUSIVE")
             other.execute("BEGIN EXCLUSIVE")
@@ -342,13 +343,13 @@ def test_a_journal_that_is_locked_or_gone_is_said_and_ends_nothing(staged: Calla
     assert whole[0] == 200
     assert locked[0] in (200, 503)
     assert (removed.status, gone[0], going) == (0, 503, True)
-    assert "nothing newer is known" in state["verdict"]["sentence"]
+    assert state["verdict"]["sentence"] == "nothing newer is known: the run's folder is gone"
 
 
 @long
 def test_a_rehearsal_a_resume_and_a_restore_serve_their_page(staged: Callable[..., Stage]) -> None:
-    stage = staged(30, 0, latency=0.05)
-    plan = stage.write_plan(roma=SLOW, top="snapshot: best")
+    stage = staged(24, 0, latency=0.05)
+    plan = stage.write_plan(roma="limits: {concurrency: 2, rate: 5/s}", top="snapshot: best")
     seen = []
     with stage.started("run", plan, "--yes") as process:
         stage.wait_for_requests(10, process)
