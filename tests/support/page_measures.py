@@ -26,6 +26,11 @@ LUMINANCE = """async (picture) => {
   return [mean, Math.sqrt(found.reduce((sum, each) => sum + (each - mean) ** 2, 0) / found.length)];
 }"""
 
+FIRST_PAINT = """() => new Promise((done) => new PerformanceObserver((list) => {
+  const [paint] = list.getEntriesByName("first-contentful-paint");
+  if (paint) done(paint.startTime);
+}).observe({ type: "paint", buffered: true }))"""
+
 
 class GreyLook(NamedTuple):
     """A patch of a page without its colours."""
@@ -111,7 +116,5 @@ async def metered(page: Page) -> AsyncIterator[BrowserMeter]:
 
 async def measure_first_paint(page: Page) -> float:
     """Return the milliseconds from the start of the navigation to the first content on the screen."""
-    entry = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-    await page.wait_for_function(entry)
-    found: float = await page.evaluate(entry)
+    found: float = await page.evaluate(FIRST_PAINT)
     return found

@@ -67,6 +67,7 @@ const change = (state, keys) => {
 // The places that a link leads to are there only now.
 const begin = () => {
   document.body.classList.remove("waits-for-first");
+  layStrip();
   const id = decodeURIComponent(location.hash.slice(1));
   if (id && id !== "wall") byId(id)?.scrollIntoView();
 };
@@ -80,10 +81,10 @@ const readHash = () => {
   if (stream.state) plan(Object.keys(stream.state));
 };
 
-const measureStrip = () => {
-  const strip = byId("verdict");
-  new ResizeObserver(() => document.documentElement.style.setProperty("--strip", `${strip.offsetHeight}px`)).observe(strip);
-};
+// What is scrolled to ends below the strip.
+const layStrip = () => document.documentElement.style.setProperty("--strip", `${byId("verdict").offsetHeight}px`);
+
+const measureStrip = () => new ResizeObserver(layStrip).observe(byId("verdict"));
 
 const stream = new Stream(change, (word) => drawFreshness(word, stream.state));
 
