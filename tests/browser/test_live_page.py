@@ -32,8 +32,10 @@ from tests.support.page_measures import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-long = pytest.mark.long("opens many pages")
+long = pytest.mark.long("a page takes a second on a busy machine")
 SHOWN = "body:not(.waits-for-first)"
+SLACK = 3.0
+"""How many times the budgets of time may be passed on a machine that runs other tests at the same time."""
 
 
 class LivePage(NamedTuple):
@@ -82,6 +84,7 @@ async def test_the_page_shows_the_state_and_follows_it(open_live: OpenLivePage) 
     )
 
 
+@long
 async def test_after_a_gap_the_page_fetches_a_fresh_snapshot(open_live: OpenLivePage) -> None:
     live = await open_live("running")
     live.server.state = make_status("parked")
@@ -91,6 +94,7 @@ async def test_after_a_gap_the_page_fetches_a_fresh_snapshot(open_live: OpenLive
     await expect(live.page.locator("#done-by")).to_contain_text("the end is unknown")
 
 
+@long
 async def test_no_end_is_shown_while_a_lane_is_parked(open_live: OpenLivePage) -> None:
     live = await open_live("parked")
 
@@ -119,6 +123,7 @@ async def test_the_targets_are_listed_failures_first_and_filtered(open_live: Ope
     assert "q=orders-000007" in live.page.url
 
 
+@long
 async def test_a_row_opens_its_requests_by_keyboard(open_live: OpenLivePage) -> None:
     live = await open_live("failed", "#outcome=failed")
     first = live.page.locator("#targets tr.target button").first
@@ -130,6 +135,7 @@ async def test_a_row_opens_its_requests_by_keyboard(open_live: OpenLivePage) -> 
     await expect(first).to_have_attribute("aria-expanded", "true")
 
 
+@long
 async def test_rows_do_not_move_while_they_are_read(open_live: OpenLivePage) -> None:
     live = await open_live("running", "#outcome=failed")
     row = live.page.locator("#targets tr.target button").first
@@ -146,6 +152,7 @@ async def test_rows_do_not_move_while_they_are_read(open_live: OpenLivePage) -> 
     assert await row.bounding_box() == place
 
 
+@long
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
 @pytest.mark.parametrize(
     ("state", "act", "fields", "typed", "wanted"),
@@ -248,6 +255,7 @@ async def test_a_refusal_is_shown_and_escape_leaves_all_as_it_is(open_live: Open
     assert live.server.commands == []
 
 
+@long
 async def test_the_token_leaves_the_address_and_is_used_once(open_live: OpenLivePage) -> None:
     live = await open_live("running", f"#token={TOKEN}")
     await expect(live.page.locator("#acts")).to_be_visible()
@@ -265,6 +273,7 @@ async def test_the_token_leaves_the_address_and_is_used_once(open_live: OpenLive
     assert await live.page.evaluate("document.cookie") == "", "a script can read the session"
 
 
+@long
 async def test_without_a_session_the_page_says_how_to_get_one(open_live: OpenLivePage) -> None:
     live = await open_live("question", "")
 
@@ -272,6 +281,7 @@ async def test_without_a_session_the_page_says_how_to_get_one(open_live: OpenLiv
     assert await live.page.locator("button[data-act]:visible").count() == 0
 
 
+@long
 async def test_a_wrong_token_is_told(open_live: OpenLivePage, open_page: PageOpener) -> None:
     live = await open_live("running")
     watched = await open_page(live.page.url)
@@ -284,6 +294,7 @@ async def test_a_wrong_token_is_told(open_live: OpenLivePage, open_page: PageOpe
     await expect(watched.page.locator("#acts")).to_be_hidden()
 
 
+@long
 async def test_a_cause_is_copied_as_text(open_live: OpenLivePage) -> None:
     live = await open_live("failed", permissions=["clipboard-read", "clipboard-write"])
 
@@ -294,6 +305,7 @@ async def test_a_cause_is_copied_as_text(open_live: OpenLivePage) -> None:
     assert copied.startswith("14 failed: APIG.3201\nThe API is being used by a plan")
 
 
+@long
 async def test_a_link_leads_to_its_place(open_live: OpenLivePage) -> None:
     live = await open_live("running", "#causes")
 
@@ -326,6 +338,7 @@ async def test_nothing_can_be_clicked_on_a_wall(open_live: OpenLivePage) -> None
     await assert_no_overhang(live.page)
 
 
+@long
 async def test_acts_are_large_enough_for_a_thumb(open_live: OpenLivePage) -> None:
     live = await open_live("question", f"#token={TOKEN}", size=PHONE, has_touch=True)
     await expect(live.page.locator("#acts")).to_be_visible()
@@ -361,6 +374,7 @@ async def test_axe_finds_nothing_in_a_dialog(open_live: OpenLivePage) -> None:
         await assert_accessible(live.page)
 
 
+@long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_outcomes_differ_in_grey(scheme: str, open_live: OpenLivePage) -> None:
     live = await open_live("running", scheme=scheme, device_scale_factor=4)
@@ -371,6 +385,7 @@ async def test_outcomes_differ_in_grey(scheme: str, open_live: OpenLivePage) -> 
     assert find_alike(looks) == [], looks
 
 
+@long
 async def test_what_the_page_weighs_and_how_soon_it_is_painted(open_live: OpenLivePage) -> None:
     live = await open_live("running")
     weight = await weigh(live.watched)
@@ -410,7 +425,3 @@ async def test_a_tick_costs_little_and_100_000_targets_take_little_room(open_liv
     assert sorted(costs)[len(costs) // 2] < 0.004 * SLACK
     assert heap < 60_000_000
     assert await live.page.locator("tr.target").count() <= 700
-
-
-SLACK = 3.0
-"""How many times the budgets of time may be passed on a machine that runs other tests at the same time."""

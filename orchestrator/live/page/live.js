@@ -4,7 +4,7 @@ import { drawCauses } from "./causes.js";
 import { drawCharts, watchCharts } from "./charts.js";
 import { byId, forgetItems, setLink, setText } from "./dom.js";
 import { drawGateways, offerGateways } from "./gateways.js";
-import { drawSteering, offerActs, openSession, readSession } from "./steering.js";
+import { drawSteering, keepFocus, offerActs, openSession, readSession } from "./steering.js";
 import { Stream } from "./stream.js";
 import { drawTargets } from "./targets.js";
 import { drawEnd, drawFreshness, drawQuestion, drawTab, drawVerdict, drawWarnings } from "./verdict.js";
@@ -43,9 +43,10 @@ const draw = () => {
   pending = new Set();
   performance.clearMeasures("tick");
   performance.mark("tick-begins");
-  const isWall = document.body.classList.contains("wall");
+  const isWall = document.body.classList.contains("wall"), focused = document.activeElement;
   for (const [needs, drawZone] of ZONES)
     if (needs.some((key) => keys.has(key)) && !(isWall && drawZone === drawTargets)) drawZone(stream.state);
+  keepFocus(focused);
   performance.measure("tick", "tick-begins");
   if (document.body.classList.contains("waits-for-first")) begin();
 };

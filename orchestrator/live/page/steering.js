@@ -53,14 +53,20 @@ const isOffered = (act) => {
 
 const isVisible = (element) => element.offsetParent !== null || getComputedStyle(element).position === "fixed";
 
-// After a pause “Continue” stands where “Pause” was: the focus goes there, and not to the top of the page.
+// After a pause “Continue” stands where “Pause” was: the focus goes there, and not to the top of the page. After a
+// stop there is no act left: it goes to what became of the last one.
 const moveFocus = (from) => {
   const near = [...(from.closest(".acts")?.querySelectorAll("button[data-act]") || [])];
-  [...near, ...document.querySelectorAll("button[data-act]")].find((button) => !button.hidden && isVisible(button))?.focus();
+  const next = [...near, ...document.querySelectorAll("button[data-act]")].find((button) => !button.hidden && isVisible(button));
+  (next ?? byId("result")).focus();
+};
+
+// `focused` had the focus before the page was drawn; an act that is no longer offered has lost it.
+export const keepFocus = (focused) => {
+  if (focused?.dataset?.act && !isVisible(focused)) moveFocus(focused);
 };
 
 const drawActs = () => {
-  const focused = document.activeElement;
   const isLive = mayAct && state && !state.ended;
   for (const element of document.querySelectorAll("[data-needs-session]")) show(element, isLive);
   for (const element of document.querySelectorAll("[data-needs-no-session]")) show(element, !isLive && element.textContent && !state?.ended);
@@ -68,7 +74,6 @@ const drawActs = () => {
   const offersAny = Boolean(isLive && byId("acts").querySelector("button:not([hidden])"));
   show(byId("acts"), offersAny);
   document.body.classList.toggle("may-act", offersAny);
-  if (focused?.dataset?.act && !isVisible(focused)) moveFocus(focused);
 };
 
 export const drawSteering = (next) => {
