@@ -72,6 +72,8 @@ class RunProgress:
         self.axis = TimeAxis(0.0)
         self.causes = CauseCounter()
         """The targets of the whole run that are not as it wants them."""
+        self.causes_in_wave = CauseCounter()
+        """Those of the wave that goes on, or has just ended, in this session."""
         self.retries = 0
         self.troubles: tuple[TargetEnded, ...] = ()
         self.steering: tuple[Controlled, ...] = ()
@@ -220,7 +222,7 @@ class RunProgress:
         self._update_idling(event.at)
 
     def _begin_wave(self, event: WaveStarted) -> None:
-        self.wave, self.step = event.wave, None
+        self.wave, self.step, self.causes_in_wave = event.wave, None, CauseCounter()
         wave = self._find_wave(event.wave, event.left)
         wave.state = "going"
         self._wave_outcomes = wave.outcomes
@@ -335,9 +337,12 @@ class RunProgress:
         if event.target in self._without_snapshot:
             self.unrestorable += outcome in (Outcome.UNDEPLOYED, Outcome.UNKNOWN)
         self._begun.discard(event.target)
-        self._without_snapshot.discard(event.target)
         self._last_answers.pop(event.target, None)
-        self._coded_answers.pop(event.target, None)
+        # Most runs have nothing of these.
+        if self._without_snapshot:
+            self._without_snapshot.discard(event.target)
+        if self._coded_answers:
+            self._coded_answers.pop(event.target, None)
 
     def _count_trouble(self, event: TargetEnded) -> None:
         """Count a target for the stop rules and by its cause."""
@@ -347,7 +352,8 @@ class RunProgress:
         if event.outcome in DONE:
             return
         label, text = name_cause(event.outcome, event.reason, self._find_answers(event.target))
-        self.causes.count_target(event.outcome, label, text, event.gateway, event.target)
+        for counter in (self.causes, self.causes_in_wave):
+            counter.count_target(event.outcome, label, text, event.gateway, event.target)
         if event.outcome in TROUBLE_OUTCOMES:
             self.troubles = (*self.troubles[1 - TROUBLES_KEPT :], event)
 

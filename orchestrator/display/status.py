@@ -37,9 +37,12 @@ from orchestrator.model.plan import RunId
 from orchestrator.report.words import ACT_WORDS, name_act
 from orchestrator.rules.stop_rules import StoppingScope, measure_headroom
 from orchestrator.text.characters import show_briefly
+from orchestrator.text.counting import name_first
 from orchestrator.text.formats import find_utc_offset, format_clock, format_span
 
 _CAUSES_AN_OUTCOME = MOST_CAUSES // 3
+_CAUSES_ASKED = 3
+"""Causes that a question names."""
 _MOST_GATEWAYS = 8
 """Gateways that a cause names."""
 
@@ -282,12 +285,23 @@ def _name_step(progress: RunProgress) -> str:
 
 
 def compose_question(progress: RunProgress) -> str | None:
-    """Return what a person is asked: the result of the wave that has ended, and its causes."""
+    """Return what a person is asked, with the result of the wave, or of its steps so far, and the causes."""
     if (waiting := progress.waiting) is None or waiting.why != "proceed":
         return None
-    wave = progress.waves.get(waiting.wave or progress.wave)
-    result = "" if wave is None else f": {describe_result(progress, wave)}"
-    return f"wave {_show(waiting.wave or progress.wave)} has ended{result}; go on with the next?"
+    name, step = waiting.wave or progress.wave, progress.step
+    ended = f"wave {_show(name)}"
+    if step is not None and step.wave == name and step.number < step.steps:
+        ended = f"step {step.number} of {step.steps} of {ended}"
+    wave = progress.waves.get(name)
+    result = "" if wave is None else f": {describe_result(progress, wave)}{_name_causes(progress)}"
+    return f"{ended} has ended{result}; go on with the next?"
+
+
+def _name_causes(progress: RunProgress) -> str:
+    """Name the first causes of what is not as wanted in the wave, in brackets."""
+    groups = progress.causes_in_wave.list_groups()
+    labels = [_show(group.label) for group in groups]
+    return f" ({name_first(labels, _CAUSES_ASKED)})" if labels else ""
 
 
 def _read_control(event: Controlled) -> ControlStatus:

@@ -24,6 +24,8 @@ from orchestrator.model.events import (
     ProbePlanned,
     RunStarted,
     RunWaiting,
+    SnapshotMissed,
+    StepStarted,
     TargetEnded,
     WaveEnded,
     WaveFacts,
@@ -301,9 +303,22 @@ class TestWaits:
             RunWaiting(at=START, why="proceed", wave="one"),
         )
 
-        assert found.question == "wave one has ended: 3 of 8 down, 1 failed; go on with the next?"
+        assert found.question == "wave one has ended: 3 of 8 down, 1 failed (refused); go on with the next?"
         assert found.verdict.state == "waiting"
         assert [wave.state for wave in found.waves] == ["ended", "to come"]
+
+    def test_a_question_after_a_step_names_the_step_and_no_cause_of_an_earlier_wave(self) -> None:
+        found = tell(
+            begin(self.PLAN),
+            wave("one"),
+            end("roma-eu/0", "one", FAILED, "refused: no"),
+            wave("two"),
+            StepStarted(at=START, wave="two", number=1, steps=2, left=2),
+            end("roma-eu/1", "two"),
+            RunWaiting(at=START, why="proceed", wave="two"),
+        )
+
+        assert found.question == "step 1 of 2 of wave two has ended: 1 of 4 down; go on with the next?"
 
     def test_a_run_that_stops_says_what_lands(self) -> None:
         found = tell(begin(self.PLAN), wave("one"), sent("apim/a"), sent("apim/b"), stopping())
@@ -448,6 +463,24 @@ class TestOverTime:
         assert len(open_still.marks) == len(closed.marks) == MOST_MARKS
         assert (open_still.marks[-1].kind, closed.marks[-1].kind) == ("steer", "close")
         assert closed.marks[-1].at == START + 50
+
+
+def test_a_run_of_many_targets_costs_no_more_memory_than_one_of_few() -> None:
+    plan = {"one": {ROMA: 3000}}
+    progress = fold(begin(plan), wave("one"))
+    for number in range(3000):
+        target, fails = f"{ROMA}/{number}", number % 2
+        progress.observe(sent(target))
+        progress.observe(replace(answered(target, status=500 if fails else 204), code=f"C{number}"))
+        progress.observe(SnapshotMissed(at=START, target=TargetId(target), gateway=ROMA, reason="x"))
+        progress.observe(
+            end(target, "one", FAILED if fails else UNDEPLOYED, "refused: no" if fails else None)
+        )
+    kept = [value for value in vars(progress).values() if isinstance(value, dict | set)]
+
+    assert max(map(len, kept)) <= len(Outcome)
+    assert len(progress.causes.list_groups()) <= 201
+    assert sum(cause.count for cause in read_status(progress, START).causes) == 1500
 
 
 def test_a_status_is_bounded_whatever_names_and_texts_a_run_has() -> None:
