@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent
 UNDEPLOY = Path(sys.executable).parent / "undeploy"
 LIVE_INSTANT = 14.0
 """Seconds after the start at which the live page is looked at."""
-WIDTH, HEIGHT = 108, 22
+WIDTH, HEIGHT = 108, 26
 STORM = "60%:slow@0.4,slow@0.7,500,500,reset-after,503@1"
 INSTANTS = (5.0, 25.0)
 """Seconds after the start at which the terminal is looked at: in mid-run, and after the end."""

@@ -78,7 +78,11 @@ def _make_row(wave: WaveStatus) -> TableRow:
         Text(_describe_next(wave)),
         Text(step),
     )
-    return TableRow(cells, lambda cells: draw_bar(counts, wave.total, cells))
+    # The bars of thirty waves to come would say nothing thirty times.
+    is_begun = wave.state != "to come" or wave.ended
+    return TableRow(
+        cells, lambda cells: draw_bar(counts, wave.total, cells) if is_begun else Text(" " * cells)
+    )
 
 
 def _describe_next(wave: WaveStatus) -> str:

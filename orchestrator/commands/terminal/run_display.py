@@ -213,18 +213,21 @@ def _build_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left_ou
     from rich.table import Table
     from rich.text import Text
 
+    from orchestrator.display.palette import FAILED, UNKNOWN
+
     table = Table(box=box.SIMPLE_HEAD, header_style="bright_black", pad_edge=False)
-    styles = {
-        "undeployed": "green",
-        "restored": "green",
-        "already": "cyan",
-        "failed": "red",
-        "unknown": "magenta",
-    }
+    styles = {"failed": FAILED.count_style, "unknown": UNKNOWN.count_style}
     shown = [number for number, heading in enumerate(headings) if heading not in left_out]
     for number in shown:
         justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(headings[number], justify=justify, no_wrap=True, style=styles.get(headings[number]))
+        table.add_column(headings[number], justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(row[number], "bright_black" if row[number] == "0" else "") for number in shown))
+        # The style of a cell and not of its column, which would colour the padding, too.
+        cells = (
+            Text("0", "bright_black")
+            if row[n] == "0"
+            else Text.assemble((row[n], styles.get(headings[n], "")))
+            for n in shown
+        )
+        table.add_row(*cells)
     return table
