@@ -127,6 +127,7 @@ async def test_a_body_without_end_is_cut_off() -> None:
     assert server.link.executed == []
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_thousand_connections_are_bounded_and_the_page_is_there_again() -> None:
     async with serve_made_up() as server:
         held = await asyncio.to_thread(_hold_connections, server.address, 1000)
@@ -179,6 +180,7 @@ def _is_open(connection: socket.socket) -> bool:
     return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_client_that_does_not_take_a_long_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "STUCK_PATIENCE", 1.0)
     monkeypatch.setattr(connections, "SWEEP", 0.2)
@@ -195,6 +197,7 @@ async def test_a_client_that_does_not_take_a_long_answer_is_cut_off(monkeypatch:
         await assert_well(server)
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_client_that_reads_slowly_gets_all_of_a_long_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "STUCK_PATIENCE", 1.0)
     monkeypatch.setattr(connections, "SWEEP", 0.2)

@@ -51,6 +51,7 @@ def test_a_port_in_use_ends_with_2_before_anything_is_sent(staged: Callable[...,
     assert f"the live page cannot be served at {place}: Address already in use" in ended.err
 
 
+@long
 @pytest.mark.parametrize("command", ["run", "watch"])
 def test_an_address_that_is_none_ends_with_2(staged: Callable[..., Stage], command: str) -> None:
     stage = staged(2, 0)
@@ -303,6 +304,7 @@ def test_token_and_session_are_on_the_terminal_and_in_the_browser_and_nowhere_el
     assert session.decode() not in shown.text
 
 
+@long
 def test_a_log_gets_no_token(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 0)
     ended = stage.undeploy("run", stage.write_plan(), "--yes", "--serve", "127.0.0.1:0")
@@ -375,6 +377,7 @@ def test_a_rehearsal_a_resume_and_a_restore_serve_their_page(staged: Callable[..
     assert seen[1]["session"] == 2
 
 
+@long
 def test_the_report_of_a_run_that_has_ended_is_at_its_page(staged: Callable[..., Stage]) -> None:
     stage = staged(3, 0)
     assert stage.undeploy("run", stage.write_plan(), "--yes").status == 0

@@ -118,6 +118,7 @@ async def test_the_last_event_id_of_a_viewer_that_comes_again_counts() -> None:
     assert name == "beat"
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_viewer_hears_a_heartbeat_while_nothing_changes() -> None:
     async with serve_made_up() as server:
         seq = (await ask(server.address, "/state")).json["seq"]
@@ -157,6 +158,7 @@ async def test_the_end_of_the_run_is_told_behind_its_last_state() -> None:
     assert (state["verdict"]["state"], state["report"]) == ("complete", "/report")
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_run_that_goes_on_again_has_viewers_again() -> None:
     """A stopped run that is resumed while its page is open."""
     link = MadeUpLink()

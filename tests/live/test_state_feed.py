@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.live.state_feed import LONGEST_DELTA, StateFeed
@@ -50,7 +50,8 @@ def read(feed: StateFeed) -> dict[str, Any]:
     return state
 
 
-@given(st.lists(STATUSES, min_size=2, max_size=6))
+@settings(max_examples=40)
+@given(st.lists(STATUSES, min_size=2, max_size=5))
 def test_the_differences_lead_from_each_state_to_the_next(statuses: list[dict[str, Any]]) -> None:
     feed = StateFeed(10)
     feed.advance(statuses[0])
