@@ -8,7 +8,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from tests.scenarios.conftest import platform, staged
 from tests.support.browser import CHROMIUM, PageOpener, open_pages, start_browser
+
+__all__ = ["platform", "staged"]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
