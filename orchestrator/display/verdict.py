@@ -10,6 +10,7 @@ from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import LONGEST_TEXT, RunPhase, Tone, Verdict
 from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.report.headline import choose_end_tone
 from orchestrator.report.values import GOOD_OUTCOMES
 from orchestrator.report.words import ACT_WORDS
 from orchestrator.text.characters import show_briefly
@@ -73,9 +74,12 @@ def _choose_tone(progress: RunProgress, phase: RunPhase) -> Tone:
     if progress.ended is None:
         return "bad" if any(_has_closed(progress)) else _TONES[phase]
     wrong = progress.count_in_run(Outcome.FAILED) + progress.count_in_run(Outcome.UNKNOWN)
-    if progress.ended.exit_status == 0:
-        return "good" if _count_done(progress) else "over"
-    return "bad" if wrong or any(_has_closed(progress)) else "over"
+    is_whole = progress.ended.exit_status == 0
+    return choose_end_tone(
+        is_whole=is_whole,
+        is_broken=not is_whole and (wrong > 0 or any(_has_closed(progress))),
+        is_done=_count_done(progress) > 0,
+    )
 
 
 def _has_closed(progress: RunProgress) -> Iterator[bool]:

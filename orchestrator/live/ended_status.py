@@ -101,7 +101,7 @@ def _give_verdict(report: Report) -> Verdict:
         state=_name_phase(report),
         tone=judge_end(report).tone,
         headline=make_visible(compose_headline(report)),
-        sentence=f"{make_visible(describe_end(run))}{go_on}",
+        sentence=f"{make_visible(describe_end(report))}{go_on}",
         done_by="",
         against_close="",
         counts=_count(report.totals, report),

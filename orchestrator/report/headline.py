@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from msgspec import Struct
 
+from orchestrator.model.live_status import Tone
 from orchestrator.report.counts import count_already, count_current_outcomes, count_done, count_missed
-from orchestrator.report.values import Report, RunReport, Totals
+from orchestrator.report.values import Report, Totals
 from orchestrator.report.words import ACT_WORDS, REHEARSAL
 from orchestrator.text.counting import choose_form
 
@@ -23,38 +23,51 @@ _KEPT_OUT_WORDS = {"filtered": "left out", "protected": "protected", "skipped": 
 
 
 class EndVerdict(Struct, frozen=True):
-    """How a run ended, in a word or two, and whether that is good: for a badge and its colour.
-
-    ``good``: all is as wanted. ``bad``: something failed or is unknown, or a lane is closed. ``over``: the
-    run ended before its time, and nothing is broken. ``going``: it works.
-    """
+    """How a run ended, in a word or two, and how good that is: for a badge and its colour."""
 
     words: str
-    tone: Literal["going", "bad", "good", "over"]
+    tone: Tone
+
+
+def choose_end_tone(*, is_whole: bool, is_broken: bool, is_done: bool) -> Tone:
+    """Return how good the end of a run is, wherever it is shown.
+
+    ``is_whole``: nothing that the run should have done is left. ``is_broken``: a target failed or is unknown,
+    or a lane is closed. ``is_done``: a target reached the act's goal.
+    """
+    if is_broken:
+        return "bad"
+    return "good" if is_whole and is_done else "over"
 
 
 def judge_end(report: Report) -> EndVerdict:
     """Return the verdict on a run. "Complete" alone is said of a run that left nothing to be wished for."""
-    state, totals = report.run.state, count_current_outcomes(report)
-    if state == "running":
-        return EndVerdict("running", "going")
-    broken = totals.failed + totals.unknown or any(gateway.lane == "closed" for gateway in report.gateways)
-    if state != "complete":
-        return EndVerdict(state, "bad" if broken else "over")
-    return _judge_complete(report, totals)
+    totals = count_current_outcomes(report)
+    words = _name_end(report, totals)
+    if words == "running":
+        return EndVerdict(words, "going")
+    closed = any(gateway.lane == "closed" for gateway in report.gateways)
+    tone = choose_end_tone(
+        is_whole=words == "complete",
+        is_broken=bool(totals.failed or totals.unknown)
+        or words == "killed"
+        or (closed and words != "complete"),
+        is_done=count_done(totals) > 0,
+    )
+    return EndVerdict(words, tone)
 
 
-def _judge_complete(report: Report, totals: Totals) -> EndVerdict:
-    """Return the verdict on a run that came to the end of its plan."""
-    goal = ACT_WORDS[report.run.act].goal
-    missed = count_missed(report)
-    if totals.targets and not count_done(totals) and totals.failed + totals.unknown:
-        return EndVerdict(f"ended, nothing is {goal}", "bad")
+def _name_end(report: Report, totals: Totals) -> str:
+    """Return the state of a run, but of one that came to the end of its plan also what is wrong."""
+    if report.run.state != "complete":
+        return report.run.state
+    if totals.failed + totals.unknown and not count_done(totals):
+        return f"ended, nothing is {ACT_WORDS[report.run.act].goal}"
     if totals.failed:
-        return EndVerdict("ended with failures", "bad")
+        return "ended with failures"
     if totals.unknown:
-        return EndVerdict("ended in doubt", "bad")
-    return EndVerdict("ended, not all was started", "over") if missed else EndVerdict("complete", "good")
+        return "ended in doubt"
+    return "ended, not all was started" if count_missed(report) else "complete"
 
 
 def compose_headline(report: Report) -> str:
@@ -130,8 +143,9 @@ def find_dangers(report: Report) -> tuple[tuple[str, str], ...]:
     )
 
 
-def describe_end(run: RunReport) -> str:
-    """Say the state, the cause of a stop and the exit status, as far as they are known."""
+def describe_end(report: Report) -> str:
+    """Say how the run ended, the cause of a stop and the exit status, as far as they are known."""
+    run = report.run
     cause = f" by {run.stopped_by}" if run.state == "stopped" and run.stopped_by else ""
     status = "" if run.exit_status is None else f", exit status {run.exit_status}"
-    return f"{run.state}{cause}{status}"
+    return f"{judge_end(report).words}{cause}{status}"

@@ -68,7 +68,7 @@ def _describe_remainder(rest: Remainder, run: str, *, away: bool) -> Iterator[st
     report, totals = rest.report, rest.report.totals
     yield f"What run {format_comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
     began, ended = format_moment(report.run.started), format_moment(report.run.ended)
-    yield f"It began {began} and ended {ended}: {format_comment(describe_end(report.run))}."
+    yield f"It began {began} and ended {ended}: {format_comment(describe_end(report))}."
     yield ""
     for group in rest.list_causes():
         first = ", the first" if group.targets > 1 else ""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.report.headline import compose_headline, describe_end, find_dangers
-from tests.support.made_up_runs import build_report, build_run, make_up_run, render_report
+from orchestrator.model.outcome import Outcome
+from orchestrator.report.headline import EndVerdict, compose_headline, describe_end, find_dangers, judge_end
+from tests.support.made_up_runs import (
+    FakeReportSource,
+    build_report,
+    build_run,
+    build_target,
+    make_up_run,
+    render_report,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,13 +52,57 @@ def test_the_headline_rounds_nothing(state: str, counts: dict[str, int], sentenc
     assert compose_headline(build_report(run={"state": state}, **counts)) == sentence
 
 
+def _end(**run: Any) -> str:
+    return describe_end(build_report(run=run, undeployed=3))
+
+
 def test_the_ending_names_what_stopped_the_run() -> None:
-    assert describe_end(build_run()) == "complete, exit status 0"
-    assert (
-        describe_end(build_run(state="stopped", stopped_by="window", exit_status=4))
-        == "stopped by window, exit status 4"
-    )
-    assert describe_end(build_run(state="killed", exit_status=None)) == "killed"
+    assert _end() == "complete, exit status 0"
+    assert _end(state="stopped", stopped_by="window", exit_status=4) == "stopped by window, exit status 4"
+    assert _end(state="killed", exit_status=None) == "killed"
+
+
+JUDGED = [
+    ({"undeployed": 16}, "complete", "good"),
+    ({"undeployed": 15, "already_undeployed": 1}, "complete", "good"),
+    ({"failed": 16}, "ended, nothing is down", "bad"),
+    ({"unknown": 1}, "ended, nothing is down", "bad"),
+    ({"undeployed": 15, "failed": 1}, "ended with failures", "bad"),
+    ({"undeployed": 15, "unknown": 1}, "ended in doubt", "bad"),
+    ({"undeployed": 15, "not_started": 1}, "ended, not all was started", "over"),
+    ({}, "complete", "over"),
+]
+
+
+@pytest.mark.parametrize(("counts", "words", "tone"), JUDGED)
+def test_complete_and_green_is_only_what_left_nothing_to_be_wished_for(
+    counts: dict[str, int], words: str, tone: str
+) -> None:
+    assert judge_end(build_report(**counts)) == EndVerdict(words, tone)
+
+
+@pytest.mark.parametrize(
+    ("state", "lane", "counts", "tone"),
+    [
+        ("running", "open", {"failed": 9}, "going"),
+        ("stopped", "open", {"undeployed": 3}, "over"),
+        ("stopped", "closed", {"undeployed": 3}, "bad"),
+        ("interrupted", "open", {"undeployed": 3, "failed": 1}, "bad"),
+        ("killed", "open", {"undeployed": 3}, "bad"),
+    ],
+)
+def test_a_run_that_ended_before_its_time_is_judged_by_what_is_broken(
+    state: str, lane: str, counts: dict[str, int], tone: str
+) -> None:
+    assert judge_end(build_report(lane, run={"state": state}, **counts)) == EndVerdict(state, tone)
+
+
+def test_the_badge_of_the_page_has_the_colour_of_the_verdict() -> None:
+    bad = [build_target(f"roma-eu/{number}", Outcome.FAILED, "refused: x") for number in range(16)]
+
+    page = render_report("html", FakeReportSource(bad, build_run(exit_status=1)))
+
+    assert '<span class="state tone-bad">ended, nothing is down</span>' in page
 
 
 def test_no_reader_can_miss_that_verification_is_switched_off() -> None:

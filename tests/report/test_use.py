@@ -61,7 +61,7 @@ def test_the_page_lists_them_too_and_no_name_of_a_caller_is_markup() -> None:
     section = page[page.index('<h2 id="use">') : page.index('<h2 id="gateways">')]
 
     assert "2 of 3 targets were called in 72 h, 1,205 times; of 1 it is not told." in section
-    assert '<td class="number">1,204</td>' in section
+    assert '<td class="number" data-label="Calls">1,204</td>' in section
     assert "<bdi>web-shop, billing</bdi>" in section
     assert "Not told: <bdi>APIG.1005 No *permissions*</bdi>." in section
     assert not re.search(r"<(script|img)", section)

@@ -89,7 +89,7 @@ def _render_facts(report: Report) -> Iterable[str]:
         "Plan": escape_markdown(run.plan),
         **parent,
         "Reason": escape_markdown(run.reason or DASH),
-        "State": escape_markdown(describe_end(run)),
+        "State": escape_markdown(describe_end(report)),
         "Started": format_moment(run.started),
         "Ended": format_moment(run.ended),
         "Working time": format_span(run.seconds),

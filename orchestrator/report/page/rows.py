@@ -49,7 +49,8 @@ class RowWriter:
     """Writes the JSON in pieces: ``begin``, then the targets, then ``end``.
 
     ``rows`` refer to ``texts`` by index.
-    A row is ``[id, gateway, wave, outcome, reason, evidence, seconds, attempts]``, an attempt
+    A row is ``[id, gateway, wave, outcome, reason, evidence, seconds, attempts]``, with the name that people
+    know behind it where there is one, an attempt
     ``[act, milliseconds after the run's start, seconds, status, code, message]``.
     """
 
@@ -78,6 +79,7 @@ class RowWriter:
 
     def _build_row(self, target: TargetReport) -> list[Any]:
         index = self._index_text
+        named = [] if target.name is None else [target.name]
         return [
             target.id,
             index(target.gateway),
@@ -87,6 +89,7 @@ class RowWriter:
             index(target.evidence),
             round_to_milliseconds(target.seconds),
             [self._build_attempt(attempt) for attempt in target.attempts],
+            *named,
         ]
 
     def _build_attempt(self, attempt: AttemptReport) -> list[Any]:
