@@ -7,6 +7,7 @@ its own requests allow, or those of the other gateways of its kind, or as its bo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from orchestrator.display.lane_progress import LaneProgress
 from orchestrator.display.remaining_parts import RemainingPart, RemainingParts
@@ -23,13 +24,13 @@ def forecast_rest(
     now: float,
 ) -> Forecast:
     """Return when what is left of a run will be done, and which gateways the window stops."""
-    peers = _measure_kinds(lanes)
+    prospects = dict(_list_prospects(lanes, now))
     until = waiting.until if waiting is not None else None
     # A run that waits for a person goes on at a time that no pace tells.
     stands = waiting is not None and until is None
     ahead = list[RunPart]()
     for part in parts:
-        work = tuple(_estimate_work(part, lanes, peers, now, stands=stands, is_next=not ahead))
+        work = tuple(_estimate_work(part, prospects, stands=stands, is_next=not ahead))
         if work:
             ahead.append(RunPart(wave=part.wave, work=work, rest=part.rest))
     return foresee(
@@ -57,23 +58,42 @@ def _measure_kinds(lanes: Mapping[str, LaneProgress]) -> dict[str, float]:
     return {kind: sum(seconds) / len(seconds) for kind, seconds in busy.items()}
 
 
+class _LaneProspect(NamedTuple):
+    """What a lane may be expected to do from now on."""
+
+    rate: float | None
+    """Targets a second; None if nothing tells that."""
+    is_held: bool
+    longest_hold: float | None
+    """Seconds for which it stands still at most; None if that is unknown."""
+
+
+def _list_prospects(lanes: Mapping[str, LaneProgress], now: float) -> Iterator[tuple[str, _LaneProspect]]:
+    """Yield the name and the prospect of each lane that goes on."""
+    # Once for all waves: a plan may have many gateways in each of many waves.
+    peers = _measure_kinds(lanes)
+    for name, lane in lanes.items():
+        if not lane.is_over:
+            yield (
+                name,
+                _LaneProspect(
+                    rate=lane.estimate_rate(now, peers.get(lane.kind)),
+                    is_held=lane.find_hindrance(now) is not None,
+                    longest_hold=lane.find_longest_hold(now),
+                ),
+            )
+
+
 def _estimate_work(
-    part: RemainingPart,
-    lanes: Mapping[str, LaneProgress],
-    peers: Mapping[str, float],
-    now: float,
-    *,
-    stands: bool,
-    is_next: bool,
+    part: RemainingPart, prospects: Mapping[str, _LaneProspect], *, stands: bool, is_next: bool
 ) -> Iterator[GatewayWork]:
     """Yield what each gateway has to do in a part. ``stands``: the run waits for a person."""
     for name, left in part.left.items():
-        lane = lanes.get(name)
-        if lane is None or left <= 0 or lane.is_over:
+        lane = prospects.get(name)
+        if lane is None or left <= 0:
             continue
-        rate = lane.estimate_rate(now, peers.get(lane.kind))
-        seconds = left / rate if rate else None
-        held = lane.find_longest_hold(now) if is_next else 0.0
+        seconds = left / lane.rate if lane.rate else None
+        held = lane.longest_hold if is_next else 0.0
         at_most = None if seconds is None or held is None or stands else held + seconds
-        is_held = stands or lane.find_hindrance(now) is not None
+        is_held = stands or lane.is_held
         yield GatewayWork(gateway=name, targets=left, seconds=None if is_held else seconds, at_most=at_most)

@@ -84,7 +84,8 @@ def _find_last_ends(ends: Iterable[tuple[str, float | None]], now: float) -> dic
     """Return the latest end under each name; None if one of them is unknown."""
     latest: dict[str, float | None] = {}
     for name, end in ends:
-        latest[name] = _find_latest((latest.get(name, now), end), now)
+        known = latest.get(name, now)
+        latest[name] = None if known is None or end is None else max(known, end)
     return latest
 
 
@@ -140,6 +141,8 @@ def _add_seconds(begins: float | None, seconds: float | None) -> float | None:
 def _count_late(parts: Sequence[RunPart], now: float, last: Mapping[str, float]) -> dict[str, int]:
     """Count, by gateway, the least number of targets that cannot start any more."""
     late: dict[str, int] = {}
+    if not last:
+        return late
     begins = now
     for part in parts:
         over = begins
