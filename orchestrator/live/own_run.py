@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from orchestrator.system.users import find_user_name
 
 ANSWER_PATIENCE = 10.0
 """Seconds that the run has for the answer to a command."""
+MOST_SHARE = 0.04
+"""The most of the run's time that reading its status may take: of a plan with many waves of many gateways, a
+status takes long."""
 STATUS_PATIENCE = 1.0
 """Seconds that the run's loop has to tell where the run stands."""
 
@@ -39,6 +43,9 @@ class OwnRun:
         self._handler: CommandHandler | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: str | None = None
+        self._newest = read_status(RunProgress(), time.time())
+        self._rests_until = 0.0
+        """The monotonic time before which the newest status is new enough."""
 
     def join(self, open_socket: Callable[[Path], ControlSocket]) -> Callable[[Path], ControlSocket]:
         """Return ``open_socket`` so that the page takes commands for the run whenever the socket does."""
@@ -67,25 +74,37 @@ class OwnRun:
     def finish(self, reports: str | None) -> None:
         """Note that the run is over, and where its reports are; None if they were not written."""
         self._reports = reports
+        self._rests_until = 0.0
         self.is_over = True
 
     async def read_status(self) -> JsonObject:
         """Return the state of the run; before the run has begun, of one that starts."""
-        handler = self._handler
-        status = read_status(RunProgress(), time.time()) if handler is None else await self._read(handler)
-        found: JsonObject = msgspec.to_builtins(self._add_reports(status))
+        if time.monotonic() >= self._rests_until:
+            self._newest = await self._read()
+        found: JsonObject = msgspec.to_builtins(self._add_reports(self._newest))
         return found
 
-    async def _read(self, handler: CommandHandler) -> LiveStatus:
+    async def _read(self) -> LiveStatus:
         """Read between two events of the run; at once where the run's loop is gone, or busy for long."""
+        handler = self._handler
+        if handler is None:
+            return read_status(RunProgress(), time.time())
+        read = partial(self._read_sparingly, handler)
         if (loop := self._loop) is not None:
             answer = Future[LiveStatus]()
             with suppress(TimeoutError, RuntimeError):  # the loop has ended a moment ago
-                loop.call_soon_threadsafe(_answer_with, answer, handler.read_status)
+                loop.call_soon_threadsafe(_answer_with, answer, read)
                 async with asyncio.timeout(STATUS_PATIENCE):
                     return await asyncio.wrap_future(answer)
         # The run writes its reports now, or does other long work, and tells no events meanwhile.
-        return handler.read_status()
+        return read()
+
+    def _read_sparingly(self, handler: CommandHandler) -> LiveStatus:
+        """Read, and see to it that the next read comes so late that the run loses little time to both."""
+        began = time.thread_time()
+        status = handler.read_status()
+        self._rests_until = time.monotonic() + (time.thread_time() - began) / MOST_SHARE
+        return status
 
     def _add_reports(self, status: LiveStatus) -> LiveStatus:
         if status.ended is None or self._reports is None:

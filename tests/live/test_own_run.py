@@ -119,6 +119,31 @@ async def test_a_run_whose_loop_is_busy_is_read_all_the_same(
     assert [status["run"]["id"] for status in read] == ["r1"]  # type: ignore[index]
 
 
+async def test_a_status_that_takes_long_is_read_seldom(tmp_path: Path) -> None:
+    own, handler = OwnRun(), MadeUpHandler()
+    reads = 0
+
+    def read_slowly() -> LiveStatus:
+        nonlocal reads
+        reads += 1
+        began = time.thread_time()
+        while time.thread_time() - began < 0.02:
+            pass
+        return read_status(handler.progress, time.time())
+
+    handler.read_status = read_slowly  # type: ignore[method-assign]
+    began = time.monotonic()
+    async with own.join(open_nothing)(tmp_path)(handler):
+        while time.monotonic() - began < 0.3:
+            status = await own.read_status()
+        handler.progress.observe(RunEnded(at=time.time(), state="complete", exit_status=0))
+    own.finish("runs/r1")
+    last = await own.read_status()
+
+    assert reads == 2
+    assert (status["run"]["id"], last["ended"]["reports"]) == ("r1", "runs/r1")
+
+
 def start_page(own: OwnRun) -> tuple[PageThread, PageAddress, list[str]]:
     listener, address = bind(PageAddress("127.0.0.1", 0))
     warnings: list[str] = []
