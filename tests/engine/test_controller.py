@@ -27,7 +27,7 @@ from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.events import Controlled, GatewayWarned, RunContinued, StepStarted
+from orchestrator.model.events import Controlled, GatewayWarned, LimitsChanged, RunContinued, StepStarted
 from orchestrator.model.plan import Wave
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits, Retry
@@ -340,6 +340,8 @@ def test_a_lower_concurrency_is_in_force_with_the_next_request_and_a_higher_one_
     assert {count_in_flight(went, at) for at in (55.0, 66.0, 76.0, 86.0)} == {9}
     assert set(went.outcomes.values()) == {"undeployed"}
     assert answers == ["in force: gw concurrency=1", "in force: gw concurrency=9"]
+    told = [event.concurrency for event in went.events if isinstance(event, LimitsChanged)]
+    assert told == [1, 9]
 
 
 def test_a_rate_is_in_force_at_once_also_for_requests_that_have_a_slot(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.journal import earlier_causes
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import (
@@ -312,3 +313,61 @@ def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Da
     ]:
         database.run(note, row)
     assert recall_lanes(database) == ({"roma": 12.5}, [ControlNote(act="one"), ControlNote(act="two")])
+
+
+def test_the_standing_of_all_targets_is_counted_by_wave_gateway_and_outcome(database: Database) -> None:
+    database.run(SET, ("undeployed", None, 1))
+    database.run(SET, ("failed", "refused: no", 6))
+
+    assert pending(database).count_standing() == {
+        0: {"roma": {None: 2, Outcome.UNDEPLOYED: 1}, "apim": {None: 2}},
+        1: {"roma": {Outcome.FAILED: 1}},
+    }
+
+
+def test_targets_that_a_full_disk_left_without_an_outcome_stand_at_the_end_as_in_a_report(
+    database: Database,
+) -> None:
+    database.run(ATTEMPT, (2, 1, "undeploy", None, None))
+
+    assert pending(database).count_standing(at_end=True)[0]["apim"] == {
+        Outcome.UNKNOWN: 1,
+        Outcome.NOT_STARTED: 1,
+    }
+
+
+def test_what_went_wrong_before_a_session_is_grouped_as_the_reports_group_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq, outcome, reason in (
+        (1, "failed", "spent: x"),
+        (2, "undeployed", None),
+        (3, "failed", "refused: no"),
+        (4, "not_started", "skipped: by ada"),
+        (5, "not_started", "filtered: x"),
+        (6, "unknown", "spent: x"),
+    ):
+        database.run(SET, (outcome, reason, seq))
+    database.run(ATTEMPT, (1, 1, "undeploy", "doubt", "APIG.9"))
+    database.run(ATTEMPT, (1, 2, "look", "unclear", None))
+    told = [
+        (group.outcome, group.label, group.count, group.examples)
+        for group in pending(database).group_causes()
+    ]
+    monkeypatch.setattr(earlier_causes, "MOST_READ", 1)
+    bounded = [(group.label, group.count) for group in pending(database).group_causes()]
+
+    assert told == [
+        ("failed", "APIG.9", 1, ("roma/a1",)),
+        ("failed", "refused", 1, ("roma/a2",)),
+        ("unknown", "spent", 1, ("roma/b1",)),
+        ("not_started", "filtered", 1, ()),
+        ("not_started", "skipped", 1, ()),
+    ]
+    assert bounded == [
+        ("APIG.9", 1),
+        ("other causes", 1),
+        ("other causes", 1),
+        ("filtered", 1),
+        ("skipped", 1),
+    ]

@@ -1010,6 +1010,24 @@ def test_a_lane_tells_once_that_it_is_given_up() -> None:
     assert heard.states == [("parked", "parked: HTTP 502"), ("given_up", "parked: HTTP 502")]
 
 
+def test_a_parked_lane_tells_when_it_is_probed_and_given_up_and_again_after_each_failed_probe() -> None:
+    heard = Heard()
+
+    async def main() -> None:
+        lane = lane_of(heard=heard)
+        for number in range(5):
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
+        landed(lane, A, DOUBT)  # it was in flight before: the probe stays where it is
+        for _ in range(2):
+            assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
+            landed(lane, A, DOUBT)
+        landed(lane, A, REMOVED)
+
+    played(main)
+
+    assert heard.probes == [(5.0, PARK_FOR), (10.0, PARK_FOR - 5.0), (20.0, PARK_FOR - 15.0)]
+
+
 def test_an_absurd_wait_is_bounded_by_park_for_and_warned_of_once() -> None:
     heard = Heard()
 
