@@ -35,9 +35,17 @@ class LiveDisplay:
     screen, where they stay. A job in the background draws nothing until it is in the foreground again.
     """
 
-    def __init__(self, console: Console, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        now: Callable[[], float] = time.time,
+        link: Callable[[], str] | None = None,
+    ) -> None:
+        """``link`` returns the address of the run's live page, if it has one."""
         self._console = console
         self._now = now
+        self._link = link
         self._progress = RunProgress()
         self._out: TextIO = sys.stderr if console.stderr else console.file  # type: ignore[assignment]
         self._descriptor = _find_descriptor(self._out)
@@ -104,6 +112,7 @@ class LiveDisplay:
                 width=columns - 1,
                 height=rows,
                 answers=waiting is not None and waiting.answers,
+                link="" if self._link is None else self._link(),
             )
             if picture.typed_at is None:
                 self._keyboard.silence()

@@ -44,14 +44,16 @@ class Picture(Struct, frozen=True):
     """The row and the column, from 0, where an answer is typed; None if no answer is wanted."""
 
 
-def draw_picture(status: LiveStatus, *, width: int, height: int, answers: bool = False) -> Picture:
+def draw_picture(
+    status: LiveStatus, *, width: int, height: int, answers: bool = False, link: str = ""
+) -> Picture:
     """Draw ``status`` in at most ``height`` lines of at most ``width`` columns.
 
-    ``answers``: this terminal takes the answer to the question of the status.
+    ``answers``: this terminal takes the answer to the question of the status. ``link``: the run's live page.
     """
     prompt = [Text(ANSWER[:width], "bold")] if answers and status.question is not None else []
     # The prompt comes last and has no line below: Enter then only moves what is drawn anew anyway.
-    sections = [*_list_sections(status, width)]
+    sections = [*_list_sections(status, width, link)]
     lines = arrange(sections, height - len(prompt))
     for line in lines:
         line.truncate(width, overflow="ellipsis")
@@ -59,9 +61,12 @@ def draw_picture(status: LiveStatus, *, width: int, height: int, answers: bool =
     return Picture([*lines, *prompt], typed_at)
 
 
-def _list_sections(status: LiveStatus, width: int) -> Iterator[Section]:
+def _list_sections(status: LiveStatus, width: int, link: str) -> Iterator[Section]:
     """Yield the sections from the top to the bottom. What an operator must not miss has the smallest rank."""
     yield make_section(4, [_draw_title(status, width)])
+    if link:
+        # Not between other words: a terminal makes a link of what stands on a line of its own.
+        yield make_section(5, _wrap([link], width, ""))
     yield _make_text_section(9, _describe_setting(status), width)
     yield _make_text_section(9, status.run.protect, width)
     yield make_section(1, _draw_verdict(status, width))

@@ -57,6 +57,11 @@ class AccessGuard:
         self._guesses = 0
         self._guessed = 0.0
 
+    @property
+    def is_token_used(self) -> bool:
+        """Return whether the token was exchanged for a session, and opens nothing any more."""
+        return self._session is not None
+
     def check(self, method: str, path: str, headers: Mapping[str, str]) -> AccessRefusal | None:
         """Return why a request is refused; None if it may be answered."""
         host = headers.get("Host", "")

@@ -212,6 +212,14 @@ def test_the_title_names_a_rehearsal_a_restore_and_a_later_session() -> None:
     assert title.endswith(format_clock(NOW))
 
 
+@pytest.mark.parametrize(("width", "height"), [(59, 15), (79, 24), (119, 40)])
+def test_the_link_of_the_live_page_is_whole(width: int, height: int) -> None:
+    link = f"http://127.0.0.1:8787/#token={'x' * 43}"
+    picture = draw_picture(make_busy_status(), width=width, height=height, link=link)
+
+    assert link in "".join(line.plain for line in picture.lines)
+
+
 def test_a_bar_without_colours_tells_failures_from_the_rest_by_its_characters() -> None:
     bar = next(line for line in draw(make_status()).splitlines() if "% ended" in line)
 

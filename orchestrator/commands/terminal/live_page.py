@@ -31,6 +31,11 @@ class LivePage:
         self._run = OwnRun()
         self._thread = PageThread(listener, self._guard, self._run, tell)
 
+    @property
+    def link(self) -> str:
+        """The page's address, on a terminal with the token as long as nobody has used it."""
+        return compose_link(self._address, self._guard)
+
     def begin(self, open_socket: MakeControlSocket) -> MakeControlSocket:
         """Serve, and tell where. Returns ``open_socket`` so that the page takes commands, too."""
         self._thread.start()
@@ -59,12 +64,18 @@ def open_page(address: str | None) -> Iterator[LivePage | None]:
             page.finish(None)
 
 
-def tell_address(address: PageAddress, guard: AccessGuard) -> None:
-    """Tell where the page is; on a terminal with the token that its one use makes a session of."""
+def compose_link(address: PageAddress, guard: AccessGuard) -> str:
+    """Return the page's address, on a terminal with the token that its one use makes a session of."""
     # Whatever is no terminal may be a log, which others read.
-    token = f"#token={guard.token}" if sys.stderr.isatty() else ""
-    tell(f"live page: {address.url}{token}")
-    if not token:
+    shows_token = sys.stderr.isatty() and not guard.is_token_used
+    return f"{address.url}#token={guard.token}" if shows_token else address.url
+
+
+def tell_address(address: PageAddress, guard: AccessGuard) -> None:
+    """Tell where the page is, and how to steer by it."""
+    link = compose_link(address, guard)
+    tell(f"live page: {link}")
+    if "#" not in link:
         tell("no terminal is here to show the token that steers; `undeploy watch` on a terminal shows one")
     if not address.is_loopback:
         tell(

@@ -36,12 +36,11 @@ if TYPE_CHECKING:
 
 
 def is_live(display: DisplayOptions) -> bool:
-    """Return whether a live display can be drawn: on a terminal of its own, which can show its characters."""
+    """Return whether a live display can be drawn: on a terminal of its own, which can move its cursor."""
     # JSON lines on the same terminal would break the picture.
     shares_terminal = display.events == "-" and sys.stdout.isatty()
-    # Bars and curves are no ASCII, and a dumb terminal cannot move its cursor.
-    can_show = sys.stderr.encoding.lower().startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
-    return sys.stderr.isatty() and can_show and not display.quiet and not shares_terminal
+    can_move_cursor = os.environ.get("TERM", "dumb") != "dumb"
+    return sys.stderr.isatty() and can_move_cursor and not display.quiet and not shares_terminal
 
 
 class RunListeners:
@@ -58,8 +57,11 @@ class RunListeners:
 
 
 @contextmanager
-def open_listeners(display: DisplayOptions) -> Iterator[RunListeners]:
-    """Give the listeners that ``display`` asks for, and close their files after the block."""
+def open_listeners(display: DisplayOptions, page: LivePage | None = None) -> Iterator[RunListeners]:
+    """Give the listeners that ``display`` asks for, and close their files after the block.
+
+    The picture on the terminal shows where the ``page`` is.
+    """
     with ExitStack() as stack:
         opened = RunListeners()
         listeners = opened.listeners
@@ -74,7 +76,8 @@ def open_listeners(display: DisplayOptions) -> Iterator[RunListeners]:
         if is_live(display):
             from orchestrator.display.live import LiveDisplay, open_terminal
 
-            live = LiveDisplay(open_terminal(color=not display.no_color))
+            link = None if page is None else lambda: page.link
+            live = LiveDisplay(open_terminal(color=not display.no_color), link=link)
             listeners.append(stack.enter_context(live))
         elif display.quiet or not logged:  # the log holds all that the lines would say
             from orchestrator.display.plain import PlainDisplay
@@ -121,7 +124,7 @@ def run_with_display(
     control_socket = open_control_socket if page is None else page.begin(open_control_socket)
     # Outermost: nobody waits for a collector before the run's end is told.
     with open_notifications(display.notify, tell) as notifier, open_telemetry(tell) as telemetry:
-        with open_listeners(display) as opened:
+        with open_listeners(display, page) as opened:
             listeners = (*opened.listeners, *filter(None, (telemetry, notifier)))
             result = run_interruptibly(engine, listeners, tell_start, control_socket)
         with suppress(OSError):  # the run is over, even if its ending can no longer be shown
