@@ -137,6 +137,7 @@ def command(
             ),
             display,
             state=state,
+            planned=(restoration.plan.notify, restoration.folder),
             page=page,
         )
     return result.exit_status

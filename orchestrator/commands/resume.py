@@ -69,5 +69,6 @@ def command(
             display,
             state=state,
             page=page,
+            planned=folder.read_notifications(),
         )
     return result.exit_status

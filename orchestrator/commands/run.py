@@ -79,6 +79,7 @@ def command(
             display,
             state=state,
             page=page,
+            planned=(loaded.plan.notify, loaded.folder),
         )
     return result.exit_status
 

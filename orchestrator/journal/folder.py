@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import LockHeldError, LockHolder, read_lock, take_lock
-from orchestrator.journal.meta import read_meta, read_plan_name
+from orchestrator.journal.meta import read_meta, read_plan_header, read_plan_name
 from orchestrator.journal.mounts import find_network_file_system
 from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, find_restores, select_restores
 from orchestrator.journal.run_report import RunOverview, SessionEnding
-from orchestrator.model.plan import RunId
+from orchestrator.model.plan import PlannedNotification, RunId
 from orchestrator.system.writing import sync_path
 from orchestrator.text.names import to_nfc
 
@@ -79,6 +79,12 @@ class RunFolder:
     def plan_name(self) -> str:
         """The name of its plan; empty if that cannot be read."""
         return self._read(read_plan_name)
+
+    def read_notifications(self) -> tuple[tuple[PlannedNotification, ...], Path]:
+        """Return the notifications that its plan asks for, and the folder of their relative paths."""
+        check_run(self.path)
+        with closing(open_database(self.journal, write=False, whole=False)) as database:
+            return read_plan_header(database).notify, Path(read_meta(database).folder)
 
     def _read(self, read: Callable[[Database], str]) -> str:
         check_run(self.path)

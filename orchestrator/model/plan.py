@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, NewType
 
 from msgspec import Meta, Struct
 
-from orchestrator.model.settings import Prose, Seconds
+from orchestrator.model.settings import CredentialReference, Prose, Seconds
 
 if TYPE_CHECKING:  # a list of runs reads the head of each plan, and none of its gateways
     from orchestrator.model.gateway import Gateway
@@ -101,6 +101,30 @@ class WaveStep(NamedTuple):
     step: int
 
 
+NotificationKind = Literal["started", "wave_ended", "parked", "stopped", "ended"]
+"""An occasion on which people are told: ``stopped`` is an end with targets left, ``ended`` any other one."""
+
+ALL_NOTIFICATIONS: tuple[NotificationKind, ...] = ("started", "wave_ended", "parked", "stopped", "ended")
+
+MOST_NOTIFICATIONS = 10
+"""Places that one run tells at most: each has a thread."""
+
+
+class PlannedNotification(Struct, frozen=True, kw_only=True):
+    """A place that is told how a run goes, and on which occasions."""
+
+    url: Annotated[
+        CredentialReference, Meta(description="Where the apprise URL is found, which is a secret.")
+    ]
+    on: Annotated[
+        tuple[NotificationKind, ...],
+        Meta(
+            description="What is told; all if not given. parked: also a gateway that is given up or closed."
+            " stopped: the end with targets left. ended: any other end."
+        ),
+    ] = ALL_NOTIFICATIONS
+
+
 class PlanHeader(Struct, frozen=True, kw_only=True):
     """The keys at the top of a plan, apart from its version, its gateways and its targets."""
 
@@ -158,6 +182,10 @@ class PlanHeader(Struct, frozen=True, kw_only=True):
             " file: --approval. signed: --approval with --hmac-key."
         ),
     ] = "none"
+    notify: Annotated[
+        tuple[PlannedNotification, ...],
+        Meta(description="Who is told how a run goes, through apprise; at most ten."),
+    ] = ()
 
 
 class Plan(PlanHeader, frozen=True, kw_only=True):

@@ -111,7 +111,7 @@ def open_service(url: Secret, name: str) -> MessageSender:
         import apprise  # noqa: PLC0415 - optional, and slow to import
     except ImportError:
         raise UsageError(
-            f"--notify {name} needs the package apprise: pip install undeploy-orchestrator[notify];"
+            f"notify: {name} needs the package apprise: pip install undeploy-orchestrator[notify];"
             " nothing was sent"
         ) from None
     # Its log repeats addresses, and a service's replies.
@@ -120,7 +120,7 @@ def open_service(url: Secret, name: str) -> MessageSender:
     sender = _make_sender(apprise, url)
     if sender is None:
         raise UsageError(
-            f"--notify {name} holds no URL that apprise knows; docs/notifications.md has examples."
+            f"notify: {name} holds no URL that apprise knows; docs/notifications.md has examples."
             " Nothing was sent"
         )
     return sender
@@ -148,6 +148,7 @@ def _make_sender(library: ModuleType, url: Secret) -> MessageSender | None:
         return None
     if plugin is None or not service.add(plugin):
         return None
+    plugin.redirects = False  # whatever the URL says: a redirect would carry its secret to another host
 
     def send(message: RunMessage) -> bool:
         form = library.NotifyFormat.MARKDOWN if message.markdown else library.NotifyFormat.TEXT

@@ -6,9 +6,11 @@ from collections import Counter
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.model.events import AnyEvent, LaneChanged, RunStarted, TargetEnded, WaveEnded
 from orchestrator.model.outcome import DONE
+from orchestrator.model.plan import NotificationKind
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import choose_form, count_noun
 from orchestrator.text.formats import format_unix_time
@@ -33,6 +35,7 @@ _HARMLESS = str.maketrans(
 class RunMessage(Struct, frozen=True, kw_only=True):
     """One message for people."""
 
+    kind: NotificationKind
     title: str
     body: str
     tone: MessageTone = "info"
@@ -48,6 +51,8 @@ class MessageMaker:
         self._targets = 0
         self._waves: list[str] = []
         self._down = "down"
+        self.has_begun = False
+        """Whether a session has begun; a resume of a run that has reached its end begins none."""
 
     def observe(self, event: AnyEvent) -> RunMessage | None:
         """Return the message for an event; None for most events."""
@@ -63,6 +68,7 @@ class MessageMaker:
         return None
 
     def _begin(self, event: RunStarted) -> RunMessage:
+        self.has_begun = True
         self._targets = event.targets
         self._waves = [wave.name for wave in event.waves]
         self._counts.update({one.outcome: 0 for one in event.earlier})
@@ -72,7 +78,9 @@ class MessageMaker:
         act = f"rehearsal of {event.act}" if event.rehearsal else event.act
         begun = "is resumed" if event.resumed else "has begun"
         return RunMessage(
-            title=quote_outside(f"{act} {event.plan} {begun}"), body="\n".join(_list_facts(event))
+            kind="started",
+            title=quote_outside(f"{act} {event.plan} {begun}"),
+            body="\n".join(_list_facts(event)),
         )
 
     def _end_wave(self, event: WaveEnded) -> RunMessage:
@@ -80,6 +88,7 @@ class MessageMaker:
         place = f" ({number} of {len(self._waves)})" if number else ""
         bad = self._counts["failed"] + self._counts["unknown"]
         return RunMessage(
+            kind="wave_ended",
             title=quote_outside(f"wave {event.wave} has ended{place}"),
             body=self._describe_counts(),
             tone="warning" if bad else "info",
@@ -113,17 +122,21 @@ def _list_facts(event: RunStarted) -> list[str]:
 def _describe_lane(event: LaneChanged) -> RunMessage:
     state = "given up" if event.given_up else event.state
     return RunMessage(
+        kind="parked",
         title=quote_outside(f"gateway {event.gateway} is {state}"),
         body=quote_outside(event.reason or "no reason is known"),
         tone="warning" if event.state == "parked" and not event.given_up else "failure",
     )
 
 
-def make_last_message(headline: str, exit_status: int, summary: str, head: str | None) -> RunMessage:
+def make_last_message(
+    headline: str, summary: str, head: str | None, *, exit_status: int, complete: bool
+) -> RunMessage:
     """Return the message at the end of a run. ``summary`` is report.md; ``head`` is that of the journal."""
     cut = summary if len(summary) <= LONGEST_SUMMARY else _cut_at_line(summary)
     head_line = f"\n\njournal head: {head}" if head else ""
     return RunMessage(
+        kind="ended" if complete else "stopped",
         title=quote_outside(headline),
         body=f"{_disarm(cut)}{head_line}",
         tone="success" if exit_status == 0 else "failure",
@@ -156,6 +169,4 @@ def merge_messages(messages: list[RunMessage], left_out: int) -> RunMessage:
     if left_out:
         lines.append(f"and {count_noun(left_out, 'message')} more")
     before = "\n".join(f"- {line}" if last.markdown else line for line in lines)
-    return RunMessage(
-        title=last.title, body=f"{last.body}\n\n{before}", tone=last.tone, markdown=last.markdown
-    )
+    return replace(last, body=f"{last.body}\n\n{before}")

@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.errors import UsageError
 from orchestrator.model.events import AnyEvent
+from orchestrator.model.plan import (
+    ALL_NOTIFICATIONS,
+    MOST_NOTIFICATIONS,
+    NotificationKind,
+    PlannedNotification,
+)
 from orchestrator.model.settings import CredentialReference
 from orchestrator.notify.channel import MessageSender, NotificationChannel, open_service
 from orchestrator.notify.messages import MessageMaker, RunMessage
 from orchestrator.transport.credentials import read_reference
-
-MOST_CHANNELS = 10
-"""Places that one run tells."""
 
 LAST_SENDING = 8.0
 """Seconds that the services get for the last message, once the reports are written."""
@@ -24,10 +28,25 @@ LAST_SENDING_INTERRUPTED = 2.0
 """The same after an interrupt: a second one ends the command within 5 s."""
 
 
-class Notifier:
-    """Listener: tells all channels what happens."""
+class NotificationSpec(NamedTuple):
+    """A place that is to be told, as a plan or an option names it."""
 
-    def __init__(self, channels: Sequence[NotificationChannel], tell: Callable[[str], None]) -> None:
+    name: str
+    """For people; never the address."""
+    reference: CredentialReference
+    folder: Path
+    """Where a relative path of the reference begins."""
+    on: tuple[NotificationKind, ...] = ALL_NOTIFICATIONS
+
+
+class Notifier:
+    """Listener: tells each channel what it is to be told."""
+
+    def __init__(
+        self,
+        channels: Sequence[tuple[NotificationChannel, tuple[NotificationKind, ...]]],
+        tell: Callable[[str], None],
+    ) -> None:
         self._channels = channels
         self._tell = tell
         self._maker = MessageMaker()
@@ -37,37 +56,42 @@ class Notifier:
     def __call__(self, event: AnyEvent) -> None:
         """Queue the message for an event that is worth one."""
         if (message := self._maker.observe(event)) is not None:
-            for channel in self._channels:
-                channel.post(message)
+            for channel, kinds in self._channels:
+                if message.kind in kinds:
+                    channel.post(message)
 
     def finish(self, last: RunMessage, *, interrupted: bool) -> None:
         """Give the message for the end of the run."""
-        self._last = last
+        if self._maker.has_begun:
+            self._last = last
         self._within = LAST_SENDING_INTERRUPTED if interrupted else LAST_SENDING
 
     def close(self, within: float | None = None) -> None:
         """Send what waits, within a bounded time for all channels together; tell what was not sent."""
         ends = time.monotonic() + (self._within if within is None else within)
-        for channel in self._channels:
-            channel.end(self._last)
+        last = self._last
+        for channel, kinds in self._channels:
+            channel.end(last if last is not None and last.kind in kinds else None)
         # The run is over, so an interrupt ends the wait and nothing else.
         with suppress(KeyboardInterrupt):
-            for channel in self._channels:
+            for channel, _ in self._channels:
                 if warning := channel.join(max(0.0, ends - time.monotonic())):
                     self._tell(f"warning: {warning}")
 
 
 @contextmanager
-def open_notifications(references: Sequence[str], tell: Callable[[str], None]) -> Iterator[Notifier | None]:
-    """Give the listener that tells the services behind ``references`` (``env:NAME`` or ``file:PATH``).
+def open_notifications(
+    specs: Sequence[NotificationSpec], tell: Callable[[str], None]
+) -> Iterator[Notifier | None]:
+    """Give the listener that tells the services of ``specs`` how the run of the block goes; None without any.
 
-    None without references. Raises UsageError and CredentialError before anything is sent. ``tell`` gets a
-    line for people about what was not sent.
+    Raises UsageError and CredentialError before anything is sent. ``tell`` gets a line for people about what
+    was not sent.
     """
-    if not references:
+    if not specs:
         yield None
         return
-    notifier = Notifier(_open_channels(references), tell)
+    notifier = Notifier(_open_channels(specs), tell)
     try:
         yield notifier
     except BaseException:
@@ -76,20 +100,43 @@ def open_notifications(references: Sequence[str], tell: Callable[[str], None]) -
     notifier.close()
 
 
-def _open_channels(references: Sequence[str]) -> list[NotificationChannel]:
-    if len(references) > MOST_CHANNELS:
-        raise UsageError(f"--notify is given {len(references)} times; {MOST_CHANNELS} are the most")
+def _open_channels(
+    specs: Sequence[NotificationSpec],
+) -> list[tuple[NotificationChannel, tuple[NotificationKind, ...]]]:
+    if len(specs) > MOST_NOTIFICATIONS:
+        raise UsageError(
+            f"{len(specs)} places are to be notified; {MOST_NOTIFICATIONS} are the most. Nothing was sent"
+        )
     # All are opened before the first thread starts: one of them may be refused.
-    senders = [(name, _open_reference(name)) for name in references]
-    return [NotificationChannel(name, sender) for name, sender in senders]
+    senders = [_open_sender(spec) for spec in specs]
+    return [
+        (NotificationChannel(spec.name, sender), spec.on) for spec, sender in zip(specs, senders, strict=True)
+    ]
 
 
-def _open_reference(reference: str) -> MessageSender:
-    form, colon, name = reference.partition(":")
+def _open_sender(spec: NotificationSpec) -> MessageSender:
+    return open_service(read_reference(spec.reference, spec.folder, "notify:"), spec.name)
+
+
+def list_specs(
+    options: Sequence[str], planned: Sequence[PlannedNotification], folder: Path
+) -> tuple[NotificationSpec, ...]:
+    """Return all places that a run tells: of the ``options`` (``env:NAME``, ``file:PATH``), and of its plan.
+
+    ``folder`` is that of the plan. Raises UsageError for an option that is no reference.
+    """
+    return (
+        *map(_parse_option, options),
+        *(NotificationSpec(str(one.url), one.url, folder, one.on) for one in planned),
+    )
+
+
+def _parse_option(text: str) -> NotificationSpec:
+    form, colon, name = text.partition(":")
     if not (colon and name) or form not in ("env", "file"):
         # The value may be the address itself, so no message repeats it.
         raise UsageError(
             "--notify is neither env:NAME nor file:PATH; an address itself does not belong there"
         )
     found = CredentialReference(env=name) if form == "env" else CredentialReference(file=name)
-    return open_service(read_reference(found, Path(), "--notify"), reference)
+    return NotificationSpec(text, found, Path())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from msgspec import UNSET, inspect
 
-from orchestrator.model.plan import PlanHeader, Window
+from orchestrator.model.plan import MOST_NOTIFICATIONS, PlanHeader, Window
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode
 from orchestrator.plan.problems import Problems, UnreadableError
@@ -35,7 +36,8 @@ def read_header(header: MappingNode, problems: Problems) -> PlanHeader | None:
         return None
     window = values.get("window")
     is_window = _check_window(window, header.values.get("window"), problems)
-    return PlanHeader(**values) if _check_in_use(header, values, problems) and is_window else None
+    is_use, is_notify = _check_in_use(header, values, problems), _check_notify(header, values, problems)
+    return PlanHeader(**values) if is_use and is_notify and is_window else None
 
 
 def _check_in_use(header: MappingNode, values: Mapping[str, Any], problems: Problems) -> bool:
@@ -45,6 +47,21 @@ def _check_in_use(header: MappingNode, values: Mapping[str, Any], problems: Prob
     hint = "write in_use: warn or in_use: refuse, or leave in_use_over out"
     problems.add(header.keys["in_use_over"], "in_use_over", "in_use: ignore counts no calls", hint)
     return False
+
+
+def _check_notify(header: MappingNode, values: Mapping[str, Any], problems: Problems) -> bool:
+    """Return whether a run can tell all that ``notify`` names; add a problem where it cannot."""
+    if not values.get("notify"):
+        return True
+    at, count = header.keys["notify"], len(values["notify"])
+    if find_spec("apprise") is None:
+        hint = "pip install undeploy-orchestrator[notify]"
+        problems.add(at, "notify", "notifications need the package apprise, which is missing here", hint)
+        return False
+    if count > MOST_NOTIFICATIONS:
+        problems.add(at, "notify", f"{count} places are too many; {MOST_NOTIFICATIONS} are the most")
+        return False
+    return True
 
 
 def _check_version(header: MappingNode, problems: Problems) -> bool:

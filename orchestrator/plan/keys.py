@@ -11,7 +11,7 @@ from orchestrator.model.gateway import Gateway
 READS_VERSION = 1
 
 # People paste credentials where a reference belongs, and messages end up in logs and tickets.
-_SECRET = re.compile(r"gateways\..+\.(auth|url|proxy)(?![^.\[])")
+_SECRET = re.compile(r"(gateways\..+\.(auth|url|proxy)|notify)(?![^.\[])")
 
 SHORT_WAVE = "targets"
 """The name of the one wave of a plan without waves, and of the wave of ids from the command line."""

@@ -152,8 +152,10 @@ def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Probl
             return _read_struct(node, cls, path, problems)
         case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": str(form)}) as item):
             return _read_list(node, item, form, path, problems)
-        case inspect.VarTupleType(item_type=inspect.StructType() as item):
+        case inspect.VarTupleType(item_type=inspect.StructType(cls=cls) as item) if cls is StepSize:
             return _read_sizes(node, item, path, problems)
+        case inspect.VarTupleType(item_type=item):
+            return _read_items(node, item, path, problems)
     if not isinstance(node, ScalarNode):
         problems.add(node.at, path, f"found {describe_node(node)}, expected a single value")
         return UNSET
@@ -212,6 +214,15 @@ def _read_list(node: Node, item: inspect.Metadata, form: str, path: str, problem
         return UNSET
     found = [read_value(value, item, f"{path}[{index}]", problems) for index, value in enumerate(node.values)]
     return UNSET if UNSET in found else tuple(found)
+
+
+def _read_items(node: Node, item: inspect.Type, path: str, problems: Problems) -> Any:
+    if not isinstance(node, ListNode) or not node.values:
+        found = "an empty list" if isinstance(node, ListNode) else describe_node(node)
+        problems.add(node.at, path, f"found {found}, expected a list of one or more")
+        return UNSET
+    read = [read_value(value, item, f"{path}[{index}]", problems) for index, value in enumerate(node.values)]
+    return UNSET if UNSET in read else tuple(read)
 
 
 def _read_sizes(node: Node, item: inspect.StructType, path: str, problems: Problems) -> Any:

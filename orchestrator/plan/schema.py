@@ -199,9 +199,11 @@ def _make_value(kind: inspect.Type) -> Schema:
         case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": form}) as item):
             # A list of arguments begins with a program; a list of patterns may be empty.
             return {"type": "array", "items": _make_value(item), "minItems": int(form == "argument")}
-        case inspect.VarTupleType(item_type=inspect.StructType() as item):
+        case inspect.VarTupleType(item_type=inspect.StructType(cls=cls) as item) if cls is StepSize:
             whole = {"type": "string", "pattern": r"^100(\.0+)?%$"}
             return {"type": "array", "items": _make_value(item), "minItems": 1, "contains": whole}
+        case inspect.VarTupleType(item_type=item):
+            return {"type": "array", "items": _make_value(item), "minItems": 1}
         case inspect.Metadata(extra={"form": form}):
             return dict(_FORMS[form])
         case inspect.Metadata(type=inner, extra_json_schema=more):

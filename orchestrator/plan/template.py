@@ -30,6 +30,9 @@ _PATH_KEYS = frozenset(
     key for cls in (CredentialReference, Tls) for key, field in list_keys(cls).items() if field.form == "path"
 )
 
+_WITH_PATHS = ("gateways", "notify")
+"""The keys at the top that may hold references to files."""
+
 
 class PlanTemplate(Struct, frozen=True, kw_only=True):
     """The header and the gateways of a plan, both as values and as written. ``folder`` is absolute."""
@@ -69,12 +72,15 @@ def move_paths(template: PlanTemplate, folder: Path) -> MappingNode:
     there.
     """
     here, there = Path(os.path.realpath(template.folder)), Path(os.path.realpath(folder))
-    gateways = template.entries.values.get("gateways")
-    if here == there or not isinstance(gateways, MappingNode):
+    if here == there:
         return template.entries
     moving = _PathRebaser(here, there)
-    values = {**template.entries.values, "gateways": moving.move(gateways, "gateways")}
-    return replace(template.entries, values=values)
+    moved = {
+        key: moving.move(node, key)
+        for key, node in template.entries.values.items()
+        if key in _WITH_PATHS and node is not None
+    }
+    return replace(template.entries, values={**template.entries.values, **moved})
 
 
 def has_relative_paths(template: PlanTemplate) -> bool:

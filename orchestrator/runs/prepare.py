@@ -50,6 +50,8 @@ def open_journal(folder: RunFolder, key: Secret | None) -> Database:
     except BaseException:
         database.close()
         raise
+    if key is None and (ledger := database.ledger) is not None and ledger.head.mac is not None:
+        folder.remarks += ("the journal is signed, and without --journal-key this session signs nothing",)
     return database
 
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.model.credentials import Secret
 from orchestrator.model.events import LaneChanged
+from orchestrator.model.plan import MOST_NOTIFICATIONS, PlannedNotification
+from orchestrator.model.settings import CredentialReference
 from orchestrator.notify.channel import MOST_WAITING, SPACING, NotificationChannel, open_service
 from orchestrator.notify.messages import RunMessage
-from orchestrator.notify.sending import MOST_CHANNELS, open_notifications
+from orchestrator.notify.sending import Notifier, list_specs, open_notifications
+from tests.notify.test_messages import started
 from tests.support.told import SECRET, ToldService, serve_told
 
-LAST = RunMessage(title="the end", body="all is down", markdown=True)
+LAST = RunMessage(kind="ended", title="the end", body="all is down", markdown=True)
 
 
 def note(number: int) -> RunMessage:
-    return RunMessage(title=f"message {number}", body="text")
+    return RunMessage(kind="wave_ended", title=f"message {number}", body="text")
 
 
 class Recorder:
@@ -111,7 +116,12 @@ def test_apprise_tells_a_service() -> None:
     with serve_told() as service:
         send = open_service(Secret(service.url), "env:HOOK")
         assert send(
-            RunMessage(title="wave canary has ended", body="3 of 10 targets are down", tone="warning")
+            RunMessage(
+                kind="wave_ended",
+                title="wave canary has ended",
+                body="3 of 10 targets are down",
+                tone="warning",
+            )
         )
 
     (told,) = service.told
@@ -131,7 +141,7 @@ def test_a_redirect_is_not_followed() -> None:
             service.location = other.url.replace(f"json://hook:{SECRET}@", "http://")
 
         with serve_told(move) as service:
-            assert not open_service(Secret(service.url), "env:HOOK")(note(1))
+            assert not open_service(Secret(f"{service.url}?redirect=yes"), "env:HOOK")(note(1))
     assert (len(service.told), other.told) == (1, [])
 
 
@@ -155,15 +165,19 @@ def test_what_is_no_address_is_refused_without_being_repeated(
 ) -> None:
     monkeypatch.setenv("HOOK", url)
 
-    with pytest.raises(UsageError, match="--notify env:HOOK holds no URL") as refused, open_(["env:HOOK"]):
+    with pytest.raises(UsageError, match="notify: env:HOOK holds no URL") as refused, open_(["env:HOOK"]):
         pass
 
     out, err = capfd.readouterr()
     assert SECRET not in str(refused.value) + out + err
 
 
-def open_(references: list[str], tell: Callable[[str], None] = lambda _: None):  # type: ignore[no-untyped-def]
-    return open_notifications(references, tell)
+def open_(
+    references: Sequence[str],
+    tell: Callable[[str], None] = lambda _: None,
+    planned: Sequence[PlannedNotification] = (),
+) -> AbstractContextManager[Notifier | None]:
+    return open_notifications(list_specs(references, planned, Path()), tell)
 
 
 def test_references_that_cannot_be_meant_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +187,7 @@ def test_references_that_cannot_be_meant_are_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(UsageError, match="neither env:NAME nor file:PATH") as refused, open_([SECRET]):
         pass
     assert SECRET not in str(refused.value)
-    with pytest.raises(UsageError, match="11 times"), open_(["env:HOOK"] * (MOST_CHANNELS + 1)):
+    with pytest.raises(UsageError, match="11 places"), open_(["env:HOOK"] * (MOST_NOTIFICATIONS + 1)):
         pass
 
 
@@ -195,8 +209,35 @@ def test_a_listener_tells_all_channels_and_the_end(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("ILL", ill.url)
         with open_(["env:WELL", "env:ILL"], warnings.append) as notifier:
             assert notifier is not None
+            notifier(started())
             notifier(LaneChanged(at=1.0, gateway="roma-eu", state="parked", reason="parked: HTTP 503"))
             notifier.finish(LAST, interrupted=False)
 
     assert well.titles[-1] == "the end"
     assert warnings[0].startswith("warning: notifications to env:ILL: the service did not take")
+
+
+def test_a_place_is_told_what_its_plan_asks_for_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_told() as service:
+        monkeypatch.setenv("HOOK", service.url)
+        reference = CredentialReference(env="HOOK")
+        for kinds in (("parked",), ("stopped",), ("started", "ended")):
+            planned = PlannedNotification(url=reference, on=kinds)  # type: ignore[arg-type]
+            with open_((), planned=[planned]) as notifier:
+                assert notifier is not None
+                notifier(started())
+                notifier(LaneChanged(at=1.0, gateway="roma-eu", state="parked", reason="parked: HTTP 503"))
+                notifier.finish(LAST, interrupted=False)
+
+    assert service.titles[0] == "gateway roma-eu is parked"
+    assert service.titles[-1] == "the end"
+    assert len(service.titles) in (2, 3)  # the beginning may have gone alone, or with the end
+
+
+def test_a_run_that_had_reached_its_end_tells_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_told() as service:
+        monkeypatch.setenv("HOOK", service.url)
+        with open_(["env:HOOK"]) as notifier:
+            assert notifier is not None
+            notifier.finish(LAST, interrupted=False)
+    assert service.told == []

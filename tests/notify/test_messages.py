@@ -137,18 +137,27 @@ def test_a_text_from_outside_mentions_nobody_and_links_to_nothing() -> None:
 def test_the_last_message_has_the_report_cut_at_a_line_and_the_head() -> None:
     summary = "\n".join(f"| roma-eu/{number:032x} | failed |" for number in range(1000))
 
-    message = make_last_message("spring: 1 of 2 targets is down", 1, summary + " @here <!channel>", "ab" * 32)
+    message = make_last_message(
+        "spring: 1 of 2 targets is down",
+        summary + " @here <!channel>",
+        "ab" * 32,
+        exit_status=1,
+        complete=True,
+    )
 
     assert message.markdown
     assert message.tone == "failure"
     assert len(message.body) < LONGEST_SUMMARY + 200
     assert "(cut; the reports have the rest)" in message.body
     assert message.body.endswith(f"journal head: {'ab' * 32}")
-    assert "@" not in make_last_message("x", 0, "| @here <!channel> |", None).body
+    stopped = make_last_message("x", "| @here <!channel> |", None, exit_status=4, complete=False)
+    assert (stopped.kind, "@" in stopped.body, "<!" in stopped.body) == ("stopped", False, False)
 
 
 def test_several_messages_become_one() -> None:
-    one, two, three = (RunMessage(title=f"t{number}", body=f"b{number}\nmore") for number in (1, 2, 3))
+    one, two, three = (
+        RunMessage(kind="parked", title=f"t{number}", body=f"b{number}\nmore") for number in (1, 2, 3)
+    )
 
     assert merge_messages([one], 0) is one
     merged = merge_messages([one, two, three], 4)

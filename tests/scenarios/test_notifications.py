@@ -81,6 +81,29 @@ def test_a_service_that_hangs_holds_an_interrupted_run_for_a_moment(staged: Call
     assert "the service did not take the last message in time" in err
 
 
+@pytest.mark.promise(9)
+def test_a_plan_names_who_is_told_and_a_resume_tells_them_again(staged: Callable[..., Stage]) -> None:
+    stage = staged(6, 0)
+    stage.write_plan(
+        top="stop_when: {failed: 0}\nnotify: [{url: {file: hook}, on: [stopped, ended]}]",
+        roma="limits: {concurrency: 1}",
+    )
+    stage.expect(script={stage.ids[0]: ("403",)})
+
+    with serve_told() as service:
+        (stage.folder / "hook").write_text(f"{service.url}\n")
+        stopped = stage.undeploy("run", "plan.yaml", "--yes")
+        ended = stage.undeploy("resume", "latest", "--past-stop")
+        assert stage.undeploy("resume", "latest").status == ended.status
+        (stage.folder / "hook").unlink()
+
+    assert (stopped.status, ended.status) == (4, 1), ended.err
+    first, second = service.titles
+    assert first.startswith("scene: Stopped early: ")
+    assert second.startswith("scene: 5 of 6 targets are down; 1 failed")
+    assert_no_secret(stage, stopped.out, stopped.err, ended.out, ended.err)
+
+
 def test_an_address_that_is_none_is_2_and_nothing_is_sent(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 0)
     stage.write_plan()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.request import MakeControlSocket
     from orchestrator.journal.folder import RunFolder
     from orchestrator.model.events import Listener
-    from orchestrator.model.plan import RunId
+    from orchestrator.model.plan import PlannedNotification, RunId
     from orchestrator.notify.messages import RunMessage
     from orchestrator.runs.result import RunResult
 
@@ -105,11 +105,19 @@ def _close_quietly(close: Callable[[], None]) -> None:
 
 
 def run_with_display(
-    engine: Engine, display: DisplayOptions, *, state: Path, page: LivePage | None = None
+    engine: Engine,
+    display: DisplayOptions,
+    *,
+    state: Path,
+    page: LivePage | None = None,
+    planned: tuple[Sequence[PlannedNotification], Path] = ((), Path()),
 ) -> RunResult:
-    """Run ``engine`` to its end, show it as ``display`` asks for and on its ``page``; tell how it ended."""
+    """Run ``engine`` to its end, show it as ``display`` asks for and on its ``page``; tell how it ended.
+
+    ``planned`` are the notifications of the plan, and the folder that their paths are relative to.
+    """
     from orchestrator.engine.signals import run_interruptibly
-    from orchestrator.notify.sending import open_notifications
+    from orchestrator.notify.sending import list_specs, open_notifications
     from orchestrator.runs.control_socket import open_control_socket
     from orchestrator.telemetry.sending import open_telemetry
 
@@ -123,7 +131,8 @@ def run_with_display(
 
     control_socket = open_control_socket if page is None else page.begin(open_control_socket)
     # Outermost: nobody waits for a collector before the run's end is told.
-    with open_notifications(display.notify, tell) as notifier, open_telemetry(tell) as telemetry:
+    specs = list_specs(display.notify, *planned)
+    with open_notifications(specs, tell) as notifier, open_telemetry(tell) as telemetry:
         with open_listeners(display, page) as opened:
             listeners = (*opened.listeners, *filter(None, (telemetry, notifier)))
             result = run_interruptibly(engine, listeners, tell_start, control_socket)
@@ -147,7 +156,13 @@ def _make_last_message(result: RunResult) -> RunMessage:
     with suppress(OSError), (result.folder.path / "report.md").open(encoding="utf-8") as file:
         summary = file.read(LONGEST_SUMMARY + 1)
     headline = f"{report.run.plan}: {describe_ending(report)}"
-    return make_last_message(headline, result.exit_status, summary, report.run.journal_head)
+    return make_last_message(
+        headline,
+        summary,
+        report.run.journal_head,
+        exit_status=result.exit_status,
+        complete=report.run.state == "complete",
+    )
 
 
 def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> None:
