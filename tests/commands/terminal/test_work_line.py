@@ -2,10 +2,10 @@
 
 import os
 import pty
+import select
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TextIO
 
 import pytest
@@ -29,11 +29,12 @@ class Terminal:
         monkeypatch.setattr(sys, "stderr", self._stderr)
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setattr(work_line, "SHOWN_AFTER", 0.0)
-        monkeypatch.setattr(work_line, "REDRAWN_EVERY", 0.01)
+        monkeypatch.setattr(work_line, "REDRAWN_EVERY", 0.3)
 
     def read(self) -> list[str]:
-        """Return the lines that it shows."""
-        with suppress(BlockingIOError):
+        """Return the lines that it shows, once nothing more has come for a moment."""
+        # The kernel hands on what is written to a terminal a moment later, and not at once.
+        while select.select([self._ours], [], [], 0.1)[0]:
             self.shown.feed(os.read(self._ours, 65536).decode())
         return self.shown.lines
 
@@ -41,7 +42,6 @@ class Terminal:
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
-    os.set_blocking(ours, False)
     with os.fdopen(theirs, "w") as stderr:
         yield Terminal(ours, stderr)
     os.close(ours)
@@ -54,7 +54,7 @@ def test_work_that_takes_long_shows_how_far_it_is_and_leaves_nothing(
     with show_work("counts the stars", count=lambda: "42 so far"):
         until = time.monotonic() + 10
         while not (during := terminal.read()[0]) and time.monotonic() < until:
-            time.sleep(0.02)
+            pass
 
     assert during == "counts the stars: 42 so far (0 s)"
     assert terminal.read() == [""] * 5
@@ -87,7 +87,7 @@ def test_lines_that_stay_are_above_the_line(terminal: Terminal, monkeypatch: pyt
 def test_if_quiet_no_line_is_drawn(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal.attach(monkeypatch)
     with show_work("works", quiet=True):
-        time.sleep(0.1)
+        time.sleep(0.5)
 
     assert terminal.read() == [""] * 5
 
@@ -99,6 +99,6 @@ def test_without_a_terminal_no_line_is_drawn(
     monkeypatch.setattr(work_line, "SHOWN_AFTER", 0.0)
     monkeypatch.setattr(work_line, "REDRAWN_EVERY", 0.01)
     with show_work("works"):
-        time.sleep(0.1)
+        time.sleep(0.5)
 
     assert capsys.readouterr().err == ""
