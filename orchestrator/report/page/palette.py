@@ -24,7 +24,7 @@ class OutcomeLook(Struct, frozen=True, kw_only=True):
     fill: Literal["solid", "dots", "stripes", "lines"] = "solid"
 
 
-_REACHED = OutcomeLook(light="#105a47", dark="#32957c")
+_REACHED = OutcomeLook(light="#105a47", dark="#2b8a7d")
 _ALREADY = OutcomeLook(light="#5795a1", dark="#3a6d79", fill="dots")
 
 PAGE_LOOKS = {
@@ -32,7 +32,7 @@ PAGE_LOOKS = {
     Outcome.ALREADY_UNDEPLOYED: _ALREADY,
     Outcome.RESTORED: _REACHED,
     Outcome.ALREADY_DEPLOYED: _ALREADY,
-    Outcome.FAILED: OutcomeLook(light="#e0453c", dark="#fc897c"),
+    Outcome.FAILED: OutcomeLook(light="#e0453c", dark="#ffa494"),
     Outcome.UNKNOWN: OutcomeLook(light="#9d6504", dark="#f6cf51", fill="stripes"),
     Outcome.NOT_STARTED: OutcomeLook(light="#6f767f", dark="#8b929b", fill="lines"),
 }
