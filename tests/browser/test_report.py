@@ -67,7 +67,7 @@ async def open_report(tmp_path: Path, open_page: PageOpener) -> OpenReport:
         path = tmp_path / "report.html"
         path.write_text(render_report("html", source), encoding="utf-8")
         page = (await open_page(path.as_uri() + address, size=size, scheme=scheme)).page
-        await page.wait_for_function("document.querySelector('.shown')?.textContent")
+        await page.wait_for_selector(".shown:not(:empty)")
         return page
 
     return build
@@ -144,6 +144,90 @@ async def test_the_curves_of_a_pace_are_drawn_in_their_colours_and_inside_their_
     assert [mark[0] for mark in marks] == ["refused", "refused", "sent", "bound", "flying"]
     assert len({colour for _, colour, *_ in marks} - {"none", "rgb(0, 0, 0)"}) == 4
     assert all(width > 5 and height > 3 and inside for *_, width, height, inside in marks)
+
+
+async def test_paper_shows_the_failures_and_not_the_list_for_the_screen(open_report: OpenReport) -> None:
+    source = make_up_run(3_000)
+
+    page = await open_report(source)
+    assert not await page.is_visible(".standing")
+    await page.emulate_media(media="print")
+
+    assert not await page.is_visible(".target-table")
+    outcomes = await page.locator(".standing .outcome").all_text_contents()
+    assert outcomes[0] == "failed"
+    assert set(outcomes) == {"failed", "unknown", "not started"}
+    assert len(outcomes) == min(200, sum(1 for _ in source.trouble()))
+
+
+async def test_without_script_the_page_tells_the_verdict_the_causes_the_charts_and_the_failures(
+    tmp_path: Path, open_page: PageOpener
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_report("html", make_up_run(3_000)), encoding="utf-8")
+
+    page = (await open_page(path.as_uri(), java_script_enabled=False)).page
+
+    for part in ("h1", ".state", ".cause", ".canvas", ".standing tbody tr"):
+        assert await page.locator(part).first.is_visible()
+    await page.close()  # without script it has no console to be read to its end
+
+
+async def test_a_browser_that_cannot_unpack_says_so_and_shows_the_failures(
+    tmp_path: Path, open_page: PageOpener
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_report("html", make_up_run(3_000)), encoding="utf-8")
+    watched = await open_page("about:blank")
+    await watched.page.add_init_script("delete window.DecompressionStream")
+
+    page = await watched.open(path.as_uri())
+
+    await page.wait_for_selector("#unpacking:not([hidden])")
+    assert "report.csv has all of them" in (await page.text_content("#unpacking") or "")
+    assert await page.locator(".standing tbody tr").first.is_visible()
+
+
+async def test_the_list_is_used_by_keyboard_alone(open_report: OpenReport) -> None:
+    page = await open_report(make_up_run(300))
+
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.className") == "skip-link"
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("document.activeElement.id") == "search"
+    await page.keyboard.type("APIG.3084")
+    await page.wait_for_selector(".shown:text('of 300')")
+    await page.locator("tr.target button").first.focus()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+
+    second = page.locator("tr.target").nth(1)
+    assert await second.locator("button").get_attribute("aria-expanded") == "true"
+    assert await page.locator("table.attempts").count() == 1
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Enter")
+    assert await page.locator("table.attempts").count() == 2
+
+
+@pytest.mark.long("makes up 100,000 targets")
+async def test_a_hundred_thousand_targets_are_scrolled_through_in_few_rows(open_report: OpenReport) -> None:
+    page = await open_report(make_up_run(100_000))
+
+    for _ in range(12):
+        await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        await page.wait_for_timeout(60)
+    seen = await page.locator("tbody").count()
+    first = await page.evaluate("document.querySelector('.targets tbody').getBoundingClientRect().height")
+    await page.evaluate("document.getElementById('targets').scrollIntoView()")
+    await page.wait_for_timeout(100)
+
+    assert seen > 8
+    assert await page.locator("tr.target").count() <= 600
+    assert (
+        await page.evaluate("document.querySelector('.targets tbody').getBoundingClientRect().height")
+        == first
+    )
+    assert await page.text_content(".shown") == "100,000 targets"
 
 
 @pytest.mark.parametrize("name", SOURCES)
