@@ -58,8 +58,8 @@ class TargetQuery(Struct, frozen=True, kw_only=True):
 
     filter: Annotated[str, Meta(max_length=LONGEST_FILTER)] = ""
     """A part of the id, the reason or the name; the case of ASCII letters does not count."""
-    outcome: str = ""
-    """An outcome, or ``open``."""
+    outcome: Annotated[str, Meta(max_length=200)] = ""
+    """Outcomes with commas between them; ``open`` stands for none yet."""
     gateway: str = ""
     wave: str = ""
     after: Annotated[str, Meta(pattern=r"^([0-9]{1,2}-[0-9]{1,18})?\Z")] = ""
@@ -67,8 +67,13 @@ class TargetQuery(Struct, frozen=True, kw_only=True):
     n: Annotated[int, Meta(ge=1, le=MOST_ROWS)] = 100
 
     def __post_init__(self) -> None:
-        if self.outcome and self.outcome not in {word for word, _ in _GROUPS}:
-            raise ValueError(f"there is no outcome {self.outcome!r}")
+        if strange := self.outcomes - {word for word, _ in _GROUPS}:
+            raise ValueError(f"there is no outcome {min(strange)!r}")
+
+    @property
+    def outcomes(self) -> frozenset[str]:
+        """The outcomes that are asked for; empty for all."""
+        return frozenset(filter(None, self.outcome.split(",")))
 
 
 class TargetRow(Struct, frozen=True, kw_only=True):
@@ -165,7 +170,8 @@ class _PageReader:
         return _Place(int(group), int(seq)) if seq else _Place(0, 0)
 
     def _list_groups(self) -> list[int]:
-        return [index for index, (word, _) in enumerate(_GROUPS) if self._query.outcome in ("", word)]
+        wanted = self._query.outcomes
+        return [index for index, (word, _) in enumerate(_GROUPS) if not wanted or word in wanted]
 
     def _read_group(self, index: int, after: int, most: int) -> list[tuple[int, TargetRow]]:
         statement = _PAGE.format(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from orchestrator.commands.terminal.output import tell
@@ -44,7 +44,9 @@ class LivePage:
 
     def finish(self, folder: RunFolder | None) -> None:
         """Show the viewers the end and the folder of the reports, and end within a bounded time."""
-        self._thread.finish(None if folder is None else str(folder.path))
+        # The run is over: an interrupt ends this wait, and not the exit status of the run.
+        with suppress(KeyboardInterrupt):
+            self._thread.finish(None if folder is None else str(folder.path))
 
 
 @contextmanager
