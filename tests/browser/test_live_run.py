@@ -182,3 +182,28 @@ async def test_the_page_of_a_run_that_has_ended_is_its_report(
         await expect(page.locator("tr.target")).to_have_count(8)
         await assert_no_overhang(page)
         await open_page.close()
+
+
+async def test_hostile_names_of_a_real_run_are_text(
+    open_page: PageOpener, staged: Callable[..., Stage]
+) -> None:
+    names = ("<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>")
+    stage = staged(0, 2, apim_fields={"targets": tuple(("Retail", name, "test") for name in names)})
+    plan = stage.write_plan(apim="limits: {concurrency: 1, rate: 1/s}")
+    quoted = ", ".join(f'"{name}"' for name in names)
+    plan.write_text(plan.read_text().replace("[proxy-0, proxy-1]", f"[{quoted}]"))
+    with _serving(stage, "run", str(plan), "--yes", "--quiet", "--serve", "127.0.0.1:0") as served:
+        watched = await _open(open_page, served.link)
+        rows = watched.page.locator("tr.target")
+        await expect(rows).to_have_count(2)
+        shown = await rows.locator("button").all_text_contents()
+        assert await watched.page.locator("img").count() == 0
+        await watched.page.goto("about:blank")
+        assert served.process.wait(timeout=20) == 0
+    with _serving(stage, "watch", "latest") as watch:
+        page = (await open_page(watch.link.partition("#")[0])).page
+        await expect(page.locator("tr.target")).to_have_count(2)
+        assert await page.locator("img").count() == 0
+        await open_page.close()
+
+    assert sorted(shown) == sorted(f"apim/Retail/{name.replace('/', '%2F')}/test" for name in names)
