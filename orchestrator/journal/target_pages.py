@@ -21,6 +21,7 @@ from orchestrator.journal.target_reports import stream_targets
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.report.values import TargetReport
+from orchestrator.text.characters import make_visible
 
 MOST_ROWS = 200
 """Targets of the longest page."""
@@ -142,8 +143,9 @@ class _PageReader:
             ("wave", query.wave, self._waves),
         ):
             if wanted:
-                # Two waves may have one name.
-                indices = [str(index) for index, name in enumerate(names) if name == wanted]
+                # Two waves may have one name; and a viewer knows a name as it is shown.
+                shown = enumerate(map(make_visible, names))
+                indices = [str(index) for index, name in shown if name == make_visible(wanted)]
                 conditions.append(f"{column} IN ({', '.join(indices)})")
         if query.filter:
             text = query.filter.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

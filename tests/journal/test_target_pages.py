@@ -22,6 +22,7 @@ from orchestrator.journal.target_pages import (
     read_target_page,
     read_target_report,
 )
+from orchestrator.text.characters import make_visible
 from tests.support.journals import apim, journal, plan, roma, target
 
 PLAN = plan(roma("roma"), apim("apim"), waves=("canary", "rest", "rest"))
@@ -223,3 +224,11 @@ def test_a_read_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pyt
 
     with pytest.raises(JournalError, match="interrupted"):
         read_target_page(folder, TargetQuery(filter="zzz"))
+
+
+def test_a_wave_is_found_by_its_name_as_it_is_shown(tmp_path: Path) -> None:
+    made = journal(tmp_path, plan(roma("roma"), waves=("a\u202eb",)), [target(1, "roma/a1")])
+    tmp_path.chmod(0o700)
+
+    for name in ("a\u202eb", make_visible("a\u202eb")):
+        assert read_target_page(RunFolder(made.parent), TargetQuery(wave=name)).total == 1

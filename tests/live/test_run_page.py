@@ -168,7 +168,7 @@ def test_watch_follows_a_run_that_is_killed_and_resumed_and_becomes_its_report(
             live = page.state()
             kill(process)
             killed = _wait_for_state(page, "interrupted")
-            refused = page.steer(act="pause")
+            refused, killed_root = page.steer(act="pause"), page.ask("/")[1]
             in_doubt = {name: kept for name, kept in stage.journal().items() if kept.open_intents}
             with stage.started("resume", "latest") as resumed:
                 again = _wait_for_state(page, "running")
@@ -184,6 +184,7 @@ def test_watch_follows_a_run_that_is_killed_and_resumed_and_becomes_its_report(
     assert live["verdict"]["state"] == "running"
     assert "undeploy resume" in killed["verdict"]["sentence"]
     assert (killed["ended"], refused["status"]) == (None, 409)
+    assert b"live.js" in killed_root
     assert len(in_doubt) <= 8
     assert (again["run"]["session"], again["run"]["resumed"], faster["status"]) == (2, True, 200)
     assert "event: end" in told
