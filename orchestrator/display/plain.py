@@ -110,8 +110,10 @@ class PlainDisplay:
             return
         yield f"wave {make_visible(wave.name)}: {describe_result(self._progress, wave)}"
         for group in choose_causes(self._progress.causes.list_groups()):
-            text = f": {make_visible(group.text)}" if group.text else ""
-            yield f"    {group.count:,} {OUTCOME_WORDS[group.outcome]}: {make_visible(group.label)}{text}"
+            # A reason begins with its word, which is the label.
+            text = (group.text or "").removeprefix(f"{group.label}: ")
+            why = f"{group.label}: {text}" if text else group.label
+            yield f"    {group.count:,} {OUTCOME_WORDS[group.outcome]}: {make_visible(why)}"
 
     def _describe_event(self, event: AnyEvent) -> Iterator[str]:
         yield from self._describe_trouble(event)

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.display.json_lines import JsonLinesWriter
 from orchestrator.display.phrases import describe_done, describe_window_fit
 from orchestrator.display.plain import PlainDisplay
-from orchestrator.model.events import AnyEvent, Controlled
+from orchestrator.model.events import AnyEvent, Controlled, WaveFacts
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
@@ -31,6 +32,26 @@ def test_a_restore_that_leaves_everything_out_names_no_gateway() -> None:
     (line,) = lines_of(msgspec.structs.replace(story.started(), targets=60, left={}))
 
     assert line.endswith("0 of 60 targets to do")
+
+
+def test_a_failure_is_told_with_the_name_that_people_know() -> None:
+    failed = replace(ended("roma-eu/b", Outcome.FAILED, reason="refused: no"), name="Orders \x1b[2J API")
+
+    assert "failed: roma-eu/b (Orders \\u001b[2J API): refused: no (attempts: 1)" in lines_of(
+        started(), failed
+    )
+
+
+def test_a_question_comes_with_the_result_of_the_wave_and_the_causes() -> None:
+    waves = (WaveFacts(name="everything", targets=3, steps=1),)
+    begun = replace(started({"apim": 3}), waves=waves)
+    failed = ended("apim/b", Outcome.FAILED, reason="refused: no")
+    lines = lines_of(
+        begun, story.wave_started(), ended("apim/a"), failed, story.waiting("proceed"), quiet=True
+    )
+
+    assert lines[-3:-1] == ["wave everything: 1 of 3 down, 1 failed", "    1 failed: refused: no"]
+    assert lines[-1].startswith("wave everything has ended: ")
 
 
 def test_a_run_has_lines_from_its_start_to_its_end() -> None:
