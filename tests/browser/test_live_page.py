@@ -291,6 +291,7 @@ async def test_a_wrong_token_is_told(open_live: OpenLivePage, open_page: PageOpe
     await watched.page.reload()
     await watched.page.wait_for_selector(SHOWN)
 
+    await expect(watched.page.locator("#session-note")).to_contain_text("token")
     await expect(watched.page.locator("#acts")).to_be_hidden()
 
 

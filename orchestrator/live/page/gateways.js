@@ -70,7 +70,8 @@ const updateLane = (slots, lane) => {
   setText(slots.kind, lane.kind);
   setText(slots.host, host(lane.url));
   drawBar(slots.bar, lane.counts, lane.total);
-  setText(slots.count, [`${Parts.count(lane.ended)} of ${Parts.count(lane.total)} ended`, ...troubleWords(lane.counts)].join(" · "));
+  const ended = `${Parts.count(lane.ended)} of ${Parts.count(lane.total)} ended`;
+  setText(slots.count, [ended, ...troubleWords(lane.counts)].join(" · "));
   setText(slots.flight, Parts.count(lane.in_flight));
   setText(slots.limit, Number.isFinite(lane.limit) && !isOver ? `of ${Parts.count(lane.limit)}` : "");
   const isStill = isOver || lane.state === "parked";
@@ -93,7 +94,8 @@ export const drawGateways = (state) => {
   const lanes = state.lanes || [];
   const ill = lanes.filter((lane) => !isDone(lane) && (lane.state === "parked" || lane.state === "closed")).length;
   const whole = lanes.length + (state.lanes_left_out || 0);
-  setText(byId("gateways-words"), ill ? `${Parts.count(ill)} of ${Parts.count(whole)} ${ill === 1 ? "does" : "do"} not work` : "");
+  const words = `${Parts.count(ill)} of ${Parts.count(whole)} ${ill === 1 ? "does" : "do"} not work`;
+  setText(byId("gateways-words"), ill ? words : "");
   show(byId("gateways"), whole);
   const sorted = sort(lanes);
   syncList(byId("gateway-list"), showsAll ? sorted : sorted.slice(0, MOST), create, updateLane);

@@ -28,17 +28,26 @@ export const readSession = async () => {
   drawSession(session.text);
 };
 
+const post = (path, body) => fetch(path, {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+  signal: AbortSignal.timeout(15000),
+});
+
 // The token is used once: it leaves the address bar and the history before it is sent.
 export const openSession = async (token) => {
   history.replaceState(null, "", location.pathname + location.search);
-  const reply = await fetch("session", {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }),
-  });
-  if (!reply.ok) setText(byId("result"), (await reply.json()).error);
+  const reply = await post("session", { token });
+  if (reply.ok) return;
+  setRich(byId("session-note"), (await reply.json()).error);
+  show(byId("session-note"), true);
 };
 
+const findAll = (selector) => [...document.querySelectorAll(selector)];
+
 const drawSession = (how) => {
-  for (const element of document.querySelectorAll("[data-needs-no-session]")) setRich(element, mayAct ? "" : how);
+  for (const element of findAll("[data-needs-no-session]")) setRich(element, mayAct ? "" : how);
   drawActs();
 };
 
@@ -57,7 +66,7 @@ const isVisible = (element) => element.offsetParent !== null || getComputedStyle
 // stop there is no act left: it goes to what became of the last one.
 const moveFocus = (from) => {
   const near = [...(from.closest(".acts")?.querySelectorAll("button[data-act]") || [])];
-  const next = [...near, ...document.querySelectorAll("button[data-act]")].find((button) => !button.hidden && isVisible(button));
+  const next = [...near, ...findAll("button[data-act]")].find((button) => !button.hidden && isVisible(button));
   (next ?? byId("result")).focus();
 };
 
@@ -68,9 +77,9 @@ export const keepFocus = (focused) => {
 
 const drawActs = () => {
   const isLive = mayAct && state && !state.ended;
-  for (const element of document.querySelectorAll("[data-needs-session]")) show(element, isLive);
-  for (const element of document.querySelectorAll("[data-needs-no-session]")) show(element, !isLive && element.textContent && !state?.ended);
-  for (const button of document.querySelectorAll("button[data-act]")) show(button, isOffered(button.dataset.act) && !button.dataset.idle);
+  for (const element of findAll("[data-needs-session]")) show(element, isLive);
+  for (const element of findAll("[data-needs-no-session]")) show(element, !isLive && !state?.ended && element.textContent);
+  for (const button of findAll("button[data-act]")) show(button, isOffered(button.dataset.act) && !button.dataset.idle);
   const offersAny = Boolean(isLive && byId("acts").querySelector("button:not([hidden])"));
   show(byId("acts"), offersAny);
   document.body.classList.toggle("may-act", offersAny);
@@ -79,7 +88,8 @@ const drawActs = () => {
 export const drawSteering = (next) => {
   state = next;
   drawActs();
-  const controls = [...(state.controls || [])].reverse().map((control) => ({ ...control, key: `${control.at} ${control.act} ${control.by}` }));
+  const keep = (control) => ({ ...control, key: `${control.at} ${control.act} ${control.by}` });
+  const controls = (state.controls || []).map(keep).reverse();
   syncList(byId("control-list"), controls, createControl, updateControl);
 };
 
@@ -111,9 +121,7 @@ const readCommand = () => {
 
 const send = async (command) => {
   try {
-    const reply = await fetch("control", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(command), signal: AbortSignal.timeout(15000),
-    });
+    const reply = await post("control", command);
     const answer = await reply.json();
     return reply.ok ? answer : { refused: answer.error || answer.text || `refused (${reply.status})` };
   } catch {
