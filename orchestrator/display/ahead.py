@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from orchestrator.display.lane_progress import LaneProgress
 from orchestrator.display.remaining_parts import RemainingPart, RemainingParts
 from orchestrator.model.events import RunStarted, RunWaiting
 from orchestrator.model.forecast import Forecast
-from orchestrator.rules.forecast import GatewayWork, RunPart, find_last_starts, foresee
+from orchestrator.rules.forecast import (
+    LOOKS_PAST_CLOSE,
+    GatewayWork,
+    RunPart,
+    find_last_starts,
+    foresee,
+)
 
 
 def forecast_rest(
@@ -33,12 +41,21 @@ def forecast_rest(
         work = tuple(_estimate_work(part, prospects, stands=stands, is_next=not ahead))
         if work:
             ahead.append(RunPart(wave=part.wave, work=work, rest=part.rest))
-    return foresee(
+    found = foresee(
         ahead,
         now=now if until is None else max(now, until),
         last=find_last_starts(started.closes, started.timeouts),
         hindered=_find_hindrance(lanes, waiting, now),
     )
+    return found if started.closes is None else _bound_by_window(found, started.closes)
+
+
+def _bound_by_window(forecast: Forecast, closes: float) -> Forecast:
+    """Return the forecast with the window's end as the latest one, if nothing brings an earlier one."""
+    if forecast.hindered is None:
+        return forecast
+    ends = closes + LOOKS_PAST_CLOSE
+    return replace(forecast, latest=ends if forecast.latest is None else min(forecast.latest, ends))
 
 
 def _find_hindrance(lanes: Mapping[str, LaneProgress], waiting: RunWaiting | None, now: float) -> str | None:

@@ -14,9 +14,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
-
-LOOKS_PAST_CLOSE = 30.0
-"""Seconds after the window's close in which a look may still settle a doubt."""
+from orchestrator.rules.forecast import LOOKS_PAST_CLOSE
 
 Matcher = Callable[[Sequence[str]], Callable[[TargetId], str | None]]
 

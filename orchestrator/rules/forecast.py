@@ -20,6 +20,9 @@ from msgspec.structs import replace
 
 from orchestrator.model.forecast import Forecast, GatewayForecast, WaveForecast
 
+LOOKS_PAST_CLOSE = 30.0
+"""Seconds after the window's close in which a look may still settle a doubt."""
+
 
 class GatewayWork(Struct, frozen=True, kw_only=True):
     """The work left to one gateway in one part of a run. A closed lane has no work: nothing will be sent."""

@@ -240,6 +240,15 @@ class TestAhead:
         assert found.forecast.latest == pytest.approx(START + 610 + 20 / 80)
         assert found.verdict.done_by.startswith("one is parked: the end is unknown; at the latest ")
 
+    def test_the_window_bounds_the_end_of_a_run_that_stands_still(self) -> None:
+        started = begin({"first": {"one": 40}}, closes=START + 600)
+        found = tell(started, wave("first"), RunWaiting(at=START, why="paused"), at=START + 10)
+        held = tell(started, wave("first"), parked("one"), at=START + 10)
+
+        for forecast in (found.forecast, held.forecast):
+            assert forecast is not None
+            assert (forecast.done, forecast.latest) == (None, START + 630)
+
     def test_a_thousand_waves_are_no_burden(self) -> None:
         waves = {f"wave-{n}": {f"gateway-{n}": 10} for n in range(1000)}
         found = tell(

@@ -11,11 +11,12 @@ import pytest
 
 from orchestrator.lanes.exchange import ExchangeResult, ask_target, exchange
 from orchestrator.lanes.lane import Lane
-from orchestrator.lanes.run_gate import LOOKS_PAST_CLOSE, RunGate
+from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import LoginPassword, Material, Secret
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Act, Reading
 from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.forecast import LOOKS_PAST_CLOSE
 from tests.lanes.test_lane_ends import WithLogin
 from tests.support.engine import LOOK, Heard, environment, gateway, lane, played, target
 

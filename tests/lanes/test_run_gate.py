@@ -5,8 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from orchestrator.lanes.run_gate import LOOKS_PAST_CLOSE, RunGate, StopKind
+from orchestrator.lanes.run_gate import RunGate, StopKind
 from orchestrator.model.reading import Act
+from orchestrator.rules.forecast import LOOKS_PAST_CLOSE
 from tests.support.engine import played
 
 CLOSED = "window: one timeout no longer fits before it closes"
