@@ -9,7 +9,7 @@ from functools import partial
 from rich.text import Text
 
 from orchestrator.display.bars import draw_bar
-from orchestrator.display.layout import Section, choose_rows
+from orchestrator.display.layout import PictureSection, choose_rows
 from orchestrator.display.palette import LANE_STYLES, OUTCOME_LOOKS
 from orchestrator.display.phrases import format_bound, format_rate
 from orchestrator.display.rows import RowColumn, TableRow, draw_rows
@@ -37,13 +37,13 @@ ENOUGH = 7
 _URGENCY = ("closed", "given up", "parked", "paused", "open", "done")
 
 
-def make_lanes_section(status: LiveStatus, width: int, *, rank: int) -> Section:
+def make_lanes_section(status: LiveStatus, width: int, *, rank: int) -> PictureSection:
     """Return the table of the lanes as a section of a picture that is ``width`` wide."""
     lanes = status.lanes
     # With the headings at least one lane, and the line on the others.
     least = min(len(lanes) + 1, 3)
     size = len(lanes) + 1 + (status.lanes_left_out > 0) if lanes else 0
-    return Section(rank, size, partial(_draw_lanes, status, width), least, ENOUGH)
+    return PictureSection(rank, size, partial(_draw_lanes, status, width), least, ENOUGH)
 
 
 def _draw_lanes(status: LiveStatus, width: int, rows: int) -> list[Text]:

@@ -13,7 +13,7 @@ FILLER = 10
 """The rank of an empty line: it is shown only where all else has the lines that it needs."""
 
 
-class Section(NamedTuple):
+class PictureSection(NamedTuple):
     """A part of a picture, from its top to its bottom."""
 
     rank: int
@@ -28,12 +28,12 @@ class Section(NamedTuple):
     """Lines with which it tells most of it; less important sections come before its further lines."""
 
 
-def make_section(rank: int, lines: Sequence[Text]) -> Section:
+def make_section(rank: int, lines: Sequence[Text]) -> PictureSection:
     """Return a section of given lines, which are shown together or not at all."""
-    return Section(rank, len(lines), lambda _: lines, len(lines), len(lines))
+    return PictureSection(rank, len(lines), lambda _: lines, len(lines), len(lines))
 
 
-def arrange(sections: Sequence[Section], height: int) -> list[Text]:
+def arrange(sections: Sequence[PictureSection], height: int) -> list[Text]:
     """Return the lines of the sections in their order, ``height`` at most.
 
     By importance each section first gets its least lines, then enough of them; the minor ones come after

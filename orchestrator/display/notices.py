@@ -9,7 +9,7 @@ from math import ceil
 from rich.text import Text
 
 from orchestrator.display.lane_progress import BRIEF_PAUSE
-from orchestrator.display.layout import Section
+from orchestrator.display.layout import PictureSection
 from orchestrator.display.palette import ALARM, OUTCOME_LOOKS, WARNING
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.live_status import LaneStatus, LiveStatus, RuleHeadroom
@@ -26,9 +26,9 @@ MOST_CONTROLS = 3
 
 def make_list_section(
     rank: int, lines: Sequence[Text], noun: str, *, least: int = 1, enough: int = 1
-) -> Section:
+) -> PictureSection:
     """Return a section of lines of which the first are shown, and the others counted as ``noun``."""
-    return Section(rank, len(lines), partial(_cut_list, lines, noun), least, enough)
+    return PictureSection(rank, len(lines), partial(_cut_list, lines, noun), least, enough)
 
 
 def _cut_list(lines: Sequence[Text], noun: str, rows: int) -> list[Text]:
@@ -40,7 +40,7 @@ def _cut_list(lines: Sequence[Text], noun: str, rows: int) -> list[Text]:
     return [*lines[: rows - 1], Text(f"… {more}", "bright_black")]
 
 
-def make_trouble_section(status: LiveStatus, *, rank: int) -> Section:
+def make_trouble_section(status: LiveStatus, *, rank: int) -> PictureSection:
     """Return a line for each lane that does not work, with the reason."""
     lines = [_describe_trouble(lane, status.at) for lane in status.lanes if _is_in_trouble(lane)]
     return make_list_section(rank, lines, "gateway", enough=4)
@@ -63,7 +63,7 @@ def _describe_trouble(lane: LaneStatus, now: float) -> Text:
     return text.append(f": {lane.reason.removeprefix(f'{lane.state}: ')}") if lane.reason else text
 
 
-def make_work_section(status: LiveStatus, *, rank: int) -> Section:
+def make_work_section(status: LiveStatus, *, rank: int) -> PictureSection:
     """Return a line for each lane that repeats requests or reads a list."""
     return make_list_section(rank, list(_list_work(status.lanes)), "gateway")
 
@@ -77,7 +77,7 @@ def _list_work(lanes: Sequence[LaneStatus]) -> Iterator[Text]:
             yield Text.assemble("↻ ", (lane.name, "bold"), f" repeats {targets}: {lane.fault}")
 
 
-def make_causes_section(status: LiveStatus, *, rank: int) -> Section:
+def make_causes_section(status: LiveStatus, *, rank: int) -> PictureSection:
     """Return the targets that did not reach the goal, grouped by cause, the failed ones first."""
     width = max((len(f"{cause.count:,}") for cause in status.causes), default=0)
     lines = [_describe_cause(cause, width) for cause in status.causes]
@@ -98,7 +98,7 @@ def _describe_cause(cause: CauseGroup, width: int) -> Text:
     return line
 
 
-def make_headroom_section(status: LiveStatus, *, rank: int) -> Section:
+def make_headroom_section(status: LiveStatus, *, rank: int) -> PictureSection:
     """Return the stop rules, the one that is nearest to stopping the run first.
 
     If one is near, the section is more important than its ``rank``.
@@ -118,7 +118,7 @@ def _describe_headroom(rule: RuleHeadroom) -> Text:
     return Text(f"stop rule {rule.text}", "yellow" if _is_near(rule) else "bright_black")
 
 
-def make_warnings_section(status: LiveStatus, late: Sequence[str], *, rank: int) -> Section:
+def make_warnings_section(status: LiveStatus, late: Sequence[str], *, rank: int) -> PictureSection:
     """Return the warnings, those on the window and on the restore first."""
     lines = [*late]
     if lost := status.unrestorable:
@@ -127,10 +127,10 @@ def make_warnings_section(status: LiveStatus, late: Sequence[str], *, rank: int)
     return make_list_section(rank, [Text(f"! {text}", "yellow") for text in lines], "warning", enough=3)
 
 
-def make_controls_section(status: LiveStatus, *, rank: int) -> Section:
+def make_controls_section(status: LiveStatus, *, rank: int) -> PictureSection:
     """Return the newest acts of operators, the newest last."""
     lines = [Text(f"» {text}") for text in _list_controls(status)]
-    return Section(rank, len(lines), lambda rows: lines[-rows:])
+    return PictureSection(rank, len(lines), lambda rows: lines[-rows:])
 
 
 def _list_controls(status: LiveStatus) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from orchestrator.display.bars import draw_bar
 from orchestrator.display.lanes_table import make_lanes_section
-from orchestrator.display.layout import FILLER, Section, arrange, make_section
+from orchestrator.display.layout import FILLER, PictureSection, arrange, make_section
 from orchestrator.display.notices import (
     make_causes_section,
     make_controls_section,
@@ -61,7 +61,7 @@ def draw_picture(
     return Picture([*lines, *prompt], typed_at)
 
 
-def _list_sections(status: LiveStatus, width: int, link: str) -> Iterator[Section]:
+def _list_sections(status: LiveStatus, width: int, link: str) -> Iterator[PictureSection]:
     """Yield the sections from the top to the bottom. What an operator must not miss has the smallest rank."""
     yield make_section(4, [_draw_title(status, width)])
     if link:
@@ -83,7 +83,7 @@ def _list_sections(status: LiveStatus, width: int, link: str) -> Iterator[Sectio
         yield make_section(0, _wrap([status.question], width, WARNING))
 
 
-def _group_tables(status: LiveStatus, width: int) -> Iterator[Sequence[Section]]:
+def _group_tables(status: LiveStatus, width: int) -> Iterator[Sequence[PictureSection]]:
     """Yield the sections that may have many lines, in groups with an empty line between them."""
     late = [*list_late_gateways(status.forecast)] if status.forecast is not None else []
     yield [make_waves_section(status, width, rank=5)]
@@ -103,9 +103,9 @@ def _group_tables(status: LiveStatus, width: int) -> Iterator[Sequence[Section]]
 _EMPTY = make_section(FILLER, [Text("")])
 
 
-def _make_text_section(rank: int, text: str, width: int) -> Section:
+def _make_text_section(rank: int, text: str, width: int) -> PictureSection:
     """Return a dim text that may take several lines, and is cut to fewer if there is no room."""
-    return Section(
+    return PictureSection(
         rank,
         len([*_wrap_one(text, width, MOST_WRAPPED)]),
         lambda rows: [Text(line, "bright_black") for line in _wrap_one(text, width, rows)],

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from orchestrator.display.bars import draw_bar
 from orchestrator.display.lanes_table import draw_count
-from orchestrator.display.layout import Section, choose_rows
+from orchestrator.display.layout import PictureSection, choose_rows
 from orchestrator.display.rows import RowColumn, TableRow, draw_rows
 from orchestrator.model.live_status import LiveStatus, WaveStatus
 from orchestrator.model.outcome import Outcome
@@ -30,11 +30,11 @@ MARKS = {"ended": "✓", "going": "▶", "to come": "·"}
 _STYLES = {"ended": "", "going": "bold", "to come": "bright_black"}
 
 
-def make_waves_section(status: LiveStatus, width: int, *, rank: int) -> Section:
+def make_waves_section(status: LiveStatus, width: int, *, rank: int) -> PictureSection:
     """Return the waves as a section of a picture; a plan of one wave has none."""
     waves = status.waves
     size = len(waves) + 1 + (status.waves_left_out > 0) if len(waves) > 1 else 0
-    return Section(rank, size, partial(_draw_waves, status, width), enough=ENOUGH)
+    return PictureSection(rank, size, partial(_draw_waves, status, width), enough=ENOUGH)
 
 
 def _draw_waves(status: LiveStatus, width: int, rows: int) -> list[Text]:
