@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from threading import Condition, Thread
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
@@ -126,9 +126,9 @@ def open_service(url: Secret, name: str) -> MessageSender:
     return sender
 
 
-def _make_sender(library: ModuleType, url: Secret) -> MessageSender | None:
-    """Return the sender for a URL; None if the library knows no such URL."""
-    asset = library.AppriseAsset(
+def _make_asset(library: ModuleType) -> Any:
+    """Return apprise's settings: it follows no redirect, keeps nothing, and loads no code of others."""
+    return library.AppriseAsset(
         app_id="undeploy",
         app_desc="undeploy",
         app_url="",
@@ -139,6 +139,11 @@ def _make_sender(library: ModuleType, url: Secret) -> MessageSender | None:
         secure_logging=True,
         storage_mode="memory",
     )
+
+
+def _make_sender(library: ModuleType, url: Secret) -> MessageSender | None:
+    """Return the sender for a URL; None if the library knows no such URL."""
+    asset = _make_asset(library)
     service = library.Apprise(asset=asset)
     try:
         # Its first use imports all its services, some of which import what Python is about to lose.

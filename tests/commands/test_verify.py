@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.process import RunningSimulators
 from tests.support.commands import Undeploy
 
@@ -100,3 +101,17 @@ def test_options_that_cannot_be_meant_are_2(
     ended = undeploy("report", "latest", *options)
 
     assert (ended.status, told in ended.err, KEY in ended.err) == (2, True, False)
+
+
+def test_a_resume_without_the_key_says_that_it_signs_nothing(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNAL_KEY", KEY)
+    platform.expect(FaultScenario(script={"apim/Retail/proxy-1/test": ("403",)}))
+    path = plan(platform.urls["apim"], "stop_when: {failed: 0}")
+    stopped = undeploy("run", path, "--yes", "--journal-key", "env:JOURNAL_KEY")
+    assert stopped.status == 4, stopped.err
+
+    ended = undeploy("resume", "latest", "--past-stop")
+
+    assert "the journal is signed, and without --journal-key this session signs nothing" in ended.err
