@@ -98,7 +98,7 @@ async def test_after_a_gap_the_page_fetches_a_fresh_snapshot(open_live: OpenLive
 async def test_no_end_is_shown_while_a_lane_is_parked(open_live: OpenLivePage) -> None:
     live = await open_live("parked")
 
-    gauges = live.page.locator("#gateway-list > li", has_text="roma-tr").locator("[data-slot=done]")
+    gauges = live.page.locator("#list-of-gateways > li", has_text="roma-tr").locator("[data-slot=done]")
     await expect(gauges).to_have_text("–")  # noqa: RUF001
     await expect(live.page.locator("#done-by")).to_have_text(
         "roma-tr is parked: the end is unknown; at the latest 06:58"
@@ -299,8 +299,8 @@ async def test_a_wrong_token_is_told(open_live: OpenLivePage, open_page: PageOpe
 async def test_a_cause_is_copied_as_text(open_live: OpenLivePage) -> None:
     live = await open_live("failed", permissions=["clipboard-read", "clipboard-write"])
 
-    await live.page.locator("#cause-list li").first.get_by_role("button", name="Copy").click()
-    await expect(live.page.locator("#cause-list li").first.locator(".copy")).to_have_text("Copied")
+    await live.page.locator("#list-of-causes li").first.get_by_role("button", name="Copy").click()
+    await expect(live.page.locator("#list-of-causes li").first.locator(".copy")).to_have_text("Copied")
 
     copied = await live.page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith("14 failed: APIG.3201\nThe API is being used by a plan")

@@ -79,7 +79,7 @@ async def test_a_run_is_followed_and_steered_to_its_end(
         watched = await _open(open_page, served.link)
         page = watched.page
         await expect(page.locator("#headline")).to_contain_text("of 110 down")
-        await expect(page.locator("#gateway-list > li")).to_have_count(2)
+        await expect(page.locator("#list-of-gateways > li")).to_have_count(2)
         first = await page.text_content("#headline")
         await expect(page.locator("#headline")).not_to_have_text(first or "", timeout=10_000)
 

@@ -602,6 +602,9 @@ def _hostile() -> State:
     state["run"] |= {"plan": HOSTILE, "reason": HOSTILE}
     state["verdict"] |= {"sentence": f"waits for {HOSTILE}"}
     state["waves"][1]["name"] = long
+    # Names that the page might take for its own.
+    state["waves"][0]["name"] = state["lanes"][1]["name"] = "template"
+    state["waves"][2]["name"] = state["lanes"][2]["name"] = "list"
     state["lanes"][0] |= {
         "name": HOSTILE,
         "url": "javascript:alert(1)",

@@ -68,6 +68,6 @@ export const drawCauses = (state) => {
   latest = state;
   const causes = state.causes || [];
   setText(byId("causes-words"), causes.length ? "" : "nothing has failed");
-  show(byId("cause-list"), causes.length);
-  syncList(byId("cause-list"), causes, create, update);
+  show(byId("list-of-causes"), causes.length);
+  syncList(byId("list-of-causes"), causes, create, update);
 };

@@ -88,7 +88,7 @@ const updateLane = (slots, lane) => {
   setAttribute(slots.limits, "aria-label", `Limits of ${Parts.visible(lane.name)}…`);
 };
 
-const create = () => clone("gateway-template");
+const create = () => clone("template-of-gateway");
 
 export const drawGateways = (state) => {
   const lanes = state.lanes || [];
@@ -98,7 +98,7 @@ export const drawGateways = (state) => {
   setText(byId("gateways-words"), ill ? words : "");
   show(byId("gateways"), whole);
   const sorted = sort(lanes);
-  syncList(byId("gateway-list"), showsAll ? sorted : sorted.slice(0, MOST), create, updateLane);
+  syncList(byId("list-of-gateways"), showsAll ? sorted : sorted.slice(0, MOST), create, updateLane);
   const more = byId("gateways-more");
   show(more, lanes.length > MOST);
   setText(more, showsAll ? "Show fewer gateways" : `Show all ${lanes.length} gateways`);

@@ -41,7 +41,9 @@ const draw = () => {
   isPlanned = false;
   const keys = pending;
   pending = new Set();
+  // Kept would be an entry a tick, for as long as the page is open.
   performance.clearMeasures("tick");
+  performance.clearMarks("tick-begins");
   performance.mark("tick-begins");
   const isWall = document.body.classList.contains("wall"), focused = document.activeElement;
   for (const [needs, drawZone] of ZONES)

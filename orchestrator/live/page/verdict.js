@@ -107,6 +107,7 @@ export const drawFreshness = (word, state) => {
   const isLost = word.kind === "lost" || word.kind === "refused";
   document.body.dataset.fresh = word.kind;
   document.body.classList.toggle("lost", isLost);
+  if (isLost) setText(byId("announcer"), FRESH[word.kind](word));
   if (state) drawTab(state, isLost);
   else if (isLost) setText(byId("headline"), "The run cannot be read");
 };

@@ -89,7 +89,7 @@ export const drawWaves = (state) => {
   show(byId("waves"), waves.length);
   show(byId("track"), waves.length > 1);
   drawTrack(waves);
-  syncList(byId("wave-list"), shown, () => clone("wave-template"), updateWave);
+  syncList(byId("list-of-waves"), shown, () => clone("template-of-wave"), updateWave);
   const more = byId("waves-more");
   show(more, waves.length > MANY);
   setText(more, showsAll ? "Show fewer waves" : `Show all ${waves.length} waves`);
