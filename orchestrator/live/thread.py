@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 
 from orchestrator.live.access import AccessGuard
@@ -54,7 +55,8 @@ class PageThread:
             return
         self._run.finish(reports)
         if self._loop is not None and self._ended is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._ended.set)
+            with suppress(RuntimeError):  # the loop has ended a moment ago, by a fault
+                self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join(LAST_LOOK)
 
     def _serve(self) -> None:
