@@ -8,7 +8,7 @@ WORKERS := -n 2 --dist worksteal
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate bench bench-gate shape clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate bench bench-gate shape pictures clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -63,6 +63,9 @@ bench: setup  ## measure what a run costs, and write docs/benchmarks.md: make be
 
 bench-gate: setup  ## fail if a figure is below its floor; takes minutes
 	$(BIN)/python -m bench --gate $(PARTS)
+
+pictures: setup  ## the pictures of the README from the running program; needs tmux and chromium: make pictures [TO=folder]
+	$(BIN)/python docs/pictures.py $(TO)
 
 shape: setup  ## what shape the code is in: rooms, names, functions, comments, words
 	$(BIN)/python -m bench.shape

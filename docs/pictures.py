@@ -1,7 +1,7 @@
 """Make the pictures of the README from the running program: docs/terminal.svg, docs/report.png, and
 docs/live-page.png with docs/live-page-phone.png.
 
-python docs/pictures.py        needs tmux and chromium
+python docs/pictures.py [FOLDER]        needs tmux and chromium; FOLDER in place of docs/, which CI names
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import md5
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
@@ -30,7 +32,7 @@ INSTANTS = (5.0, 25.0)
 """Seconds after the start at which the terminal is looked at: in mid-run, and after the end."""
 
 
-def terminal(state: str) -> None:
+def draw_terminal(state: str, to: Path) -> None:
     """Rehearse the example in a real terminal, and draw what it showed in mid-run and at the end."""
     rehearse = f"{UNDEPLOY} rehearse plans/example.yaml --state {state} --storm '{STORM}'; sleep 60"
     tmux = ["tmux", "-L", "undeploy-pictures"]
@@ -49,25 +51,20 @@ def terminal(state: str) -> None:
         console = Console(width=WIDTH, record=True, file=nowhere, force_terminal=True)
         console.print(Text("$ undeploy rehearse plans/example.yaml"))
         console.print(Text.from_ansi(f"\n{'·' * WIDTH}\n".join(shown)), soft_wrap=True)
-        console.save_svg(str(DOCS / "terminal.svg"), title="undeploy", theme=MONOKAI)
+        console.save_svg(str(to / "terminal.svg"), title="undeploy", theme=MONOKAI)
 
 
-def report(state: str) -> None:
+def photograph_report(state: str, to: Path) -> None:
     """Photograph the report of that rehearsal."""
-    page = next(Path(state).glob("rehearsals/*/report.html"))
-    with tempfile.TemporaryDirectory() as profile:
-        subprocess.run(
-            [
-                "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                f"--user-data-dir={profile}", "--window-size=1200,1500", "--hide-scrollbars",
-                f"--screenshot={DOCS / 'report.png'}", page.absolute().as_uri(),
-            ],
-            check=True, capture_output=True,
-        )  # fmt: skip
+    report = next(Path(state).glob("rehearsals/*/report.html"))
+    with _open_browser() as browser:
+        page = browser.new_page(viewport={"width": 1200, "height": 1500})
+        page.goto(report.absolute().as_uri())
+        page.wait_for_selector("tr.target")
+        page.screenshot(path=to / "report.png")
 
 
-def live_page(state: str) -> None:
+def photograph_live_page(state: str, to: Path) -> None:
     """Photograph the live page of a rehearsal in mid-run: wide, and on a phone."""
     folder = Path(state)
     plan, faults = folder / "retirement.yaml", folder / "faults.json"
@@ -77,27 +74,43 @@ def live_page(state: str) -> None:
         UNDEPLOY, "rehearse", plan, "--faults", faults, "--storm", "20%:slow@0.3,500",
         "--state", folder / "live", "--serve", "127.0.0.1:0",
     ]  # fmt: skip
-    with subprocess.Popen(
-        rehearse, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as run:
-        try:
-            assert run.stderr is not None
-            told = next(line for line in run.stderr if line.startswith("live page: "))
-            _photograph_page(told.removeprefix("live page: ").strip())
-        finally:
-            run.terminate()
+    log = folder / "log"
+    with log.open("w", encoding="utf-8") as told:
+        run = subprocess.Popen(rehearse, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told)
+    try:
+        _photograph_page(_wait_for_address(log), to)
+    finally:
+        run.kill()
+        run.wait()
 
 
-def _photograph_page(url: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+def _wait_for_address(log: Path) -> str:
+    """Return the address of the live page, once the run has told it."""
+    for _ in range(300):
+        for line in log.read_text(encoding="utf-8").splitlines():
+            if line.startswith("live page: "):
+                return line.removeprefix("live page: ")
+        time.sleep(0.1)
+    raise SystemExit(f"the run did not serve its page: {log.read_text(encoding='utf-8')}")
+
+
+def _photograph_page(url: str, to: Path) -> None:
+    with _open_browser() as browser:
         wide = browser.new_page(viewport={"width": 1200, "height": 1100})
         phone = browser.new_page(viewport={"width": 390, "height": 844}, device_scale_factor=2)
         for page in (wide, phone):
             page.goto(url)
         wide.wait_for_timeout(1000 * LIVE_INSTANT)
-        wide.screenshot(path=DOCS / "live-page.png")
-        phone.screenshot(path=DOCS / "live-page-phone.png")
+        wide.screenshot(path=to / "live-page.png")
+        phone.screenshot(path=to / "live-page-phone.png")
+
+
+@contextmanager
+def _open_browser() -> Iterator[Browser]:
+    """Start the Chromium that the system has."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser
         browser.close()
 
 
@@ -149,8 +162,14 @@ _SCRIPT = {"roma-tr": [_OUTAGE]} | {
 }
 
 
-if __name__ == "__main__":
+def main(to: Path) -> None:
+    """Make all pictures into a folder, which is made if it is not there."""
+    to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        terminal(folder)
-        report(folder)
-        live_page(folder)
+        draw_terminal(folder, to)
+        photograph_report(folder, to)
+        photograph_live_page(folder, to)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if sys.argv[1:] else DOCS)
