@@ -201,7 +201,8 @@ def _wait_for_state(page: PageClient, wanted: str) -> dict[str, Any]:
 
 
 @long
-@pytest.mark.promise(8, 10)
+@pytest.mark.promise(8)
+@pytest.mark.promise(10)
 @pytest.mark.parametrize("signals", [1, 2])
 def test_viewers_keep_no_run_from_its_end(staged: Callable[..., Stage], signals: int) -> None:
     """Ten viewers look on, one of them never reads; an interrupt ends the run as without any of them."""
