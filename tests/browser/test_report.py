@@ -230,6 +230,7 @@ async def test_a_hundred_thousand_targets_are_scrolled_through_in_few_rows(open_
     assert await page.text_content(".shown") == "100,000 targets"
 
 
+@pytest.mark.long("opens eight pages")
 @pytest.mark.parametrize("name", SOURCES)
 async def test_nothing_is_wider_than_a_phone(name: str, open_report: OpenReport) -> None:
     for size in (PHONE, NARROW_PHONE):
