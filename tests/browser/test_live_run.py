@@ -145,6 +145,8 @@ async def test_a_frozen_server_is_told_within_seconds_and_the_page_finds_it_agai
                 "connection lost; last known", timeout=9_000
             )
             await expect(page.locator("body")).to_have_class(re.compile(r"\blost\b"))
+            main = page.locator("#zones")
+            assert "grayscale" in await main.evaluate("(main) => getComputedStyle(main).filter")
             lost = await page.text_content("#headline")
         finally:
             served.process.send_signal(signal.SIGCONT)

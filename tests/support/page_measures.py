@@ -40,10 +40,15 @@ class GreyLook(NamedTuple):
     pattern: float
     """How far its pixels differ: their standard deviation."""
 
+    @property
+    def texture(self) -> float:
+        """The pattern against the light of the patch: about a fifth is plain to see, 0 is one even grey."""
+        return self.pattern / (self.luminance + 0.05)
+
     def differs(self, other: GreyLook, ratio: float) -> bool:
         """Return whether the two differ by contrast, or one by a pattern that the other has not."""
-        light, dark = sorted((self.luminance, other.luminance), reverse=True)
-        return (light + 0.05) / (dark + 0.05) >= ratio or abs(self.pattern - other.pattern) >= 0.05
+        light, dark = sorted((self.luminance + 0.05, other.luminance + 0.05), reverse=True)
+        return light / dark >= ratio or abs(self.texture - other.texture) >= 0.2
 
 
 async def look_in_grey(page: Page, selectors: dict[str, str]) -> dict[str, GreyLook]:

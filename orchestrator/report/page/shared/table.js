@@ -309,6 +309,7 @@ const TargetTable = (() => {
         choice.hidden = !counts[outcome] && !filter.outcomes.includes(outcome);
         if (!known.has(outcome)) insertChoice(choice);
       }
+      outcomes.hidden = !outcomes.querySelector("label:not([hidden])");
     };
 
     // Failures first, whenever they come.
