@@ -33,8 +33,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
     done: float | None = None
     """When the last target would end without a window; None if unknown."""
     latest: float | None = None
-    """While ``hindered``: when it is done at the latest. By then each gateway works again or is given up, or the
-    window has closed. None if unknown, and where nothing hinders."""
+    """While ``hindered``: when it is done at the latest. By then each gateway works again or is given up, or
+    the window has closed. None if unknown, and where nothing hinders."""
     spare: float | None = None
     """Seconds by which the tightest gateway is done before the window stops it.
 

@@ -129,7 +129,7 @@ def test_the_question_at_a_terminal_shows_what_became_of_the_wave(
         session.type(f"{answer}\r")
         session.wait_for(lambda shown: not shown.is_alternate and "reports: " in "\n".join(shown.lines))
 
-    assert "wave canary has ended: 2 of 3 down, 1 failed; go on with the next?" in asked
+    assert "wave canary has ended: 2 of 3 down, 1 failed (forbidden); go on with the next?" in asked
     assert "✗ 1 failed  forbidden: User does not have required permission" in asked
 
     assert echoes
