@@ -134,6 +134,18 @@ async def test_hostile_texts_are_shown_and_do_nothing(open_report: OpenReport) -
     assert "roma-eu/\\u202egnp.exe\\u202c" in shown
 
 
+@pytest.mark.long("a browser breaks a line of a megabyte")
+async def test_an_id_and_a_reason_of_a_megabyte_are_shown_and_cut_nothing_else(
+    open_report: OpenReport,
+) -> None:
+    huge = build_target(f"roma-eu/{'x' * 1_000_000}", Outcome.FAILED, f"refused: {'y' * 1_000_000}")
+
+    page = await open_report(FakeReportSource((huge, build_target()), build_run()), size=PHONE)
+
+    assert [len(text) for text in await _list_shown(page)] == [1_000_008, 40]
+    await assert_no_overhang(page)
+
+
 async def test_the_curves_of_a_pace_are_drawn_in_their_colours_and_inside_their_chart(
     open_report: OpenReport,
 ) -> None:

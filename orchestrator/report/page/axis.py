@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from orchestrator.model.live_status import MarkKind, TimeMark
+from orchestrator.model.live_status import LONGEST_TEXT, MarkKind, TimeMark
 from orchestrator.report.values import ClockSpan
 
 _STEPS = (
@@ -145,7 +145,8 @@ def _format_clock(at: float, step: float, zone: tzinfo) -> str:
 def _build_notes(clock: _SpanClock, marks: Sequence[TimeMark], zone: tzinfo) -> Iterator[AxisNote]:
     for number, mark in enumerate(marks, 1):
         moment = f"{datetime.fromtimestamp(mark.at, zone):%H:%M:%S}"
-        yield AxisNote(number, clock.place(mark.at), moment, mark.kind, mark.text)
+        text = mark.text if len(mark.text) <= LONGEST_TEXT else f"{mark.text[:LONGEST_TEXT]}…"
+        yield AxisNote(number, clock.place(mark.at), moment, mark.kind, text)
 
 
 def _list_flags(notes: Sequence[AxisNote]) -> Iterator[AxisFlag]:

@@ -90,3 +90,9 @@ def test_the_clock_times_are_those_of_the_zone() -> None:
 
 def test_an_axis_without_sessions_is_empty() -> None:
     assert build_axis((), [mark(0)]).ticks == ()
+
+
+def test_the_words_of_a_mark_are_bounded() -> None:
+    (note,) = build_axis([span(9)], [mark(1, "steer", "x" * 1_000_000)]).notes
+
+    assert len(note.text) < 300
