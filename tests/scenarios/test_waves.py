@@ -125,6 +125,8 @@ def test_the_question_at_a_terminal_shows_what_became_of_the_wave(
     with ShellSession(90, 24, stage.folder, stage.env) as session:
         session.undeploy("run", "plan.yaml", "--yes")
         session.wait_for(lambda shown: any(line.startswith("y goes on") for line in shown.lines))
+        # A person needs longer, too: the echo of a key must not come in the middle of the first drawing.
+        session.wait(0.5)
         asked, echoes = " ".join(session.shown.lines), session.echoes
         session.type(f"{answer}\r")
         session.wait_for(lambda shown: not shown.is_alternate and "reports: " in "\n".join(shown.lines))
