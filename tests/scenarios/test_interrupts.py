@@ -167,7 +167,7 @@ def test_at_the_look_before_the_question(
     ours, theirs = pty.openpty()
     with stage.started("run", path, stdin=theirs, stderr=theirs, env={"TERM": "xterm"}) as process:
         shown = b""
-        while b"looked at" not in shown:
+        while b"looks at" not in shown:
             shown += os.read(ours, 4096)
         process.send_signal(number)
         began = time.monotonic()
