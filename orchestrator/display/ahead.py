@@ -22,6 +22,7 @@ from orchestrator.rules.forecast import (
     find_last_starts,
     foresee,
 )
+from orchestrator.text.counting import choose_form
 
 
 def forecast_rest(
@@ -63,7 +64,11 @@ def _find_hindrance(lanes: Mapping[str, LaneProgress], waiting: RunWaiting | Non
     if waiting is not None and waiting.until is None:
         return "the run is paused" if waiting.why == "paused" else "the run waits for an answer"
     states = ((lane.name, lane.find_hindrance(now)) for lane in lanes.values())
-    return next((f"{name} is {state}" for name, state in states if state is not None), None)
+    held = [f"{name} is {state}" for name, state in states if state is not None]
+    if len(held) < 2:
+        return held[0] if held else None
+    others = len(held) - 1
+    return f"{held[0]} and {others:,} more {choose_form(others, 'stands', 'stand')} still"
 
 
 def _measure_kinds(lanes: Mapping[str, LaneProgress]) -> dict[str, float]:

@@ -280,6 +280,7 @@ class TestWaits:
         found = tell(begin(self.PLAN), wave("one"), parked(ROMA), parked(APIM))
 
         assert (found.verdict.state, found.verdict.tone) == ("parked", "waiting")
+        assert found.verdict.done_by == "roma-eu is parked and 1 more stands still: the end is unknown"
         assert found.verdict.sentence.startswith("waits for roma-eu, parked 0 s; apim, parked 0 s")
 
     def test_a_lane_that_answers_again_is_waited_for_no_more(self) -> None:
