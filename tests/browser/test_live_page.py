@@ -307,6 +307,22 @@ async def test_a_cause_is_copied_as_text(open_live: OpenLivePage) -> None:
 
 
 @long
+async def test_a_cause_without_examples_counts_none_further(open_live: OpenLivePage) -> None:
+    live = await open_live("failed")
+    state = make_status("failed")
+    state["causes"] = [*state["causes"][:2], {**state["causes"][2], "examples": []}]
+
+    live.server.show(state)
+
+    await expect(live.page.locator("#list-of-causes li.cause").nth(2).locator(".examples li")).to_have_count(
+        0
+    )
+    await expect(live.page.locator("#list-of-causes li.cause").first.locator(".more")).to_have_text(
+        "and 9 more"
+    )
+
+
+@long
 async def test_a_link_leads_to_its_place(open_live: OpenLivePage) -> None:
     live = await open_live("running", "#causes")
 

@@ -8,7 +8,7 @@ const tell = (cause, state) => [
   cause.text && Parts.visible(cause.text),
   `on ${cause.gateways.map(Parts.visible).join(", ")}`,
   ...cause.examples.map((id) => `  ${Parts.visible(id)}`),
-  cause.count > cause.examples.length && `  and ${Parts.count(cause.count - cause.examples.length)} more`,
+  Parts.countMore(cause) && `  and ${Parts.count(Parts.countMore(cause))} more`,
   `run ${state.run.id}, plan ${Parts.visible(state.run.plan)}, at ${clock(state.at)} ${zone()}`,
 ].filter(Boolean).join("\n");
 
@@ -54,9 +54,9 @@ const update = (slots, cause) => {
   if (before === cause) return;
   const more = slots.root.querySelector(".examples .more");
   // Most of the time a cause only grows.
-  if (isAlike(before, cause) && Boolean(more) === cause.count > cause.examples.length) {
+  if (isAlike(before, cause) && Boolean(more) === Parts.countMore(cause) > 0) {
     setText(slots.root.querySelector(".amount b"), Parts.count(cause.count));
-    if (more) setText(more, `and ${Parts.count(cause.count - cause.examples.length)} more`);
+    if (more) setText(more, `and ${Parts.count(Parts.countMore(cause))} more`);
     return;
   }
   const next = build(cause);

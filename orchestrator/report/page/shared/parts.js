@@ -44,6 +44,9 @@ const Parts = (() => {
   const linkTargets = (filter) =>
     `#${Object.entries(filter).map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")}`;
 
+  // How many targets of a cause its examples leave out; "and 3 more" after no example at all would say nothing.
+  const countMore = (cause) => (cause.examples.length ? Math.max(0, cause.count - cause.examples.length) : 0);
+
   // One group of causes: {outcome, label, text, count, gateways, examples, searchable}.
   const buildCause = (cause) => {
     const filter = { outcome: cause.outcome };
@@ -56,8 +59,8 @@ const Parts = (() => {
       link.href = linkTargets({ q: id });
       examples.append(make("li", "", link));
     }
-    const more = cause.count - cause.examples.length;
-    if (more > 0) examples.append(make("li", "more", `and ${count(more)} more`));
+    const more = countMore(cause);
+    if (more) examples.append(make("li", "more", `and ${count(more)} more`));
     const where = make("p", "where", "on ");
     cause.gateways.slice(0, 5).forEach((name, place) => where.append(place ? ", " : "", told(name)));
     if (cause.gateways.length > 5) where.append(` and ${cause.gateways.length - 5} more`);
@@ -66,5 +69,5 @@ const Parts = (() => {
       make("div", "", make("h3", "", label), cause.text ? make("p", "told", told(cause.text)) : null, where, examples));
   };
 
-  return { ORDER, visible, make, told, count, countTargets, duration, nameOutcome, outcomeLabel, linkTargets, buildCause };
+  return { ORDER, visible, make, told, count, countTargets, duration, nameOutcome, outcomeLabel, linkTargets, buildCause, countMore };
 })();
