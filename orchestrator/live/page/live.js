@@ -6,7 +6,7 @@ import { byId, forgetItems, setLink, setText } from "./dom.js";
 import { drawGateways, offerGateways } from "./gateways.js";
 import { drawSteering, keepFocus, offerActs, openSession, readSession } from "./steering.js";
 import { Stream } from "./stream.js";
-import { drawTargets } from "./targets.js";
+import { drawTargets, watchTargets } from "./targets.js";
 import { drawEnd, drawFreshness, drawQuestion, drawTab, drawVerdict, drawWarnings } from "./verdict.js";
 import { drawHeadroom, drawWaves, offerWaves } from "./waves.js";
 import { moment, setOffset, zone } from "./words.js";
@@ -100,6 +100,7 @@ const start = async () => {
   offerWaves(() => plan(["waves"]));
   offerGateways(() => plan(["lanes"]));
   watchCharts();
+  watchTargets();
   try {
     if (token) await openSession(token);
     await readSession();

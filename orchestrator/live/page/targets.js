@@ -7,6 +7,8 @@ let table = null;
 let counted = "";
 let named = "";
 let timer = null;
+let isNear = false;
+let isOld = false;
 
 const ask = async (path, query) => {
   const reply = await fetch(`${path}?${new URLSearchParams(query)}`, { cache: "no-store", signal: AbortSignal.timeout(10000) });
@@ -43,11 +45,22 @@ const readFacets = (state) => {
   };
 };
 
-const tell = () => {
+// A list that nobody sees is asked for once it is scrolled to; all pages of it come out of the run's journal.
+const tell = (isLast = false) => {
   clearTimeout(timer);
   timer = null;
-  if (document.hidden) counted = "";
-  else if (isConnected()) table.noteChange();
+  isOld = document.hidden || !(isNear || isLast);
+  if (!isOld && isConnected()) table.noteChange();
+};
+
+export const watchTargets = () => {
+  new IntersectionObserver(([entry]) => {
+    isNear = entry.isIntersecting;
+    if (isNear && isOld && table) tell();
+  }, { rootMargin: "400px 0px" }).observe(byId("targets"));
+  document.addEventListener("visibilitychange", () => {
+    if (isNear && isOld && table) tell();
+  });
 };
 
 export const drawTargets = (state) => {
@@ -61,6 +74,6 @@ export const drawTargets = (state) => {
   named = names;
   // The list itself is asked for again at most every few seconds, and not while somebody reads it. After the end
   // the server leaves soon.
-  if (state.ended) tell();
+  if (state.ended) tell(true);
   else timer ??= setTimeout(tell, QUIET);
 };
