@@ -308,3 +308,21 @@ def test_the_time_line_covers_all_runs(source: ChainReportSource) -> None:
     assert sum(sum(bucket.values()) for bucket in timeline.ended) == 4
     assert source.pace_timelines(4) == ()
     assert [each.id for each in source.trouble()] == ["roma/b", "roma/c"]
+
+
+def test_a_mark_names_the_wave_of_its_own_run(kept: State) -> None:
+    """The second run's plan has one wave, which is the second one of the whole."""
+    first = kept.run(1, {"roma/a": ("undeployed", SENT)})
+    of = plan(roma("roma"), waves=("rest",))
+    second = kept.run(2, {"roma/b": ("undeployed", SENT)}, parent=1, of=of)
+    for folder in (first, second):
+        with closing(open_database(folder.journal, write=True)) as database, database.transaction():
+            leg = "INSERT INTO note (session, at, kind, text) VALUES (1, ?, 'leg', '0 0')"
+            database.run(leg, (START + 3600 * (1 if folder is first else 2) + 1,))
+
+    with open_chain_source([first, second]) as source:
+        marks = source.timeline(4).marks
+
+    assert [mark.text for mark in marks if mark.kind in ("wave", "session")] == [
+        "wave first", "session 2 begins", "wave rest",
+    ]  # fmt: skip
