@@ -268,7 +268,7 @@ def read_token_end(access: Access) -> float | None:
     try:
         claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
         return msgspec.json.decode(claims, type=_TokenClaims).exp
-    except (binascii.Error, msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+    except (binascii.Error, msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
         return None
 
 

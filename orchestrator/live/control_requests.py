@@ -40,7 +40,7 @@ def parse_control_request(body: bytes) -> ControlRequest:
     try:
         command = msgspec.json.decode(body, type=ControlCommand)
         manner = msgspec.json.decode(body, type=_Manner)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"this is no act: {error}") from None
     if isinstance(command, ReadStatus):
         raise UsageError("this is no act: GET /state tells the status")

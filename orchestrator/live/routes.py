@@ -222,9 +222,9 @@ class PageRoutes:
     async def _post_session(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             token = msgspec.json.decode(await _read_body(request), type=_TokenBody).token
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise AnswerError(400, 'this is no token; send {"token": "…"}') from None
-        session = self._guard.exchange(token, asyncio.get_running_loop().time())
+        session = self._guard.exchange(token)
         if isinstance(session, AccessRefusal):
             raise AnswerError(session.status, session.text)
         response = _send_file(request, _pack_json({"may_act": True}))

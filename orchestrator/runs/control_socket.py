@@ -125,7 +125,7 @@ async def _answer(line: bytes, stream: SocketStream, handler: CommandHandler) ->
             return ControlAnswer(done=True, text=await handler.preview(question.command))
         answer = await handler.execute(question.command, _identify_operator(stream, question))
         return ControlAnswer(done=True, text=answer)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return ControlAnswer(done=False, text=f"this is no demand: {error}")
     except OrchestratorError as error:
         return ControlAnswer(done=False, text=str(error))

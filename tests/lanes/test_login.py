@@ -452,7 +452,13 @@ def test_a_key_s_id_is_no_secret_and_its_secret_parts_are_masked() -> None:
 
 @pytest.mark.parametrize(
     ("claims", "expected"),
-    [('{"exp": 1800000000}', 1.8e9), ('{"sub": "x"}', None), ("[]", None), ("not json", None)],
+    [
+        ('{"exp": 1800000000}', 1.8e9),
+        ('{"sub": "x"}', None),
+        ("[]", None),
+        ("not json", None),
+        ('{"x":' + "[" * 5000, None),
+    ],
 )
 def test_a_token_that_says_when_it_ends_is_heard(claims: str, expected: float | None) -> None:
     middle = base64.urlsafe_b64encode(claims.encode()).decode().rstrip("=")

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from orchestrator.live.access import GUESS_PAUSE, MOST_GUESSES, AccessGuard, AccessRefusal
+from orchestrator.live.access import AccessGuard, AccessRefusal
 from orchestrator.live.address import PageAddress
 
 LOOPBACK = PageAddress("127.0.0.1", 8787)
@@ -108,8 +108,8 @@ def test_no_other_page_posts(headers: dict[str, str], path: str) -> None:
 def test_the_token_makes_one_session() -> None:
     guard = make_guard()
 
-    session = guard.exchange(guard.token, 0.0)
-    again = guard.exchange(guard.token, 1.0)
+    session = guard.exchange(guard.token)
+    again = guard.exchange(guard.token)
 
     assert isinstance(session, str)
     assert session != guard.token
@@ -119,13 +119,14 @@ def test_the_token_makes_one_session() -> None:
 
 
 @pytest.mark.parametrize(
-    "cookie", ["", "undeploy-8787=", "undeploy-8787=wrong", "undeploy-1=secret-2", "=;;\x00"]
+    "cookie",
+    ["", "undeploy-8787=", "undeploy-8787=wrong", "undeploy-1=secret-2", "=;;\x00", 'undeploy-8787="\udcff"'],
 )
 def test_without_the_cookie_there_is_no_session(cookie: str) -> None:
     guard = make_guard()
     assert not guard.has_session({"Cookie": cookie})
 
-    guard.exchange(guard.token, 0.0)
+    guard.exchange(guard.token)
 
     assert not guard.has_session({"Cookie": cookie})
     assert not guard.has_session({})
@@ -133,24 +134,20 @@ def test_without_the_cookie_there_is_no_session(cookie: str) -> None:
 
 def test_the_token_is_no_cookie() -> None:
     guard = make_guard()
-    guard.exchange(guard.token, 0.0)
+    guard.exchange(guard.token)
 
     assert not guard.has_session({"Cookie": f"{guard.cookie}={guard.token}"})
 
 
-def test_guesses_are_bounded_and_the_right_token_is_taken_after_a_pause() -> None:
+def test_no_number_of_wrong_tokens_keeps_the_right_one_out() -> None:
+    """Any user of the machine may post wrong ones, so a bound on them would lock the operator out."""
     guard = make_guard()
-    for number in range(MOST_GUESSES):
-        refusal = guard.exchange(f"guess {number} ü", float(number))
+    for number in range(100):
+        refusal = guard.exchange(f"guess {number} ü\udcff")
         assert isinstance(refusal, AccessRefusal)
         assert refusal.status == 403
 
-    held = guard.exchange(guard.token, MOST_GUESSES)
-    later = guard.exchange(guard.token, MOST_GUESSES + GUESS_PAUSE)
-
-    assert isinstance(held, AccessRefusal)
-    assert held.status == 429
-    assert isinstance(later, str)
+    assert isinstance(guard.exchange(guard.token), str)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +157,7 @@ def test_on_an_open_address_reading_needs_the_session(path: str) -> None:
     guard = make_guard(OPEN)
     headers = {"Host": "10.0.0.1:8787"}
     refusal = guard.check("GET", path, headers)
-    session = guard.exchange(guard.token, 0.0)
+    session = guard.exchange(guard.token)
 
     assert refusal is not None
     assert refusal.status == 401

@@ -55,6 +55,7 @@ def test_a_body_is_read(body: bytes, request_meant: ControlRequest, wanted: str 
         b'{"act": "pause\xff"}',
         b'{"act": "pause"',
         b"[" * 3000,
+        b'{"act": "pause", "newer": ' + b"[" * 3000,
     ],
 )
 def test_what_is_no_act_is_refused(body: bytes) -> None:

@@ -234,6 +234,7 @@ def test_nonsense_on_the_socket_does_not_disturb_the_run(staged: Callable[..., S
                 b"\xff\x00",
                 b"{}",
                 b"[" * 20_000,
+                b'{"newer": ' + b"[" * 20_000,
                 b'{"demand": {"act": "explode"}}',
                 b'{"demand": {"act": "skip", "pattern": ""}}',
                 b'{"demand": {"act": "limits", "gateway": "roma-eu", "concurrency": 0}}',
@@ -249,7 +250,7 @@ def test_nonsense_on_the_socket_does_not_disturb_the_run(staged: Callable[..., S
         half.close()
 
     assert process.returncode == 0, err
-    assert [answer["done"] for answer in refused] == [False] * 8
+    assert [answer["done"] for answer in refused] == [False] * 9
     assert all("this is no demand: " in answer["text"] for answer in refused)
     assert ending < 3.5
     assert stage.requests() == 40

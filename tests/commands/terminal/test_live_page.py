@@ -18,9 +18,9 @@ def test_the_token_is_shown_on_a_terminal_until_it_is_used(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     guard = AccessGuard(ADDRESS, lambda: "secret", ())
     before = compose_link(ADDRESS, guard)
-    guard.exchange("wrong", 0.0)
+    guard.exchange("wrong")
     after_a_guess = compose_link(ADDRESS, guard)
-    guard.exchange(guard.token, 1.0)
+    guard.exchange(guard.token)
 
     assert before == after_a_guess == ADDRESS.url + ("#token=secret" if is_terminal else "")
     assert compose_link(ADDRESS, guard) == ADDRESS.url
