@@ -25,6 +25,7 @@ from orchestrator.journal.ledger import (
     digest_values,
     is_signed,
 )
+from orchestrator.journal.structure import list_structure_faults
 from orchestrator.model.credentials import Secret
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun, join_words
@@ -123,6 +124,10 @@ def list_noted_heads(folder: RunFolder, given: str | None) -> list[tuple[str, st
 
 
 def _find_faults(database: Database, ledger: _LedgerReader) -> Iterator[str]:
+    strange = list(islice(list_structure_faults(database), MOST_FAULTS))
+    yield from strange
+    if strange:  # what such tables tell is worth nothing
+        return
     yield from ledger.read()
     if not ledger.row.number:
         yield (

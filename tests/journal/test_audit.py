@@ -28,6 +28,7 @@ from orchestrator.journal.ledger import (
 )
 from orchestrator.journal.pending import HoldRule, hold_back, leave_up, reopen
 from orchestrator.journal.record import SessionRecord
+from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import GroupCommitWriter
 from orchestrator.model.credentials import Secret
@@ -264,6 +265,69 @@ def test_a_row_that_was_inserted_is_found(table: str, forge: Callable[..., Journ
 
     assert not found.holds
     assert "no commit wrote it" in found.faults[0] or table == "ledger"
+
+
+def put_view(table: str, connection: sqlite3.Connection) -> None:
+    """Put a view in a table's place, which tells an audit the truth and a report that all went well."""
+    connection.execute(f"ALTER TABLE {table} RENAME TO kept")
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(kept)")]
+    audited = "(SELECT 1 FROM pragma_table_list WHERE name = 'expected')"
+    told = f"CASE WHEN {audited} THEN outcome ELSE 'undeployed' END AS outcome"
+    shown = ", ".join(told if name == "outcome" else f'"{name}"' for name in columns)
+    connection.execute(f"CREATE VIEW {table} AS SELECT {shown} FROM kept")
+
+
+def drop_keys(table: str, connection: sqlite3.Connection) -> None:
+    """Make a table anew without its keys, and put each row into it twice."""
+    connection.execute(f"ALTER TABLE {table} RENAME TO kept")
+    columns = ", ".join(f'"{row[1]}" {row[2]}' for row in connection.execute("PRAGMA table_info(kept)"))
+    connection.execute(f"CREATE TABLE {table} ({columns})")
+    for _ in range(2):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM kept")
+    connection.execute("DROP TABLE kept")
+
+
+def make_index_lie(connection: sqlite3.Connection) -> None:
+    """Give the program's own index other entries than the rows that it stands for."""
+    connection.execute("DROP INDEX target_turn")
+    connection.execute("CREATE INDEX target_turn ON target (wave, step, gateway, depth, seq) WHERE seq > 2")
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'target_turn'", (AFTER_LOADING,))
+
+
+@pytest.mark.parametrize("table", [*ALL_TABLES, "ledger"])
+@pytest.mark.parametrize("edit", [put_view, drop_keys])
+def test_a_table_that_is_not_the_program_s_is_found(
+    table: str, edit: Callable[[str, sqlite3.Connection], None], forge: Callable[..., JournalAudit]
+) -> None:
+    """Each value of it is as it was written, so the ledger alone would not tell."""
+    told = " ".join(forge(partial(edit, table)).faults)
+
+    assert f"the table {table} was removed" in told or f"the columns of the table {table} are not" in told
+
+
+ADDITIONS = {
+    "the trigger t on target": "CREATE TRIGGER t AFTER UPDATE ON target BEGIN DELETE FROM note; END",
+    "the index lie on attempt": "CREATE INDEX lie ON attempt (verdict)",
+    "the view seen": "CREATE VIEW seen AS SELECT 1",
+    "the table more": "CREATE TABLE more (x)",
+}
+
+
+@pytest.mark.parametrize(("part", "statement"), ADDITIONS.items())
+def test_what_somebody_added_to_the_file_is_found(
+    part: str, statement: str, forge: Callable[..., JournalAudit]
+) -> None:
+    found = forge(partial(run_sql, statement))
+
+    assert found.faults == (f"{part} is none of the program's",)
+
+
+def test_an_index_that_lies_is_found(forge: Callable[..., JournalAudit]) -> None:
+    (fault,) = forge(make_index_lie).faults
+
+    assert fault.startswith("the file disagrees with itself: ")
+    assert "target_turn" in fault
 
 
 def test_a_changed_result_is_told_with_both_values(forge: Callable[..., JournalAudit]) -> None:
