@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
+from threading import Lock
 
 from orchestrator.journal.folder import RunFolder
 from orchestrator.report.formats import FORMATS
@@ -21,18 +22,20 @@ class ReportFile:
         self._found: tuple[float, Path] | None = None
         self._own: Path | None = None
         """The file that is not the run's own."""
+        self._finding = Lock()
 
     def find(self, folder: RunFolder) -> Path:
         """Return the file of the report as the journal has the run now. Slow: for a thread.
 
         Raises the errors of the journal, and OSError if no file can be made.
         """
-        # The journal does not change any more: what was made of it stays true until a resume.
-        changed = folder.journal.stat().st_mtime
-        if self._found is None or self._found[0] != changed or not self._found[1].is_file():
-            self.remove()
-            self._found = changed, self._make(folder)
-        return self._found[1]
+        with self._finding:  # two viewers who ask for it at once get one file
+            # The journal does not change any more: what was made of it stays true until a resume.
+            changed = folder.journal.stat().st_mtime
+            if self._found is None or self._found[0] != changed or not self._found[1].is_file():
+                self.remove()
+                self._found = changed, self._make(folder)
+            return self._found[1]
 
     def _make(self, folder: RunFolder) -> Path:
         with folder.open_source(whole=False) as source:
