@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -35,11 +36,12 @@ class AddressAuth(AuthBase):
 
 
 class CollectorSession(requests.Session):
-    """The session of an exporter, without redirects, and with bounded replies."""
+    """The session of an exporter, without redirects and cookies, and with bounded replies."""
 
     def __init__(self) -> None:
         super().__init__()
         self.auth = AddressAuth()
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     def send(self, request: Any, **options: Any) -> Any:
         """Send a request; raise RequestException for a redirect, which an exporter takes for success."""

@@ -146,6 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, reason: str | None = None) -> None:
         self.send_response(status, reason)
         self.send_header("Content-Length", "0")
+        self.send_header("Set-Cookie", "chosen=by-the-collector; Path=/")
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name of its base

@@ -45,6 +45,15 @@ def test_of_a_reply_without_end_a_bounded_part_is_read(monkeypatch: pytest.Monke
     assert reply.status_code == 200
 
 
+def test_a_cookie_is_not_kept() -> None:
+    kind = {"Content-Type": "application/x-protobuf"}
+    with running_collector() as running, CollectorSession() as session:
+        replies = [session.post(f"{running.url}/v1/traces", b"", headers=kind, timeout=10) for _ in range(2)]
+
+    assert all("Set-Cookie" in reply.headers for reply in replies)
+    assert ["cookie" in headers for headers in running.headers] == [False, False]
+
+
 def test_connections_are_used_again() -> None:
     with running_collector("refuses") as running, CollectorSession() as session:
         for _ in range(3):
