@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import anyio.lowlevel
 import msgspec
 from msgspec.structs import replace
 
@@ -54,7 +55,7 @@ class Controller:
         if isinstance(command, ReadStatus):
             return msgspec.json.encode(self.read_status()).decode()
         # First: a command that cannot be carried out must leave no note.
-        answer = self._answer(command)
+        answer = await self._answer(command)
         at = self._environment.now()
         encoded = msgspec.Raw(msgspec.json.encode(command))
         note = ControlNote(act=str(command), by=operator.user, origin=operator.origin, command=encoded)
@@ -77,7 +78,7 @@ class Controller:
             case SetLimits():
                 return self._compare_limits(command)
             case _:
-                return self._answer(command)
+                return await self._answer(command)
 
     def _compare_limits(self, command: SetLimits) -> str:
         gateway = self._find_gateway(command)
@@ -102,7 +103,7 @@ class Controller:
         self._record.keep_note(at, "warning", gateway=gateway, text=text)
         self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
 
-    def _answer(self, command: ControlCommand) -> str:
+    async def _answer(self, command: ControlCommand) -> str:
         """Return the effect of a command in words. Raises UsageError if it cannot be carried out."""
         match command:
             case PauseRun():
@@ -114,17 +115,20 @@ class Controller:
                 run = self._resources.spec.folder.id
                 return f"it stops; `undeploy resume {run}` goes on with what is left"
             case SkipTargets(pattern):
-                return self._count_skipped(pattern)
+                return await self._count_skipped(pattern)
             case ReadStatus():
                 return ""
             case SetLimits():
                 self._find_gateway(command)
                 return f"in force: {str(command).removeprefix('limits ')}"
 
-    def _count_skipped(self, pattern: str) -> str:
+    async def _count_skipped(self, pattern: str) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
-        untouched = self._resources.pending.list_untouched()
-        count = sum(patterns.find_first(name) is not None for _, name in untouched)
+        count = 0
+        for part in self._resources.pending.list_untouched():
+            count += sum(patterns.find_first(name) is not None for _, name in part)
+            # A million targets take seconds, which the replies of the gateways must not wait for.
+            await anyio.lowlevel.checkpoint()
         if not count:
             unfit = find_fault(pattern, self._plan.gateways)
             hint = f"; {unfit.hint}" if unfit is not None and unfit.hint else ""

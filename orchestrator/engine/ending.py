@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -72,7 +74,7 @@ def _leave_unreached(resources: RunResources, at: float) -> None:
     spec, record, run_gate = resources.spec, resources.record, resources.run_gate
     # A skipped target is skipped, also if no worker came to it.
     if run_gate.skips:
-        for seq, name in resources.pending.list_untouched():
+        for seq, name in chain.from_iterable(resources.pending.list_untouched()):
             if reason := run_gate.skip_reason(name):
                 record.leave_target(seq, reason, at)
     for index, gateway in enumerate(spec.plan.gateways):

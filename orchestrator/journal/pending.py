@@ -29,6 +29,8 @@ from orchestrator.text.characters import show_name
 from orchestrator.text.names import why_vanishing
 
 BATCH = 500
+STRETCH = 4000
+"""How many numbers of targets one part of ``list_untouched`` covers."""
 
 _NEXT = (
     "SELECT seq, id, wave, description, persistent,"
@@ -54,6 +56,10 @@ SELECT dependency.seq, first.seq, first.id, first.gateway, first.outcome, first.
 FROM dependency JOIN target AS after USING (seq) JOIN target AS first ON first.seq = dependency.needs
 WHERE after.wave = ? AND after.step = ? AND after.outcome IS NULL
 """
+_UNTOUCHED = (
+    "SELECT seq, id FROM target WHERE seq BETWEEN ? AND ? AND outcome IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act <> 'look')"
+)
 _ATTEMPTS = (
     "SELECT seq, act, via, code, message, verdict, pods FROM attempt"
     " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, number"
@@ -168,13 +174,16 @@ class PendingTargets:
             ended = None if outcome is None else Outcome(outcome)
             yield Prerequisite(seq, needs, TargetId(name), self._names[gateway], ended, reason, bool(beside))
 
-    def list_untouched(self) -> Iterator[tuple[int, TargetId]]:
-        """Yield the number and the id of each open target for which no undeploy was sent."""
-        query = (
-            "SELECT seq, id FROM target WHERE outcome IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act <> 'look')"
-        )
-        return ((seq, TargetId(name)) for seq, name in self._database.rows(query))
+    def list_untouched(self) -> Iterator[list[tuple[int, TargetId]]]:
+        """Yield the number and the id of each open target for which no undeploy was sent.
+
+        They come in parts, each of which is read in a few milliseconds however many targets have ended: so
+        a caller can let others work in between.
+        """
+        last: int = self._database.one("SELECT COALESCE(MAX(seq), 0) FROM target")[0]
+        for first in range(1, last + 1, STRETCH):
+            found = self._database.rows(_UNTOUCHED, (first, first + STRETCH - 1))
+            yield [(seq, TargetId(name)) for seq, name in found]
 
     def refuse_vanishing(self) -> None:
         """Raise JournalError for an open target whose name could turn into the address of something else.

@@ -21,7 +21,7 @@ from orchestrator.errors import RunError
 from orchestrator.journal.folder import RunFolder
 from orchestrator.live.state_feed import JsonObject
 from orchestrator.model.live_status import LiveStatus
-from orchestrator.runs.control_socket import LIVE_PAGE, describe_origin
+from orchestrator.runs.control_socket import LAST_WORDS, LIVE_PAGE, describe_origin
 from orchestrator.system.users import find_user_name
 
 ANSWER_PATIENCE = 10.0
@@ -31,6 +31,7 @@ MOST_SHARE = 0.04
 status takes long."""
 STATUS_PATIENCE = 1.0
 """Seconds that the run's loop has to tell where the run stands."""
+_ENDING = "the run does not answer: it is ending"
 
 
 class OwnRun:
@@ -44,6 +45,8 @@ class OwnRun:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: str | None = None
         self._newest = read_status(RunProgress(), time.time())
+        self._answering = set[asyncio.Task[Any]]()
+        """The tasks of the run's loop that answer a command."""
         self._rests_until = 0.0
         """The monotonic time before which the newest status is new enough."""
 
@@ -70,6 +73,16 @@ class OwnRun:
                 yield
         finally:
             self._loop = None
+            await self._finish_answers()
+
+    async def _finish_answers(self) -> None:
+        """Give the answers that are under way a moment: they read the journal, which is closed next."""
+        try:
+            if self._answering:
+                await asyncio.wait(self._answering, timeout=LAST_WORDS)
+        finally:
+            for task in self._answering:
+                task.cancel()
 
     def finish(self, reports: str | None) -> None:
         """Note that the run is over, and where its reports are; None if they were not written."""
@@ -126,12 +139,27 @@ class OwnRun:
         handler, loop = self._handler, self._loop
         if handler is None or loop is None:
             raise RunError("the run takes no commands: it is just starting, or it is ending")
-        answer = asyncio.run_coroutine_threadsafe(question(handler), loop)
+        answer = asyncio.run_coroutine_threadsafe(self._answer(handler, question), loop)
         try:
             async with asyncio.timeout(ANSWER_PATIENCE):
                 return await asyncio.wrap_future(answer)
         except (TimeoutError, RuntimeError):
-            raise RunError("the run does not answer: it is ending") from None
+            raise RunError(_ENDING) from None
+
+    async def _answer(
+        self, handler: CommandHandler, question: Callable[[CommandHandler], Coroutine[Any, Any, str]]
+    ) -> str:
+        """Answer in the run's loop, for as long as the run takes commands."""
+        task = asyncio.current_task()
+        if self._loop is None or task is None:
+            raise RunError(_ENDING)
+        self._answering.add(task)
+        try:
+            return await question(handler)
+        except asyncio.CancelledError:
+            raise RunError(_ENDING) from None
+        finally:
+            self._answering.discard(task)
 
 
 def _answer_with(answer: Future[LiveStatus], read: Callable[[], LiveStatus]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 
@@ -461,6 +462,30 @@ def test_a_preview_tells_the_effect_and_has_none(tmp_path: Path) -> None:
     ]
     assert (went.kept, set(went.outcomes.values())) == ([], {"undeployed"})
     assert not [one for one in went.events if isinstance(one, Controlled)]
+
+
+def test_a_count_of_many_targets_lets_the_run_work_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.journal.pending.STRETCH", 2)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async def steer(controller: Controller) -> None:
+        await anyio.sleep(0.5)
+        async with anyio.create_task_group() as others:
+            others.start_soon(take_turns)
+            assert await controller.preview(SkipTargets("gw/**")) == "19 targets will be passed over"
+            others.cancel_scope.cancel()
+
+    run_waves(tmp_path, make_targets(20), gateways=(make_narrow_gateway(concurrency=1),), steer=steer)
+
+    assert turns >= 10
 
 
 class SlowWriting(DirectWriting):

@@ -293,11 +293,14 @@ def test_a_leg_has_begun_once_a_session_has_come_to_it(database: Database) -> No
     assert pending(database).list_begun() == frozenset()
 
 
-def test_only_an_undeploy_makes_a_target_touched(database: Database) -> None:
+def test_only_an_undeploy_makes_a_target_touched(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     database.run(ATTEMPT, (1, 1, "look", "up", None))
     database.run(ATTEMPT, (3, 1, "undeploy", None, None))
     database.run(SET, ("undeployed", None, 5))
-    assert [seq for seq, _ in pending(database).list_untouched()] == [1, 2, 4, 6]
+    assert [[seq for seq, _ in part] for part in pending(database).list_untouched()] == [[1, 2, 4, 6]]
+    monkeypatch.setattr("orchestrator.journal.pending.STRETCH", 2)
+    parts = [[seq for seq, _ in part] for part in pending(database).list_untouched()]
+    assert parts == [[1, 2], [4], [6]]
 
 
 def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Database) -> None:

@@ -93,6 +93,36 @@ async def test_the_run_is_read_and_steered_while_its_socket_is_open(tmp_path: Pa
     assert operator.origin.endswith(", live page, from 10.0.0.9")
 
 
+@pytest.mark.parametrize("takes", [0.05, 60.0])
+async def test_an_answer_under_way_at_the_end_comes_within_a_moment_or_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: float
+) -> None:
+    """A skip reads the journal for a while, and the run closes it at its end."""
+    own, handler = OwnRun(), MadeUpHandler()
+    monkeypatch.setattr("orchestrator.live.own_run.LAST_WORDS", 0.3)
+    reads, is_done = asyncio.Event(), False
+
+    async def preview(_: ControlCommand) -> str:
+        nonlocal is_done
+        reads.set()
+        try:
+            await asyncio.sleep(takes)
+        finally:
+            is_done = True
+        return "3 targets will be passed over"
+
+    monkeypatch.setattr(handler, "preview", preview)
+    async with own.join(open_nothing)(tmp_path)(handler):
+        asked = asyncio.create_task(own.preview(PauseRun()))
+        await reads.wait()
+    if takes < 1:
+        assert await asked == "3 targets will be passed over"
+    else:
+        with pytest.raises(RunError, match="it is ending"):
+            await asked
+    assert is_done
+
+
 async def test_the_reports_are_told_once_the_run_is_over(tmp_path: Path) -> None:
     own, handler = OwnRun(), MadeUpHandler()
     async with own.join(open_nothing)(tmp_path)(handler):

@@ -248,7 +248,7 @@ class NothingPending:
     def read_snapshot(self, seq: int) -> None:
         return None
 
-    def list_untouched(self) -> tuple[tuple[int, TargetId], ...]:
+    def list_untouched(self) -> tuple[list[tuple[int, TargetId]], ...]:
         return ()
 
 
