@@ -85,6 +85,8 @@ class _LaneProspect(NamedTuple):
 
     rate: float | None
     """Targets a second; None if nothing tells that."""
+    least: float
+    """Seconds that a single target takes; 0 if nothing tells that."""
     is_held: bool
     longest_hold: float | None
     """Seconds for which it stands still at most; None if that is unknown."""
@@ -100,6 +102,7 @@ def _list_prospects(lanes: Mapping[str, LaneProgress], now: float) -> Iterator[t
                 name,
                 _LaneProspect(
                     rate=lane.estimate_rate(now, peers.get(lane.kind)),
+                    least=lane.measure_request_seconds() or peers.get(lane.kind) or 0.0,
                     is_held=lane.find_hindrance(now) is not None,
                     longest_hold=lane.find_longest_hold(now),
                 ),
@@ -114,7 +117,8 @@ def _estimate_work(
         lane = prospects.get(name)
         if lane is None or left <= 0:
             continue
-        seconds = left / lane.rate if lane.rate else None
+        # Many waves with a target of each gateway take the time of many targets, however many go at once.
+        seconds = max(left / lane.rate, lane.least) if lane.rate else None
         held = lane.longest_hold if is_next else 0.0
         at_most = None if seconds is None or held is None or stands else held + seconds
         is_held = stands or lane.is_held

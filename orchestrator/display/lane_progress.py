@@ -14,6 +14,8 @@ GIVEN_UP = "given up until a resume"
 """The displays' name for a parked lane that is not probed any more."""
 BRIEF_PAUSE = 5.0
 """Seconds. A shorter pause is part of a lane's pace; after a longer one the pace must be measured anew."""
+LONG_SILENCE = 5.0
+"""Seconds without a reply after which the displays say that they wait for a gateway."""
 
 
 class LaneProgress:
@@ -42,6 +44,7 @@ class LaneProgress:
         "reason",
         "refused",
         "request_seconds",
+        "silent_since",
         "since",
         "state",
         "total",
@@ -70,6 +73,8 @@ class LaneProgress:
         self.url = ""
         self.limit: int | None = None
         """Requests that may be in flight; None if unknown."""
+        self.silent_since: float | None = None
+        """Unix time since which the gateway owes replies to requests for targets and gives none; else None."""
         self.begun = 0
         """Targets for which a request that changes them was sent in this session."""
         self.request_seconds = 0.0
@@ -121,6 +126,11 @@ class LaneProgress:
         held = state in ("paused", "parked") and not brief and not self.given_up
         return state if held and self.ended < self.total else None
 
+    def measure_silence(self, now: float) -> float | None:
+        """Return for how many seconds the gateway has owed a reply; None if that is not long."""
+        silence = 0.0 if self.silent_since is None else now - self.silent_since
+        return silence if silence >= LONG_SILENCE and not self.is_over else None
+
     def find_longest_hold(self, now: float) -> float | None:
         """Return for how many seconds at most the lane still stands still; None if that is unknown."""
         match self.find_hindrance(now):
@@ -150,14 +160,18 @@ class LaneProgress:
         bound = self.bound if self.bound is not None else self.first_bound
         return min(filter(None, (capacity, bound)), default=measured or None)
 
-    def start_attempt(self, target: TargetId) -> None:
+    def start_attempt(self, target: TargetId, at: float) -> None:
         """Count a request that leaves."""
         self.in_flight += 1
+        if self.silent_since is None:
+            self.silent_since = at
         self.waiting.discard(target)
 
     def end_attempt(self, event: AttemptEnded) -> None:
         """Count a request that has its reply, or is lost, and keep its fault."""
         self.in_flight -= 1
+        if event.status is not None:
+            self.silent_since = event.at if self.in_flight else None
         self.request_seconds += event.seconds
         self.refused += event.refused
         self.fault = event.message or event.code
@@ -232,6 +246,7 @@ class LaneProgress:
 
     def start_idling(self, at: float) -> None:
         """Note that the lane has nothing to do until the other gateways have ended their part."""
+        self.silent_since = None
         if self.idle_since is None:
             self.idle_since = at
 

@@ -16,7 +16,7 @@ from orchestrator.display.rows import RowColumn, TableRow, draw_rows
 from orchestrator.model.live_status import LaneStatus, LiveStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.text.counting import count_noun
-from orchestrator.text.formats import format_clock
+from orchestrator.text.formats import format_full_minute
 
 COLUMNS = (
     RowColumn("gateway", 0, 7, 24, is_right=False),
@@ -78,7 +78,7 @@ def _make_row(lane: LaneStatus) -> TableRow:
         draw_count(counts[Outcome.FAILED], Outcome.FAILED),
         draw_count(counts[Outcome.UNKNOWN], Outcome.UNKNOWN),
         Text(_format_in_flight(lane)),
-        Text(f"~{format_clock(lane.done_by)[:5]}" if lane.done_by is not None and lane.left else "·"),
+        Text(f"~{format_full_minute(lane.done_by)}" if lane.done_by is not None and lane.left else "·"),
         Text(format_rate(lane.rate) if lane.rate is not None else "·"),
         Text(f"≤ {format_bound(lane.bound)}" if lane.bound is not None else "·"),
         Text(f"{lane.repeating:,}" if lane.repeating else "·"),

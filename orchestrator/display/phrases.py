@@ -101,8 +101,9 @@ def describe_wait(progress: RunProgress, now: float) -> str:
         case "pause_after":
             return f"pause after {_name_ended_part(progress, event)}{left and f', {left} left'}"
         case "proceed":
-            typed = "type y to go on, n to stop; or " if event.answers else ""
-            return f"{_name_ended_part(progress, event)} has ended: {typed}{goes_on} with the next"
+            # Read on the page and in other terminals, too: only the run's own question says what to type.
+            here = "its terminal asks; " if event.answers else ""
+            return f"{_name_ended_part(progress, event)} has ended: {here}{goes_on} with the next"
         case _:
             return f"paused; {goes_on}"
 

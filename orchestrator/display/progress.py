@@ -301,7 +301,7 @@ class RunProgress:
 
     def _start_attempt(self, event: AttemptStarted) -> None:
         lane = self._find_lane(event.gateway)
-        lane.start_attempt(event.target)
+        lane.start_attempt(event.target, event.at)
         self.in_flight += 1
         # The axis without a call: only the first event of a bucket costs one.
         if event.at >= self.axis.until:

@@ -206,13 +206,27 @@ def find_wait(progress: RunProgress, now: float) -> tuple[str | None, float | No
     """Return what the run waits for, in words, and until when; None where it does not wait, or is unknown."""
     if progress.waiting is not None:
         return describe_wait(progress, now), progress.waiting.until
-    held = [lane for lane in progress.lanes.values() if lane.is_waited_for(now)]
-    if not held or progress.ended is not None:
+    if progress.ended is not None:
         return None, None
+    held = [lane for lane in progress.lanes.values() if lane.is_waited_for(now)]
+    if not held:
+        return _describe_silence(progress, now), None
     instants = [at for lane in held if (at := lane.paused_until or lane.probe_at) is not None]
     named = "; ".join(describe_lane_wait(lane, now) for lane in held[:3])
     more = f"; and {len(held) - 3:,} more gateways" if len(held) > 3 else ""
     return named + more, max(now, min(instants)) if instants else None
+
+
+def _describe_silence(progress: RunProgress, now: float) -> str | None:
+    """Return which gateways the part that goes on waits for, if none of its gateways gives a reply."""
+    left = progress.parts.left_now
+    at_work = [lane for lane in progress.lanes.values() if left.get(lane.name, 0) > 0 and not lane.is_over]
+    silences = [lane.measure_silence(now) for lane in at_work]
+    known = [silence for silence in silences if silence is not None]
+    if not known or len(known) < len(silences):
+        return None
+    names = [_show(lane.name) for lane in at_work]
+    return f"{name_first(names, 3)}, no reply for {format_span(int(min(known)))}"
 
 
 def describe_lane_wait(lane: LaneProgress, now: float) -> str:

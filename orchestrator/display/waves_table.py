@@ -13,7 +13,7 @@ from orchestrator.display.rows import RowColumn, TableRow, draw_rows
 from orchestrator.model.live_status import LiveStatus, WaveStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.text.counting import count_noun
-from orchestrator.text.formats import format_clock, format_span
+from orchestrator.text.formats import format_full_minute, format_span
 
 COLUMNS = (
     RowColumn("wave", 0, 7, 30, is_right=False),
@@ -74,7 +74,7 @@ def _make_row(wave: WaveStatus) -> TableRow:
         Text(f"{wave.ended:,}/{wave.total:,}"),
         draw_count(counts[Outcome.FAILED], Outcome.FAILED),
         draw_count(counts[Outcome.UNKNOWN], Outcome.UNKNOWN),
-        Text(f"~{format_clock(wave.done_by)[:5]}" if wave.done_by is not None else "·"),
+        Text(f"~{format_full_minute(wave.done_by)}" if wave.done_by is not None else "·"),
         Text(_describe_next(wave)),
         Text(step),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 DASH = "\N{EN DASH}"
 """Stands for a value that is unknown or missing."""
@@ -37,6 +38,11 @@ def format_time_of_day(at: float, now: float) -> str:
         return f"{then:%H:%M}"
     # Within six days the name of the weekday is unambiguous.
     return f"{then:%a %H:%M}" if then - today < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
+
+
+def format_full_minute(at: float) -> str:
+    """Format the full minute that ends after the Unix time ``at``: a forecast must not promise too much."""
+    return format_clock(ceil(at / 60) * 60)[:5]
 
 
 def format_span(seconds: float | None) -> str:

@@ -249,6 +249,15 @@ class TestAhead:
             assert forecast is not None
             assert (forecast.done, forecast.latest) == (None, START + 630)
 
+    def test_many_waves_of_a_single_target_take_the_time_of_each(self) -> None:
+        slow = [sent("one/0"), replace(answered("one/0", START + 30), seconds=30.0), end("one/0", "wave-0")]
+        waves = {f"wave-{n}": {"one": 1, "two": 1} for n in range(10)}
+        found = tell(begin(waves), wave("wave-0"), *slow, wave("wave-1"), at=START + 30)
+
+        # Eight could go at once, and each wave has one.
+        assert found.forecast is not None
+        assert found.forecast.done == pytest.approx(START + 30 + 9 * 30)
+
     def test_a_thousand_waves_are_no_burden(self) -> None:
         waves = {f"wave-{n}": {f"gateway-{n}": 10} for n in range(1000)}
         found = tell(
@@ -301,6 +310,27 @@ class TestWaits:
         assert (found.waits_for, found.until) == ("roma-eu, paused 2 s; goes on in 10 s", START + 12)
         assert found.lanes[0].state_words == "paused 10 s"
         assert tell(begin(self.PLAN), wave("one"), paused(ROMA, START, 12.0), at=START + 13).waits_for is None
+
+    def test_a_wave_that_waits_for_replies_names_the_gateways_that_owe_them(self) -> None:
+        done = [end(f"apim/{n}", "one") for n in range(4)]
+        events = (begin(self.PLAN), wave("one"), sent("apim/0"), answered("apim/0"), sent("roma-eu/0"), *done)
+
+        assert tell(*events, at=START + 4).waits_for is None
+        found = tell(*events, at=START + 22)
+        assert (found.waits_for, found.until) == ("roma-eu, no reply for 22 s", None)
+        assert found.verdict.sentence == "wave 1 of 2, one, goes on; waits for roma-eu, no reply for 22 s"
+
+    def test_a_request_that_is_lost_ends_no_silence_and_a_reply_does(self) -> None:
+        lost, again = answered("roma-eu/0", START + 15, None), sent("roma-eu/0", START + 16)
+        events = (begin({"one": {ROMA: 4}}), wave("one"), sent("roma-eu/0"), lost, again)
+
+        assert tell(*events, at=START + 20).waits_for == "roma-eu, no reply for 20 s"
+        assert tell(*events, answered("roma-eu/0", START + 20), at=START + 40).waits_for is None
+
+    def test_a_wave_of_which_one_gateway_answers_waits_for_none(self) -> None:
+        events = (sent("roma-eu/0"), sent("apim/0", START + 20))
+
+        assert tell(begin(self.PLAN), wave("one"), *events, at=START + 22).waits_for is None
 
     def test_a_question_tells_the_result_of_the_wave(self) -> None:
         events = [end(f"{ROMA}/{n}", "one") for n in range(3)]

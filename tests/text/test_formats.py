@@ -10,6 +10,7 @@ import pytest
 from orchestrator.text.formats import (
     DASH,
     find_utc_offset,
+    format_full_minute,
     format_moment,
     format_per_second,
     format_percent,
@@ -68,3 +69,10 @@ def test_the_offset_of_local_time_is_in_seconds_east_of_utc(
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "00:00"), (1, "00:01"), (60, "00:01"), (60.5, "00:02")])
+def test_the_minute_of_an_end_is_the_one_that_is_over_then(seconds: float, text: str) -> None:
+    midnight = datetime(2026, 1, 5).astimezone().timestamp()
+
+    assert format_full_minute(midnight + seconds) == text
