@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.engine.ending import SessionResult
 from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import SessionSpec
 from orchestrator.engine.session import Session
 from orchestrator.engine.signals import HeldSignal
-from orchestrator.errors import ExitStatus, OrchestratorError, UsageError
+from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.run_report import SessionEnding
 from orchestrator.model.outcome import Reason
@@ -20,14 +24,56 @@ from orchestrator.system.writing import check_folder
 
 
 async def run_and_report(session: Session, spec: SessionSpec, held: HeldSignal) -> RunResult:
-    """Run a session to its end and write the reports. ``held`` may have a signal that came before it."""
+    """Run a session to its end and write the reports. ``held`` may have a signal that came before it.
+
+    Raises DiskError if another program has damaged or removed the journal meanwhile: requests may have been
+    sent, so it is not the error of a run that could not begin.
+    """
     folder, request = spec.folder, spec.request
-    end = await session.run(received=held.name)
+    with _judge_lost_journal(folder):
+        end = await session.run(received=held.name)
     if end.void is not None:
         # As after every refusal there is nothing to resume, so nothing is left of the run.
         shutil.rmtree(folder.path, ignore_errors=True)
         raise UsageError(end.void)
-    folder = RunFolder(folder.path, ending=_describe_unkept_end(end.status))
+    with _judge_lost_journal(folder):
+        return _report(RunFolder(folder.path, ending=_describe_unkept_end(end.status)), request, end)
+
+
+@contextmanager
+def _judge_lost_journal(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except DiskError:
+        raise
+    except (JournalError, RunError) as error:
+        raise _lose_journal(folder, error) from error
+    except BaseExceptionGroup as group:
+        lost, bugs = group.split(JournalError)
+        if lost is None or bugs is not None:
+            raise
+        raise _lose_journal(folder, next(_list_errors(lost))) from group
+
+
+def _list_errors(group: BaseExceptionGroup[JournalError]) -> Iterator[JournalError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _list_errors(error)
+        else:
+            yield error
+
+
+def _lose_journal(folder: RunFolder, error: OrchestratorError) -> DiskError:
+    if isinstance(error, DiskError):
+        return error
+    return DiskError(
+        f"{error}. The journal of run {folder.id} was changed by another program while the run went on;"
+        " requests may have been sent that no report tells of"
+    )
+
+
+def _report(folder: RunFolder, request: RunRequest, end: SessionResult) -> RunResult:
+    """Write the reports of a session that has ended."""
     if end.cut:
         told = f"the reports were not written; `undeploy report {folder.id}` makes them"
         return _read_result(folder, end.status, (told,))

@@ -162,3 +162,34 @@ def test_reports_that_cannot_be_written_do_not_fail_the_run(staged: Callable[...
     assert ended.status == 0
     assert "reports" in ended.err
     stage.assert_truth()
+
+
+def _remove_journal(folder: Path) -> None:
+    for path in folder.glob("journal.sqlite*"):
+        path.unlink()
+
+
+def _empty_journal(folder: Path) -> None:
+    os.truncate(folder / "journal.sqlite", 0)
+
+
+def _open_folder_to_others(folder: Path) -> None:
+    folder.chmod(0o777)
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize("spoil", [_remove_journal, _empty_journal, _open_folder_to_others])
+def test_a_run_whose_journal_another_program_spoils_has_not_sent_nothing(
+    staged: Callable[..., Stage], spoil: Callable[[Path], None]
+) -> None:
+    """The status 2 would say that nothing was sent, and 3 that the program has a bug."""
+    stage = staged(150, 0)
+    plan = stage.write_plan(roma=f"limits: {{concurrency: 4, rate: 60/s}}, {QUICK}")
+    with stage.started("run", plan, "--yes") as process:
+        stage.wait_for_requests(40, process)
+        spoil(stage.run)
+        _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 4, told
+    assert "requests may have been sent" in told
+    assert "bug of ours" not in told
