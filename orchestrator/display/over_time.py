@@ -18,20 +18,23 @@ FIRST_WIDTH = 1.0
 
 
 class TimeBucket:
-    """One bucket: its targets by outcome, the requests that change something, and the most at once."""
+    """One bucket: its targets by outcome, the requests that change something, and the most at once.
 
-    __slots__ = ("bound", "ended", "in_flight", "sent")
+    ``refused`` counts those that the gateway asked to wait.
+    """
+
+    __slots__ = ("bound", "ended", "in_flight", "refused", "sent")
 
     def __init__(self, in_flight: int = 0, bound: float | None = None) -> None:
         self.ended: dict[Outcome, int] = {}
-        self.sent = 0
+        self.sent = self.refused = 0
         self.in_flight = in_flight
         self.bound = bound
 
     def clone(self) -> TimeBucket:
         """Return a bucket of its own with the same counts."""
         bucket = TimeBucket(self.in_flight, self.bound)
-        bucket.ended, bucket.sent = dict(self.ended), self.sent
+        bucket.ended, bucket.sent, bucket.refused = dict(self.ended), self.sent, self.refused
         return bucket
 
     def take_in(self, later: TimeBucket) -> None:
@@ -41,6 +44,7 @@ class TimeBucket:
             for outcome in (*self.ended, *later.ended)
         }
         self.sent += later.sent
+        self.refused += later.refused
         self.in_flight = max(self.in_flight, later.in_flight)
         self.bound = later.bound
 
@@ -107,6 +111,7 @@ class TimeAxis:
             seconds=self.width,
             ended=tuple({outcome.value: n for outcome, n in bucket.ended.items()} for bucket in buckets),
             sent=tuple(round(bucket.sent / self.width, 2) for bucket in buckets),
+            refused=tuple(bucket.refused for bucket in buckets),
             bound=tuple(bucket.bound and round(bucket.bound, 2) for bucket in buckets),
             in_flight=tuple(bucket.in_flight for bucket in buckets),
             marks=self.marks,

@@ -141,6 +141,8 @@ class RunProgress:
                 self._last_answers[event.target] = event
                 if event.code:
                     self._coded_answers[event.target] = event
+                if event.refused:
+                    self._count_refusal(event)
             case TargetEnded():
                 self._end_target(event)
             case RetryPlanned():
@@ -315,6 +317,13 @@ class RunProgress:
             else:
                 self._begun.add(event.target)
                 lane.begun += 1
+
+    def _count_refusal(self, event: AttemptEnded) -> None:
+        """Count an undeploy that the gateway asked to wait, at the time of its reply."""
+        if event.act in CHANGES:
+            if event.at >= self.axis.until:
+                self.axis.go_to(event.at, self.in_flight, self.sum_bounds())
+            self.axis.bucket.refused += 1
 
     def _end_target(self, event: TargetEnded) -> None:
         lane, outcome = self._find_lane(event.gateway), event.outcome

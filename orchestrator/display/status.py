@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from math import ceil
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -273,7 +274,8 @@ def _read_axis(progress: RunProgress, now: float) -> OverTime:
     if started is None or started.closes is None or at < started.closes:
         return found
     closed = TimeMark(at=started.closes, kind="close", text="the window closes")
-    return replace(found, marks=(*found.marks, closed)[-MOST_MARKS:])
+    # A lane that parks, or a person who stops, may come after the close: a chart numbers the marks in order.
+    return replace(found, marks=tuple(sorted((*found.marks[1 - MOST_MARKS :], closed), key=attrgetter("at"))))
 
 
 def _read_headroom(progress: RunProgress) -> Iterator[RuleHeadroom]:

@@ -504,6 +504,28 @@ class TestOverTime:
         assert (open_still.marks[-1].kind, closed.marks[-1].kind) == ("steer", "close")
         assert closed.marks[-1].at == START + 50
 
+    def test_what_comes_after_the_close_stands_behind_it(self) -> None:
+        late = replace(controlled("stop"), at=START + 60)
+        found = tell(begin({"one": {ROMA: 5}}, closes=START + 50), wave("one"), late, at=START + 61)
+
+        assert [mark.kind for mark in found.over_time.marks] == ["wave", "close", "steer"]
+
+    def test_refused_undeploys_are_counted_in_the_bucket_of_their_reply(self) -> None:
+        progress = fold(begin({"one": {ROMA: 5}}), wave("one"))
+        for at in (0.5, 2.5, 2.6):
+            progress.observe(sent("roma-eu/a", START + at - 0.4))
+            progress.observe(
+                replace(answered("roma-eu/a", START + at, status=429), refused=True, act=Act.UNDEPLOY)
+            )
+        progress.observe(sent("roma-eu/b", START + 2.7))
+        look = replace(answered("roma-eu/b", START + 2.7, status=429), refused=True, act=Act.LOOK)
+        progress.observe(look)
+        found = read_status(progress, START + 3).over_time
+        late = read_status(progress, START + MOST_BUCKETS + 1).over_time
+
+        assert found.refused == (1, 0, 2, 0)
+        assert (late.seconds, late.refused[:2], sum(late.refused)) == (2.0, (1, 2), 3)
+
 
 def test_a_run_of_many_targets_costs_no_more_memory_than_one_of_few() -> None:
     plan = {"one": {ROMA: 3000}}

@@ -43,6 +43,7 @@ def _read_pacing(over_time: OverTime) -> PaceTimeline:
         width=over_time.seconds,
         bound=over_time.bound,
         sent=over_time.sent,
-        refused=(0,) * len(over_time.sent),
+        # A run of an earlier program, which ``undeploy watch`` shows, does not tell its refusals.
+        refused=over_time.refused or (0,) * len(over_time.sent),
         in_flight=tuple(map(float, over_time.in_flight)),
     )

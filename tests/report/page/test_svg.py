@@ -26,7 +26,7 @@ from tests.support.made_up_runs import HOSTILE
 STYLE = Path(report.__file__).parent / "page" / "shared" / "style.css"
 
 
-def over_time(*, buckets: int = 3, text: str = "wave canary") -> OverTime:
+def over_time(*, buckets: int = 3, text: str = "wave canary", refused: tuple[int, ...] = ()) -> OverTime:
     return OverTime(
         start=1_795_873_454.0,
         seconds=2.0,
@@ -34,6 +34,7 @@ def over_time(*, buckets: int = 3, text: str = "wave canary") -> OverTime:
         sent=(2.5,) * buckets,
         bound=(None, *(50.0,) * (buckets - 1)),
         in_flight=(8,) * buckets,
+        refused=refused,
         marks=(TimeMark(at=1_795_873_455.0, kind="wave", text=text),),
     )
 
@@ -49,6 +50,17 @@ def test_the_charts_of_a_live_run_have_a_figure_for_what_ended_and_one_for_the_p
     ]
     assert "UTC+03:00" in text
     assert [element.text_content() for element in root.xpath("//ol/li/bdi")] == ["wave canary"]
+
+
+def test_refusals_are_drawn_as_in_the_report_and_a_run_without_them_has_no_key() -> None:
+    quiet, busy = (
+        render_live_charts(over_time(refused=refused), request="undeploy", utc_offset=0) or ""
+        for refused in ((), (0, 12, 0))
+    )
+
+    assert "told to wait" not in quiet
+    assert "told to wait" in busy
+    assert "12 refused" in busy
 
 
 def test_a_run_that_has_only_begun_has_no_charts() -> None:
