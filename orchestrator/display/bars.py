@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from orchestrator.display.palette import OUTCOME_LOOKS, TO_COME
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import TROUBLE, Outcome
 
 LEAST_CELLS = 8
 """A bar of fewer cells would be all rounding; the counts beside it say more."""
-# With more kinds of cells than cells, the first of these get one.
-_FIRST = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def share_cells(counts: Sequence[int], cells: int) -> list[int]:
@@ -55,7 +53,8 @@ def draw_bar(outcomes: Mapping[Outcome, int], total: int, cells: int) -> Text:
     """
     if cells < LEAST_CELLS:
         return Text("")
-    order = [*_FIRST, *(outcome for outcome in OUTCOME_LOOKS if outcome not in _FIRST)]
+    # With more kinds of cells than cells, the first kinds get one.
+    order = [*TROUBLE, *(outcome for outcome in OUTCOME_LOOKS if outcome not in TROUBLE)]
     counts = [outcomes.get(outcome, 0) for outcome in order]
     *given, rest = share_cells([*counts, max(0, total - sum(counts))], cells)
     widths = dict(zip(order, given, strict=True))

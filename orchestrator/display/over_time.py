@@ -49,8 +49,8 @@ class TimeBucket:
         self.bound = later.bound
 
 
-class TimeAxis:
-    """The buckets of a session that began at the Unix time ``start``, and the marks between them.
+class TimelineCounter:
+    """Counts a session that began at the Unix time ``start`` by time, with marks for what happened.
 
     Whoever counts compares the time with ``until`` first, and calls ``go_to`` from there on: nearly all
     events fall into the bucket that goes on.
@@ -92,17 +92,17 @@ class TimeAxis:
         self.marks = (*self.marks[1 - MOST_MARKS :], mark)
 
     def read(self, now: float, in_flight: int, bound: float | None) -> OverTime:
-        """Return the axis up to the Unix time ``now``. Changes nothing."""
-        axis = self._clone()
-        axis.go_to(max(now, self.start), in_flight, bound)
-        return axis._describe()
+        """Return the session up to the Unix time ``now``. Changes nothing."""
+        counter = self._clone()
+        counter.go_to(max(now, self.start), in_flight, bound)
+        return counter._describe()
 
-    def _clone(self) -> TimeAxis:
-        axis = TimeAxis(self.start)
-        axis.width, axis.until, axis.marks = self.width, self.until, self.marks
-        axis._buckets = [bucket.clone() for bucket in self._buckets]
-        axis.bucket = axis._buckets[-1]
-        return axis
+    def _clone(self) -> TimelineCounter:
+        counter = TimelineCounter(self.start)
+        counter.width, counter.until, counter.marks = self.width, self.until, self.marks
+        counter._buckets = [bucket.clone() for bucket in self._buckets]
+        counter.bucket = counter._buckets[-1]
+        return counter
 
     def _describe(self) -> OverTime:
         buckets = self._buckets

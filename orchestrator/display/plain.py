@@ -18,7 +18,7 @@ from orchestrator.display.phrases import (
     list_last_starts,
     list_late_gateways,
 )
-from orchestrator.display.progress import TROUBLE_OUTCOMES, RunProgress
+from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import choose_causes
 from orchestrator.display.verdict import describe_result
 from orchestrator.model.events import (
@@ -43,7 +43,7 @@ from orchestrator.model.events import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import TROUBLE, Outcome
 from orchestrator.report.words import OUTCOME_WORDS, name_target
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
@@ -82,7 +82,7 @@ class PlainDisplay:
 
     def _describe_trouble(self, event: AnyEvent) -> Iterator[str]:
         match event:
-            case TargetEnded() if event.outcome in TROUBLE_OUTCOMES:
+            case TargetEnded() if event.outcome in TROUBLE:
                 why = make_visible(event.reason or "no reason given")
                 target = name_target(event.target, event.name)
                 yield f"{event.outcome.value}: {target}: {why} (attempts: {event.attempts})"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from orchestrator.display.ahead import forecast_rest
 from orchestrator.display.lane_progress import LaneProgress
-from orchestrator.display.over_time import TimeAxis
+from orchestrator.display.over_time import TimelineCounter
 from orchestrator.display.pace import PaceMeter
 from orchestrator.display.remaining_parts import RemainingParts
 from orchestrator.display.wave_progress import WaveProgress
@@ -44,13 +44,6 @@ from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
 from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
 
-TROUBLES_KEPT = 8
-"""How many of the latest failed and unknown targets are kept."""
-CONTROLS_SHOWN = 3
-"""How many of the latest times that a person steered the run a terminal shows."""
-
-TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.UNKNOWN)
-
 
 class RunProgress:
     """The facts of a run that displays show. ``observe`` takes every event and costs next to nothing.
@@ -69,13 +62,11 @@ class RunProgress:
         self.in_flight = 0
         """Requests that have no reply yet, pages of lists included."""
         self.pace = PaceMeter(0.0)
-        self.axis = TimeAxis(0.0)
+        self.timeline = TimelineCounter(0.0)
         self.causes = CauseCounter()
         """The targets of the whole run that are not as it wants them."""
         self.causes_in_wave = CauseCounter()
         """Those of the wave that goes on, or has just ended, in this session."""
-        self.retries = 0
-        self.troubles: tuple[TargetEnded, ...] = ()
         self.steering: tuple[Controlled, ...] = ()
         """The latest times that a person steered the run."""
         self.warnings: tuple[GatewayWarned, ...] = ()
@@ -117,11 +108,6 @@ class RunProgress:
         """Return how many undeploys a second all open lanes together allow; None if one has no bound."""
         bounds = [lane.bound for lane in self.lanes.values() if lane.total and not lane.is_over]
         return None if None in bounds or not bounds else sum(filter(None, bounds))
-
-    @property
-    def controls(self) -> tuple[Controlled, ...]:
-        """Return the latest few times that a person steered the run."""
-        return self.steering[-CONTROLS_SHOWN:]
 
     def make_forecast(self, now: float) -> Forecast | None:
         """Return when the run will be done, and which gateways the window stops; None if nothing is left."""
@@ -189,12 +175,12 @@ class RunProgress:
                 self._update_idling(event.at)
             case Controlled():
                 self.steering = (*self.steering[1 - MOST_CONTROLS :], event)
-                self.axis.mark(event.at, "steer", f"{event.by}: {event.act}")
+                self.timeline.mark(event.at, "steer", f"{event.by}: {event.act}")
             case WaveEnded():
                 self._find_wave(event.wave).state = "ended"
             case RunStopping():
                 self.stopping = event.reason
-                self.axis.mark(event.at, "stop", f"stopping: {event.reason}")
+                self.timeline.mark(event.at, "stop", f"stopping: {event.reason}")
             case RunEnded():
                 self._end_run(event)
             case _:
@@ -202,7 +188,7 @@ class RunProgress:
 
     def _start_run(self, event: RunStarted) -> None:
         self.started = event
-        self.pace, self.axis = PaceMeter(event.at), TimeAxis(event.at)
+        self.pace, self.timeline = PaceMeter(event.at), TimelineCounter(event.at)
         whole = PartLeft(wave="", number=1, left=event.left)
         self.parts = RemainingParts(event.parts or (whole,))
         self.waves = {wave.name: WaveProgress(wave, n) for n, wave in enumerate(event.waves, 1)}
@@ -228,7 +214,7 @@ class RunProgress:
         wave = self._find_wave(event.wave, event.left)
         wave.state = "going"
         self._wave_outcomes = wave.outcomes
-        self.axis.mark(event.at, "wave", f"wave {event.wave}")
+        self.timeline.mark(event.at, "wave", f"wave {event.wave}")
         self._begin_part(event.at, event.wave, None)
 
     def _begin_part(self, at: float, wave: str, number: int | None) -> None:
@@ -259,7 +245,7 @@ class RunProgress:
         lane.change_state(event)
         if lane.state in ("parked", "closed") or (was_parked and lane.state == "open"):
             words = "answers again" if lane.state == "open" else lane.state
-            self.axis.mark(event.at, "park", f"{event.gateway} {words}")
+            self.timeline.mark(event.at, "park", f"{event.gateway} {words}")
 
     def _end_run(self, event: RunEnded) -> None:
         self.ended, self.waiting = event, None
@@ -305,16 +291,14 @@ class RunProgress:
         lane = self._find_lane(event.gateway)
         lane.start_attempt(event.target, event.at)
         self.in_flight += 1
-        # The axis without a call: only the first event of a bucket costs one.
-        if event.at >= self.axis.until:
-            self.axis.go_to(event.at, self.in_flight, self.sum_bounds())
-        bucket = self.axis.bucket
+        # The timeline without a call: only the first event of a bucket costs one.
+        if event.at >= self.timeline.until:
+            self.timeline.go_to(event.at, self.in_flight, self.sum_bounds())
+        bucket = self.timeline.bucket
         bucket.in_flight = max(bucket.in_flight, self.in_flight)
         if event.act in CHANGES:
             bucket.sent += 1
-            if event.target in self._begun:
-                self.retries += 1
-            else:
+            if event.target not in self._begun:
                 self._begun.add(event.target)
                 lane.begun += 1
 
@@ -333,9 +317,9 @@ class RunProgress:
         outcomes[outcome] += 1
         if self.parts.count_down(event.gateway):
             lane.start_idling(event.at)
-        if event.at >= self.axis.until:
-            self.axis.go_to(event.at, self.in_flight, self.sum_bounds())
-        ended = self.axis.bucket.ended
+        if event.at >= self.timeline.until:
+            self.timeline.go_to(event.at, self.in_flight, self.sum_bounds())
+        ended = self.timeline.bucket.ended
         ended[outcome] = ended.get(outcome, 0) + 1
         if outcome is not Outcome.NOT_STARTED:
             self.pace.count(event.at)
@@ -363,8 +347,6 @@ class RunProgress:
         label, text = name_cause(event.outcome, event.reason, self._find_answers(event.target))
         for counter in (self.causes, self.causes_in_wave):
             counter.count_target(event.outcome, label, text, event.gateway, event.target)
-        if event.outcome in TROUBLE_OUTCOMES:
-            self.troubles = (*self.troubles[1 - TROUBLES_KEPT :], event)
 
     def _find_answers(self, target: TargetId) -> LastAnswers:
         coded, last = self._coded_answers.get(target), self._last_answers.get(target)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from orchestrator.display.lane_progress import GIVEN_UP, LaneProgress
 from orchestrator.display.phrases import describe_protect, describe_wait
 from orchestrator.display.progress import RunProgress, merge_counts
-from orchestrator.display.verdict import describe_result, give_verdict, list_outcomes
+from orchestrator.display.verdict import describe_result, find_act, give_verdict
 from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.causes import OTHER_CAUSES, CauseGroup
 from orchestrator.model.events import Controlled, GatewayWarned, RunStarted
@@ -35,6 +35,7 @@ from orchestrator.model.live_status import (
 )
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
+from orchestrator.report.values import list_outcomes
 from orchestrator.report.words import ACT_WORDS, name_act
 from orchestrator.rules.stop_rules import StoppingScope, measure_headroom
 from orchestrator.text.characters import show_briefly
@@ -68,7 +69,7 @@ def read_status(progress: RunProgress, now: float) -> LiveStatus:
         lanes=tuple(_read_lanes(lanes, progress, now, forecast)),
         lanes_left_out=len(progress.lanes) - len(lanes),
         causes=tuple(choose_causes(progress.causes.list_groups())),
-        over_time=_read_axis(progress, now),
+        over_time=_read_over_time(progress, now),
         controls=tuple(map(_read_control, progress.steering)),
         question=compose_question(progress),
         headroom=tuple(_read_headroom(progress)),
@@ -125,7 +126,7 @@ def _read_waves(
 ) -> Iterator[WaveStatus]:
     ends = {wave.name: wave.done for wave in forecast.waves} if forecast else {}
     step = progress.step
-    outcomes = list_outcomes(progress)
+    outcomes = list_outcomes(find_act(progress))
     for wave in waves:
         goes_on = step is not None and step.wave == wave.name and wave.state == "going"
         yield WaveStatus(
@@ -147,7 +148,7 @@ def _read_lanes(
     lanes: Sequence[LaneProgress], progress: RunProgress, now: float, forecast: Forecast | None
 ) -> Iterator[LaneStatus]:
     ends = {gateway.name: gateway.done for gateway in forecast.gateways} if forecast else {}
-    outcomes = list_outcomes(progress)
+    outcomes = list_outcomes(find_act(progress))
     for lane in lanes:
         yield _read_lane(lane, outcomes, now, ends.get(lane.name))
 
@@ -267,10 +268,10 @@ def _show_cause(group: CauseGroup) -> CauseGroup:
     )
 
 
-def _read_axis(progress: RunProgress, now: float) -> OverTime:
+def _read_over_time(progress: RunProgress, now: float) -> OverTime:
     ended = progress.ended
     at, started = now if ended is None else min(now, ended.at), progress.started
-    found = progress.axis.read(at, progress.in_flight, progress.sum_bounds())
+    found = progress.timeline.read(at, progress.in_flight, progress.sum_bounds())
     if started is None or started.closes is None or at < started.closes:
         return found
     closed = TimeMark(at=started.closes, kind="close", text="the window closes")

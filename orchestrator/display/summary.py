@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from orchestrator.display.progress import TROUBLE_OUTCOMES
+from orchestrator.model.outcome import TROUBLE
 from orchestrator.report.advice import advise
 from orchestrator.report.counts import count_already, count_changed
 from orchestrator.report.headline import compose_headline
@@ -66,7 +66,7 @@ def list_trouble(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[st
     if not wrong:
         return
     # A stream: after the last one wanted nothing more is read, and a million targets may follow.
-    named = (target for target in trouble if target.outcome in TROUBLE_OUTCOMES)
+    named = (target for target in trouble if target.outcome in TROUBLE)
     for target in islice(named, min(TROUBLE_SHOWN, wrong)):
         why = make_visible(target.reason or "no reason given")
         yield f"{target.outcome.value:<8} {name_target(target.id, target.name)}: {why}"

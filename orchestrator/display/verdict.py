@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from orchestrator.display.phrases import describe_done, describe_window_fit
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.forecast import Forecast
-from orchestrator.model.live_status import LONGEST_TEXT, RunPhase, Tone, Verdict
+from orchestrator.model.live_status import LONGEST_TEXT, RunPhase, RunVerdict, Tone
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.report.headline import choose_end_tone
-from orchestrator.report.values import GOOD_OUTCOMES
-from orchestrator.report.words import ACT_WORDS
+from orchestrator.report.values import list_outcomes
+from orchestrator.report.words import ACT_WORDS, OUTCOME_WORDS
 from orchestrator.text.characters import show_briefly
 from orchestrator.text.counting import count_noun
 
@@ -25,25 +25,20 @@ _TONES: dict[RunPhase, Tone] = {
     "stopping": "waiting",
 }
 
-_REST = (
-    (Outcome.FAILED, "failed"),
-    (Outcome.UNKNOWN, "unknown"),
-    (Outcome.NOT_STARTED, "not started"),
-)
+_REST = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)
 
 
-def list_outcomes(progress: RunProgress) -> tuple[Outcome, ...]:
-    """Return the outcomes that targets of the run's act may have."""
-    act = progress.started.act if progress.started is not None else "undeploy"
-    return (*GOOD_OUTCOMES[act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)
+def find_act(progress: RunProgress) -> str:
+    """Return the act of a run, also of one that has told none yet."""
+    return progress.started.act if progress.started is not None else "undeploy"
 
 
 def give_verdict(
     progress: RunProgress, now: float, *, forecast: Forecast | None, waits_for: str | None
-) -> Verdict:
+) -> RunVerdict:
     """Return how the run stands at the Unix time ``now``; ``waits_for`` is what it waits for, in words."""
     phase = find_phase(progress, now)
-    return Verdict(
+    return RunVerdict(
         state=phase,
         tone=_choose_tone(progress, phase),
         headline=compose_headline(progress),
@@ -87,7 +82,7 @@ def _has_closed(progress: RunProgress) -> Iterator[bool]:
 
 
 def _count(progress: RunProgress) -> dict[str, int]:
-    counts = {outcome.value: progress.count_in_run(outcome) for outcome in list_outcomes(progress)}
+    counts = {outcome.value: progress.count_in_run(outcome) for outcome in list_outcomes(find_act(progress))}
     targets = progress.started.targets if progress.started is not None else 0
     return {"targets": targets, "ended": sum(counts.values()), **counts}
 
@@ -101,19 +96,19 @@ def compose_headline(progress: RunProgress) -> str:
     started = progress.started
     if started is None:
         return ""
-    parts = [f"{_count_done(progress):,} of {started.targets:,} {ACT_WORDS[started.act].goal}"]
-    parts += [f"{count:,} {words}" for outcome, words in _REST if (count := progress.count_in_run(outcome))]
-    return " · ".join(parts)
+    reached = f"{_count_done(progress):,} of {started.targets:,} {ACT_WORDS[started.act].goal}"
+    return " · ".join([reached, *_list_rest(progress.count_in_run)])
 
 
 def describe_result(progress: RunProgress, wave: WaveProgress) -> str:
     """Return how the targets of a wave ended: ``3 of 4 down, 1 failed``."""
-    started = progress.started
-    goal = ACT_WORDS[started.act if started is not None else "undeploy"].goal
     done = sum(wave.outcomes[outcome] for outcome in DONE)
-    parts = [f"{done:,} of {wave.total:,} {goal}"]
-    parts += [f"{count:,} {words}" for outcome, words in _REST if (count := wave.outcomes[outcome])]
-    return ", ".join(parts)
+    reached = f"{done:,} of {wave.total:,} {ACT_WORDS[find_act(progress)].goal}"
+    return ", ".join([reached, *_list_rest(wave.outcomes.__getitem__)])
+
+
+def _list_rest(count: Callable[[Outcome], int]) -> Iterator[str]:
+    return (f"{number:,} {OUTCOME_WORDS[outcome]}" for outcome in _REST if (number := count(outcome)))
 
 
 def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | None) -> str:

@@ -27,7 +27,7 @@ from orchestrator.journal.ledger import (
 )
 from orchestrator.journal.structure import list_structure_faults
 from orchestrator.model.credentials import Secret
-from orchestrator.text.characters import make_visible
+from orchestrator.text.characters import show_briefly
 from orchestrator.text.counting import count_noun, join_words
 
 MOST_FAULTS = 20
@@ -278,8 +278,7 @@ def _compare_values(kind: EntryKind, expected: list[Any], values: list[Any]) -> 
 
 
 def _quote(value: object) -> str:
-    text = make_visible("empty" if value is None else str(value))
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+    return show_briefly("empty" if value is None else str(value), LONGEST_VALUE)
 
 
 _WORDS = {

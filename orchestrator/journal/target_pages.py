@@ -101,7 +101,7 @@ class TargetPage(Struct, frozen=True, kw_only=True):
     total: int | None
 
 
-class _Place(NamedTuple):
+class _PagePosition(NamedTuple):
     """How far the pages came: the index of a group, and the number of its last target."""
 
     group: int
@@ -167,9 +167,9 @@ class _PageReader:
                 return self._make_page(rows, f"{index}-{found[-1][0]}")
         return self._make_page(rows, None)
 
-    def _parse_place(self) -> _Place:
+    def _parse_place(self) -> _PagePosition:
         group, _, seq = self._query.after.partition("-")
-        return _Place(int(group), int(seq)) if seq else _Place(0, 0)
+        return _PagePosition(int(group), int(seq)) if seq else _PagePosition(0, 0)
 
     def _list_groups(self) -> list[int]:
         wanted = self._query.outcomes

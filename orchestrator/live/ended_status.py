@@ -18,20 +18,19 @@ from orchestrator.model.live_status import (
     OverTime,
     RunFacts,
     RunPhase,
-    Verdict,
+    RunVerdict,
     WaveStatus,
 )
-from orchestrator.model.outcome import Outcome
 from orchestrator.report.causes import group_by_cause
 from orchestrator.report.headline import compose_headline, describe_end, judge_end
 from orchestrator.report.values import (
-    GOOD_OUTCOMES,
     ControlReport,
     GatewayReport,
     Report,
     ReportSource,
     Totals,
     WaveReport,
+    list_outcomes,
 )
 from orchestrator.report.words import ACT_WORDS, describe_approval, name_act
 from orchestrator.text.characters import make_visible
@@ -93,11 +92,11 @@ def _to_unix(at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
 
-def _give_verdict(report: Report) -> Verdict:
+def _give_verdict(report: Report) -> RunVerdict:
     run = report.run
     killed = run.state == "killed"
     go_on = f"; `undeploy resume {run.id}` goes on with it, and this page follows" if killed else ""
-    return Verdict(
+    return RunVerdict(
         state=_name_phase(report),
         tone=judge_end(report).tone,
         headline=make_visible(compose_headline(report)),
@@ -119,17 +118,13 @@ def _name_phase(report: Report) -> RunPhase:
 
 
 def _count(totals: Totals, report: Report) -> dict[str, int]:
-    counts = {outcome.value: getattr(totals, outcome.value) for outcome in _list_outcomes(report)}
+    counts = _count_outcomes(totals, report)
     return {"targets": totals.targets, "ended": sum(counts.values()), **counts}
-
-
-def _list_outcomes(report: Report) -> tuple[Outcome, ...]:
-    return (*GOOD_OUTCOMES[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)
 
 
 def _count_outcomes(totals: Totals, report: Report) -> dict[str, int]:
     found = asdict(totals)
-    return {outcome.value: found[outcome.value] for outcome in _list_outcomes(report)}
+    return {outcome.value: found[outcome.value] for outcome in list_outcomes(report.run.act)}
 
 
 def _read_waves(report: Report) -> Iterator[WaveStatus]:

@@ -77,7 +77,7 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     """Seconds by which the run's local time is east of UTC: the clock times in all texts are local."""
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class RunVerdict(Struct, frozen=True, kw_only=True):
     """How the run stands, in a few words. Counts are of the whole run, earlier sessions included."""
 
     state: RunPhase
@@ -226,7 +226,7 @@ class LiveStatus(Struct, frozen=True, kw_only=True):
 
     at: float
     run: RunFacts
-    verdict: Verdict
+    verdict: RunVerdict
     wave: int | None = None
     """The number of the wave that goes on, or has ended last; from 1 on."""
     waves: tuple[WaveStatus, ...] = ()

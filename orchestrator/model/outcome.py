@@ -21,6 +21,9 @@ class Outcome(StrEnum):
 DONE = frozenset({Outcome.UNDEPLOYED, Outcome.ALREADY_UNDEPLOYED, Outcome.RESTORED, Outcome.ALREADY_DEPLOYED})
 """The outcomes that a run aims at: an undeploy at the first two, a restore at the others."""
 
+TROUBLE = (Outcome.FAILED, Outcome.UNKNOWN)
+"""The outcomes that a person has to look into."""
+
 
 class Reason(StrEnum):
     """The first word of a reason, before its colon."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.model.events import AnyEvent, LaneChanged, RunStarted, TargetEnded, WaveEnded
-from orchestrator.model.outcome import DONE
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.verdict import compose_headline
+from orchestrator.model.events import AnyEvent, LaneChanged, RunStarted, WaveEnded
+from orchestrator.model.outcome import TROUBLE
 from orchestrator.model.plan import NotificationKind
-from orchestrator.text.characters import make_visible
-from orchestrator.text.counting import choose_form, count_noun
+from orchestrator.report.words import name_act
+from orchestrator.text.characters import show_briefly
+from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_unix_time
 
 MessageTone = Literal["info", "success", "warning", "failure"]
@@ -44,63 +46,48 @@ class RunMessage(Struct, frozen=True, kw_only=True):
 
 
 class MessageMaker:
-    """Makes a message of an event that is worth one. Keeps counts alone, however many targets there are."""
+    """Makes a message of an event that is worth one."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._targets = 0
-        self._waves: list[str] = []
-        self._down = "down"
-        self.has_begun = False
+        self._progress = RunProgress()
+
+    @property
+    def has_begun(self) -> bool:
         """Whether a session has begun; a resume of a run that has reached its end begins none."""
+        return self._progress.started is not None
 
     def observe(self, event: AnyEvent) -> RunMessage | None:
         """Return the message for an event; None for most events."""
+        self._progress.observe(event)
         match event:
-            case TargetEnded():
-                self._counts[event.outcome] += 1
             case RunStarted():
-                return self._begin(event)
+                return _describe_start(event)
             case WaveEnded():
-                return self._end_wave(event)
+                return self._describe_wave(event)
             case LaneChanged(state="parked" | "closed"):
                 return _describe_lane(event)
         return None
 
-    def _begin(self, event: RunStarted) -> RunMessage:
-        self.has_begun = True
-        self._targets = event.targets
-        self._waves = [wave.name for wave in event.waves]
-        self._counts.update({one.outcome: 0 for one in event.earlier})
-        for one in event.earlier:
-            self._counts[one.outcome] += one.count
-        self._down = "down" if event.act == "undeploy" else "deployed again"
-        act = f"rehearsal of {event.act}" if event.rehearsal else event.act
-        begun = "is resumed" if event.resumed else "has begun"
-        return RunMessage(
-            kind="started",
-            title=quote_outside(f"{act} {event.plan} {begun}"),
-            body="\n".join(_list_facts(event)),
-        )
-
-    def _end_wave(self, event: WaveEnded) -> RunMessage:
-        number = self._waves.index(event.wave) + 1 if event.wave in self._waves else 0
-        place = f" ({number} of {len(self._waves)})" if number else ""
-        bad = self._counts["failed"] + self._counts["unknown"]
+    def _describe_wave(self, event: WaveEnded) -> RunMessage:
+        progress = self._progress
+        number, of = progress.waves[event.wave].number, len(progress.waves)
+        is_bad = any(map(progress.count_in_run, TROUBLE))
         return RunMessage(
             kind="wave_ended",
-            title=quote_outside(f"wave {event.wave} has ended{place}"),
-            body=self._describe_counts(),
-            tone="warning" if bad else "info",
+            title=quote_outside(f"wave {event.wave} has ended ({number} of {of})"),
+            body=compose_headline(progress),
+            tone="warning" if is_bad else "info",
         )
 
-    def _describe_counts(self) -> str:
-        done = sum(self._counts[outcome] for outcome in DONE)
-        parts = [
-            f"{done:,} of {count_noun(self._targets, 'target')} {choose_form(done, 'is', 'are')} {self._down}"
-        ]
-        parts += [f"{self._counts[word]:,} {word}" for word in ("failed", "unknown") if self._counts[word]]
-        return " · ".join(parts)
+
+def _describe_start(event: RunStarted) -> RunMessage:
+    act = name_act(event.act, rehearsal=event.rehearsal)
+    begun = "is resumed" if event.resumed else "has begun"
+    return RunMessage(
+        kind="started",
+        title=quote_outside(f"{act} {event.plan} {begun}"),
+        body="\n".join(_list_facts(event)),
+    )
 
 
 def _list_facts(event: RunStarted) -> list[str]:
@@ -151,8 +138,7 @@ def _cut_at_line(text: str) -> str:
 
 def quote_outside(text: str) -> str:
     """Return a text with parts from outside so that no service takes them for a mention, a link or code."""
-    visible = make_visible(text).translate(_HARMLESS)
-    return visible if len(visible) <= LONGEST_TEXT else f"{visible[:LONGEST_TEXT]}…"
+    return show_briefly(text, LONGEST_TEXT).translate(_HARMLESS)
 
 
 def _disarm(markdown: str) -> str:

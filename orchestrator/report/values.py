@@ -24,6 +24,11 @@ GOOD_OUTCOMES = {
 """The two good outcomes of each act: the run reached its goal, or the target was there already."""
 
 
+def list_outcomes(act: str) -> tuple[Outcome, ...]:
+    """Return the outcomes that the targets of an act may have, the good ones first."""
+    return (*GOOD_OUTCOMES[act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED)
+
+
 class Totals(Struct, frozen=True, kw_only=True):
     """Counts of targets by outcome, with the same keys for the run, a gateway and a wave.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from orchestrator.errors import ExitStatus
-from orchestrator.model.outcome import HELD_BACK, Counts, Outcome, Reason
+from orchestrator.model.outcome import HELD_BACK, TROUBLE, Counts, Outcome, Reason
 
 LEFT_UNDONE = frozenset(
     {
@@ -41,7 +41,7 @@ def choose_exit_status(counts: Counts, *, interrupted: bool, restores: bool = Fa
     if is_left_undone:
         return ExitStatus.STOPPED
     for (outcome, word), count in counts.items():
-        if count and outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+        if count and outcome in TROUBLE:
             return ExitStatus.UNFINISHED
         # In a restore ``skipped`` names targets that need an ``--accept``: those are still down.
         is_held_back = word in HELD_BACK and not (restores and word == Reason.SKIPPED)

@@ -81,7 +81,7 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     hung: tuple[str, ...] = ()
 
 
-class GatewayFacts(Struct, frozen=True, kw_only=True):
+class SimulatedGatewayFacts(Struct, frozen=True, kw_only=True):
     """One gateway. ``busy`` counts 429, ``denied`` 401 to any request but a login, ``struck`` requests that a
     fault changed.
 
@@ -120,7 +120,7 @@ class SimulatorBooks(Struct, frozen=True, kw_only=True):
     """All facts. ``destroyed`` names targets whose definition was deleted, which must never happen."""
 
     requests: int
-    gateways: dict[str, GatewayFacts]
+    gateways: dict[str, SimulatedGatewayFacts]
     targets: dict[str, TargetFacts]
     destroyed: tuple[str, ...]
 
@@ -239,8 +239,8 @@ class GatewayCounter:
         if key is not None and (left := self._changing.pop(key) - 1):
             self._changing[key] = left
 
-    def summarize(self, platform: SimulatedPlatform) -> GatewayFacts:
-        return GatewayFacts(
+    def summarize(self, platform: SimulatedPlatform) -> SimulatedGatewayFacts:
+        return SimulatedGatewayFacts(
             name=self._name,
             requests=self._requests,
             undeploys=self._acts[Act.UNDEPLOY],

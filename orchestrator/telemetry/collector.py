@@ -17,7 +17,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
 from orchestrator.telemetry.settings import Signal
-from orchestrator.text.characters import make_visible
+from orchestrator.text.characters import show_briefly
 
 MOST_REPLY = 65_536
 """Bytes read of a reply. The exporter looks at its status alone."""
@@ -86,10 +86,8 @@ class CollectorWatch(logging.Handler):
 
     def describe_reason(self, signal: Signal) -> str:
         """Return why the collector did not take a signal, for people; without credentials."""
-        reason = make_visible(self._clean(self._newest.get(signal, "")))
-        if not reason:
-            return "the collector did not answer in time"
-        return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+        reason = self._clean(self._newest.get(signal, ""))
+        return show_briefly(reason, LONGEST_REASON) or "the collector did not answer in time"
 
 
 class DeliveryCount:

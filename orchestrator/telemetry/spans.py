@@ -34,7 +34,7 @@ from orchestrator.model.events import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.model.outcome import Outcome, Reason
+from orchestrator.model.outcome import TROUBLE, Outcome, Reason
 from orchestrator.model.target import TargetId
 
 MOST_OPEN_TARGETS = 10_000
@@ -125,7 +125,7 @@ class TraceListener:
         if span.is_recording():
             for attempt in attempts:
                 span.add_event("undeploy.attempt", _describe_attempt(attempt), _nanoseconds(attempt.at))
-            if event.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            if event.outcome in TROUBLE:
                 span.set_status(StatusCode.ERROR, event.reason or event.outcome)
         self._end(span, event.at)
 
@@ -188,7 +188,7 @@ def _describe_target(event: TargetEnded, place: Attributes) -> Attributes:
         attributes["undeploy.reason"] = event.reason
     if event.evidence is not None:
         attributes["undeploy.evidence"] = event.evidence
-    if event.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+    if event.outcome in TROUBLE:
         attributes["error.type"] = _name_error(event)
     return attributes
 

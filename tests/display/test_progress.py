@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.display.progress import TROUBLES_KEPT, RunProgress
+from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.model.events import AttemptStarted, ListAsked, PartLeft, WaveStarted
 from orchestrator.model.outcome import Outcome
@@ -23,7 +23,6 @@ def test_targets_that_ended_are_counted_by_gateway_and_outcome() -> None:
     assert (progress.done, progress.total, progress.in_flight) == (3, 3, 0)
     assert progress.count(Outcome.UNDEPLOYED) == 2
     assert progress.lanes["roma-eu"].outcomes[Outcome.FAILED] == 1
-    assert [event.target for event in progress.troubles] == ["roma-eu/b"]
 
 
 def test_a_target_waits_from_its_fault_until_its_next_request() -> None:
@@ -45,24 +44,16 @@ def test_a_page_of_a_list_is_in_flight_and_named() -> None:
     assert (progress.in_flight, progress.lanes["apim"].list_asked) == (0, None)
 
 
-def test_a_second_request_that_changes_a_target_is_a_repeat_and_a_look_is_none() -> None:
+def test_a_target_is_begun_once_however_many_requests_it_takes_and_by_no_look() -> None:
     look = AttemptStarted(
         at=START, target=TargetId("apim/a"), gateway="apim", number=2, act=Act.LOOK
     )  # after a deploy, or to settle a doubt
-    progress = fold(started({"apim": 9}), sent("apim/a"), retry("apim/a"), look, sent("apim/b"))
-    before = progress.retries
-    progress.observe(sent("apim/a"))
+    progress = fold(started({"apim": 9}), look, sent("apim/b"))
+    before = progress.lanes["apim"].begun
+    for event in (sent("apim/a"), retry("apim/a"), sent("apim/a")):
+        progress.observe(event)
 
-    assert (before, progress.retries) == (0, 1)
-
-
-def test_only_the_latest_troubles_are_kept() -> None:
-    progress = fold(started({"apim": 100}), *(ended(f"apim/{n}", Outcome.UNKNOWN) for n in range(100)))
-
-    assert [event.target for event in progress.troubles] == [
-        f"apim/{n}" for n in range(100 - TROUBLES_KEPT, 100)
-    ]
-    assert progress.count(Outcome.UNKNOWN) == 100
+    assert (before, progress.lanes["apim"].begun) == (1, 2)
 
 
 def test_a_target_that_was_not_started_does_not_count_as_pace() -> None:

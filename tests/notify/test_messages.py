@@ -7,7 +7,6 @@ import pytest
 from orchestrator.model.events import (
     AnyEvent,
     LaneChanged,
-    OutcomeCount,
     RunStarted,
     TargetEnded,
     WaveEnded,
@@ -81,7 +80,7 @@ def test_the_beginning_names_what_is_done_to_what() -> None:
     [
         ({"resumed": True}, "undeploy spring is resumed"),
         ({"act": "restore"}, "restore spring has begun"),
-        ({"rehearsal": True}, "rehearsal of undeploy spring has begun"),
+        ({"rehearsal": True}, "rehearsal of an undeploy spring has begun"),
     ],
 )
 def test_the_title_says_what_it_is(fields: dict[str, object], title: str) -> None:
@@ -89,14 +88,17 @@ def test_the_title_says_what_it_is(fields: dict[str, object], title: str) -> Non
 
 
 def test_a_wave_that_ended_is_told_with_the_counts_of_the_run() -> None:
-    earlier = (OutcomeCount(outcome=Outcome.UNDEPLOYED, word="", count=2),)
-    events = [started(earlier=earlier), WaveStarted(at=AT, wave="canary", left=2)]
+    waves = (
+        WaveFacts(name="canary", targets=2),
+        WaveFacts(name="everything", targets=8, ended={"apim": {Outcome.UNDEPLOYED: 2}}),
+    )
+    events = [started(waves=waves), WaveStarted(at=AT, wave="canary", left=2)]
     events += [ended(Outcome.UNDEPLOYED), ended(Outcome.FAILED), WaveEnded(at=AT, wave="canary")]  # type: ignore[list-item]
 
     message = tell(*events)[-1]
 
     assert (message.title, message.tone) == ("wave canary has ended (1 of 2)", "warning")
-    assert message.body == "3 of 10 targets are down · 1 failed"
+    assert message.body == "3 of 10 down · 1 failed"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_a_text_from_outside_mentions_nobody_and_links_to_nothing() -> None:
     (message,) = tell(LaneChanged(at=AT, gateway="roma-eu", state="parked", reason=HOSTILE))
 
     assert not set("@<>[]`\n\u202e") & set(message.body)
-    assert len(quote_outside("x" * 10_000)) == LONGEST_TEXT + 1
+    assert len(quote_outside("x" * 10_000)) == LONGEST_TEXT
 
 
 def test_the_last_message_has_the_report_cut_at_a_line_and_the_head() -> None:

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.lanes.login import LOGIN_TRIES
 from orchestrator.model.reading import Act
 from orchestrator.simulator.accounts import SimulatedUser
-from orchestrator.simulator.books import GatewayFacts
+from orchestrator.simulator.books import SimulatedGatewayFacts
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.keys import AccessKey
@@ -74,7 +74,7 @@ def plan(stage: Stage, roma: str = "", *, hurried: bool = False) -> Path:
     return path
 
 
-def facts(stage: Stage, name: str) -> GatewayFacts:
+def facts(stage: Stage, name: str) -> SimulatedGatewayFacts:
     return stage.platform.books().gateways[name]
 
 

@@ -10,7 +10,7 @@ from orchestrator.model.live_status import (
     OverTime,
     RuleHeadroom,
     RunFacts,
-    Verdict,
+    RunVerdict,
     WaveStatus,
 )
 from orchestrator.model.outcome import Outcome
@@ -41,7 +41,7 @@ def make_facts(**given: Any) -> RunFacts:
     return RunFacts(**{**usual, **given})
 
 
-def make_verdict(**given: Any) -> Verdict:
+def make_verdict(**given: Any) -> RunVerdict:
     counts = {"targets": 3000, "ended": 423, "undeployed": 400, "already_undeployed": 12, "failed": 9}
     usual: dict[str, Any] = {
         "state": "running",
@@ -52,7 +52,7 @@ def make_verdict(**given: Any) -> Verdict:
         "against_close": "fits the window, 12 min to spare",
         "counts": {**counts, "unknown": 2, "not_started": 0},
     }
-    return Verdict(**{**usual, **given})
+    return RunVerdict(**{**usual, **given})
 
 
 def make_lane(name: str = "roma-eu", **given: Any) -> LaneStatus:

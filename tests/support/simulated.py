@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.simulator.books import GatewayFacts
+from orchestrator.simulator.books import SimulatedGatewayFacts
 from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import Delivery
 from orchestrator.simulator.faults import FaultScenario
@@ -101,7 +101,7 @@ class SimulatedClient:
         self.platforms.finish(gateway, delivery)
         return delivery
 
-    def facts(self) -> GatewayFacts:
+    def facts(self) -> SimulatedGatewayFacts:
         """Return the facts of the first gateway."""
         return next(iter(self.platforms.books().gateways.values()))
 

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.model.causes import CauseGroup
-from orchestrator.model.outcome import DONE, Outcome
+from orchestrator.model.outcome import DONE
 from orchestrator.model.usage import format_hours
 from orchestrator.report.advice import advise
 from orchestrator.report.causes import group_by_cause
@@ -32,7 +32,7 @@ from orchestrator.report.page.rows import PackedWriter, RowWriter
 from orchestrator.report.page.standing import StandingList
 from orchestrator.report.page.svg import PATTERNS, render_bar, render_pace_chart, render_time_chart
 from orchestrator.report.use import describe_use, format_use, list_gaps
-from orchestrator.report.values import GOOD_OUTCOMES, Report, ReportSource, TargetReport, Totals
+from orchestrator.report.values import Report, ReportSource, TargetReport, Totals, list_outcomes
 from orchestrator.report.words import (
     ACT_WORDS,
     OUTCOME_WORDS,
@@ -129,7 +129,7 @@ def _render_beginning(source: ReportSource) -> Iterable[str]:
     stream = page.stream(
         report=report,
         run=report.run,
-        order=(*GOOD_OUTCOMES[report.run.act], Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_STARTED),
+        order=list_outcomes(report.run.act),
         words_of_act=ACT_WORDS[report.run.act],
         headline=compose_headline(report),
         banner=f"{REHEARSAL}: {SIMULATED}." if report.run.rehearsal else "",

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from orchestrator.model.live_status import LONGEST_TEXT, MarkKind, TimeMark
 from orchestrator.report.values import ClockSpan
+from orchestrator.text.characters import show_briefly
 
 _STEPS = (
     0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30,
@@ -145,7 +146,7 @@ def _format_clock(at: float, step: float, zone: tzinfo) -> str:
 def _build_notes(clock: _SpanClock, marks: Sequence[TimeMark], zone: tzinfo) -> Iterator[AxisNote]:
     for number, mark in enumerate(marks, 1):
         moment = f"{datetime.fromtimestamp(mark.at, zone):%H:%M:%S}"
-        text = mark.text if len(mark.text) <= LONGEST_TEXT else f"{mark.text[:LONGEST_TEXT]}…"
+        text = show_briefly(mark.text, LONGEST_TEXT)
         yield AxisNote(number, clock.place(mark.at), moment, mark.kind, text)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from orchestrator.model.outcome import Outcome
 from orchestrator.report.page.axis import AxisNote, TimeAxis
 from orchestrator.report.page.chart import BarPart, PaceChart, TimeChart
 from orchestrator.report.page.palette import PAGE_LOOKS
@@ -51,7 +52,7 @@ def render_bar(parts: Iterable[BarPart], label: str) -> str:
 def render_time_chart(chart: TimeChart, title: str = "Targets that ended") -> str:
     """Return the figure of the targets that ended, and of the requests if they are counted."""
     sent = _render_key("stroke", "requests sent") if chart.line else ""
-    outcomes = "".join(_render_key(f"fill-{name}", _name_outcome(name)) for name in chart.outcomes)
+    outcomes = "".join(_render_key(f"fill-{name}", OUTCOME_WORDS[Outcome(name)]) for name in chart.outcomes)
     plot = _Plot(height=176, buckets=len(chart.slots), axis=chart.axis, flags=True, ticks=True)
     bars = "".join(_render_slots(chart))
     return _render_figure(
@@ -223,10 +224,6 @@ def _render_note(note: AxisNote) -> str:
 
 def _render_key(name: str, text: str) -> str:
     return f'<span class="legend"><span class="key {name}"></span>{_escape(text)}</span>'
-
-
-def _name_outcome(name: str) -> str:
-    return next(words for outcome, words in OUTCOME_WORDS.items() if outcome == name)
 
 
 def _path(name: str, d: str) -> str:
