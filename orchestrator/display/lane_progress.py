@@ -74,7 +74,7 @@ class LaneProgress:
         self.limit: int | None = None
         """Requests that may be in flight; None if unknown."""
         self.silent_since: float | None = None
-        """Unix time since which the gateway owes replies to requests for targets and gives none; else None."""
+        """Unix time since which the gateway owes replies to requests for targets and gives none, or None."""
         self.begun = 0
         """Targets for which a request that changes them was sent in this session."""
         self.request_seconds = 0.0

@@ -305,9 +305,9 @@ class RunProgress:
     def _count_refusal(self, event: AttemptEnded) -> None:
         """Count an undeploy that the gateway asked to wait, at the time of its reply."""
         if event.act in CHANGES:
-            if event.at >= self.axis.until:
-                self.axis.go_to(event.at, self.in_flight, self.sum_bounds())
-            self.axis.bucket.refused += 1
+            if event.at >= self.timeline.until:
+                self.timeline.go_to(event.at, self.in_flight, self.sum_bounds())
+            self.timeline.bucket.refused += 1
 
     def _end_target(self, event: TargetEnded) -> None:
         lane, outcome = self._find_lane(event.gateway), event.outcome

@@ -176,7 +176,7 @@ class OverTime(Struct, frozen=True, kw_only=True):
     sent: tuple[float, ...] = ()
     """Undeploys (or deploys) sent a second in each bucket."""
     refused: tuple[int, ...] = ()
-    """Undeploys (or deploys) that a gateway asked to wait in each bucket: 429, or 503 with ``Retry-After``."""
+    """Undeploys (or deploys) that were told to wait in each bucket: 429, or 503 with ``Retry-After``."""
     bound: tuple[float | None, ...] = ()
     """Undeploys a second that all lanes together allow at the bucket's end; None if one has no bound."""
     in_flight: tuple[int, ...] = ()
