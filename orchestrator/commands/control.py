@@ -51,10 +51,15 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
 
 def _check_is_live(folder: RunFolder) -> None:
     """Raise ``RunError``, with advice, where no process of this host works on the run."""
+    from orchestrator.report.advice import find_resume
+
     if (holder := folder.read_holder()) is None:
-        state = folder.read_state()
+        with folder.open_source(whole=False) as source:
+            report = source.report
+        state = report.run.state
         told = "was killed" if state == "killed" else f"has ended ({state})"
-        resume = "" if state == "complete" else f"; `undeploy resume {folder.id}` goes on with it"
+        command = "" if state == "complete" else find_resume(report)
+        resume = f"; `{command}` goes on with it" if command else ""
         raise RunError(f"run {folder.id} {told}{resume}")
     # A Unix socket does not lead to another host, even where the run's folder does.
     if holder.host is not None and not holder.is_here:

@@ -137,12 +137,10 @@ def _describe_wave(source: JournalReportSource, live: LiveStatus | None) -> dict
 
 def _describe_wait(report: Report) -> str | None:
     """Return the command that goes on with a run that has ended early; None where there is none."""
-    from orchestrator.report.advice import advise
+    from orchestrator.report.advice import find_resume
 
-    commands = [step.command for step in advise(report) if step.command.startswith("undeploy resume")]
-    return (
-        f"somebody who goes on with it: {commands[0]}" if commands and report.run.state != "running" else None
-    )
+    command = find_resume(report)
+    return f"somebody who goes on with it: {command}" if command else None
 
 
 def render_text(

@@ -72,8 +72,7 @@ class Controller:
                 return f"nothing new starts; {self._describe_landing()}; `continue` goes on"
             case StopRun():
                 left = count_noun(self._progress.total - self._progress.done, "target")
-                run = self._resources.spec.folder.id
-                rest = f"`undeploy resume {run}` goes on with the rest, at most {left}"
+                rest = self._describe_resume(f"the rest, at most {left}")
                 return f"nothing new starts; {self._describe_landing()}; {rest}"
             case SetLimits():
                 return self._compare_limits(command)
@@ -92,6 +91,12 @@ class Controller:
         if not count:
             return "nothing is in flight"
         return f"{count_noun(count, 'request')} in flight {choose_form(count, 'lands', 'land')}"
+
+    def _describe_resume(self, rest: str) -> str:
+        spec = self._resources.spec
+        if spec.request.rehearsal:
+            return "a rehearsal is not resumed"
+        return f"`undeploy resume {spec.folder.id}` goes on with {rest}"
 
     def read_status(self) -> LiveStatus:
         """Return where the run stands; another thread may ask, too."""
@@ -112,8 +117,7 @@ class Controller:
                 waits = self._run_gate.paused or self._run_gate.rests
                 return "it goes on" if waits else "it was not waiting; nothing has changed"
             case StopRun():
-                run = self._resources.spec.folder.id
-                return f"it stops; `undeploy resume {run}` goes on with what is left"
+                return f"it stops; {self._describe_resume('what is left')}"
             case SkipTargets(pattern):
                 return await self._count_skipped(pattern)
             case ReadStatus():

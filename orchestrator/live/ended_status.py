@@ -21,6 +21,7 @@ from orchestrator.model.live_status import (
     RunVerdict,
     WaveStatus,
 )
+from orchestrator.report.advice import find_resume
 from orchestrator.report.causes import group_by_cause
 from orchestrator.report.headline import compose_headline, describe_end, judge_end
 from orchestrator.report.values import (
@@ -94,8 +95,8 @@ def _to_unix(at: datetime | None) -> float | None:
 
 def _give_verdict(report: Report) -> RunVerdict:
     run = report.run
-    killed = run.state == "killed"
-    go_on = f"; `undeploy resume {run.id}` goes on with it, and this page follows" if killed else ""
+    command = find_resume(report) if run.state == "killed" else ""
+    go_on = f"; `{command}` goes on with it, and this page follows" if command else ""
     return RunVerdict(
         state=_name_phase(report),
         tone=judge_end(report).tone,

@@ -45,6 +45,12 @@ def advise(report: Report) -> tuple[NextStep, ...]:
     )
 
 
+def find_resume(report: Report) -> str:
+    """Return the command that goes on with a run that no process works on; empty where there is none."""
+    commands = (step.command for step in advise(report))
+    return next((command for command in commands if command.startswith("undeploy resume")), "")
+
+
 def _advise_after_rehearsal(report: Report) -> Iterator[NextStep]:
     # A rehearsal can be neither resumed nor restored: its steps hold no command.
     steps = (*_advise_on_lanes(report), *_advise_on_open_ends(report))

@@ -102,6 +102,19 @@ def test_a_run_that_has_ended_is_not_steered(
     assert also.err == f"run {stopped} has ended (stopped); `undeploy resume {stopped}` goes on with it\n"
 
 
+def test_a_rehearsal_that_was_killed_names_no_command_that_would_be_refused(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
+    command = [sys.executable, "-m", "orchestrator", "rehearse", plan(platform.urls["apim"])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        run = process.stdout.readline().removeprefix("run: ").strip()
+        process.kill()
+    told = undeploy("control", run, "pause")
+
+    assert (told.status, told.err) == (2, f"run {run} was killed\n")
+
+
 def test_a_run_that_was_killed_is_resumed_not_steered(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:

@@ -79,6 +79,15 @@ def test_a_killed_run_has_no_end_and_names_what_goes_on_with_it() -> None:
     assert "`undeploy resume" in status.verdict.sentence
 
 
+def test_a_killed_rehearsal_names_no_command_that_would_be_refused() -> None:
+    source = make_source(DOWN, LEFT, state="killed", exit_status=None)
+    rehearsal = msgspec.structs.replace(source.report.run, rehearsal=True)
+    source.report = msgspec.structs.replace(source.report, run=rehearsal)
+    status = read(source)
+
+    assert "undeploy resume" not in status.verdict.sentence
+
+
 def test_more_gateways_and_waves_than_are_named_are_counted() -> None:
     source = make_source(DOWN)
     gateways = tuple(
