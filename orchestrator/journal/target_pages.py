@@ -119,6 +119,7 @@ def read_target_page(folder: RunFolder, query: TargetQuery) -> TargetPage:
 def read_target_report(folder: RunFolder, name: str) -> TargetReport | None:
     """Return the target with the id ``name`` and its attempts; None if the run has none. Raises likewise."""
     with closing(folder.open(whole=False)) as database, database.translate_errors():
+        database.limit_time(LONGEST_READ)
         database.run("BEGIN")
         create_ended_view(database, None)
         found = next(database.rows(_FIND, (name,)), None)

@@ -224,6 +224,8 @@ def test_a_read_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pyt
 
     with pytest.raises(JournalError, match="interrupted"):
         read_target_page(folder, TargetQuery(filter="zzz"))
+    with pytest.raises(JournalError, match="interrupted"):
+        read_target_report(folder, "no such target")
 
 
 def test_a_wave_is_found_by_its_name_as_it_is_shown(tmp_path: Path) -> None:
