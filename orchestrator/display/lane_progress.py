@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from orchestrator.display.pace import PaceMeter
-from orchestrator.model.events import AttemptEnded, GatewayFacts, LaneChanged, ProbePlanned, TargetEnded
+from orchestrator.model.events import (
+    AttemptEnded,
+    GatewayFacts,
+    LaneChanged,
+    LimitsChanged,
+    ProbePlanned,
+    TargetEnded,
+)
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import TargetId
 
@@ -74,7 +81,7 @@ class LaneProgress:
         self.limit: int | None = None
         """Requests that may be in flight; None if unknown."""
         self.silent_since: float | None = None
-        """Unix time since which the gateway owes replies to requests for targets and gives none, or None."""
+        """Unix time since which the gateway owes replies for targets and gives none; else None."""
         self.begun = 0
         """Targets for which a request that changes them was sent in this session."""
         self.request_seconds = 0.0
@@ -202,6 +209,11 @@ class LaneProgress:
     def warn(self, text: str) -> None:
         """Keep the newest warning about the gateway."""
         self.warning = text
+
+    def change_limit(self, event: LimitsChanged) -> None:
+        """Note how many requests may be in flight from now on, and measure the pace under that anew."""
+        self.limit = event.concurrency
+        self.restart_pace(event.at)
 
     def change_bound(self, rate: float | None) -> None:
         """Note how many undeploys a second the lane allows from now on."""

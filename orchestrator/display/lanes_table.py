@@ -34,7 +34,7 @@ COLUMNS = (
 ENOUGH = 7
 """Lines of the table before less important parts of the picture get theirs."""
 # A lane that needs attention is named first where there is no room for all.
-_URGENCY = ("closed", "given up", "parked", "paused", "open", "done")
+_URGENCY = ("closed", "given up", "parked", "paused", "open", "stopped", "done")
 
 
 def make_lanes_section(status: LiveStatus, width: int, *, rank: int) -> PictureSection:
@@ -66,7 +66,7 @@ def _tell_others(others: Sequence[LaneStatus], count: int) -> Text:
 def name_state(lane: LaneStatus) -> str:
     """Return the state of a lane in one or two words."""
     if lane.state == "open":
-        return "open" if lane.left else "done"
+        return lane.state_words
     return "given up" if lane.given_up else lane.state
 
 

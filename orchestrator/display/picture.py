@@ -183,6 +183,8 @@ def _describe_window(status: LiveStatus) -> str:
 def _draw_progress(status: LiveStatus, width: int) -> Text:
     counts = status.verdict.counts
     total, ended = counts.get("targets", 0), counts.get("ended", 0)
+    if status.ended is not None and status.ended.state != "complete":
+        ended -= counts.get(Outcome.NOT_STARTED.value, 0)
     # Rounded down: 100 % means that nothing is left.
     told = f" {ended * 100 // max(total, 1)}% ended"
     outcomes = {outcome: counts.get(outcome.value, 0) for outcome in Outcome}

@@ -148,7 +148,7 @@ class RunProgress:
             case PaceChanged():
                 self._find_lane(event.gateway).change_bound(event.rate)
             case LimitsChanged():
-                self._find_lane(event.gateway).limit = event.concurrency
+                self._find_lane(event.gateway).change_limit(event)
             case ListAsked():
                 self.in_flight += 1 if event.text else -1
                 self._find_lane(event.gateway).ask_list(event.text)

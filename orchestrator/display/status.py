@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import ceil
 from operator import attrgetter
@@ -134,7 +134,7 @@ def _read_waves(
             number=wave.number,
             state=wave.state,
             total=wave.total,
-            ended=wave.ended,
+            ended=wave.ended - _count_undone(wave.outcomes, progress),
             counts={outcome.value: wave.outcomes[outcome] for outcome in outcomes},
             step=step.number if step is not None and goes_on else None,
             steps=wave.steps,
@@ -150,11 +150,18 @@ def _read_lanes(
     ends = {gateway.name: gateway.done for gateway in forecast.gateways} if forecast else {}
     outcomes = list_outcomes(find_act(progress))
     for lane in lanes:
-        yield _read_lane(lane, outcomes, now, ends.get(lane.name))
+        undone = _count_undone(lane.outcomes, progress)
+        yield _read_lane(lane, outcomes, now, ends.get(lane.name), undone=undone)
+
+
+def _count_undone(outcomes: Mapping[Outcome, int], progress: RunProgress) -> int:
+    """Count what a run that ended early has not started: that ended with the run, and not for itself."""
+    is_early = progress.ended is not None and progress.ended.state != "complete"
+    return outcomes[Outcome.NOT_STARTED] if is_early else 0
 
 
 def _read_lane(
-    lane: LaneProgress, outcomes: Iterable[Outcome], now: float, done_by: float | None
+    lane: LaneProgress, outcomes: Iterable[Outcome], now: float, done_by: float | None, *, undone: int
 ) -> LaneStatus:
     state = lane.find_state(now)
     left = lane.total - lane.ended
@@ -164,10 +171,10 @@ def _read_lane(
         kind=lane.kind,
         url=_show(lane.url),
         state=state,
-        state_words=_describe_state(lane, now),
+        state_words="stopped" if undone and state == "open" else _describe_state(lane, now),
         reason=_shorten(lane.reason) if state != "open" else None,
         total=lane.total + earlier,
-        ended=lane.ended + earlier,
+        ended=lane.ended + earlier - undone,
         left=left,
         counts={outcome.value: lane.outcomes[outcome] + lane.earlier[outcome] for outcome in outcomes},
         in_flight=lane.in_flight,

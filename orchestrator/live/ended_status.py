@@ -128,32 +128,40 @@ def _count_outcomes(totals: Totals, report: Report) -> dict[str, int]:
     return {outcome.value: found[outcome.value] for outcome in list_outcomes(report.run.act)}
 
 
+def _count_ended(totals: Totals, report: Report) -> int:
+    """Return how many targets have ended: what a run that ended early has not started has not."""
+    return totals.targets if report.run.state == "complete" else totals.targets - totals.not_started
+
+
 def _read_waves(report: Report) -> Iterator[WaveStatus]:
     for number, wave in enumerate(report.waves[:MOST_LANES], 1):
         yield _read_wave(wave, number, report)
 
 
 def _read_wave(wave: WaveReport, number: int, report: Report) -> WaveStatus:
+    ended = _count_ended(wave.totals, report)
     return WaveStatus(
         name=make_visible(wave.name),
         number=number,
-        state="ended",
+        state="ended" if ended or not wave.totals.targets else "to come",
         total=wave.totals.targets,
-        ended=wave.totals.targets,
+        ended=ended,
         counts=_count_outcomes(wave.totals, report),
     )
 
 
 def _read_lanes(report: Report) -> Iterator[LaneStatus]:
     for gateway in report.gateways[:MOST_LANES]:
+        ended = _count_ended(gateway.totals, report)
+        open_words = "done" if ended == gateway.totals.targets else "stopped"
         yield LaneStatus(
             name=make_visible(gateway.name),
             kind=gateway.kind,
             url=make_visible(gateway.url),
             state=gateway.lane,
-            state_words="done" if gateway.lane == "open" else gateway.lane,
+            state_words=open_words if gateway.lane == "open" else gateway.lane,
             total=gateway.totals.targets,
-            ended=gateway.totals.targets,
+            ended=ended,
             counts=_count_outcomes(gateway.totals, report),
             given_up=gateway.lane == "parked",
             warning=make_visible(gateway.warnings[-1]) if gateway.warnings else None,

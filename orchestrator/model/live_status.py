@@ -95,7 +95,10 @@ class RunVerdict(Struct, frozen=True, kw_only=True):
 
 
 class WaveStatus(Struct, frozen=True, kw_only=True):
-    """One wave of the plan. Counts are of the whole run."""
+    """One wave of the plan. Counts are of the whole run.
+
+    In a run that ended early, what was not started is in ``counts``, and not in ``ended``.
+    """
 
     name: str
     number: int
@@ -114,14 +117,15 @@ class WaveStatus(Struct, frozen=True, kw_only=True):
 
 
 class LaneStatus(Struct, frozen=True, kw_only=True):
-    """One gateway's lane. ``total``, ``ended`` and ``counts`` are of the whole run."""
+    """One gateway's lane. ``total``, ``ended`` and ``counts`` are of the whole run, as in ``WaveStatus``."""
 
     name: str
     kind: str
     url: str
     state: Literal["open", "paused", "parked", "closed"]
     state_words: str
-    """``open``, ``paused 12 s``, ``parked: HTTP 503``, ``closed: denied``, ``done``."""
+    """``open``, ``paused 12 s``, ``parked: HTTP 503``, ``closed: denied``, ``done``; ``stopped`` if the run
+    ended before the lane was done."""
     reason: str | None = None
     total: int = 0
     ended: int = 0

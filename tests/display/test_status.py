@@ -379,6 +379,30 @@ class TestLanes:
         assert (before.lanes[0].limit, before.lanes[0].refused) == (8, 0)
         assert (found.lanes[0].limit, found.lanes[0].refused) == (3, 1)
 
+    def test_other_limits_bring_another_end_before_the_pace_shows_it(self) -> None:
+        quick = work(ROMA, 100, 0, 10.0, in_wave="one")
+        changed = [
+            LimitsChanged(at=START + 10, gateway=ROMA, concurrency=2, rate=1.0),
+            story.pace(ROMA, 1.0, START + 10),
+        ]
+        found = tell(begin(self.PLAN), wave("one"), *quick, *changed, at=START + 12)
+
+        assert found.forecast is not None
+        assert found.forecast.done == pytest.approx(START + 12 + 300)
+
+    @pytest.mark.parametrize(
+        ("state", "ended", "words"), [("complete", 400, "done"), ("stopped", 3, "stopped")]
+    )
+    def test_what_a_run_that_ended_early_has_not_started_is_not_done(
+        self, state: Any, ended: int, words: str
+    ) -> None:
+        outcomes = {"one": {ROMA: {UNDEPLOYED: 3, NOT_STARTED: 397}}}
+        last = replace(finish(), state=state, exit_status=4, outcomes=outcomes)
+        found = tell(begin(self.PLAN), wave("one"), last)
+
+        assert [(lane.ended, lane.state_words) for lane in found.lanes] == [(ended, words)]
+        assert [here.ended for here in found.waves] == [ended]
+
     def test_a_resume_counts_the_whole_run(self) -> None:
         started = begin(self.PLAN)
         facts = replace(started.waves[0], targets=1000, ended={ROMA: {UNDEPLOYED: 590, FAILED: 10}})

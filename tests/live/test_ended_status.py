@@ -55,6 +55,15 @@ def test_the_counts_are_those_of_the_report() -> None:
     assert sum(cause.count for cause in status.causes) == 3
 
 
+def test_what_a_killed_run_has_not_started_is_not_done() -> None:
+    status = read(make_source(DOWN, DOWN, FAILED, LEFT, LEFT, state="killed", exit_status=None))
+
+    assert [(wave.total, wave.ended, wave.state) for wave in status.waves] == [(5, 3, "ended")]
+    assert [(lane.total, lane.ended, lane.state_words) for lane in status.lanes] == [(5, 3, "stopped")]
+    whole = read(make_source(LEFT, state="killed", exit_status=None))
+    assert [(wave.ended, wave.state) for wave in whole.waves] == [(0, "to come")]
+
+
 @pytest.mark.parametrize(
     ("outcomes", "run", "state", "tone"),
     [

@@ -16,6 +16,7 @@ const isDone = (lane) => lane.state_words === "done";
 
 const rank = (lane) => {
   if (isDone(lane)) return DONE;
+  if (lane.state_words === "stopped") return IDLE;
   return lane.state === "open" && !lane.in_flight ? IDLE : RANK[lane.state] ?? RANK.open;
 };
 
@@ -60,7 +61,7 @@ const describeNotes = (lane, why) => {
 const updateLane = (slots, lane) => {
   const state = isDone(lane) ? "done" : lane.state;
   const [word, why] = splitState(lane);
-  const isOver = isDone(lane) || lane.state === "closed" || lane.given_up;
+  const isOver = isDone(lane) || lane.state_words === "stopped" || lane.state === "closed" || lane.given_up;
   setClass(slots.root, `gateway lane-edge-${state}`);
   setAttribute(slots.root, "id", `gateway-${lane.name}`);
   setLink(slots.link, Parts.linkTargets({ gateway: lane.name }));
