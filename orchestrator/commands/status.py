@@ -175,7 +175,7 @@ def _render_live(live: LiveStatus) -> Iterator[str]:
     for number, room in enumerate(live.headroom):
         yield f"{'' if number else 'stops if':<10}{room.text}"
     if live.waits_for:
-        yield f"waits for {live.waits_for}"
+        yield f"waits for {live.waits_for.removeprefix('waits for ')}"
     if live.question:
         yield f"asks      {live.question}"
     if live.stopping:

@@ -11,6 +11,7 @@ from orchestrator.model.events import (
     Controlled,
     LaneChanged,
     RunStarted,
+    RunStopping,
     RunWaiting,
 )
 from orchestrator.model.forecast import Forecast
@@ -91,7 +92,6 @@ def describe_wait(progress: RunProgress, now: float) -> str:
     if event is None:
         return ""
     left = format_span(ceil(max(0.0, event.until - now))) if event.until is not None else ""
-    goes_on = f"`undeploy control {progress.started.run if progress.started else 'RUN'} continue` goes on"
     match event.why:
         case "window":
             opens = (
@@ -101,11 +101,20 @@ def describe_wait(progress: RunProgress, now: float) -> str:
         case "pause_after":
             return f"pause after {_name_ended_part(progress, event)}{left and f', {left} left'}"
         case "proceed":
-            # Read on the page and in other terminals, too: only the run's own question says what to type.
-            here = "its terminal asks; " if event.answers else ""
-            return f"{_name_ended_part(progress, event)} has ended: {here}{goes_on} with the next"
+            return f"{_name_ended_part(progress, event)} has ended: {describe_answers(progress, event)}"
         case _:
-            return f"paused; {goes_on}"
+            return f"paused; {_name_continue(progress)}"
+
+
+def describe_answers(progress: RunProgress, event: RunWaiting) -> str:
+    """Return how a person answers a run that asks after a wave."""
+    # Read on the page and in other terminals, too: only the run's own question says what to type.
+    here = "its terminal asks; " if event.answers else ""
+    return f"{here}{_name_continue(progress)} with the next"
+
+
+def _name_continue(progress: RunProgress) -> str:
+    return f"`undeploy control {progress.started.run if progress.started else 'RUN'} continue` goes on"
 
 
 def _name_ended_part(progress: RunProgress, event: RunWaiting) -> str:
@@ -155,9 +164,9 @@ def describe_control(event: Controlled) -> str:
     return f"{make_visible(event.by)}{origin}: {make_visible(event.act)}"
 
 
-def describe_landing(progress: RunProgress, reason: str) -> str:
-    """Return how much a run that stops for ``reason`` still awaits, and how to leave at once."""
-    again = "; interrupt again to leave at once" if reason.startswith("interrupt") else ""
+def describe_landing(progress: RunProgress, event: RunStopping) -> str:
+    """Return how much a run that stops still awaits, and how to leave at once."""
+    again = "; interrupt again to leave at once" if event.interrupted else ""
     return f"{progress.in_flight} in flight will land{again}"
 
 

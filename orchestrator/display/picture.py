@@ -151,7 +151,7 @@ def _draw_sentence(status: LiveStatus, width: int) -> list[Text]:
         return _wrap(lines, width, "")
     if status.stopping not in status.verdict.sentence:
         lines.append(f"stopping: {status.stopping}")
-    if status.stopping.startswith("interrupt") and status.ended is None:
+    if status.is_interrupted and status.ended is None:
         # An own line, and not the end of a long one: it must not be cut.
         return [*_wrap(lines, width, "bold"), Text("interrupt again to leave at once", "bold")]
     return _wrap(lines, width, "bold")

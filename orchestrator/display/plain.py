@@ -44,7 +44,7 @@ from orchestrator.model.events import (
     WaveStarted,
 )
 from orchestrator.model.outcome import TROUBLE, Outcome
-from orchestrator.report.words import OUTCOME_WORDS, name_target
+from orchestrator.report.words import OUTCOME_WORDS, name_stop, name_target
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
 
@@ -95,8 +95,8 @@ class PlainDisplay:
             case LaneChanged(state="parked" | "closed"):
                 yield f"{event.gateway}: {describe_lane(event)}"
             case RunStopping():
-                landing = describe_landing(self._progress, event.reason)
-                yield f"stopping: {make_visible(event.reason)}; {landing}"
+                landing = describe_landing(self._progress, event)
+                yield f"stopping: {make_visible(name_stop(event.reason))}; {landing}"
             case RunWaiting(why="proceed" | "paused"):
                 yield from self._describe_result(event)
                 yield describe_wait(self._progress, event.at)

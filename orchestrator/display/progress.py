@@ -43,6 +43,7 @@ from orchestrator.model.outcome import DONE, Outcome, find_word
 from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
 from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
+from orchestrator.report.words import name_stop
 
 
 class RunProgress:
@@ -72,7 +73,7 @@ class RunProgress:
         self.warnings: tuple[GatewayWarned, ...] = ()
         self.unrestorable = 0
         """How many targets went down, or may have, without a snapshot that brings them back."""
-        self.stopping: str | None = None
+        self.stopping: RunStopping | None = None
         self.ended: RunEnded | None = None
         self.parts = RemainingParts()
         self.counts_before_step = Counter[tuple[Outcome, str]]()
@@ -179,8 +180,8 @@ class RunProgress:
             case WaveEnded():
                 self._find_wave(event.wave).state = "ended"
             case RunStopping():
-                self.stopping = event.reason
-                self.timeline.mark(event.at, "stop", f"stopping: {event.reason}")
+                self.stopping = event
+                self.timeline.mark(event.at, "stop", f"stopping: {name_stop(event.reason)}")
             case RunEnded():
                 self._end_run(event)
             case _:

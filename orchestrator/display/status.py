@@ -10,7 +10,7 @@ from operator import attrgetter
 from msgspec.structs import replace
 
 from orchestrator.display.lane_progress import GIVEN_UP, LaneProgress
-from orchestrator.display.phrases import describe_protect, describe_wait
+from orchestrator.display.phrases import describe_answers, describe_protect, describe_wait
 from orchestrator.display.progress import RunProgress, merge_counts
 from orchestrator.display.verdict import describe_result, find_act, give_verdict
 from orchestrator.display.wave_progress import WaveProgress
@@ -36,7 +36,7 @@ from orchestrator.model.live_status import (
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
 from orchestrator.report.values import list_outcomes
-from orchestrator.report.words import ACT_WORDS, name_act
+from orchestrator.report.words import ACT_WORDS, name_act, name_stop
 from orchestrator.rules.stop_rules import StoppingScope, measure_headroom
 from orchestrator.text.characters import show_briefly
 from orchestrator.text.counting import name_first
@@ -55,7 +55,7 @@ NOT_BEGUN = RunStarted(at=0.0, run=RunId(""), plan="", targets=0, left={}, resum
 def read_status(progress: RunProgress, now: float) -> LiveStatus:
     """Return the status of a run at the Unix time ``now``."""
     started = progress.started or NOT_BEGUN
-    forecast = progress.make_forecast(now)
+    forecast, stopping = progress.make_forecast(now), progress.stopping
     waits_for, until = find_wait(progress, now)
     waves, lanes = _choose_waves(progress), _choose_lanes(progress)
     verdict = give_verdict(progress, now, forecast=forecast, waits_for=waits_for)
@@ -76,7 +76,8 @@ def read_status(progress: RunProgress, now: float) -> LiveStatus:
         warnings=tuple(map(_read_warning, progress.warnings[-MOST_WARNINGS:])),
         waits_for=waits_for,
         until=until,
-        stopping=_shorten(progress.stopping),
+        stopping=_shorten(name_stop(stopping.reason)) if stopping is not None else None,
+        is_interrupted=stopping is not None and stopping.interrupted,
         closes=started.closes,
         forecast=forecast and _bound_forecast(forecast),
         ended=_read_end(progress, verdict.headline),
@@ -213,8 +214,11 @@ def _show_reason(lane: LaneProgress, state: str) -> str:
 
 def find_wait(progress: RunProgress, now: float) -> tuple[str | None, float | None]:
     """Return what the run waits for, in words, and until when; None where it does not wait, or is unknown."""
-    if progress.waiting is not None:
-        return describe_wait(progress, now), progress.waiting.until
+    if (waiting := progress.waiting) is not None:
+        # The question beside it names the wave and its result.
+        asks = waiting.why == "proceed"
+        words = f"waits for an answer: {describe_answers(progress, waiting)}" if asks else None
+        return words or describe_wait(progress, now), waiting.until
     if progress.ended is not None:
         return None, None
     held = [lane for lane in progress.lanes.values() if lane.is_waited_for(now)]

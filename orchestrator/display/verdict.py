@@ -12,7 +12,7 @@ from orchestrator.model.live_status import LONGEST_TEXT, RunPhase, RunVerdict, T
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.report.headline import choose_end_tone
 from orchestrator.report.values import list_outcomes
-from orchestrator.report.words import ACT_WORDS, OUTCOME_WORDS
+from orchestrator.report.words import ACT_WORDS, OUTCOME_WORDS, name_stop
 from orchestrator.text.characters import show_briefly
 from orchestrator.text.counting import count_noun
 
@@ -119,8 +119,9 @@ def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | N
             landing = count_noun(progress.in_flight, "request lands", "requests land")
             return f"nothing new starts; {landing}"
         case "complete" | "stopped" | "interrupted":
-            cause = f": {show_briefly(progress.stopping, LONGEST_TEXT)}" if progress.stopping else ""
-            return f"{phase}{cause}"
+            if progress.stopping is None:
+                return phase
+            return f"{phase}: {show_briefly(name_stop(progress.stopping.reason), LONGEST_TEXT)}"
         case "running":
             goes_on = f"{describe_wave(progress)} goes on"
             return f"{goes_on}; waits for {waits_for}" if waits_for else goes_on

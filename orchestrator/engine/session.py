@@ -198,7 +198,8 @@ class Session:
     def _announce_stop(self, reason: str) -> None:
         at = self._environment.now()
         self._record.keep_note(at, "stopping", text=reason)
-        self._emit(RunStopping(at=at, reason=reason))
+        interrupted = self._run_gate.stop_kind == "interrupt"
+        self._emit(RunStopping(at=at, reason=reason, interrupted=interrupted))
 
     async def _watch_signals(self, scope: anyio.CancelScope) -> None:
         """Let what is in flight land after the first signal; end the session at once after the second."""

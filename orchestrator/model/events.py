@@ -336,6 +336,8 @@ class RunStopping(Event, tag="run_stopping", frozen=True, kw_only=True):
 
     reason: str
     """Begins with a ``Reason``, as in report.json."""
+    interrupted: bool = False
+    """Whether a signal stops the run. Another one then ends it at once."""
 
 
 class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):

@@ -252,6 +252,9 @@ class LiveStatus(Struct, frozen=True, kw_only=True):
     until: float | None = None
     """When the wait ends at the latest, or the next probe leaves; None if no end is known."""
     stopping: str | None = None
+    """Why nothing new starts, in words; None while the run goes on."""
+    is_interrupted: bool = False
+    """Whether a signal stops the run: another one ends it at once."""
     closes: float | None = None
     forecast: Forecast | None = None
     ended: EndStatus | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.report.values import (
     ApprovalMethod,
     RunApproval,
@@ -67,6 +67,15 @@ def describe_act(run: RunReport) -> str:
 def name_act(act: str, *, rehearsal: bool) -> str:
     """Return the name of an act, or of its rehearsal."""
     return f"rehearsal of {'an' if act == 'undeploy' else 'a'} {act}" if rehearsal else act
+
+
+def name_stop(reason: str) -> str:
+    """Return why a run stops, in words: ``alice stopped it (ops-1)``, ``SIGTERM was received``.
+
+    An operator's stop begins with the reason's word ``interrupt``, too. Beside "stopped" that reads as if a
+    signal had come.
+    """
+    return reason.removeprefix(f"{Reason.INTERRUPT}: ")
 
 
 def describe_session(session: SessionReport) -> str:

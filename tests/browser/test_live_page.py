@@ -282,6 +282,17 @@ async def test_without_a_session_the_page_says_how_to_get_one(open_live: OpenLiv
 
 
 @long
+async def test_a_phone_offers_each_answer_once(open_live: OpenLivePage) -> None:
+    live = await open_live("question", f"#token={TOKEN}", size=PHONE, has_touch=True)
+    await expect(live.page.locator("#acts")).to_be_visible()
+
+    # The zone "steered by hand", far below, has all acts again.
+    for act in ("continue", "stop"):
+        assert await live.page.locator(f":not(#steered .acts) > button[data-act={act}]:visible").count() == 1
+    assert await live.page.locator("#question-text").is_visible()
+
+
+@long
 async def test_a_wrong_token_is_told(open_live: OpenLivePage, open_page: PageOpener) -> None:
     live = await open_live("running")
     watched = await open_page(live.page.url)

@@ -205,7 +205,7 @@ def test_an_interrupted_run_is_130_and_can_be_resumed(
     resumed = undeploy("resume", "latest")
 
     assert process.returncode == 130, err
-    assert f"stopping: interrupt: {number.name}" in err
+    assert f"stopping: {number.name} was received" in err
     assert out.splitlines()[0] == f"run: {resumed.run}"
     assert resumed.status == 0
     assert platform.books().gateways["apim"].down == 6

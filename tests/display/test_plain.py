@@ -71,7 +71,7 @@ def test_quiet_writes_only_what_went_wrong() -> None:
     assert lines == [
         "failed: roma-eu/b: refused: no (attempts: 1)",
         "apim: parked, being probed: five faults in a row",
-        "stopping: interrupt: SIGINT; 0 in flight will land; interrupt again to leave at once",
+        "stopping: SIGINT was received; 0 in flight will land; interrupt again to leave at once",
     ]
 
 
@@ -117,6 +117,10 @@ def test_only_an_interrupt_can_be_repeated() -> None:
     [_, line] = lines_of(started(), stopping(reason="stop_rule: 3 failed"))
 
     assert line == "stopping: stop_rule: 3 failed; 0 in flight will land"
+
+    [_, line] = lines_of(started(), stopping(reason="interrupt: ada stopped it (ops-1, process 7)"))
+
+    assert line == "stopping: ada stopped it (ops-1, process 7); 0 in flight will land"
 
 
 def test_a_wait_has_a_line_when_it_begins_and_when_it_ends() -> None:

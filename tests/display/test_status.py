@@ -345,6 +345,7 @@ class TestWaits:
 
         assert found.question == "wave one has ended: 3 of 8 down, 1 failed (refused); go on with the next?"
         assert found.verdict.state == "waiting"
+        assert found.waits_for == "waits for an answer: `undeploy control r1 continue` goes on with the next"
         assert [wave.state for wave in found.waves] == ["ended", "to come"]
 
     def test_a_question_after_a_step_names_the_step_and_no_cause_of_an_earlier_wave(self) -> None:
@@ -364,7 +365,17 @@ class TestWaits:
         found = tell(begin(self.PLAN), wave("one"), sent("apim/a"), sent("apim/b"), stopping())
 
         assert found.verdict.sentence == "nothing new starts; 2 requests land"
-        assert (found.verdict.state, found.stopping) == ("stopping", "interrupt: SIGINT")
+        assert (found.verdict.state, found.stopping) == ("stopping", "SIGINT was received")
+        assert found.is_interrupted
+
+    def test_a_stop_by_an_operator_is_no_interrupt(self) -> None:
+        by_hand = stopping(reason="interrupt: ada stopped it (ops-1, process 7)")
+        going = tell(begin(self.PLAN), wave("one"), by_hand)
+        ended = tell(begin(self.PLAN), wave("one"), by_hand, replace(finish(), state="stopped"))
+
+        assert (going.stopping, going.is_interrupted) == ("ada stopped it (ops-1, process 7)", False)
+        assert going.over_time.marks[-1].text == "stopping: ada stopped it (ops-1, process 7)"
+        assert ended.verdict.sentence == "stopped: ada stopped it (ops-1, process 7)"
 
 
 class TestLanes:

@@ -163,7 +163,8 @@ def make_busy_status(**given: Any) -> LiveStatus:
         "headroom": (make_headroom(), make_headroom(2)),
         "controls": tuple(make_control(f"skip apim/{n}") for n in range(4)),
         "warnings": tuple(f"apim: warning {n}" for n in range(5)),
-        "stopping": "interrupt: SIGINT",
+        "stopping": "SIGINT was received",
+        "is_interrupted": True,
         "unrestorable": 3,
     }
     return make_status(**{**busy, **given})

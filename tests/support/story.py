@@ -108,8 +108,8 @@ def reopened(name: str = "apim", at: float = START) -> LaneChanged:
     return LaneChanged(at=at, gateway=name, state="open")
 
 
-def stopping(at: float = START, reason: str = "interrupt: SIGINT") -> RunStopping:
-    return RunStopping(at=at, reason=reason)
+def stopping(at: float = START, reason: str = "interrupt: SIGINT was received") -> RunStopping:
+    return RunStopping(at=at, reason=reason, interrupted=reason.endswith("was received"))
 
 
 def finish(at: float = START) -> RunEnded:
