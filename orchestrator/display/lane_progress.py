@@ -158,7 +158,7 @@ class LaneProgress:
 
         ``peer_seconds``: how many seconds of requests a target takes at other gateways of its kind.
         """
-        measured = self.pace.measure_rate(now if self.idle_since is None else self.idle_since)
+        measured = self.pace.measure_rate(self._find_last_work(now))
         # One target of a canary tells little of a pace: a lane has that only with its workers all at work.
         if measured and self.pace.counted >= (self.limit or 0):
             return measured
@@ -166,6 +166,13 @@ class LaneProgress:
         capacity = self.limit / seconds if self.limit and seconds else None
         bound = self.bound if self.bound is not None else self.first_bound
         return min(filter(None, (capacity, bound)), default=measured or None)
+
+    def _find_last_work(self, now: float) -> float:
+        """Return until when the lane had work and could do it: a lane that stands still is not slow."""
+        if self.idle_since is not None:
+            return self.idle_since
+        held = self.find_hindrance(now) is not None
+        return self.since if held and self.since is not None else now
 
     def start_attempt(self, target: TargetId, at: float) -> None:
         """Count a request that leaves."""

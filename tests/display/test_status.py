@@ -240,6 +240,14 @@ class TestAhead:
         assert found.forecast.latest == pytest.approx(START + 610 + 20 / 80)
         assert found.verdict.done_by.startswith("one is parked: the end is unknown; at the latest ")
 
+    def test_the_latest_end_moves_no_further_away_while_a_lane_is_parked(self) -> None:
+        events = work("one", 20, 0, 2.0, in_wave="first")
+        probe = ProbePlanned(at=START + 10, gateway="one", probe_at=START + 60, gives_up_at=START + 610)
+        parked_run = (begin({"first": {"one": 40}}), wave("first"), *events, parked("one", START + 10), probe)
+        ends = [tell(*parked_run, at=START + at).forecast for at in (10, 20, 29, 40)]
+
+        assert {end and end.latest for end in ends} == {START + 610 + 20 / 2.0}
+
     def test_the_window_bounds_the_end_of_a_run_that_stands_still(self) -> None:
         started = begin({"first": {"one": 40}}, closes=START + 600)
         found = tell(started, wave("first"), RunWaiting(at=START, why="paused"), at=START + 10)
