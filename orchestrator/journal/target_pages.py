@@ -202,7 +202,8 @@ class _PageReader:
         return TargetPage(rows=tuple(rows), next=following, total=total)
 
     def _count(self) -> int:
-        groups = " OR ".join(_GROUPS[index][1] for index in self._list_groups())
+        # Every target is in one of the groups. All of them are counted from an index, not from the table.
+        groups = " OR ".join(_GROUPS[index][1] for index in self._list_groups()) if self._query.outcome else 1
         statement = _COUNT.format(groups=f"({groups})", where=self._where)
         count: int = self._database.one(statement, self._values)[0]
         return count
