@@ -212,6 +212,13 @@ def test_the_title_names_a_rehearsal_a_restore_and_a_later_session() -> None:
     assert title.endswith(format_clock(NOW))
 
 
+def test_what_has_nothing_to_tell_takes_no_line_of_a_small_picture() -> None:
+    lines = draw(make_busy_status(), 59, 15).splitlines()
+
+    assert lines
+    assert all(map(str.strip, lines))
+
+
 @pytest.mark.parametrize(("width", "height"), [(59, 15), (79, 24), (119, 40)])
 def test_the_link_of_the_live_page_is_whole(width: int, height: int) -> None:
     link = f"http://127.0.0.1:8787/#token={'x' * 43}"
