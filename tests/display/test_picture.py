@@ -213,7 +213,8 @@ def test_the_title_names_a_rehearsal_a_restore_and_a_later_session() -> None:
 
 
 def test_what_has_nothing_to_tell_takes_no_line_of_a_small_picture() -> None:
-    lines = draw(make_busy_status(), 59, 15).splitlines()
+    verdict = make_verdict(state="stopping", done_by="", against_close="")
+    lines = draw(make_busy_status(verdict=verdict, closes=None), 59, 15).splitlines()
 
     assert lines
     assert all(map(str.strip, lines))
