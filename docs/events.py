@@ -12,7 +12,6 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -20,13 +19,10 @@ from typing import get_args
 from msgspec import Struct
 from msgspec import inspect as types
 
+from docs.made_part import MadePart
 from orchestrator.model import events
 
 PAGE = Path(__file__).parent / "events.md"
-BEGIN, END = (
-    "<!-- made by python -m docs.events: begin -->\n",
-    "<!-- made by python -m docs.events: end -->\n",
-)
 
 
 COMMON = {
@@ -176,22 +172,7 @@ def write_events() -> str:
     return "\n".join(lines)
 
 
-def write_into(page: str) -> str:
-    """Return the page with the events of today's code."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{write_events()}{END}{after}"
-
-
-def main() -> None:
-    """Write the page, or check it."""
-    page = PAGE.read_text(encoding="utf-8")
-    made = write_into(page)
-    if "--check" not in sys.argv:
-        PAGE.write_text(made, encoding="utf-8")
-    elif made != page:
-        sys.exit("docs/events.md is not as the code is: python -m docs.events writes it anew")
-
+PART = MadePart(PAGE, "docs.events", write_events)
 
 if __name__ == "__main__":
-    main()
+    PART.run()

@@ -10,20 +10,16 @@ the arrows from their imports. An arrow that follows from two others is left out
 from __future__ import annotations
 
 import ast
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.shape import imports_between_rooms, read_tree
+from docs.made_part import MadePart
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "orchestrator"
 PAGE = ROOT / "docs" / "architecture.md"
-BEGIN, END = (
-    "<!-- made by python -m docs.packages: begin -->\n",
-    "<!-- made by python -m docs.packages: end -->\n",
-)
 
 
 def read_layers() -> list[list[str]]:
@@ -82,24 +78,13 @@ def write_list(layers: list[list[str]]) -> Iterator[str]:
             )
 
 
-def draw_into(page: str) -> str:
-    """Return the page with the picture and the list of today's code."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
+def write_packages() -> str:
+    """Return the picture and the list of today's code."""
     layers = read_layers()
-    made = "\n".join([*draw(layers), "", *write_list(layers), ""])
-    return f"{before}{BEGIN}{made}{END}{after}"
+    return "\n".join([*draw(layers), "", *write_list(layers), ""])
 
 
-def main() -> None:
-    """Write the page, or check it."""
-    page = PAGE.read_text(encoding="utf-8")
-    made = draw_into(page)
-    if "--check" not in sys.argv:
-        PAGE.write_text(made, encoding="utf-8")
-    elif made != page:
-        sys.exit("docs/architecture.md is not as the code is: python -m docs.packages writes it anew")
-
+PART = MadePart(PAGE, "docs.packages", write_packages)
 
 if __name__ == "__main__":
-    main()
+    PART.run()

@@ -10,6 +10,7 @@ import pytest
 from msgspec import Struct
 
 from docs import events, metrics, packages
+from docs.made_part import MadePart
 from orchestrator.cli import execute
 from orchestrator.gateways import KINDS
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
@@ -66,24 +67,9 @@ def test_a_plan_that_is_shown_is_a_plan(
 
 
 @pytest.mark.source
-def test_the_picture_of_the_packages_is_that_of_the_code() -> None:
-    page = packages.PAGE.read_text(encoding="utf-8")
-
-    assert packages.draw_into(page) == page, "python -m docs.packages writes it anew"
-
-
-@pytest.mark.source
-def test_the_page_about_events_is_that_of_the_code() -> None:
-    page = events.PAGE.read_text(encoding="utf-8")
-
-    assert events.write_into(page) == page, "python -m docs.events writes it anew"
-
-
-@pytest.mark.source
-def test_the_page_about_metrics_is_that_of_the_code() -> None:
-    page = metrics.PAGE.read_text(encoding="utf-8")
-
-    assert metrics.write_into(page) == page, "python -m docs.metrics writes it anew"
+@pytest.mark.parametrize("part", [packages.PART, events.PART, metrics.PART], ids=lambda part: part.module)
+def test_what_a_command_writes_into_a_page_is_as_the_code_is(part: MadePart) -> None:
+    assert part.renew() == part.read(), f"python -m {part.module} writes it anew"
 
 
 @pytest.mark.source

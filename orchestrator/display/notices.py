@@ -13,12 +13,11 @@ from orchestrator.display.layout import PictureSection
 from orchestrator.display.palette import ALARM, OUTCOME_LOOKS, WARNING
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.live_status import LaneStatus, LiveStatus, RuleHeadroom
+from orchestrator.model.outcome import drop_word
 from orchestrator.report.words import OUTCOME_WORDS
 from orchestrator.text.counting import count_noun, name_first
 from orchestrator.text.formats import format_clock, format_span
 
-NEAR = 3
-"""A stop rule that so many more targets, or fewer, would bring to stop the run is shown as a warning."""
 NEAR_RANK = 5
 MOST_CONTROLS = 3
 """The newest acts of operators that are shown."""
@@ -60,7 +59,7 @@ def _describe_trouble(lane: LaneStatus, now: float) -> Text:
     if lane.gives_up_at is not None and not lane.given_up:
         text.append(f", gives up {format_clock(lane.gives_up_at)}")
     # The reason comes last: it may be long, and its end can be spared.
-    return text.append(f": {lane.reason.removeprefix(f'{lane.state}: ')}") if lane.reason else text
+    return text.append(f": {drop_word(lane.reason, lane.state)}") if lane.reason else text
 
 
 def make_work_section(status: LiveStatus, *, rank: int) -> PictureSection:
@@ -89,8 +88,7 @@ def _describe_cause(cause: CauseGroup, width: int) -> Text:
     badge = f" {look.character} {cause.count:>{width},} {OUTCOME_WORDS[cause.outcome]} "
     line = Text.assemble((badge, look.count_style), " ", (cause.label, "bold" if look.count_style else ""))
     if cause.text and cause.text != cause.label:
-        # A reason begins with its word, which is the label.
-        line.append(f": {cause.text.removeprefix(f'{cause.label}: ')}")
+        line.append(f": {drop_word(cause.text, cause.label)}")
     if cause.gateways:
         line.append(f" · {name_first(cause.gateways, 2)}", "bright_black")
     if cause.examples:
@@ -106,16 +104,12 @@ def make_headroom_section(status: LiveStatus, *, rank: int) -> PictureSection:
     rules = sorted(
         (rule for rule in status.headroom if rule.more is not None), key=lambda rule: rule.more or 0
     )
-    rank = NEAR_RANK if any(map(_is_near, rules)) else rank
+    rank = NEAR_RANK if any(rule.near for rule in rules) else rank
     return make_list_section(rank, [_describe_headroom(rule) for rule in rules], "stop rule")
 
 
-def _is_near(rule: RuleHeadroom) -> bool:
-    return rule.more is not None and rule.more <= NEAR and rule.count > 0
-
-
 def _describe_headroom(rule: RuleHeadroom) -> Text:
-    return Text(f"stop rule {rule.text}", "yellow" if _is_near(rule) else "bright_black")
+    return Text(f"stop rule {rule.text}", "yellow" if rule.near else "bright_black")
 
 
 def make_warnings_section(status: LiveStatus, late: Sequence[str], *, rank: int) -> PictureSection:

@@ -15,6 +15,7 @@ from orchestrator.model.events import (
     RunWaiting,
 )
 from orchestrator.model.forecast import Forecast
+from orchestrator.model.outcome import drop_word
 from orchestrator.report.words import describe_protection, name_act
 from orchestrator.rules.forecast import find_last_starts
 from orchestrator.text.characters import make_visible
@@ -177,5 +178,4 @@ def describe_lane(event: LaneChanged) -> str:
     text = words.get(event.state, event.state)
     if event.state == "paused" and event.seconds is not None:
         text += f" for {format_span(event.seconds)}"
-    # A reason begins with its word, which may be the state itself.
-    return f"{text}: {make_visible(event.reason.removeprefix(f'{event.state}: '))}" if event.reason else text
+    return f"{text}: {make_visible(drop_word(event.reason, event.state))}" if event.reason else text

@@ -43,7 +43,7 @@ from orchestrator.model.events import (
     WaveEnded,
     WaveStarted,
 )
-from orchestrator.model.outcome import TROUBLE, Outcome
+from orchestrator.model.outcome import TROUBLE, Outcome, drop_word
 from orchestrator.report.words import OUTCOME_WORDS, name_stop, name_target
 from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
@@ -110,8 +110,7 @@ class PlainDisplay:
             return
         yield f"wave {make_visible(wave.name)}: {describe_result(self._progress, wave)}"
         for group in choose_causes(self._progress.causes.list_groups()):
-            # A reason begins with its word, which is the label.
-            text = (group.text or "").removeprefix(f"{group.label}: ")
+            text = drop_word(group.text or "", group.label)
             why = f"{group.label}: {text}" if text else group.label
             yield f"    {group.count:,} {OUTCOME_WORDS[group.outcome]}: {make_visible(why)}"
 

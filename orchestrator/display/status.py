@@ -33,7 +33,7 @@ from orchestrator.model.live_status import (
     TimeMark,
     WaveStatus,
 )
-from orchestrator.model.outcome import Outcome
+from orchestrator.model.outcome import Outcome, drop_word
 from orchestrator.model.plan import RunId
 from orchestrator.report.values import list_outcomes
 from orchestrator.report.words import ACT_WORDS, name_act, name_stop
@@ -204,12 +204,7 @@ def _describe_state(lane: LaneProgress, now: float) -> str:
     if state == "open":
         return "done" if lane.ended >= lane.total else "open"
     words = GIVEN_UP if lane.given_up else state
-    return f"{words}: {_show_reason(lane, state)}" if lane.reason else words
-
-
-def _show_reason(lane: LaneProgress, state: str) -> str:
-    # A reason begins with its word, which may be the state itself.
-    return _show((lane.reason or "").removeprefix(f"{state}: "))
+    return f"{words}: {_show(drop_word(lane.reason, state))}" if lane.reason else words
 
 
 def find_wait(progress: RunProgress, now: float) -> tuple[str | None, float | None]:

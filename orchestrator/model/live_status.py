@@ -210,6 +210,8 @@ class RuleHeadroom(Struct, frozen=True, kw_only=True):
     """As the plan writes it: ``20%``, ``5``."""
     more: int | None
     """How many more such targets in a row stop the run; None if no number of them does."""
+    near: bool = False
+    """Whether people should be warned: the rule counts a target, and few more stop the run."""
     text: str
     """``failed: 3 of 40 in wave canary, limit 20%: 7 more stop the run``."""
 

@@ -75,6 +75,11 @@ An accepted loss counts apart, under ``ACCEPTED_LOSS``.
 """
 
 
+def drop_word(reason: str, word: str) -> str:
+    """Return a reason without its first word, for a sentence that has said the word already."""
+    return reason.removeprefix(f"{word}: ")
+
+
 def find_word(outcome: Outcome, reason: str | None) -> str:
     """Return the first word of a target's reason as ``Counts`` has it."""
     if outcome is Outcome.FAILED and is_accepted_loss(reason):

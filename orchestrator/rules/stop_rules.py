@@ -177,6 +177,10 @@ def measure_headroom(
             yield _measure_rule(key, threshold, scope, first_run=first_run)
 
 
+NEAR = 3
+"""So many more targets, or fewer, until a rule stops the run are worth a warning."""
+
+
 def _measure_rule(key: str, threshold: Threshold, scope: StoppingScope, *, first_run: bool) -> RuleHeadroom:
     counted = _count_matching(key, scope.counts, first_run=first_run)
     ended = sum(count for (outcome, word), count in scope.counts.items() if _has_ended(outcome, word))
@@ -190,6 +194,7 @@ def _measure_rule(key: str, threshold: Threshold, scope: StoppingScope, *, first
         of=ended,
         limit=limit,
         more=more,
+        near=counted > 0 and more is not None and more <= NEAR,
         text=f"{key}: {of_ended} in {scope.where}, limit {limit}{stops}",
     )
 

@@ -292,3 +292,13 @@ def test_the_headroom_of_a_rule_in_words() -> None:
         (7, "failed: 3 of 40 in wave canary, limit 20%: 7 more stop the run"),
         (1, "unknown: 0 in the run, limit 0: 1 more stops the run"),
     ]
+
+
+@pytest.mark.parametrize(("failed", "near"), [(0, False), (4, False), (5, True), (8, True)])
+def test_a_rule_is_near_once_it_counts_a_target_and_few_more_stop_the_run(failed: int, near: bool) -> None:
+    run = StoppingScope(where="the run", counts={(FAILED, "refused"): failed, (UNDEPLOYED, ""): 9}, left=40)
+    strict = StoppingScope(where="the run", counts={(UNDEPLOYED, ""): 9}, left=40)
+    (room,) = measure_headroom({"failed": Threshold(count=7)}, run, run, first_run=True)
+    (unused,) = measure_headroom({"failed": Threshold(count=0)}, strict, strict, first_run=True)
+
+    assert (room.near, unused.near) == (near, False)

@@ -125,7 +125,7 @@ def make_causes(count: int = 2) -> tuple[CauseGroup, ...]:
 
 def make_headroom(more: int = 7, count: int = 3) -> RuleHeadroom:
     text = f"failed: {count} of 40 in wave canary, limit 20%: {more} more stop the run"
-    return RuleHeadroom(rule="failed", count=count, of=40, limit="20%", more=more, text=text)
+    return RuleHeadroom(rule="failed", count=count, of=40, limit="20%", more=more, near=more <= 3, text=text)
 
 
 def make_control(act: str = "skip apim/**") -> ControlStatus:

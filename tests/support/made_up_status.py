@@ -185,6 +185,7 @@ _HEADROOM = {
     "of": 423,
     "limit": "5%",
     "more": 12,
+    "near": False,
     "text": "failed: 9 of 423 (2.1%); 12 more stop the run (5%)",
 }
 _CAUSES = [

@@ -1,15 +1,15 @@
 // Bars of outcomes as SVG: their lengths are attributes, which the page's policy allows, unlike inline styles.
 
 import { makeSvg, setAttribute } from "./dom.js";
+import { OUTCOMES } from "./words.js";
 
 // Percents of the bar. One failure of ten thousand must be seen, and so must the one target that has not ended.
 const WIDTH = 100;
 const LEAST = 0.6;
-const ORDER = ["undeployed", "restored", "already_undeployed", "already_deployed", "failed", "unknown", "not_started"];
 
 // The parts of `counts` and what is left of `total`, side by side: [outcome, at, size].
 export const layOut = (counts, total, width = WIDTH, start = 0) => {
-  const parts = ORDER.map((outcome) => [outcome, counts?.[outcome] || 0]);
+  const parts = OUTCOMES.map((outcome) => [outcome, counts?.[outcome] || 0]);
   const ended = parts.reduce((sum, [, number]) => sum + number, 0);
   const whole = Math.max(total, ended);
   parts.push(["open", whole - ended]);
@@ -25,7 +25,7 @@ export const layOut = (counts, total, width = WIDTH, start = 0) => {
 };
 
 export const describe = (counts, total) => {
-  const parts = ORDER.filter((outcome) => counts?.[outcome])
+  const parts = OUTCOMES.filter((outcome) => counts?.[outcome])
     .map((outcome) => `${Parts.count(counts[outcome])} ${Parts.nameOutcome(outcome)}`);
   return `${parts.join(", ") || "none ended"}, of ${Parts.count(total)}`;
 };

@@ -91,6 +91,27 @@ export const morph = (old, next) => {
 // Whether the server is there to be asked; see stream.js for the words.
 export const isConnected = () => ["live", "over"].includes(document.body.dataset.fresh);
 
+// The button below a long list: it shows all entries, or again only those that matter most.
+export class ShowAll {
+  constructor(id, noun, most) {
+    Object.assign(this, { id, noun, most, isOn: false });
+  }
+
+  draw(number) {
+    const button = byId(this.id);
+    show(button, number > this.most);
+    setText(button, this.isOn ? `Show fewer ${this.noun}` : `Show all ${number} ${this.noun}`);
+    setAttribute(button, "aria-expanded", String(this.isOn));
+  }
+
+  offer(redraw) {
+    byId(this.id).addEventListener("click", () => {
+      this.isOn = !this.isOn;
+      redraw();
+    });
+  }
+}
+
 // On a wall nothing can be clicked: its links lead nowhere.
 export const setLink = (element, hash) => {
   setAttribute(element, "href", document.body.classList.contains("wall") ? null : hash);

@@ -1,13 +1,13 @@
 // The gateways: one card a lane. Of many, those that do not work stand first.
 
 import { drawBar } from "./bars.js";
-import { byId, clone, setAttribute, setClass, setLink, setText, show, showText, syncList } from "./dom.js";
+import { ShowAll, byId, clone, setAttribute, setClass, setLink, setText, show, showText, syncList } from "./dom.js";
 import { bound, clock, minute, perSecond, plural, troubleWords } from "./words.js";
 
 const MANY = 6;
 // More cards than these are not all shown at first.
 const MOST = 9;
-let showsAll = false;
+const showAll = new ShowAll("gateways-more", "gateways", MOST);
 const RANK = { closed: 0, parked: 0, paused: 1, open: 2 };
 const IDLE = 3;
 const DONE = 4;
@@ -99,16 +99,8 @@ export const drawGateways = (state) => {
   setText(byId("gateways-words"), ill ? words : "");
   show(byId("gateways"), whole);
   const sorted = sort(lanes);
-  syncList(byId("list-of-gateways"), showsAll ? sorted : sorted.slice(0, MOST), create, updateLane);
-  const more = byId("gateways-more");
-  show(more, lanes.length > MOST);
-  setText(more, showsAll ? "Show fewer gateways" : `Show all ${lanes.length} gateways`);
-  setAttribute(more, "aria-expanded", String(showsAll));
+  syncList(byId("list-of-gateways"), showAll.isOn ? sorted : sorted.slice(0, MOST), create, updateLane);
+  showAll.draw(lanes.length);
 };
 
-export const offerGateways = (redraw) => {
-  byId("gateways-more").addEventListener("click", () => {
-    showsAll = !showsAll;
-    redraw();
-  });
-};
+export const offerGateways = (redraw) => showAll.offer(redraw);

@@ -32,16 +32,12 @@ const source = {
 };
 
 const readFacets = (state) => {
-  const counts = { ...state.verdict.counts };
-  const whole = counts.targets || 0;
-  delete counts.targets;
-  delete counts.ended;
-  const ended = Object.values(counts).reduce((sum, number) => sum + number, 0);
+  const { targets, ended, ...counts } = state.verdict.counts;
   return {
     gateways: (state.lanes || []).map((lane) => lane.name),
     waves: (state.waves || []).map((wave) => wave.name),
-    outcomes: { ...counts, open: whole - ended },
-    whole,
+    outcomes: { ...counts, open: targets - ended },
+    whole: targets,
   };
 };
 

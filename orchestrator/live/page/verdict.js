@@ -2,9 +2,8 @@
 
 import { drawBar } from "./bars.js";
 import { byId, setAttribute, setClass, setRich, setText, show, syncList } from "./dom.js";
-import { clock, zone } from "./words.js";
+import { OUTCOMES, clock, zone } from "./words.js";
 
-const LEGEND = ["undeployed", "restored", "already_undeployed", "already_deployed", "failed", "unknown", "not_started"];
 const TONES = { going: "#1f5f96", waiting: "#b06f00", bad: "#c0302a", good: "#1f6e54", over: "#6a727c" };
 // One shape a tone, so that the icon of a tab tells without its colour.
 const SHAPES = {
@@ -52,9 +51,8 @@ const drawHeadline = (text) => {
 };
 
 const drawLegend = (counts) => {
-  const ended = LEGEND.reduce((sum, outcome) => sum + (counts[outcome] || 0), 0);
-  const items = LEGEND.filter((outcome) => counts[outcome]).map((key) => ({ key, number: counts[key] }));
-  if (counts.targets > ended) items.push({ key: "open", number: counts.targets - ended });
+  const items = OUTCOMES.filter((outcome) => counts[outcome]).map((key) => ({ key, number: counts[key] }));
+  if (counts.targets > counts.ended) items.push({ key: "open", number: counts.targets - counts.ended });
   syncList(byId("legend"), items, createEntry, (slots, item) => setText(slots.number, Parts.count(item.number)));
 };
 

@@ -1,7 +1,7 @@
 // The waves: one track for all of them, and below it those that matter now.
 
 import { drawBar, drawParts, findBar, layOut } from "./bars.js";
-import { byId, clone, makeSvg, setAttribute, setClass, setLink, setText, show, syncList } from "./dom.js";
+import { ShowAll, byId, clone, makeSvg, setAttribute, setClass, setLink, setText, show, syncList } from "./dom.js";
 import { minute, plural, troubleWords } from "./words.js";
 
 // More waves than these are not all listed: then the one that goes on, its neighbours, and the worst.
@@ -10,7 +10,7 @@ const WORST = 3;
 // Percents of the track.
 const GAP = 0.4;
 const NARROWEST = 0.8;
-let showsAll = false;
+const showAll = new ShowAll("waves-more", "waves", MANY);
 
 // Where each wave stands on the track: as wide as it is large, and never too narrow to be seen.
 const placeWaves = (waves) => {
@@ -70,7 +70,7 @@ const updateWave = (slots, wave) => {
 };
 
 const choose = (waves) => {
-  if (showsAll || waves.length <= MANY) return waves;
+  if (showAll.isOn || waves.length <= MANY) return waves;
   const found = waves.findIndex((wave) => wave.state === "going");
   const now = found < 0 ? waves.findLastIndex((wave) => wave.state === "ended") : found;
   const near = waves.filter((wave, index) => Math.abs(index - now) <= 1);
@@ -90,25 +90,17 @@ export const drawWaves = (state) => {
   show(byId("track"), waves.length > 1);
   drawTrack(waves);
   syncList(byId("list-of-waves"), shown, () => clone("template-of-wave"), updateWave);
-  const more = byId("waves-more");
-  show(more, waves.length > MANY);
-  setText(more, showsAll ? "Show fewer waves" : `Show all ${waves.length} waves`);
-  setAttribute(more, "aria-expanded", String(showsAll));
-  if (state.waves_left_out) setAttribute(more, "title", `${state.waves_left_out} more are not told of here`);
+  showAll.draw(waves.length);
+  if (state.waves_left_out) setAttribute(byId("waves-more"), "title", `${state.waves_left_out} more are not told of here`);
 };
 
 export const drawHeadroom = (state) => {
   const rules = (state.headroom || []).map((rule) => ({ ...rule, key: rule.text }));
   syncList(byId("headroom"), rules, () => ({ root: Parts.make("li") }), (slots, rule) => {
     setText(slots.root, rule.text);
-    setClass(slots.root, rule.more !== null && rule.more <= 3 ? "near" : "");
+    setClass(slots.root, rule.near ? "near" : "");
   });
   show(byId("headroom"), rules.length);
 };
 
-export const offerWaves = (redraw) => {
-  byId("waves-more").addEventListener("click", () => {
-    showsAll = !showsAll;
-    redraw();
-  });
-};
+export const offerWaves = (redraw) => showAll.offer(redraw);

@@ -1,6 +1,9 @@
 // Numbers and times as people read them. Every instant is shown in the zone of the run: the sentences that come
 // from the run hold its clock times, and all who look at the page must read the same ones.
 
+// The order of bars and legends: what is as wanted comes first.
+export const OUTCOMES = ["undeployed", "restored", "already_undeployed", "already_deployed", "failed", "unknown", "not_started"];
+
 export const TROUBLE = ["failed", "unknown", "not_started"];
 
 let offset = 0;

@@ -174,35 +174,29 @@ def _render_scale(top: int, unit: str, *, middle: bool = True) -> str:
 def _render_slots(chart: TimeChart) -> Iterator[str]:
     width = 100 / len(chart.slots)
     for index, slot in enumerate(chart.slots):
-        at = index * width
-        yield f"<g><title>{_escape(slot.tooltip)}</title>"
-        yield _render_catch(at, width)
-        for part in slot.parts:
-            yield (
-                f'<rect class="fill-{part.outcome}"{_PATTERNED.get(part.outcome, "")} '
-                f'x="{at + width * 0.08:.4g}%" y="{part.at:g}%" '
-                f'width="{width * 0.84:.4g}%" height="{part.size:g}%"/>'
-            )
-        yield "</g>"
-
-
-def _render_catch(at: float, width: float) -> str:
-    """Return what catches the pointer over a whole bucket, so that its title shows."""
-    return f'<rect class="catch" x="{at:.4g}%" y="0" width="{width:.4g}%" height="100%"/>'
+        bars = "".join(
+            f'<rect class="fill-{part.outcome}"{_PATTERNED.get(part.outcome, "")} '
+            f'x="{(index + 0.08) * width:.4g}%" y="{part.at:g}%" '
+            f'width="{width * 0.84:.4g}%" height="{part.size:g}%"/>'
+            for part in slot.parts
+        )
+        yield _render_bucket(index * width, width, slot.tooltip, bars)
 
 
 def _render_refusals(chart: PaceChart) -> Iterator[str]:
     width = 100 / len(chart.slots)
     for index, slot in enumerate(chart.slots):
-        at = index * width
-        yield f"<g><title>{_escape(slot.tooltip)}</title>"
-        yield _render_catch(at, width)
-        if slot.refused:
-            yield (
-                f'<rect class="refused" x="{at + width * 0.2:.4g}%" y="{100 - slot.refused:g}%" '
-                f'width="{width * 0.6:.4g}%" height="{slot.refused:g}%"/>'
-            )
-        yield "</g>"
+        bar = (
+            f'<rect class="refused" x="{(index + 0.2) * width:.4g}%" y="{100 - slot.refused:g}%" '
+            f'width="{width * 0.6:.4g}%" height="{slot.refused:g}%"/>'
+        )
+        yield _render_bucket(index * width, width, slot.tooltip, bar if slot.refused else "")
+
+
+def _render_bucket(at: float, width: float, tooltip: str, bars: str) -> str:
+    """Return the bars of one bucket with what catches the pointer over all of it, so that its title shows."""
+    catch = f'<rect class="catch" x="{at:.4g}%" y="0" width="{width:.4g}%" height="100%"/>'
+    return f"<g><title>{_escape(tooltip)}</title>{catch}{bars}</g>"
 
 
 def _render_notes(axis: TimeAxis) -> str:
