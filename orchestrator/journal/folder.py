@@ -262,8 +262,15 @@ def _find_kept(state: Path, ref: str) -> Path | None:
 def _find_latest(state: Path, runs: Sequence[RunFolder]) -> RunFolder:
     newest = next((run for run in runs if run.act == "undeploy"), None)
     if newest is None:
-        raise RunError(f"there is no run in {runs_folder(state)}; --state names another state folder")
+        raise RunError(f"there is no run in {runs_folder(state)}; {_advise_on_none(state)}")
     return newest
+
+
+def _advise_on_none(state: Path) -> str:
+    rehearsals = list_runs(state, rehearsals=True)
+    if rehearsals:
+        return f"a rehearsal is named by its id, as {rehearsals[0].id}"
+    return "--state names another state folder"
 
 
 def _list_ambiguous(ref: str, runs: Sequence[RunFolder]) -> str:

@@ -368,6 +368,13 @@ def test_a_run_that_is_not_there_is_told_with_the_folder(state: Path, ref: str) 
         find_run(state, ref)
 
 
+def test_where_only_rehearsals_are_the_newest_of_them_is_named(state: Path) -> None:
+    made(state, suffix="0001", rehearsal=True)
+    newest = made(state, suffix="0002", rehearsal=True)
+    with pytest.raises(RunError, match=f"a rehearsal is named by its id, as {newest.id}"):
+        find_run(state, "latest")
+
+
 def test_ids_sort_by_time(state: Path) -> None:
     later = name_folder(state, name="a", suffix="0000", at=START + 1).name
     assert name_folder(state, name="b", suffix="ffff", at=START).name < later
