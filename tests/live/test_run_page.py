@@ -366,8 +366,7 @@ def test_a_rehearsal_a_resume_and_a_restore_serve_their_page(staged: Callable[..
     ):
         with stage.started(*command, "--serve", "127.0.0.1:0") as process:
             page = PageClient.read_from(process)
-            until(lambda page=page: page.state()["verdict"]["state"] != "starting")
-            seen.append(page.state()["run"])
+            seen.append(read_begun(page)["run"])
             _, err = process.communicate(timeout=60)
         assert process.returncode in (0, 1), err
 
@@ -377,6 +376,18 @@ def test_a_rehearsal_a_resume_and_a_restore_serve_their_page(staged: Callable[..
         ("restore", False),
     ]
     assert seen[1]["session"] == 2
+
+
+def read_begun(page: PageClient) -> dict[str, Any]:
+    """Return the first state of a run that has begun; a further one might find the server gone."""
+    states: list[dict[str, Any]] = []
+
+    def has_begun() -> bool:
+        states.append(page.state())
+        return bool(states[-1]["verdict"]["state"] != "starting")
+
+    until(has_begun)
+    return states[-1]
 
 
 @long

@@ -7,7 +7,7 @@ from datetime import timedelta, timezone
 from orchestrator.model.live_status import OverTime
 from orchestrator.report.page.axis import build_axis
 from orchestrator.report.page.chart import draw_pace, draw_timeline
-from orchestrator.report.page.svg import join_figures, render_pace_chart, render_time_chart
+from orchestrator.report.page.svg import render_pace_chart, render_time_chart
 from orchestrator.report.values import ClockSpan, PaceTimeline, RunTimeline
 
 
@@ -23,7 +23,7 @@ def render_live_charts(over_time: OverTime, *, request: str, utc_offset: int) ->
     figures = [] if ended is None else [render_time_chart(ended)]
     if any(pacing.sent) or any(pacing.in_flight):
         figures.append(render_pace_chart(draw_pace(pacing, axis), request))
-    return join_figures(figures) if figures else None
+    return "".join(figures) or None
 
 
 def _read_timeline(over_time: OverTime) -> RunTimeline:

@@ -1,12 +1,13 @@
 """Draws the charts as plain SVG, for the report and for the live page.
 
 The markup has classes and attributes alone, so that the strictest content policy shows it. Every text is
-escaped, and nothing in it is invisible. A page that shows such markup holds ``PATTERNS`` once.
+escaped, and nothing in it is invisible. A page that shows such markup holds ``PATTERNS`` once, or its style
+gives the patterned outcomes fills of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from orchestrator.model.outcome import Outcome
@@ -230,8 +231,3 @@ def _bdi(text: str) -> str:
 
 def _escape(text: str) -> str:
     return escape(make_visible(text))
-
-
-def join_figures(figures: Sequence[str]) -> str:
-    """Return several figures as one fragment, with the patterns that they refer to."""
-    return PATTERNS + "".join(figures)
