@@ -93,8 +93,8 @@ async def exchange(
         if rows is not None:
             found = observed = rows.end(answer, observed, seconds)
         status = answer.status if isinstance(answer, Reply) else None
-        # What we ended ourselves says nothing about the gateway.
-        if not (isinstance(answer, Lost) and answer.ended):
+        # What we ended ourselves, or did not let leave, says nothing about the gateway.
+        if not (isinstance(answer, Lost) and (answer.ended or answer is request)):
             lane.observe(admitted, observed, began, status)
         # One 401 may reach many workers at once: the first of them renews, and the others find that done.
         if observed.verdict is Verdict.DENIED:

@@ -17,6 +17,7 @@ from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import UNDEPLOY, Act, Reading, Verdict
+from orchestrator.model.settings import Limits
 from orchestrator.rules.admission import AdmissionRequest
 from tests.support.engine import (
     LOOK,
@@ -101,6 +102,34 @@ def test_nothing_leaves_once_the_lane_was_closed_while_the_intent_became_durable
     assert "wrong_place" in (found.message or "")
     assert times == []
     assert kept == ["intent at 0.5", "unsent after 0"]
+
+
+@pytest.mark.promise(8)
+def test_a_lane_is_not_ill_because_the_run_lets_nothing_leave_any_more() -> None:
+    """An interrupt meets many workers whose intents become durable: none of that is a fault of the gateway."""
+    wire, run_gate = Wire(script([])), RunGate()
+
+    async def main() -> tuple[str, list[Verdict]]:
+        one = lane(gateway(limits=Limits(concurrency=8)), environment(), run_gate, send=wire.send)
+        one.begin_step(8)
+        verdicts = list[Verdict]()
+
+        async def send_one(seq: int) -> None:
+            turn = AdmissionRequest(target(seq).id, Act.UNDEPLOY)
+            assert await one.admit(turn) is None
+            question = ask_target(one, UNDEPLOY, target(seq))
+            exchanged = await exchange(one, turn, question, Rows([], one))
+            verdicts.append(exchanged.found.verdict)
+
+        async with anyio.create_task_group() as workers:
+            for seq in range(1, 9):
+                workers.start_soon(send_one, seq)
+            await anyio.sleep(0.2)
+            run_gate.stop("interrupt", "SIGINT was received")
+        return one.state.state, verdicts
+
+    assert played(main) == ("open", [Verdict.UNSENT] * 8)
+    assert wire.times() == []
 
 
 def test_a_rejected_credential_is_renewed_before_the_exchange_ends() -> None:
