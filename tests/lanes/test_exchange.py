@@ -106,7 +106,7 @@ def test_nothing_leaves_once_the_lane_was_closed_while_the_intent_became_durable
 
 @pytest.mark.promise(8)
 def test_a_lane_is_not_ill_because_the_run_lets_nothing_leave_any_more() -> None:
-    """An interrupt meets many workers whose intents become durable: none of that is a fault of the gateway."""
+    """An interrupt meets workers whose intents become durable: none of that is a fault of the gateway."""
     wire, run_gate = Wire(script([])), RunGate()
 
     async def main() -> tuple[str, list[Verdict]]:
