@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from orchestrator.display.pace import PaceMeter
+from orchestrator.display.request_tally import RequestTally
 from orchestrator.model.events import (
     AttemptEnded,
     GatewayFacts,
@@ -15,6 +16,7 @@ from orchestrator.model.events import (
     TargetEnded,
 )
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 
 GIVEN_UP = "given up until a resume"
@@ -51,6 +53,7 @@ class LaneProgress:
         "reason",
         "refused",
         "request_seconds",
+        "requests",
         "silent_since",
         "since",
         "state",
@@ -84,6 +87,7 @@ class LaneProgress:
         """Unix time since which the gateway owes replies for targets and gives none; else None."""
         self.begun = 0
         """Targets for which a request that changes them was sent in this session."""
+        self.requests: dict[Act, RequestTally] = {}
         self.request_seconds = 0.0
         """Seconds of all requests for targets, summed up."""
         self.first_bound: float | None = None
@@ -187,6 +191,12 @@ class LaneProgress:
         if event.status is not None:
             self.silent_since = event.at if self.in_flight else None
         self.request_seconds += event.seconds
+        tally = self.requests.get(event.act)
+        if tally is None:
+            # Another thread may iterate over the tallies: the dictionary is replaced, never changed.
+            tally = RequestTally()
+            self.requests = {**self.requests, event.act: tally}
+        tally.count(event)
         self.refused += event.refused
         self.fault = event.message or event.code
 

@@ -28,6 +28,7 @@ from orchestrator.model.live_status import (
     LaneStatus,
     LiveStatus,
     OverTime,
+    RequestCounts,
     RuleHeadroom,
     RunFacts,
     TimeMark,
@@ -70,6 +71,7 @@ def read_status(progress: RunProgress, now: float) -> LiveStatus:
         lanes_left_out=len(progress.lanes) - len(lanes),
         causes=tuple(choose_causes(progress.causes.list_groups())),
         over_time=_read_over_time(progress, now),
+        requests=tuple(_read_requests(lanes)),
         controls=tuple(map(_read_control, progress.steering)),
         question=compose_question(progress),
         headroom=tuple(_read_headroom(progress)),
@@ -195,6 +197,12 @@ def _read_lane(
         warning=_shorten(lane.warning),
         fault=_shorten(lane.fault) if lane.waiting else None,
     )
+
+
+def _read_requests(lanes: Sequence[LaneProgress]) -> Iterator[RequestCounts]:
+    for lane in lanes:
+        for act, tally in lane.requests.items():
+            yield tally.describe(_show(lane.name), act.value)
 
 
 def _describe_state(lane: LaneProgress, now: float) -> str:

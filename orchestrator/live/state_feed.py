@@ -25,6 +25,9 @@ _KEYED: Mapping[str, tuple[str, ...]] = {
 _UNTOLD = ("at", "over_time")
 """Keys that make no difference by themselves: the heartbeat has the time, and the charts are drawn here."""
 
+_UNSEEN = ("over_time", "requests")
+"""Keys that the page gets no values of: they are drawn here, or are for the metrics alone."""
+
 
 class StateDelta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The difference between the states ``base`` and ``seq``."""
@@ -90,7 +93,7 @@ class StateFeed:
         if over_time != self.over_time:
             self.over_time = over_time
             self.charts += 1
-        state = {key: value for key, value in status.items() if key != "over_time"}
+        state = {key: value for key, value in status.items() if key not in _UNSEEN}
         for name, fields in _KEYED.items():
             state[name] = list(_give_keys(status.get(name) or (), fields))
         return state | {"charts": self.charts}

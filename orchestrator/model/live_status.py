@@ -28,6 +28,8 @@ MOST_BUCKETS = 240
 """Maximum number of buckets of the time axis: once there are so many, two and two become one."""
 MOST_MARKS = 60
 """Maximum number of marks on the time axis, the newest."""
+SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0)
+"""Seconds: the bounds of the semantic conventions for HTTP, and larger ones for slow deployments."""
 LONGEST_TEXT = 240
 """Characters of a text from outside, such as a vendor's message."""
 
@@ -188,6 +190,19 @@ class OverTime(Struct, frozen=True, kw_only=True):
     marks: tuple[TimeMark, ...] = ()
 
 
+class RequestCounts(Struct, frozen=True, kw_only=True):
+    """The requests of one act about the targets of one gateway in this session, for the metrics."""
+
+    gateway: str
+    act: str
+    answers: dict[str, int]
+    """How many had each status; ``no_reply``; ``unknown_status`` stands for all that HTTP does not name."""
+    seconds: float
+    """The time from each request to its reply, or to its loss, summed up."""
+    within: tuple[int, ...]
+    """How many took up to each of ``SECONDS_BOUNDS`` and longer than the one before; then the longest."""
+
+
 class ControlStatus(Struct, frozen=True, kw_only=True):
     """A person steered the run."""
 
@@ -244,6 +259,8 @@ class LiveStatus(Struct, frozen=True, kw_only=True):
     causes: tuple[CauseGroup, ...] = ()
     """Failed, then unknown, then not started; the largest first."""
     over_time: OverTime
+    requests: tuple[RequestCounts, ...] = ()
+    """Of the lanes that are named."""
     controls: tuple[ControlStatus, ...] = ()
     """The newest last."""
     question: str | None = None

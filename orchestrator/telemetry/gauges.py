@@ -17,6 +17,29 @@ Points: TypeAlias = Iterator[tuple[Labels, float]]
 Unit: TypeAlias = Literal["", "s", "1/s"]
 """In OpenTelemetry's form; empty for a bare number."""
 
+
+class RequestMetric(Struct, frozen=True):
+    """One metric of the requests about targets: a counter, or a histogram over ``SECONDS_BOUNDS``."""
+
+    name: str
+    unit: Literal["{request}", "s"]
+    text: str
+    labels: tuple[str, ...]
+
+
+REQUESTS = RequestMetric(
+    "undeploy.requests",
+    "{request}",
+    "Requests about targets that were sent, by the status of the reply",
+    ("gateway", "act", "status"),
+)
+REQUEST_SECONDS = RequestMetric(
+    "undeploy.request.duration",
+    "s",
+    "Time from a request about a target to its reply, or to its loss",
+    ("gateway", "act"),
+)
+
 LANE_STATES = ("open", "paused", "parked", "closed")
 
 

@@ -5,21 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from http import HTTPStatus
 from threading import Lock
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from orchestrator.display.progress import RunProgress
+from orchestrator.display.request_tally import name_answer
 from orchestrator.display.status import read_status
 from orchestrator.model.events import AnyEvent, AttemptEnded
-from orchestrator.model.live_status import LiveStatus
-from orchestrator.telemetry.gauges import GAUGES, StatusGauge
-
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0)
-"""Seconds: the bounds of the semantic conventions for HTTP, and larger ones for slow deployments."""
-
-_STATUSES = frozenset(status.value for status in HTTPStatus)
+from orchestrator.model.live_status import SECONDS_BOUNDS, LiveStatus
+from orchestrator.telemetry.gauges import GAUGES, REQUEST_SECONDS, REQUESTS, StatusGauge
 
 FRESH = 0.5
 """Seconds for which a status counts as that of the present moment: one collection asks for it many times."""
@@ -29,16 +24,12 @@ class RequestMeter:
     """Listener: counts and times each request about a target."""
 
     def __init__(self, meter: Meter) -> None:
-        self._requests = meter.create_counter(
-            "undeploy.requests",
-            "{request}",
-            "Requests about targets that were sent, by the status of the reply",
-        )
+        self._requests = meter.create_counter(REQUESTS.name, REQUESTS.unit, REQUESTS.text)
         self._seconds = meter.create_histogram(
-            "undeploy.request.duration",
-            "s",
-            "Time from a request about a target to its reply, or to its loss",
-            explicit_bucket_boundaries_advisory=BUCKETS,
+            REQUEST_SECONDS.name,
+            REQUEST_SECONDS.unit,
+            REQUEST_SECONDS.text,
+            explicit_bucket_boundaries_advisory=SECONDS_BOUNDS,
         )
 
     def __call__(self, event: AnyEvent) -> None:
@@ -51,11 +42,9 @@ class RequestMeter:
 
 
 def _describe_answer(status: int | None) -> dict[str, str | int]:
-    if status is None:
-        return {"error.type": "no_reply"}
-    # A hostile gateway may answer with a new status each time, and each would be a series of its own.
-    if status not in _STATUSES:
-        return {"error.type": "unknown_status"}
+    answer = name_answer(status)
+    if status is None or answer != str(status):
+        return {"error.type": answer}
     return {"http.response.status_code": status}
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-from orchestrator.model.live_status import LiveStatus
-from orchestrator.telemetry.gauges import GAUGES, StatusGauge
+from orchestrator.model.live_status import SECONDS_BOUNDS, LiveStatus
+from orchestrator.telemetry.gauges import GAUGES, REQUEST_SECONDS, REQUESTS, RequestMetric, StatusGauge
 
 __all__ = ["CONTENT_TYPE", "name_for_prometheus", "render_metrics"]
 
@@ -33,6 +41,11 @@ def name_for_prometheus(gauge: StatusGauge) -> str:
     return f"{gauge.name.replace('.', '_')}{_UNITS[gauge.unit]}"
 
 
+def name_request_metric(metric: RequestMetric) -> str:
+    """Return its name in Prometheus, which adds ``_total`` to that of a counter."""
+    return f"{metric.name.replace('.', '_')}{'_seconds' if metric.unit == 's' else ''}"
+
+
 class _StatusCollector(Collector):
     """Gives one status to a registry."""
 
@@ -53,6 +66,30 @@ class _StatusCollector(Collector):
                 family.add_metric((*run, *(labels[name] for name in gauge.labels)), value)
             if family.samples:
                 yield family
+        if self._status.requests:
+            yield self._count_requests(run)
+            yield self._time_requests(run)
+
+    def _count_requests(self, run: tuple[str, str]) -> Metric:
+        family = CounterMetricFamily(
+            name_request_metric(REQUESTS), REQUESTS.text, labels=(*_RUN_LABELS, *REQUESTS.labels)
+        )
+        for counts in self._status.requests:
+            for answer, count in counts.answers.items():
+                family.add_metric((*run, counts.gateway, counts.act, answer), count)
+        return family
+
+    def _time_requests(self, run: tuple[str, str]) -> Metric:
+        family = HistogramMetricFamily(
+            name_request_metric(REQUEST_SECONDS),
+            REQUEST_SECONDS.text,
+            labels=(*_RUN_LABELS, *REQUEST_SECONDS.labels),
+        )
+        bounds = [*map(floatToGoString, SECONDS_BOUNDS), "+Inf"]
+        for counts in self._status.requests:
+            buckets = list(zip(bounds, accumulate(counts.within), strict=True))
+            family.add_metric((*run, counts.gateway, counts.act), buckets, counts.seconds)
+        return family
 
     def _describe_run(self) -> Metric:
         run = self._status.run

@@ -12,10 +12,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.model.events import AnyEvent
-from orchestrator.model.live_status import LiveStatus
+from orchestrator.model.live_status import SECONDS_BOUNDS, LiveStatus
 from orchestrator.telemetry import meters
 from orchestrator.telemetry.gauges import GAUGES
-from orchestrator.telemetry.meters import BUCKETS, RequestMeter, StatusMeter
+from orchestrator.telemetry.meters import RequestMeter, StatusMeter
 from tests.support import story
 
 Points = dict[frozenset[tuple[str, Any]], Any]
@@ -64,8 +64,8 @@ def test_requests_are_timed(reader: InMemoryMetricReader) -> None:
     [point] = collect(reader)["undeploy.request.duration"].values()
 
     assert (point.count, point.sum) == (3, pytest.approx(100.04))
-    assert point.explicit_bounds == BUCKETS
-    assert point.bucket_counts[BUCKETS.index(0.025)] == 2
+    assert point.explicit_bounds == SECONDS_BOUNDS
+    assert point.bucket_counts[SECONDS_BOUNDS.index(0.025)] == 2
 
 
 @pytest.mark.parametrize("events", [story.short_run(), story.short_run()[:4], []], ids=len)

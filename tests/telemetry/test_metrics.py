@@ -10,8 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.model.events import AnyEvent, RunStarted
-from orchestrator.model.live_status import MOST_LANES, LiveStatus, RuleHeadroom
+from orchestrator.model.live_status import MOST_LANES, SECONDS_BOUNDS, LiveStatus, RuleHeadroom
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.reading import Act
+from orchestrator.runs.control_socket import LONGEST_ANSWER
 from orchestrator.telemetry.gauges import GAUGES
 from orchestrator.telemetry.metrics import CONTENT_TYPE, name_for_prometheus, render_metrics
 from tests.support import story
@@ -57,6 +59,45 @@ def test_the_counts_are_those_of_the_status() -> None:
             if metric == "undeploy_lane_targets" and ("gateway", lane.name) in labels
         }
         assert sum(told.values()) == lane.total
+
+
+def test_requests_are_counted_and_timed_as_opentelemetry_has_them() -> None:
+    answers = [
+        story.answered("roma-eu/1", status=status) for status in (204, 204, 500, None, *range(900, 999))
+    ]
+    found = read_back(status_of(story.started(), *answers))
+    who = {"gateway": "roma-eu", "act": "undeploy"}
+    counted = {
+        dict(labels)["status"]: value
+        for (metric, labels), value in found.items()
+        if metric == "undeploy_requests_total"
+    }
+    within = {
+        float(dict(labels)["le"]): value
+        for (metric, labels), value in found.items()
+        if metric == "undeploy_request_duration_seconds_bucket"
+    }
+
+    assert counted == {"204": 2, "500": 1, "no_reply": 1, "unknown_status": 99}
+    seconds = answers[0].seconds
+    assert within == {bound: 103 * (seconds <= bound) for bound in (*SECONDS_BOUNDS, float("inf"))}
+    assert found[name("undeploy_request_duration_seconds_count", **who)] == 103
+    assert found[name("undeploy_request_duration_seconds_sum", **who)] == pytest.approx(103 * seconds)
+
+
+@pytest.mark.promise(10)
+def test_the_requests_of_many_lanes_that_answer_with_every_status_fit_the_control_socket() -> None:
+    names = [f"gateway-{number}" for number in range(MOST_LANES)]
+    answers = [
+        msgspec.structs.replace(story.answered(f"{each}/1", status=status), gateway=each, act=act)
+        for each in names
+        for act in Act
+        for status in range(100, 600)
+    ]
+    status = status_of(story.started(dict.fromkeys(names, 1)), *answers)
+
+    assert len(status.requests) == MOST_LANES * len(Act)
+    assert len(msgspec.json.encode(status)) < LONGEST_ANSWER / 2
 
 
 def test_targets_without_an_outcome_are_open() -> None:
