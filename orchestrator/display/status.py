@@ -154,7 +154,10 @@ def _read_lanes(
     outcomes = list_outcomes(find_act(progress))
     for lane in lanes:
         undone = _count_undone(lane.outcomes, progress)
-        yield _read_lane(lane, outcomes, now, ends.get(lane.name), undone=undone)
+        undone_earlier = _count_undone(lane.earlier, progress)
+        yield _read_lane(
+            lane, outcomes, now, ends.get(lane.name), undone=undone, undone_earlier=undone_earlier
+        )
 
 
 def _count_undone(outcomes: Mapping[Outcome, int], progress: RunProgress) -> int:
@@ -164,7 +167,13 @@ def _count_undone(outcomes: Mapping[Outcome, int], progress: RunProgress) -> int
 
 
 def _read_lane(
-    lane: LaneProgress, outcomes: Iterable[Outcome], now: float, done_by: float | None, *, undone: int
+    lane: LaneProgress,
+    outcomes: Iterable[Outcome],
+    now: float,
+    done_by: float | None,
+    *,
+    undone: int,
+    undone_earlier: int,
 ) -> LaneStatus:
     state = lane.find_state(now)
     left = lane.total - lane.ended
@@ -177,7 +186,7 @@ def _read_lane(
         state_words="stopped" if undone and state == "open" else _describe_state(lane, now),
         reason=_shorten(lane.reason) if state != "open" else None,
         total=lane.total + earlier,
-        ended=lane.ended + earlier - undone,
+        ended=lane.ended + earlier - undone - undone_earlier,
         left=left,
         counts={outcome.value: lane.outcomes[outcome] + lane.earlier[outcome] for outcome in outcomes},
         in_flight=lane.in_flight,
