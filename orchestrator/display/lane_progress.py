@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -15,6 +16,7 @@ from orchestrator.model.events import (
     ProbePlanned,
     TargetEnded,
 )
+from orchestrator.model.live_status import SECONDS_BOUNDS
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
@@ -196,7 +198,10 @@ class LaneProgress:
             # Another thread may iterate over the tallies: the dictionary is replaced, never changed.
             tally = RequestTally()
             self.requests = {**self.requests, event.act: tally}
-        tally.count(event)
+        status, seconds = event.status, event.seconds
+        tally.answers[status] = tally.answers.get(status, 0) + 1
+        tally.seconds += seconds
+        tally.within[bisect_left(SECONDS_BOUNDS, seconds)] += 1
         self.refused += event.refused
         self.fault = event.message or event.code
 

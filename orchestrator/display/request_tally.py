@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from http import HTTPStatus
 
-from orchestrator.model.events import AttemptEnded
 from orchestrator.model.live_status import SECONDS_BOUNDS, RequestCounts
 
 _STATUSES = {status.value: str(status.value) for status in HTTPStatus}
@@ -21,31 +19,25 @@ def name_answer(status: int | None) -> str:
 
 
 class RequestTally:
-    """The requests of one act."""
+    """The requests of one act. ``LaneProgress`` counts them, without a call for each."""
 
-    __slots__ = ("_answers", "_seconds", "_within")
+    __slots__ = ("answers", "seconds", "within")
 
     def __init__(self) -> None:
         # By number, which is named once it is read: a status has three digits, so these are not many.
-        self._answers: dict[int | None, int] = {}
-        self._seconds = 0.0
-        self._within = [0] * (len(SECONDS_BOUNDS) + 1)
-
-    def count(self, event: AttemptEnded) -> None:
-        """Count a request that has its reply, or is lost."""
-        self._answers[event.status] = self._answers.get(event.status, 0) + 1
-        self._seconds += event.seconds
-        self._within[bisect_left(SECONDS_BOUNDS, event.seconds)] += 1
+        self.answers: dict[int | None, int] = {}
+        self.seconds = 0.0
+        self.within = [0] * (len(SECONDS_BOUNDS) + 1)
 
     def describe(self, gateway: str, act: str) -> RequestCounts:
         """Return the counts for the status of the run."""
         answers = Counter[str]()
-        for status, count in dict(self._answers).items():  # another thread may count meanwhile
+        for status, count in dict(self.answers).items():  # another thread may count meanwhile
             answers[name_answer(status)] += count
         return RequestCounts(
             gateway=gateway,
             act=act,
             answers=dict(answers),
-            seconds=round(self._seconds, 6),
-            within=tuple(self._within),
+            seconds=round(self.seconds, 6),
+            within=tuple(self.within),
         )
