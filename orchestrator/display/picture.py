@@ -184,8 +184,6 @@ def _describe_window(status: LiveStatus) -> str:
 def _draw_progress(status: LiveStatus, width: int) -> Text:
     counts = status.verdict.counts
     total, ended = counts.get("targets", 0), counts.get("ended", 0)
-    if status.ended is not None and status.ended.state != "complete":
-        ended -= counts.get(Outcome.NOT_STARTED.value, 0)
     # Rounded down: 100 % means that nothing is left.
     told = f" {ended * 100 // max(total, 1)}% ended"
     outcomes = {outcome: counts.get(outcome.value, 0) for outcome in Outcome}
@@ -198,7 +196,7 @@ def _draw_legend(status: LiveStatus) -> Text:
     for outcome, look in OUTCOME_LOOKS.items():
         if count := counts.get(outcome.value, 0):
             legend.append(look.character, look.bar_style).append(f" {OUTCOME_WORDS[outcome]} {count:,}  ")
-    if rest := counts.get("targets", 0) - counts.get("ended", 0):
+    if rest := counts.get("targets", 0) - sum(counts.get(outcome.value, 0) for outcome in Outcome):
         legend.append(TO_COME.character, TO_COME.bar_style).append(f" to come {rest:,}")
     return legend
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from math import ceil
 from operator import attrgetter
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from orchestrator.display.lane_progress import GIVEN_UP, LaneProgress
 from orchestrator.display.phrases import describe_answers, describe_protect, describe_wait
 from orchestrator.display.progress import RunProgress, merge_counts
-from orchestrator.display.verdict import describe_result, find_act, give_verdict
+from orchestrator.display.verdict import count_undone, describe_result, find_act, give_verdict
 from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.causes import OTHER_CAUSES, CauseGroup
 from orchestrator.model.events import Controlled, GatewayWarned, RunStarted
@@ -137,7 +137,7 @@ def _read_waves(
             number=wave.number,
             state=wave.state,
             total=wave.total,
-            ended=wave.ended - _count_undone(wave.outcomes, progress),
+            ended=wave.ended - count_undone(wave.outcomes[Outcome.NOT_STARTED], progress),
             counts={outcome.value: wave.outcomes[outcome] for outcome in outcomes},
             step=step.number if step is not None and goes_on else None,
             steps=wave.steps,
@@ -153,17 +153,11 @@ def _read_lanes(
     ends = {gateway.name: gateway.done for gateway in forecast.gateways} if forecast else {}
     outcomes = list_outcomes(find_act(progress))
     for lane in lanes:
-        undone = _count_undone(lane.outcomes, progress)
-        undone_earlier = _count_undone(lane.earlier, progress)
+        undone = count_undone(lane.outcomes[Outcome.NOT_STARTED], progress)
+        undone_earlier = count_undone(lane.earlier[Outcome.NOT_STARTED], progress)
         yield _read_lane(
             lane, outcomes, now, ends.get(lane.name), undone=undone, undone_earlier=undone_earlier
         )
-
-
-def _count_undone(outcomes: Mapping[Outcome, int], progress: RunProgress) -> int:
-    """Count what a run that ended early has not started: that ended with the run, and not for itself."""
-    is_early = progress.ended is not None and progress.ended.state != "complete"
-    return outcomes[Outcome.NOT_STARTED] if is_early else 0
 
 
 def _read_lane(

@@ -84,7 +84,14 @@ def _has_closed(progress: RunProgress) -> Iterator[bool]:
 def _count(progress: RunProgress) -> dict[str, int]:
     counts = {outcome.value: progress.count_in_run(outcome) for outcome in list_outcomes(find_act(progress))}
     targets = progress.started.targets if progress.started is not None else 0
-    return {"targets": targets, "ended": sum(counts.values()), **counts}
+    ended = sum(counts.values()) - count_undone(progress.count_in_run(Outcome.NOT_STARTED), progress)
+    return {"targets": targets, "ended": ended, **counts}
+
+
+def count_undone(not_started: int, progress: RunProgress) -> int:
+    """Return how many of so many targets ended with a run that ended early, and not for themselves."""
+    is_early = progress.ended is not None and progress.ended.state != "complete"
+    return not_started if is_early else 0
 
 
 def _count_done(progress: RunProgress) -> int:

@@ -120,7 +120,7 @@ def _name_phase(report: Report) -> RunPhase:
 
 def _count(totals: Totals, report: Report) -> dict[str, int]:
     counts = _count_outcomes(totals, report)
-    return {"targets": totals.targets, "ended": sum(counts.values()), **counts}
+    return {"targets": totals.targets, "ended": _count_ended(totals, report), **counts}
 
 
 def _count_outcomes(totals: Totals, report: Report) -> dict[str, int]:

@@ -32,11 +32,12 @@ const source = {
 };
 
 const readFacets = (state) => {
-  const { targets, ended, ...counts } = state.verdict.counts;
+  const { targets, ended: _, ...counts } = state.verdict.counts;
+  const known = Object.values(counts).reduce((sum, count) => sum + count, 0);
   return {
     gateways: (state.lanes || []).map((lane) => lane.name),
     waves: (state.waves || []).map((wave) => wave.name),
-    outcomes: { ...counts, open: targets - ended },
+    outcomes: { ...counts, open: targets - known },
     whole: targets,
   };
 };

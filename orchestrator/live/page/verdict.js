@@ -52,7 +52,8 @@ const drawHeadline = (text) => {
 
 const drawLegend = (counts) => {
   const items = OUTCOMES.filter((outcome) => counts[outcome]).map((key) => ({ key, number: counts[key] }));
-  if (counts.targets > counts.ended) items.push({ key: "open", number: counts.targets - counts.ended });
+  const open = counts.targets - items.reduce((sum, { number }) => sum + number, 0);
+  if (open > 0) items.push({ key: "open", number: open });
   syncList(byId("legend"), items, createEntry, (slots, item) => setText(slots.number, Parts.count(item.number)));
 };
 
