@@ -95,7 +95,8 @@ class ShellSession:
     def _list_jobs(self) -> list[int]:
         """Return the process group in the foreground, which is the shell's own between two jobs."""
         with suppress(OSError):
-            return [os.tcgetpgrp(self._ours)]
+            # 0 once the shell has left its terminal. A signal to group 0 would go to the tests themselves.
+            return [group for group in [os.tcgetpgrp(self._ours)] if group > 0]
         return []
 
     @property
