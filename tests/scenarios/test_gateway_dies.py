@@ -77,7 +77,7 @@ def test_what_a_gateway_that_was_given_up_has_left_says_so_however_the_run_ends(
         with stage.started("run", plan, "--yes") as process:
             until(lambda: first.books().requests >= 12)
             _die(first)
-            until(lambda: ", given up until a resume" in stage.undeploy("status").out)
+            until(lambda: "given up until a resume" in stage.undeploy("status").out)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=40)
     reasons = {
