@@ -362,7 +362,7 @@ def test_a_rehearsal_a_resume_and_a_restore_serve_their_page(staged: Callable[..
     for command in (
         ("rehearse", plan, "--storm", "0"),
         ("resume", "latest"),
-        ("restore", "latest", "--yes"),
+        ("restore", "latest", "--yes", "--accept", "new-front-end-id"),
     ):
         with stage.started(*command, "--serve", "127.0.0.1:0") as process:
             page = PageClient.read_from(process)
