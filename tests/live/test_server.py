@@ -26,7 +26,10 @@ async def test_the_state_has_a_number_and_every_key_of_a_status() -> None:
         answer = await ask(server.address, "/state")
 
     assert answer.status == 200
-    assert set(answer.json) == {"seq", "report", "charts", *make_status("running")} - {"over_time", "requests"}
+    assert set(answer.json) == {"seq", "report", "charts", *make_status("running")} - {
+        "over_time",
+        "requests",
+    }
     assert answer.json["verdict"] == make_status("running")["verdict"]
 
 
