@@ -18,6 +18,7 @@ i { display: inline-block; width: 30px; height: 30px; background: #777 }
 </style><i id=plain></i><i id=dark></i><i id=grey></i><i id=striped></i><p>words"""
 
 
+@pytest.mark.long("measures a page several times")
 async def test_the_measures_of_a_page(tmp_path: Path, open_page: PageOpener) -> None:
     (tmp_path / "page.html").write_text(PATCHES)
     (tmp_path / "work.js").write_text(

@@ -226,6 +226,7 @@ def test_the_contract_tests_pick_it_up() -> None:
     assert "the kind beacon has no simulator" in told
 
 
+@pytest.mark.long("starts pytest anew")
 def test_without_samples_the_contract_tests_are_skipped_by_name() -> None:
     told = run_over_the_table("--without-samples")
 

@@ -170,6 +170,7 @@ def test_a_journal_that_was_not_touched_holds(journal: Journal) -> None:
     assert found.signed == (found.commits if key else 0)
 
 
+@pytest.mark.long("changes every cell of a journal, one at a time")
 def test_any_change_of_any_cell_is_found_and_located(
     journal: Journal, forge: Callable[..., JournalAudit]
 ) -> None:

@@ -65,6 +65,7 @@ async def test_what_is_no_request_of_a_browser_is_refused(sent: bytes) -> None:
     assert 400 <= status < 500
 
 
+@pytest.mark.long("waits on the real clock")
 @pytest.mark.parametrize("begun", [b"", b"GET /state HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "])
 async def test_a_head_that_never_ends_is_cut_off(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_PATIENCE", 1.0)
@@ -147,6 +148,7 @@ def _hold_connections(address: PageAddress, count: int) -> list[socket.socket]:
     return [socket.create_connection((address.host, address.port), timeout=10) for _ in range(count)]
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_viewer_that_never_reads_is_left_out_and_then_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -43,6 +43,7 @@ def test_people_are_told_of_a_run_from_its_beginning_to_its_end(staged: Callable
     assert_no_secret(stage, ended.out, ended.err)
 
 
+@pytest.mark.long("a real process, and what it sends")
 @pytest.mark.promise(9)
 def test_a_service_that_refuses_is_a_warning_and_no_more(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 0)
@@ -59,6 +60,7 @@ def test_a_service_that_refuses_is_a_warning_and_no_more(staged: Callable[..., S
     assert_no_secret(stage, ended.out, ended.err)
 
 
+@pytest.mark.long("a service hangs for seconds")
 @pytest.mark.promise(10)
 def test_a_service_that_hangs_holds_an_interrupted_run_for_a_moment(staged: Callable[..., Stage]) -> None:
     stage = staged(30, 0, latency=0.3)
@@ -81,6 +83,7 @@ def test_a_service_that_hangs_holds_an_interrupted_run_for_a_moment(staged: Call
     assert "the service did not take the last message in time" in err
 
 
+@pytest.mark.long("two real processes, and what they send")
 @pytest.mark.promise(9)
 def test_a_plan_names_who_is_told_and_a_resume_tells_them_again(staged: Callable[..., Stage]) -> None:
     stage = staged(6, 0)
