@@ -162,7 +162,7 @@ def _draw_ends(status: LiveStatus, width: int) -> Text:
     verdict = status.verdict
     told = [Text(verdict.done_by)] if verdict.done_by else []
     if fits := verdict.against_close:
-        told.append(Text(fits, WARNING if fits.startswith("misses") else ""))
+        told.append(Text(fits, WARNING if verdict.is_late else ""))
     separator, window = Text(" · "), _describe_window(status)
     whole = separator.join([*told, *([Text(window, "bright_black")] if window else [])])
     if whole.cell_len <= width or not told:

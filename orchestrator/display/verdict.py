@@ -45,6 +45,7 @@ def give_verdict(
         sentence=_compose_sentence(progress, phase, waits_for),
         done_by=describe_done(forecast, now) if forecast is not None else "",
         against_close=describe_window_fit(forecast) if forecast is not None else "",
+        is_late=forecast is not None and forecast.fits is False,
         counts=_count(progress),
     )
 

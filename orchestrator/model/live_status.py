@@ -92,6 +92,8 @@ class RunVerdict(Struct, frozen=True, kw_only=True):
     """``done by 06:40``, or the bound while a lane is parked; empty if there is nothing to say."""
     against_close: str
     """``fits the window, 12 min to spare``; empty without a window, or if unknown."""
+    is_late: bool = False
+    """Whether the window closes before all that is left can start."""
     counts: dict[str, int]
     """``targets``, ``ended``, and each outcome of the act."""
 

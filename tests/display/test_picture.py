@@ -189,13 +189,15 @@ def test_the_newest_controls_are_kept_where_there_is_room_for_few() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_end_is_compared_with_the_window(width: int) -> None:
-    text = draw(make_status(verdict=make_verdict(against_close="misses the window by 4 min")), width)
+    text = draw(
+        make_status(verdict=make_verdict(against_close="misses the window by 4 min", is_late=True)), width
+    )
 
     assert "done by 06:40 · misses the window by 4 min · window closes" in text
 
 
 def test_a_missed_window_stands_out_without_colours_too() -> None:
-    status = make_status(verdict=make_verdict(against_close="misses the window by 4 min"))
+    status = make_status(verdict=make_verdict(against_close="misses the window by 4 min", is_late=True))
     plain, shown = (render(draw_picture(status, width=120, height=40), system) for system in (None, "256"))
 
     assert "\x1b" not in plain

@@ -257,6 +257,18 @@ class TestAhead:
             assert forecast is not None
             assert (forecast.done, forecast.latest) == (None, START + 630)
 
+    @pytest.mark.parametrize(("closes", "words", "is_late"), [(4000, "fits", False), (110, "misses", True)])
+    def test_a_verdict_says_whether_the_window_closes_too_soon(
+        self, closes: float, words: str, is_late: bool
+    ) -> None:
+        started = begin({"first": {"one": 400}}, closes=START + closes)
+        verdict = tell(
+            started, wave("first"), *work("one", 40, 0, 2.0, in_wave="first"), at=START + 20
+        ).verdict
+
+        assert verdict.against_close.startswith(words)
+        assert verdict.is_late is is_late
+
     def test_many_waves_of_a_single_target_take_the_time_of_each(self) -> None:
         slow = [sent("one/0"), replace(answered("one/0", START + 30), seconds=30.0), end("one/0", "wave-0")]
         waves = {f"wave-{n}": {"one": 1, "two": 1} for n in range(10)}

@@ -32,7 +32,7 @@ export const drawVerdict = (state) => {
   setRich(byId("sentence"), verdict.sentence === verdict.state ? "" : verdict.sentence);
   setText(byId("done-by"), verdict.done_by);
   setText(byId("against-close"), verdict.against_close);
-  setClass(byId("against-close"), verdict.against_close.startsWith("misses") ? "fit fit-bad" : "fit");
+  setClass(byId("against-close"), verdict.is_late ? "fit fit-bad" : "fit");
   // Before the end the line keeps its place, so that nothing below it moves.
   show(byId("ends"), !state.ended || verdict.done_by || verdict.against_close);
   setClass(byId("verdict"), `strip edge-${verdict.tone}`);
