@@ -86,8 +86,14 @@ def test_a_message_moves_no_cursor(
     assert "\x1b" not in capsys.readouterr().err
 
 
+RARE = pytest.mark.long("formats a traceback for each spelling")
+
+
 @pytest.mark.promise(9)
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize(
+    "spelling",
+    [pytest.param(each, marks=[RARE] if number else []) for number, each in enumerate(SPELLINGS)],
+)
 def test_a_bug_shows_its_traceback_without_any_credential(
     failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str], spelling: str
 ) -> None:

@@ -32,7 +32,10 @@ from tests.support.made_up_runs import (
     render_report,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.long("opens pages in a browser; a few tests of the live page stay quick"),
+]
 
 OpenReport: TypeAlias = Callable[..., Awaitable[Page]]
 """Renders a source's report and opens it; an address may be added, and the options of ``PageOpener``."""

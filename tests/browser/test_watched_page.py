@@ -8,7 +8,10 @@ import pytest
 
 from tests.support.browser import PageOpener, assert_accessible, assert_no_overhang
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.long("plants faults in pages of a browser"),
+]
 
 POLICY = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'self'\">"
 

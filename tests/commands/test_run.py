@@ -183,8 +183,14 @@ def test_the_log_takes_the_place_of_the_lines(
     assert "wave targets starts" not in ended.err
 
 
+SAME_AGAIN = pytest.mark.long("a real process, as for SIGINT")
+
+
 @pytest.mark.promise(8)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(each, marks=SAME_AGAIN) for each in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_an_interrupted_run_is_130_and_can_be_resumed(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path, number: signal.Signals
 ) -> None:

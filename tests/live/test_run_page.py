@@ -23,6 +23,7 @@ SLOW = "limits: {concurrency: 4, rate: 20/s}"
 long = pytest.mark.long("looks at running processes")
 
 
+@long
 def test_the_page_of_a_run_is_served_from_its_start_to_its_end(staged: Callable[..., Stage]) -> None:
     stage = staged(6, 4, latency=0.05)
     plan = stage.write_plan(roma=SLOW, apim=SLOW)
