@@ -1,0 +1,1 @@
+"""A run across network zones: the work and the results in Temporal, the requests in each zone's worker."""

@@ -1,0 +1,411 @@
+"""The values that a distributed run hands from one part to the other: driver, workflows, workers.
+
+Each travels as JSON. A field may be added with a default; a change of meaning wants a new name, since a run
+that is under way meets the newer program. No value holds a credential.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import RunId, StopWhen, Window
+from orchestrator.model.settings import Limits
+from orchestrator.model.target import TargetId
+
+StopKind: TypeAlias = Literal["stop_rule", "control", "disk", "interrupt"]
+"""As in ``lanes.run_gate``."""
+
+
+class JournalPages(Struct, frozen=True, kw_only=True):
+    """Where the journal is with which a session began, the plan in it: pages that workflows keep."""
+
+    workflow: str
+    """The id of the run's workflow; ``names.name_journal_workflow`` gives those of the pages."""
+    pages: int
+    size: int
+    """Bytes of the journal, uncompressed."""
+    digest: str
+    """SHA-256 of the uncompressed bytes, in hexadecimal digits."""
+
+
+class LaneCarry(Struct, frozen=True, kw_only=True):
+    """The state of a lane between two chunks. Workers read and write it; workflows pass it on."""
+
+    state: Literal["open", "parked", "closed"] = "open"
+    reason: str | None = None
+    """Why it is parked or closed; begins with a ``Reason``."""
+    given_up: bool = False
+    """The lane is parked for good: its further targets are left for a resume."""
+    rate: float | None = None
+    """The pace that the gateway turned out to bear, in undeploys a second."""
+    limits: Limits | None = None
+    """The limits that an operator put in the place of the plan's."""
+    faulty: tuple[TargetId, ...] = ()
+    """The targets with faults since the last answered undeploy."""
+    unsent: int = 0
+    """Requests in a row that could not be sent."""
+    has_answered: bool = False
+    """Some undeploy was answered in this session."""
+    parked_since: float | None = None
+    """Unix time, where the lane is parked and still probed."""
+    paused_until: float | None = None
+    """Unix time until which the gateway wants no request."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the lane takes no targets any more in this session."""
+        return self.state == "closed" or self.given_up
+
+
+class StopState(Struct, frozen=True, kw_only=True):
+    """The counts of the stop rules, by which a chunk goes on where the run stands."""
+
+    in_run: dict[str, int] = {}
+    """By the rule's key: targets that the rule counts, of the whole run."""
+    in_wave: dict[str, int] = {}
+    """The same of this wave, or of this step of it."""
+    ended: int = 0
+    """Ended targets of this wave or step."""
+    where: str = "the wave"
+    """``wave canary``, ``step 2 of 3 of wave canary``."""
+
+
+class EndCount(Struct, frozen=True, kw_only=True):
+    """Number of ended targets that the stop rules see alike."""
+
+    outcome: Outcome
+    word: str
+    """As in ``model.outcome.Counts``: empty for targets without a reason."""
+    count: int
+    doubted: bool = False
+    """An earlier session left them in doubt."""
+
+
+class StopOrder(Struct, frozen=True, kw_only=True):
+    """Nothing new starts from now on. A graver kind replaces a lesser one."""
+
+    kind: StopKind
+    text: str
+    """The reason without its first word, as ``RunGate.stop`` takes it."""
+
+
+class Orders(Struct, frozen=True, kw_only=True):
+    """What people want of the run now: the whole of it each time, so that a later one replaces it."""
+
+    number: int = 0
+    """Rises with each order of one driver, and with each driver."""
+    paused: bool = False
+    stop: StopOrder | None = None
+    skips: dict[str, str] = {}
+    """Patterns of the targets that are passed over, each with the operator who wants that."""
+    limits: dict[str, Limits] = {}
+    """By gateway, where an operator replaced the plan's."""
+    proceed: int = -1
+    """The index (in ``RunInput.steps``) of the last step whose wait after it a person has ended."""
+
+
+class ChunkPlace(Struct, frozen=True, kw_only=True):
+    """Which targets of the journal a chunk has.
+
+    They are those open in the journal with which the session began, of one step of a wave and one gateway, in
+    the order of depth and number: ``count`` of them after the first ``first``.
+    """
+
+    wave: int
+    step: int
+    gateway: str
+    first: int
+    count: int
+    level: int | None = None
+    """Only targets of this depth, where targets of the step wait for those of other gateways."""
+
+
+class ChunkOrder(Struct, frozen=True, kw_only=True):
+    """The input of the activity ``run_chunk``."""
+
+    run: RunId
+    session: int
+    journal: JournalPages
+    place: ChunkPlace
+    dispatch: int
+    """Chunks of this lane workflow before, including those that were handed out again."""
+    act: Literal["undeploy", "restore"]
+    lane: str
+    """The id of the lane's workflow; its query ``orders`` tells why a chunk was cancelled."""
+    window: Window | None
+    stop: StopState
+    """Where the stop rules stand before this chunk."""
+    orders: Orders
+    carry: LaneCarry
+    first_run: bool
+    """Whether the session is the run's first."""
+    past_stop: bool
+    rows: bytes = b""
+    """What earlier dispatches of this chunk wrote of its targets (``journal.transfer``)."""
+    broken: tuple[int, ...] = ()
+    """Numbers of targets that others wait for, and that did not end as wanted."""
+    ahead: int = 0
+    """Targets of the lane in this step that come after the chunk."""
+    later: int = 0
+    """Targets of the lane in the steps that come soon after this one."""
+    accepted: tuple[str, ...] = ()
+    """The words of the obstacles that a person accepted for a restore."""
+    lease: float = 10.0
+    """Seconds without a sign of life after which the chunk goes to another worker."""
+
+
+class ChunkBeat(Struct, frozen=True, kw_only=True):
+    """The details of a heartbeat: all that the chunk has written so far, over all its attempts."""
+
+    segments: tuple[bytes, ...] = ()
+    """Rows and events in their order; each segment was compressed once (``journal.transfer``)."""
+    worker: str = ""
+    """Host and process of the worker."""
+
+
+class ChunkEnd(Struct, frozen=True, kw_only=True):
+    """The result of the activity ``run_chunk``."""
+
+    segments: tuple[bytes, ...]
+    """As in ``ChunkBeat``: first those of its heartbeats."""
+    left: int
+    """Targets of the chunk without an outcome."""
+    rows: bytes
+    """What was written of those targets, for the next dispatch of the chunk."""
+    counts: tuple[EndCount, ...]
+    """The targets that ended in this dispatch."""
+    stop: StopState
+    """Where the stop rules of the chunk stand after it."""
+    breach: StopOrder | None
+    """Why the chunk stopped the run: a stop rule."""
+    carry: LaneCarry
+    refusal: str | None
+    """Why the lane starts nothing any more, with its ``Reason``; None if it goes on."""
+    broken: tuple[int, ...] = ()
+    """Targets of the chunk that others wait for, and that did not end as wanted."""
+    worker: str = ""
+
+
+class GatewayWork(Struct, frozen=True, kw_only=True):
+    """A gateway of the plan, as far as the workflows need it."""
+
+    zone: str
+    installation: str
+    """Gateways of one installation never work at the same time: they share its exclusive keys."""
+    park_for: float
+    reply_timeout: float
+
+
+class LevelWork(Struct, frozen=True, kw_only=True):
+    """Targets of a step that may go together."""
+
+    level: int | None
+    targets: dict[str, int]
+    """By gateway name."""
+
+
+class StepWork(Struct, frozen=True, kw_only=True):
+    """A step of a wave that has open targets."""
+
+    wave: int
+    step: int
+    name: str
+    """The name of the wave."""
+    steps: int
+    """Steps of the wave; 1 where it has no sizes."""
+    levels: tuple[LevelWork, ...]
+    later: dict[str, int] = {}
+    """Targets by gateway in the steps that come soon after this one."""
+    before: tuple[EndCount, ...] = ()
+    """The targets of the step that had an outcome when the session began."""
+    pause_after: float | None = None
+    asks: bool = False
+    """Whether a person is asked after it (``proceed: ask``)."""
+    asks_first: bool = False
+    """Whether that question is still open from the session before: it comes before this step."""
+    accepted: bool = False
+    """Whether an operator went on past a stop that this step had caused."""
+
+
+class RunInput(Struct, frozen=True, kw_only=True):
+    """The input of the workflow of one session of a run."""
+
+    run: RunId
+    session: int
+    plan: str
+    """The name of the plan."""
+    act: Literal["undeploy", "restore"]
+    journal: JournalPages
+    steps: tuple[StepWork, ...]
+    gateways: dict[str, GatewayWork]
+    stop_when: StopWhen
+    stop: StopState = StopState()
+    """The counts of earlier sessions."""
+    window: Window | None = None
+    first_run: bool = True
+    past_stop: bool = False
+    expires: float | None = None
+    """The Unix time from which the approval is void, if no request has left by then."""
+    carries: dict[str, LaneCarry] = {}
+    """By gateway: what earlier sessions learned."""
+    orders: Orders = Orders()
+    """The skips and limits of earlier sessions."""
+    accepted: tuple[str, ...] = ()
+    scheduled: bool = False
+    """No driver started it: a Temporal Schedule did. Its id comes from the workflow's own."""
+    lease: float = 10.0
+
+
+class StepBegun(Struct, frozen=True, kw_only=True, tag="step_begun"):
+    """A step begins. ``index`` is that in ``RunInput.steps``."""
+
+    index: int
+
+
+class LanePartBegun(Struct, frozen=True, kw_only=True, tag="part_begun"):
+    """A lane workflow has begun; its history holds the results of its chunks."""
+
+    workflow: str
+    gateway: str
+    index: int
+
+
+class LanePartOver(Struct, frozen=True, kw_only=True, tag="part_over"):
+    """A lane workflow dispatches no more chunks."""
+
+    workflow: str
+    gateway: str
+    dispatches: int
+    """Chunks that it has handed out: so many results are in its history."""
+    refusal: str | None = None
+    """Why the lane starts nothing any more, with its ``Reason``."""
+
+
+class StepOver(Struct, frozen=True, kw_only=True, tag="step_over"):
+    """A step has ended: all of its lanes have."""
+
+    index: int
+
+
+class WaitBegun(Struct, frozen=True, kw_only=True, tag="wait_begun"):
+    """The run waits between two steps, or for its window."""
+
+    why: Literal["window", "pause_after", "proceed"]
+    index: int
+    """The step after which it waits; -1 before the first."""
+    until: float | None = None
+
+
+class WaitOver(Struct, frozen=True, kw_only=True, tag="wait_over"):
+    """The wait is over."""
+
+    index: int
+
+
+class ZoneSilent(Struct, frozen=True, kw_only=True, tag="zone_silent"):
+    """No worker of a zone has taken a chunk for some seconds."""
+
+    gateway: str
+    zone: str
+    until: float
+    """Unix time at which the lane is given up."""
+
+
+class ZoneAnswers(Struct, frozen=True, kw_only=True, tag="zone_answers"):
+    """A worker of the zone has taken the chunk."""
+
+    gateway: str
+    zone: str
+
+
+class RunStopped(Struct, frozen=True, kw_only=True, tag="run_stopped"):
+    """Nothing new starts."""
+
+    stop: StopOrder
+
+
+class RunOver(Struct, frozen=True, kw_only=True, tag="run_over"):
+    """The session has ended on the engine's side; the results wait for a driver."""
+
+    void: str | None = None
+    """Why nothing was sent at all: the approval expired, or a worker refused a credential."""
+    bug: str | None = None
+    """A fault of the program in a worker, in one line."""
+
+
+NewsItem: TypeAlias = (
+    StepBegun
+    | LanePartBegun
+    | LanePartOver
+    | StepOver
+    | WaitBegun
+    | WaitOver
+    | ZoneSilent
+    | ZoneAnswers
+    | RunStopped
+    | RunOver
+)
+
+
+class RunNews(Struct, frozen=True, kw_only=True):
+    """The value of the memo key ``news``: what has happened since the last time it was set."""
+
+    items: tuple[NewsItem, ...]
+
+
+class ChunkReport(Struct, frozen=True, kw_only=True):
+    """What a lane workflow tells its run's workflow after each chunk (signal ``chunk_over``)."""
+
+    workflow: str
+    gateway: str
+    dispatch: int
+    counts: tuple[EndCount, ...]
+    breach: StopOrder | None
+    broken: tuple[int, ...]
+
+
+class LaneInput(Struct, frozen=True, kw_only=True):
+    """The input of a lane workflow: one part of the targets of one gateway in a step."""
+
+    run_workflow: str
+    run: RunId
+    session: int
+    plan: str
+    act: Literal["undeploy", "restore"]
+    journal: JournalPages
+    place: ChunkPlace
+    """All targets of this part."""
+    zone: str
+    park_for: float
+    window: Window | None
+    stop: StopState
+    orders: Orders
+    carry: LaneCarry
+    first_run: bool
+    past_stop: bool
+    broken: tuple[int, ...] = ()
+    later: int = 0
+    accepted: tuple[str, ...] = ()
+    lease: float = 10.0
+
+
+class GoOn(Struct, frozen=True, kw_only=True):
+    """The run's answer to a ``ChunkReport`` (signal ``go_on``): where the run stands."""
+
+    stop: StopState
+    broken: tuple[int, ...] = ()
+    orders: Orders = field(default_factory=Orders)
+
+
+class LaneOver(Struct, frozen=True, kw_only=True):
+    """What a lane workflow tells at its end (signal ``lane_over``)."""
+
+    workflow: str
+    gateway: str
+    dispatches: int
+    carry: LaneCarry
+    refusal: str | None = None
+    bug: str | None = None
