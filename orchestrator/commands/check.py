@@ -81,7 +81,7 @@ def _list_short_credentials(loaded: ParsedPlan) -> Iterator[str]:
 
 
 def list_counts(loaded: ParsedPlan | LoadedPlan) -> Iterator[str]:
-    """Yield how many targets a plan has, by gateway and by wave, as lines."""
+    """Yield how many targets a plan has, by gateway, by wave, and by zone if it has several, as lines."""
     from orchestrator.text.characters import make_visible
     from orchestrator.text.columns import align_columns
 
@@ -92,7 +92,19 @@ def list_counts(loaded: ParsedPlan | LoadedPlan) -> Iterator[str]:
         ("gateway", make_visible(name), kinds[name], str(count)) for name, count in loaded.by_gateway.items()
     ]
     rows += [("wave", make_visible(name), "", str(count)) for name, count in loaded.by_wave.items()]
+    by_zone = count_by_zone(loaded)
+    if len(by_zone) > 1:
+        rows += [("zone", name, "", str(count)) for name, count in by_zone.items()]
     yield from align_columns(rows, left=3)
+
+
+def count_by_zone(loaded: ParsedPlan | LoadedPlan) -> Counter[str]:
+    """Return how many targets a plan has in each network zone, in the order of its gateways."""
+    zones = {gateway.name: gateway.zone for gateway in loaded.plan.gateways}
+    counts: Counter[str] = Counter()
+    for name, count in loaded.by_gateway.items():
+        counts[zones[name]] += count
+    return counts
 
 
 def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Iterator[str]:

@@ -38,6 +38,12 @@ from orchestrator.model.settings import (
 )
 from orchestrator.model.target import Target
 
+ZONE = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$(?!\n)"
+"""The form of a zone's name: it becomes a part of the name of a task queue."""
+
+DEFAULT_ZONE = "default"
+"""The zone of a gateway that names none."""
+
 
 class Coordinate(Struct, frozen=True, kw_only=True):
     """One part of a target's id: its key in the plan, the key of its list form, and what it may be."""
@@ -87,6 +93,13 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
             " given."
         ),
     ] = 600.0
+    zone: Annotated[
+        Annotated[str, Meta(pattern=ZONE)],
+        Meta(
+            description="The network zone whose worker reaches it in a run on a distributed engine;"
+            " default if not given."
+        ),
+    ] = DEFAULT_ZONE
     tls: Annotated[Tls, Meta(description="What an https gateway is trusted by, and what we show it.")] = Tls()
     proxy: Annotated[
         ProxyUrl | None,

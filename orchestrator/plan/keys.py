@@ -1,12 +1,8 @@
-"""Words of a plan that belong to no field: its version, reserved keys, and paths that may hold secrets."""
+"""Words of a plan that belong to no field: its version, the name of its short wave, and secret paths."""
 
 from __future__ import annotations
 
 import re
-
-from msgspec import Struct
-
-from orchestrator.model.gateway import Gateway
 
 READS_VERSION = 1
 
@@ -15,12 +11,6 @@ _SECRET = re.compile(r"(gateways\..+\.(auth|url|proxy)|notify)(?![^.\[])")
 
 SHORT_WAVE = "targets"
 """The name of the one wave of a plan without waves, and of the wave of ids from the command line."""
-
-
-UNSUPPORTED_KEYS: dict[type[Struct], frozenset[str]] = {
-    Gateway: frozenset({"zone"}),
-}
-"""Keys of the format that this program cannot obey yet. It refuses them: to ignore a key is to disobey it."""
 
 
 def is_secret(path: str) -> bool:

@@ -16,7 +16,7 @@ from orchestrator.errors import UnfitError
 from orchestrator.model.plan import CallBound, StepSize, Threshold
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan import scalars
-from orchestrator.plan.keys import UNSUPPORTED_KEYS, is_secret
+from orchestrator.plan.keys import is_secret
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
 from orchestrator.plan.problems import Problems, suggest_nearest
 from orchestrator.plan.sizes import check_sizes
@@ -74,11 +74,6 @@ def _split_description(kind: inspect.Type) -> tuple[inspect.Type, str]:
     return inspect.Metadata(type=kind.type, extra=kind.extra) if kind.extra else kind.type, description
 
 
-def list_unsupported_keys(cls: type[Struct]) -> Collection[str]:
-    """Return the keys of ``cls`` in the format that this program does not support yet."""
-    return {key for base in cls.__mro__ for key in UNSUPPORTED_KEYS.get(base, ())}
-
-
 def read_record(
     node: Node | None,
     cls: type[Struct],
@@ -104,9 +99,7 @@ def read_record(
         if key in fields:
             values[key] = read_value(value, fields[key].type, f"{path}.{key}" if path else key, problems)
         elif key not in elsewhere:
-            add_unknown_key(
-                node, key, path, [*before, *fields, *beside], list_unsupported_keys(cls), problems
-            )
+            _add_unknown_key(node, key, path, [*before, *fields, *beside], problems)
             # To ignore an unknown key would be to disobey it, so its whole mapping is refused.
             values[key] = UNSET
     for key in (*before, *(key for key, field in fields.items() if field.required)):
@@ -129,14 +122,11 @@ def _add_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems
     problems.add(node.at, path, message, f"{hint}; if it was a real one, change it")
 
 
-def add_unknown_key(
-    node: MappingNode, key: str, path: str, known: Collection[str], later: Collection[str], problems: Problems
+def _add_unknown_key(
+    node: MappingNode, key: str, path: str, known: Collection[str], problems: Problems
 ) -> None:
-    """Add the problem that ``key`` is not supported yet, or not known at all."""
     at = node.keys[key]
-    if key in later:
-        problems.add(at, f"{path}.{key}" if path else key, "not supported yet")
-    elif is_secret(path):
+    if is_secret(path):
         problems.add(at, path, "unknown key", f"the keys here are {', '.join(known)}")
     else:
         hint = suggest_nearest(key, known) or f"the keys here are {', '.join(known)}"

@@ -25,6 +25,22 @@ def test_counts_and_digest_go_to_stdout(plan: Callable[..., Path], undeploy: Und
     assert len(lines[-1]) == len("digest: ") + 64
 
 
+def test_a_plan_of_several_zones_tells_how_many_targets_each_has(folder: Path, undeploy: Undeploy) -> None:
+    gateway = "{kind: apinizer, url: https://%s.example.com, auth: {token: {env: T}}%s}"
+    (folder / "p.yaml").write_text(
+        f"version: 1\nname: zones\ngateways:\n  a: {gateway % ('a', ', zone: dmz')}\n"
+        f"  b: {gateway % ('b', '')}\n  c: {gateway % ('c', ', zone: dmz')}\ntargets:\n"
+        "  - {gateway: a, project: P, proxies: [p, q], environment: e}\n"
+        "  - {gateway: b, project: P, proxy: p, environment: e}\n"
+        "  - {gateway: c, project: P, proxy: p, environment: e}\n"
+    )
+
+    lines = undeploy("check", "p.yaml")[1].splitlines()
+
+    zones = [line.split() for line in lines if line.startswith("zone")]
+    assert zones == [["zone", "dmz", "3"], ["zone", "default", "1"]]
+
+
 STEERED = """
 stop_when: {failed: 3, unknown: 12.5%}
 window: {opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}

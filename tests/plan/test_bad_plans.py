@@ -415,10 +415,12 @@ def test_a_wrong_gateway_is_reported(tmp_path: Path, name: str) -> None:
     assert any(expected in problem for problem in found), found
 
 
-def test_a_key_of_a_gateway_that_is_not_supported_yet_is_refused(tmp_path: Path) -> None:
-    found = read_one_problem(tmp_path, f"{HEAD}    zone: default\n{ONE}")
+@pytest.mark.parametrize("zone", ["a/b", "-a", "ü", "a b", "a" * 65])
+def test_a_zone_that_cannot_name_a_task_queue_is_refused(tmp_path: Path, zone: str) -> None:
+    found = read_one_problem(tmp_path, f"{HEAD}    zone: '{zone}'\n{ONE}")
 
-    assert found == f"plan.yaml:{LINE}:5 gateways.apim.zone: not supported yet"
+    assert found.startswith(f"plan.yaml:{LINE}:11 gateways.apim.zone: ")
+    assert "does not fit the pattern ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$" in found
 
 
 RATES = {

@@ -10,8 +10,6 @@ import jsonschema
 import pytest
 import yaml
 
-from orchestrator.model.gateway import Gateway
-from orchestrator.plan.keys import UNSUPPORTED_KEYS
 from orchestrator.plan.schema import make_plan_schema
 from orchestrator.plan.starter import STARTER
 from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, load_plan, read_problems, replace_auth
@@ -56,7 +54,7 @@ WRONG = {
     "no version": f"name: x\ngateways:\n{ROMA}{ONE}",
     "version": f"{HEAD}{ONE}".replace("version: 1", "version: 2"),
     "unknown key": f"{HEAD}{ONE}nmae: x\n",
-    "not yet": f"{HEAD}    zone: default\n{ONE}",
+    "zone": f"{HEAD}    zone: a/b\n{ONE}",
     "rate": f"{HEAD}    limits: {{rate: 20}}\n{ONE}",
     "rate a day": f"{HEAD}    limits: {{rate: 20/d}}\n{ONE}",
     "park_for": f"{HEAD}    park_for: 10\n{ONE}",
@@ -112,6 +110,7 @@ WRONG = {
 TEMPORARY_KEYS = replace_auth(ROMA, "access_key", "secret_key", "security_token")
 RIGHT = {
     "rate": f"{HEAD}    limits: {{rate: 0.5/s}}\n    park_for: 90s\n{ONE}",
+    "zone": f"{HEAD}    zone: dmz-1\n{ONE}",
     "wave": HEAD + WAVE.format("pause_after: 5m, proceed: ask, sizes: [1, 10%, 100%]"),
     "after nobody": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, after: []}}]\n",
     "calls": f"{HEAD}{ONE}in_use: refuse\nin_use_over: 5/72h\n",
@@ -144,10 +143,3 @@ def test_a_text_that_looks_like_a_number_is_a_text_to_both(tmp_path: Path) -> No
 
     assert load_plan(tmp_path, text)[0].targets == 1
     assert find_schema_faults(text) == []
-
-
-def test_the_schema_offers_no_unsupported_key() -> None:
-    schema = make_plan_schema()["$defs"]
-
-    for part in ("roma", "apinizer"):
-        assert not UNSUPPORTED_KEYS[Gateway] & set(schema[part]["properties"])

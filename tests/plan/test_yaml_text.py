@@ -62,6 +62,7 @@ KEYS = {
     "limits: {rate: 7/h}": ROMA,
     "retry: {attempts: 1, first: 1.5ms, ceiling: 1.000001h}": ROMA,
     "look: always\n    absent: ok\n    timeout: 90s\n    park_for: 24h": APIM,
+    "zone: dmz-1": APIM,
     "api_version: v2": ROMA,
     "tls: {ca_file: 'a b.pem', cert_file: ~/me, key_file: 0123, insecure: true}": APIM,
     "proxy: http://proxy.example.com:3128": APIM,
