@@ -69,6 +69,10 @@ PLANTED = {
         ("display/log.py", "from opentelemetry import trace"),
         ("report/values.py", "import prometheus_client"),
     ],
+    "temporalio in distributed": [
+        ("commands/run.py", "from temporalio.client import Client"),
+        ("engine/session.py", "import temporalio.workflow"),
+    ],
     "aiohttp": [("api.py", "from aiohttp import ClientSession")],
     "A gateway knows no other": [
         ("gateways/roma/gateway.py", "from orchestrator.gateways.apinizer import gateway"),

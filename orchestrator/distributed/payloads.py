@@ -189,7 +189,7 @@ class ChunkEnd(Struct, frozen=True, kw_only=True):
     worker: str = ""
 
 
-class GatewayWork(Struct, frozen=True, kw_only=True):
+class ZonedGateway(Struct, frozen=True, kw_only=True):
     """A gateway of the plan, as far as the workflows need it."""
 
     zone: str
@@ -240,7 +240,7 @@ class RunInput(Struct, frozen=True, kw_only=True):
     act: Literal["undeploy", "restore"]
     journal: JournalPages
     steps: tuple[StepWork, ...]
-    gateways: dict[str, GatewayWork]
+    gateways: dict[str, ZonedGateway]
     stop_when: StopWhen
     stop: StopState = StopState()
     """The counts of earlier sessions."""

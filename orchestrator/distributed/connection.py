@@ -1,0 +1,110 @@
+"""The connection to a Temporal server: TLS, who we are, and what to say where it cannot be made."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+from msgspec import Struct
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
+
+from orchestrator.distributed.address import EngineAddress
+from orchestrator.distributed.conversion import CONVERTER
+from orchestrator.errors import RunError, UsageError
+from orchestrator.system.reading import FileRefusedError, read_any, read_regular
+
+_QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
+
+PATIENCE = 15.0
+"""Seconds that a server gets for the first answer."""
+
+
+class EngineTls(Struct, frozen=True, kw_only=True):
+    """How the connection is encrypted. Paths are relative to the present folder."""
+
+    ca_file: Path | None = None
+    """Certificates in PEM in the place of those that the system trusts."""
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    """May be a pipe: a key need not be on a disk."""
+    server_name: str | None = None
+    """The name in the server's certificate, where it is not the host of the address."""
+
+
+async def connect(
+    address: EngineAddress, tls: EngineTls | None = None, *, api_key: str | None = None
+) -> Client:
+    """Return a client of a server that answers and has the namespace.
+
+    ``tls`` is None without encryption. ``api_key`` stands in the place of a certificate of ours.
+    Raises UsageError for files that cannot be used and for a namespace that does not exist, and RunError
+    where the server cannot be reached.
+    """
+    config = False if tls is None else read_tls(tls)
+    try:
+        with anyio.fail_after(PATIENCE):
+            client = await Client.connect(
+                address.target,
+                namespace=address.namespace,
+                data_converter=CONVERTER,
+                tls=config,
+                api_key=api_key,
+            )
+            await _find_namespace(client, address)
+    # The client's library raises RuntimeError for whatever keeps it from connecting.
+    except (RuntimeError, TimeoutError, RPCError) as error:
+        # Its threads end a moment later, and an interpreter that ends before them is aborted.
+        await anyio.sleep(0.2)
+        raise RunError(_explain(error, address, encrypted=tls is not None)) from None
+    return client
+
+
+def read_tls(tls: EngineTls) -> TLSConfig:
+    """Return the settings that Temporal's client takes. Raises UsageError for files that cannot be used."""
+    if (tls.cert_file is None) != (tls.key_file is None):
+        raise UsageError("a certificate and its key belong together: give both --tls-cert and --tls-key")
+    return TLSConfig(
+        server_root_ca_cert=_read_pem(tls.ca_file, "CERTIFICATE"),
+        domain=tls.server_name,
+        client_cert=_read_pem(tls.cert_file, "CERTIFICATE"),
+        client_private_key=_read_pem(tls.key_file, "PRIVATE KEY", pipes=True),
+    )
+
+
+def _read_pem(path: Path | None, what: str, *, pipes: bool = False) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        content = read_any(path) if pipes else read_regular(path)
+    except FileRefusedError as error:
+        raise UsageError(f"{path} {error}") from None
+    if f"{what}-----".encode() not in content:
+        raise UsageError(f"{path} holds no {what.lower()} in PEM")
+    return content
+
+
+async def _find_namespace(client: Client, address: EngineAddress) -> None:
+    """Raise UsageError if the server says that it has no such namespace."""
+    try:
+        await client.count_workflows("WorkflowId = 'undeploy'", rpc_timeout=timedelta(seconds=PATIENCE))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise UsageError(
+                f"the Temporal server at {address.target} has no namespace {address.namespace}"
+            ) from None
+        # A role that may start workflows need not be one that may list them.
+        if error.status not in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
+            raise
+
+
+def _explain(error: Exception, address: EngineAddress, *, encrypted: bool) -> str:
+    """Return why a server cannot be used, in one sentence with a hint."""
+    text = " ".join(str(error).split()).removeprefix("Failed client connect: ")
+    # The client's library tells its whole chain of errors; the innermost one is what a person can act on.
+    quoted = _QUOTED.findall(text)
+    why = quoted[-1] if quoted else text or f"no answer within {PATIENCE:g} s"
+    hint = "is it encrypted? then give --tls" if not encrypted else "look at --tls-ca and --tls-server-name"
+    return f"no Temporal server can be reached at {address.target}: {why[:300]}; {hint}"

@@ -1,0 +1,67 @@
+"""The connection to a Temporal server: what a person reads where it cannot be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trustme
+from msgspec.structs import replace
+
+from orchestrator.distributed.address import EngineAddress
+from orchestrator.distributed.connection import EngineTls, connect, read_tls
+from orchestrator.errors import RunError, UsageError
+from tests.support.temporal import TemporalServer, find_free_port
+
+
+@pytest.mark.long("starts a server")
+async def test_a_server_is_reached(temporal: TemporalServer) -> None:
+    client = await connect(temporal.address)
+
+    assert client.namespace == "default"
+
+
+@pytest.mark.long("starts a server")
+async def test_a_namespace_that_does_not_exist_is_named(temporal: TemporalServer) -> None:
+    with pytest.raises(UsageError, match="has no namespace nowhere"):
+        await connect(replace(temporal.address, namespace="nowhere"))
+
+
+@pytest.mark.long("starts a server")
+async def test_a_server_without_tls_is_told_from_one_that_is_away(temporal: TemporalServer) -> None:
+    with pytest.raises(RunError, match=r"no Temporal server can be reached at 127\.0\.0\.1:.*--tls-ca"):
+        await connect(temporal.address, EngineTls())
+
+
+async def test_nobody_at_the_address_is_said_so() -> None:
+    port = find_free_port()
+
+    with pytest.raises(RunError, match=f"no Temporal server can be reached at 127.0.0.1:{port}: .*--tls"):
+        await connect(EngineAddress(host="127.0.0.1", port=port))
+
+
+def test_certificates_are_read_and_judged(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("client.example.com")
+    paths = {name: tmp_path / name for name in ("ca", "cert", "key")}
+    authority.cert_pem.write_to_path(paths["ca"])
+    issued.cert_chain_pems[0].write_to_path(paths["cert"])
+    issued.private_key_pem.write_to_path(paths["key"])
+
+    config = read_tls(
+        EngineTls(ca_file=paths["ca"], cert_file=paths["cert"], key_file=paths["key"], server_name="other")
+    )
+
+    assert config.server_root_ca_cert == authority.cert_pem.bytes()
+    assert config.client_private_key == issued.private_key_pem.bytes()
+    assert config.domain == "other"
+    bad = {
+        "give both": EngineTls(cert_file=paths["cert"]),
+        "holds no certificate in PEM": EngineTls(ca_file=paths["key"]),
+        "holds no private key in PEM": EngineTls(cert_file=paths["cert"], key_file=paths["cert"]),
+        "cannot be read": EngineTls(ca_file=tmp_path / "absent"),
+        "Is a directory": EngineTls(ca_file=tmp_path),
+    }
+    for why, tls in bad.items():
+        with pytest.raises(UsageError, match=why):
+            read_tls(tls)
