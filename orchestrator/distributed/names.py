@@ -5,6 +5,9 @@ Other programs read some of these names: Temporal's own web page shows them.
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 from orchestrator.model.plan import RunId
 
 RUNS_QUEUE = "undeploy"
@@ -56,3 +59,50 @@ def name_lane_workflow(run_workflow: str, place: str, gateway: str, part: int) -
     ``place`` names the step of a wave: ``2.0``, or ``2.0.1`` where targets wait for those of other gateways.
     """
     return f"{run_workflow}/lane/{place}/{gateway}/{part}"
+
+
+_SCHEDULED = "undeploy/scheduled/"
+_SCHEDULED_WORKFLOW = re.compile(r"undeploy/scheduled/([^/]+)-(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+_SCHEDULED_RUN = re.compile(r"(\d{8}-\d{6})000-([^/]+)")
+_STAMP = "%Y%m%d-%H%M%S"
+_SUFFIX = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def name_schedule(schedule: str) -> str:
+    """Return the id of the Temporal Schedule of that name."""
+    return f"undeploy-{schedule}"
+
+
+def name_scheduled_workflow(schedule: str, at: datetime | None = None) -> str:
+    """Return the id of the run's workflow that a schedule starts at the aware time ``at``.
+
+    Without a time it is the beginning of all of them: Temporal appends the time itself. The workflows that
+    keep the schedule's journal are named after it, too.
+    """
+    begin = f"{_SCHEDULED}{schedule}"
+    return begin if at is None else f"{begin}-{at.astimezone(UTC).strftime(_SUFFIX)}"
+
+
+def read_scheduled_workflow(workflow: str) -> tuple[str, datetime] | None:
+    """Return the schedule that started a workflow, and for what time; None if none did."""
+    found = _SCHEDULED_WORKFLOW.fullmatch(workflow)
+    if found is None:
+        return None
+    return found[1], datetime.fromisoformat(found[2])
+
+
+def name_scheduled_run(schedule: str, at: datetime) -> RunId:
+    """Return the id of the run that a schedule starts at ``at``; it sorts by time as all others do."""
+    return RunId(f"{at.astimezone(UTC).strftime(_STAMP)}000-{schedule}")
+
+
+def find_scheduled_workflow(run: str) -> str | None:
+    """Return the id of the workflow that a schedule would have started for a run; None if none could."""
+    found = _SCHEDULED_RUN.fullmatch(run)
+    if found is None:
+        return None
+    try:
+        at = datetime.strptime(found[1], _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return name_scheduled_workflow(found[2], at)

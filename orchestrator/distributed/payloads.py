@@ -256,6 +256,10 @@ class RunInput(Struct, frozen=True, kw_only=True):
     accepted: tuple[str, ...] = ()
     scheduled: bool = False
     """No driver started it: a Temporal Schedule did. Its id comes from the workflow's own."""
+    open_for: float | None = None
+    """Of a scheduled run: the window closes so many seconds after the time for which it was scheduled."""
+    shares_pages: bool = False
+    """Further runs of its schedule want the pages of the journal: they stay when the run is over."""
     lease: float = 10.0
 
 
