@@ -258,8 +258,9 @@ class RunInput(Struct, frozen=True, kw_only=True):
     """No driver started it: a Temporal Schedule did. Its id comes from the workflow's own."""
     open_for: float | None = None
     """Of a scheduled run: the window closes so many seconds after the time for which it was scheduled."""
-    shares_pages: bool = False
-    """Further runs of its schedule want the pages of the journal: they stay when the run is over."""
+    recurs: bool = False
+    """Its schedule starts further runs, which want the pages of the journal, so they stay when it is over. It
+    ends without a driver's acknowledgement: the next start would be skipped while it is open."""
     lease: float = 10.0
 
 

@@ -61,7 +61,7 @@ def test_no_other_id_is_taken_for_that_of_a_scheduled_run() -> None:
 def test_a_scheduled_run_has_the_id_and_the_window_of_its_start() -> None:
     settled = settle_scheduled(GIVEN, WORKFLOW, STARTED)
     assert settled == replace(GIVEN, run=RunId("20261129-050000000-orders-25b7"))
-    recurring = replace(GIVEN, open_for=3600.0, window=None, shares_pages=True)
+    recurring = replace(GIVEN, open_for=3600.0, window=None, recurs=True)
     # The window ends by the time of the schedule, however late the server started the workflow.
     assert settle_scheduled(recurring, WORKFLOW, STARTED).window == Window(None, AT + timedelta(hours=1))
 
