@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import MakeControlSocket, OnStart, Prompt, RunRequest
 from orchestrator.engine.signals import NoSignals, ProcessSignals
@@ -52,6 +53,7 @@ async def run(
     on_start: OnStart = lambda _: None,
     prompt: Prompt | None = None,
     control_socket: MakeControlSocket = open_control_socket,
+    conductor: Conductor | None = None,
 ) -> RunResult:
     """Undeploy the targets of a plan, and write the reports.
 
@@ -61,10 +63,17 @@ async def run(
     second one ends the run at once. ``on_start`` is called with the run's folder before the first request;
     the folder's ``remarks`` are for people. ``prompt`` asks whether to continue after a wave with
     ``proceed: ask``; without it the run waits for `undeploy control`. ``control_socket`` makes the place in
-    the folder where the run takes commands.
+    the folder where the run takes commands. With a ``conductor`` the targets go down on a distributed
+    engine; no credential is resolved here then.
     """
     request = _make_request(
-        options, listeners, on_start, prompt, signals=signals, control_socket=control_socket
+        options,
+        listeners,
+        on_start,
+        prompt,
+        signals=signals,
+        control_socket=control_socket,
+        conductor=conductor,
     )
     return await start_run(
         RunDraft(loaded.plan, loaded.draft, loaded.place), request, make_real_environment(loaded.folder)
@@ -132,13 +141,20 @@ async def restore(
     signals: bool = False,
     on_start: OnStart = lambda _: None,
     control_socket: MakeControlSocket = open_control_socket,
+    conductor: Conductor | None = None,
 ) -> RunResult:
     """Bring back the targets that a run took down. A restore is a run of its own, with journal and reports.
 
     A deploy counts only after a look has confirmed it. Raises as ``run`` does.
     """
     request = _make_request(
-        options, listeners, on_start, None, signals=signals, control_socket=control_socket
+        options,
+        listeners,
+        on_start,
+        None,
+        signals=signals,
+        control_socket=control_socket,
+        conductor=conductor,
     )
     source = RunDraft(restoration.plan, restoration.draft, restoration.place, DEPLOY)
     environment = make_real_environment(restoration.folder)
@@ -154,6 +170,7 @@ async def resume(
     on_start: OnStart = lambda _: None,
     prompt: Prompt | None = None,
     control_socket: MakeControlSocket = open_control_socket,
+    conductor: Conductor | None = None,
 ) -> RunResult:
     """Go on with a run that was stopped, interrupted or killed.
 
@@ -163,7 +180,15 @@ async def resume(
     """
     return await resume_run(
         folder,
-        _make_request(options, listeners, on_start, prompt, signals=signals, control_socket=control_socket),
+        _make_request(
+            options,
+            listeners,
+            on_start,
+            prompt,
+            signals=signals,
+            control_socket=control_socket,
+            conductor=conductor,
+        ),
         make_real_environment,
     )
 
@@ -176,6 +201,7 @@ def _make_request(
     *,
     signals: bool,
     control_socket: MakeControlSocket,
+    conductor: Conductor | None = None,
 ) -> RunRequest:
     return RunRequest(
         options=options or RunOptions(),
@@ -184,6 +210,7 @@ def _make_request(
         on_start=on_start,
         control_socket=control_socket,
         prompt=prompt,
+        conductor=conductor,
     )
 
 

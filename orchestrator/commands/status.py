@@ -70,7 +70,7 @@ def ask_live_status(folder: RunFolder) -> LiveStatus | None:
     from orchestrator.runs.control_socket import ControlQuestion, send_command
 
     holder = folder.read_holder()
-    if holder is None:
+    if holder is None or holder.engine is not None:
         return None
     try:
         return msgspec.json.decode(

@@ -17,8 +17,8 @@ from orchestrator.model.events import RunStarted, RunWaiting
 from orchestrator.model.forecast import Forecast
 from orchestrator.rules.forecast import (
     LOOKS_PAST_CLOSE,
-    GatewayWork,
     RunPart,
+    WorkAhead,
     find_last_starts,
     foresee,
 )
@@ -111,7 +111,7 @@ def _list_prospects(lanes: Mapping[str, LaneProgress], now: float) -> Iterator[t
 
 def _estimate_work(
     part: RemainingPart, prospects: Mapping[str, _LaneProspect], *, stands: bool, is_next: bool
-) -> Iterator[GatewayWork]:
+) -> Iterator[WorkAhead]:
     """Yield what each gateway has to do in a part. ``stands``: the run waits for a person."""
     for name, left in part.left.items():
         lane = prospects.get(name)
@@ -122,4 +122,4 @@ def _estimate_work(
         held = lane.longest_hold if is_next else 0.0
         at_most = None if seconds is None or held is None or stands else held + seconds
         is_held = stands or lane.is_held
-        yield GatewayWork(gateway=name, targets=left, seconds=None if is_held else seconds, at_most=at_most)
+        yield WorkAhead(gateway=name, targets=left, seconds=None if is_held else seconds, at_most=at_most)

@@ -27,22 +27,24 @@ class SessionResult(Struct, frozen=True, kw_only=True):
     """Whether a signal stopped it."""
     cut: bool = False
     """Whether a second signal ended it at once."""
+    is_kept: bool = True
+    """Whether the journal has the end of the session, and all rows before it."""
 
 
 async def conclude_session(
     resources: RunResources, window: SessionWindow, *, began: float, cut: bool
-) -> ExitStatus:
+) -> SessionResult:
     """Give every target that was not reached its outcome, and keep how the session ended.
 
     ``began`` is the session's beginning in monotonic seconds; ``cut`` says that a second signal ended it.
     Durable when it returns, unless the disk refuses.
     """
     environment, record, run_gate = resources.environment, resources.record, resources.run_gate
-    at = environment.now()
+    at, is_interrupted = environment.now(), run_gate.stop_kind == "interrupt"
     _leave_unreached(resources, at)
     try:
         await record.flush()
-        window.warn_of_left_targets(resources.pending, resources.lanes)
+        window.warn_of_left_targets(resources.pending, resources.spec.plan.gateways, resources.warners)
         # Out of the journal, not out of counters: a resume finds the same.
         counts = resources.pending.count_outcomes()
         status = ExitStatus.INTERRUPTED if cut else _choose_status(resources, counts)
@@ -55,8 +57,9 @@ async def conclude_session(
         )
     except DiskError:
         # The journal has no end of this session then; ``runs.reporting`` gives the reports one.
-        return ExitStatus.INTERRUPTED if run_gate.stop_kind == "interrupt" else ExitStatus.STOPPED
-    return status
+        status = ExitStatus.INTERRUPTED if is_interrupted else ExitStatus.STOPPED
+        return SessionResult(status=status, interrupted=is_interrupted, cut=cut, is_kept=False)
+    return SessionResult(status=status, interrupted=is_interrupted, cut=cut)
 
 
 def describe_end(resources: RunResources, at: float, status: ExitStatus) -> RunEnded:
@@ -78,12 +81,19 @@ def _leave_unreached(resources: RunResources, at: float) -> None:
             if reason := run_gate.skip_reason(name):
                 record.leave_target(seq, reason, at)
     for index, gateway in enumerate(spec.plan.gateways):
-        lane = resources.lanes.get(gateway.name)
         # The reason of a closed lane comes before the run's own stop: a window, or a signal, came later.
-        if lane is not None and (reason := lane.state.refusal(Act.UNDEPLOY) or lane.refusal()):
+        if reason := _find_refusal(resources, gateway.name):
             record.leave_rest(reason, at, gateway=index)
     rest = run_gate.reason or f"{Reason.INTERRUPT}: the session ended before this target's turn"
     record.leave_rest(rest, at)
+
+
+def _find_refusal(resources: RunResources, gateway: str) -> str | None:
+    """Return why the lane of a gateway starts nothing any more; None if it has no reason of its own."""
+    lane = resources.lanes.get(gateway)
+    if lane is None:
+        return resources.lane_refusals.get(gateway)
+    return lane.state.refusal(Act.UNDEPLOY) or lane.refusal()
 
 
 def _choose_status(resources: RunResources, counts: Counts) -> ExitStatus:

@@ -28,6 +28,8 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Whether to resume a run that a stop rule has stopped."""
     after_restore: bool = False
     """Whether to resume a run of which a restore has begun."""
+    engine_gone: bool = False
+    """Whether to resume a run here whose distributed engine is gone for good, with what it had not told."""
     signing_key: Secret | None = None
     """Signs each commit of the journal; None leaves them unsigned."""
     protect: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.control_commands import ControlSocket, no_control
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.signals import NoSignals, SignalSource
@@ -37,4 +38,6 @@ class RunRequest(Struct, frozen=True, kw_only=True):
     """Called after a wave with ``proceed: ask``; None where no operator sits at a terminal."""
     control_socket: MakeControlSocket = lambda _: no_control
     """Makes the place in a run's folder where the run takes control commands while it works."""
+    conductor: Conductor | None = None
+    """Has the targets taken down on a distributed engine; None: this process sends the requests itself."""
     storage: Storage = Storage()

@@ -48,6 +48,8 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     """The Unix time from which the approval file of a new run is void, if no request has left by then."""
     accepted: tuple[str, ...] = ()
     """The words of the obstacles that a person accepted for a restore."""
+    is_underway: bool = False
+    """Whether an engine works on this session already: its process here was killed, and this one follows."""
     protection: ProtectionSummary | None = None
     """The patterns that keep targets from the run; None in a restore, from which no pattern keeps any."""
 
@@ -86,6 +88,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
             waves=options.waves,
             window=self.window,
             window_from=self.window_from,
+            engine=None if self.request.conductor is None else self.request.conductor.address,
         )
 
 
@@ -103,3 +106,7 @@ class RunResources(Struct, frozen=True, kw_only=True):
     """The lane of each gateway that has open targets; the session opens them before the first wave."""
     usage_readers: dict[str, UsageReader] = field(default_factory=dict)
     """By gateway, where the plan asks how much targets are used."""
+    lane_refusals: dict[str, str] = field(default_factory=dict)
+    """Why a lane that another machine worked started nothing any more, by gateway, with its ``Reason``."""
+    warners: dict[str, Callable[[str], None]] = field(default_factory=dict)
+    """Keeps and tells a warning about a gateway, by gateway; of those with targets in this session."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import anyio
+from msgspec.structs import replace
 
 from orchestrator.display.progress import RunProgress
+from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.dispatcher import EventDispatcher
 from orchestrator.engine.ending import SessionResult, conclude_session, describe_end
@@ -107,11 +110,13 @@ class Session:
                 async with control_socket(self._controller):
                     await self._work()
                 end = await self._end()
+                await self._release(end)
                 # Under the same watch: the first signal must not cut this off, either.
                 await self._close()
                 group.cancel_scope.cancel()
-            # A second signal has cancelled the group: the last rows still get a bounded time.
-            if end is None:
+            # A second signal has cancelled the group: the last rows still get a bounded time. A session on
+            # another engine goes on there, so it has no end yet.
+            if end is None and self._spec.request.conductor is None:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_WRITES):
                     end = await self._end()
             return end or SessionResult(status=ExitStatus.INTERRUPTED, interrupted=True, cut=True)
@@ -129,7 +134,8 @@ class Session:
     async def _work(self) -> None:
         spec, resources = self._spec, self._resources
         try:
-            await self._record.begin(self._environment.now(), spec.holder, spec.options)
+            if not spec.is_underway:
+                await self._record.begin(self._environment.now(), spec.holder, spec.options)
         except DiskError as error:
             self._run_gate.stop("disk", str(error))
             return
@@ -139,6 +145,9 @@ class Session:
         )
         for gateway, warning in () if spec.protection is None else spec.protection.warnings:
             self._lane_recorder.warn(gateway, warning)
+        if spec.request.conductor is not None:
+            await self._have_conducted(spec.request.conductor)
+            return
         if (text := self._environment.warning()) is not None:
             # About no gateway: told once, under the first.
             self._lane_recorder.warn(spec.plan.gateways[0].name, text)
@@ -147,6 +156,19 @@ class Session:
             return
         async with self._open_lanes():
             await WaveRunner(resources).run()
+
+    async def _have_conducted(self, conductor: Conductor) -> None:
+        """Have the waves carried out on another engine; its rows and events come here."""
+        for _, name in self._resources.pending.count_left():
+            self._resources.warners[name] = partial(self._lane_recorder.warn, name)
+        self._void = await conductor.conduct(self._resources, self._controller)
+        if self._void is not None:
+            self._run_gate.stop("control", self._void)
+
+    async def _release(self, end: SessionResult) -> None:
+        """Let the engine forget the session, once the journal has its results and its end."""
+        if (conductor := self._spec.request.conductor) is not None and end.is_kept:
+            await conductor.release()
 
     def _is_approval_expired(self) -> bool:
         """Return whether the approval expired before a first request could leave; then stop the run."""
@@ -190,6 +212,7 @@ class Session:
             self._resources.usage_readers[gateway.name] = UsageReader(lane, hours, patience)
         if are_snapshots_wanted(self._resources):
             lane.state_list.serve_snapshots()
+        self._resources.warners[gateway.name] = lane.announcer.warn
         texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
         for warning in filter(None, texts):
             lane.announcer.warn(warning)
@@ -215,7 +238,6 @@ class Session:
 
     async def _end(self) -> SessionResult:
         at = self._environment.now()
-        status = await conclude_session(self._resources, self._window, began=self._began, cut=self._cut)
-        self._emit(describe_end(self._resources, at, status))
-        interrupted = self._run_gate.stop_kind == "interrupt"
-        return SessionResult(status=status, interrupted=interrupted, cut=self._cut, void=self._void)
+        end = await conclude_session(self._resources, self._window, began=self._began, cut=self._cut)
+        self._emit(describe_end(self._resources, at, end.status))
+        return replace(end, void=self._void)

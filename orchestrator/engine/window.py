@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import PendingTargets
@@ -55,13 +55,22 @@ class SessionWindow:
             why = self._describe_last_start(lane.gateway)
             yield f"{why}, so nothing of it is started in this session"
 
-    def warn_of_left_targets(self, pending: PendingTargets, lanes: dict[str, Lane]) -> None:
-        """Warn how many targets of each lane the window has left, unless a warning at the start said so."""
-        for name, count in pending.count_not_started(Reason.WINDOW).items():
-            if name in lanes and name not in self._told_late:
-                lane = lanes[name]
-                targets = count_noun(count, "target was", "targets were")
-                lane.announcer.warn(f"{self._describe_last_start(lane.gateway)}; {targets} left")
+    def warn_of_left_targets(
+        self,
+        pending: PendingTargets,
+        gateways: Iterable[Gateway],
+        warners: Mapping[str, Callable[[str], None]],
+    ) -> None:
+        """Warn how many targets of each lane the window has left, unless a warning at the start said so.
+
+        ``warners`` has a function for each lane that the session has opened.
+        """
+        left = pending.count_not_started(Reason.WINDOW)
+        for gateway in gateways:
+            name = gateway.name
+            if name in left and name in warners and name not in self._told_late:
+                targets = count_noun(left[name], "target was", "targets were")
+                warners[name](f"{self._describe_last_start(gateway)}; {targets} left")
 
     def _describe_last_start(self, gateway: Gateway) -> str:
         last = format_unix_time(self._find_last_start(gateway) or 0.0)

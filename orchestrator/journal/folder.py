@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.holder import LockHeldError, LockHolder, read_lock, take_lock
 from orchestrator.journal.meta import read_meta, read_plan_header, read_plan_name
 from orchestrator.journal.mounts import find_network_file_system
@@ -20,6 +21,7 @@ from orchestrator.journal.ownership import check_run, check_state
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, find_restores, select_restores
 from orchestrator.journal.run_report import RunOverview, SessionEnding
+from orchestrator.journal.sessions import read_sessions
 from orchestrator.model.plan import PlannedNotification, RunId
 from orchestrator.system.writing import sync_path
 from orchestrator.text.names import to_nfc
@@ -145,7 +147,8 @@ class RunFolder:
     def read_holder(self) -> LockHolder | None:
         """Return the process that holds the run's lock, or None.
 
-        On a network file system a process of another host counts although the lock is free.
+        On a network file system a process of another host counts although the lock is free. So does a
+        distributed engine that may still work on the run.
         """
         check_run(self.path)
         try:
@@ -154,7 +157,14 @@ class RunFolder:
             raise RunError(f"{self.path}: who holds the run cannot be read: {error.strerror}") from error
         if held:
             return entry or LockHolder()
-        return self._find_unseen_holder(entry)
+        return self._find_unseen_holder(entry) or self._find_engine()
+
+    def _find_engine(self) -> LockHolder | None:
+        mark = read_engine_mark(self.path)
+        # A process that was killed at its very end has left the mark, and an end in the journal.
+        if mark is None or self._read(_read_newest_end):
+            return None
+        return LockHolder(engine=mark.address)
 
     @contextmanager
     def lock(self) -> Iterator[str]:
@@ -211,6 +221,12 @@ class RunFolder:
         # Locked, so that no resume can begin on a run that is being removed.
         with self.lock():
             shutil.rmtree(self.path)
+
+
+def _read_newest_end(database: Database) -> str:
+    """Return how the newest session ended; empty if it has no end."""
+    newest = next(reversed(read_sessions(database)), None)
+    return "" if newest is None else newest.state or ""
 
 
 def runs_folder(state: Path, *, rehearsal: bool = False) -> Path:

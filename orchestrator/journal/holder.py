@@ -36,6 +36,8 @@ class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When the process took the lock, in ISO 8601 with the offset."""
     unseen: bool = False
     """The lock is free, but the process may be alive: on a network file system this host need not know."""
+    engine: str | None = None
+    """The lock is free, but the distributed engine at this address may still work on the run."""
 
     @property
     def is_here(self) -> bool:
@@ -43,6 +45,8 @@ class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.pid is not None and self.host == socket.gethostname()
 
     def __str__(self) -> str:
+        if self.engine is not None:
+            return f"at work on {self.engine}, and no process here takes its results over"
         if None in (self.user, self.host, self.pid, self.since):
             return "held by another process"
         return f"held by {self.user} on {self.host}, process {self.pid}, since {self.since}"

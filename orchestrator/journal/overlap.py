@@ -118,6 +118,8 @@ def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None
 def _advise(run: RunFolder, holder: LockHolder) -> str:
     if holder.unseen:
         return run.explain_unseen_end(holder)
+    if holder.engine:
+        return f"Take it over with `undeploy resume {run.id} --on {holder.engine}`, and stop it there"
     return f"Wait for it to end, end it with `undeploy control {run.id} stop`"
 
 

@@ -30,6 +30,8 @@ class SessionOptions(Struct, frozen=True, kw_only=True):
     window: Window | None = None
     window_from: Literal["plan", "option"] | None = None
     """None in journals of older programs, which did not keep it."""
+    engine: str | None = None
+    """The address of the distributed engine that worked; None: the process itself did."""
 
     def encode(self) -> str:
         """Return the options as they stand in their row."""

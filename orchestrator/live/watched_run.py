@@ -43,7 +43,9 @@ class WatchedRun:
 
     def _read_status(self) -> LiveStatus:
         try:
-            is_live = self.folder.read_holder() is not None
+            holder = self.folder.read_holder()
+            # No process here answers for a run that an engine works on alone.
+            is_live = holder is not None and holder.engine is None
             status = self._ask() if is_live else self._read_end()
         except FileNotFoundError:
             return self._tell_why("the run's folder is gone")

@@ -18,7 +18,7 @@ from orchestrator.model.plan import Plan, WaveStep, Window
 from orchestrator.preview.request_count import RequestCounter, RequestLoad
 from orchestrator.preview.states import Preview, SeenTarget
 from orchestrator.preview.use import is_left_for_use
-from orchestrator.rules.forecast import GatewayWork, RunPart, find_last_starts, foresee
+from orchestrator.rules.forecast import RunPart, WorkAhead, find_last_starts, foresee
 from orchestrator.rules.upcoming import count_upcoming
 
 
@@ -96,7 +96,7 @@ def _forecast_parts(
     medians = {gateway.name: median(gateway.seconds) for gateway in preview.gateways if gateway.seconds}
     upcoming = count_upcoming(_count_targets(preview.targets), plan.waves)
     for wave_step, seen_targets in groupby(preview.targets, key=_find_step):
-        wave, loads, work = plan.waves[wave_step.wave], list[RequestLoad](), list[GatewayWork]()
+        wave, loads, work = plan.waves[wave_step.wave], list[RequestLoad](), list[WorkAhead]()
         rest = wave.pause_after or 0.0
         for name, here in _group_by_gateway(seen_targets):
             load = counters[name].count_step(here, later=upcoming[wave_step].get(name, 0))
@@ -121,7 +121,7 @@ def _count_targets(seen_targets: Iterable[SeenTarget]) -> dict[WaveStep, Counter
 
 def _add_time(
     gateway: Gateway, counter: RequestCounter, load: RequestLoad, targets: int, reply_seconds: float | None
-) -> tuple[RequestLoad, GatewayWork]:
+) -> tuple[RequestLoad, WorkAhead]:
     """Return the requests and the work of a gateway in one step, with the lists that it reads meanwhile."""
     work = estimate_work(gateway, load, reply_seconds)
     if again := counter.pass_time(work.seconds or 0.0, targets=targets):
@@ -146,10 +146,10 @@ def _bound_run(plan: Plan, preview: Preview) -> tuple[float, dict[str, float]]:
     return begins, find_last_starts(None if closes is None else _to_unix(closes), timeouts)
 
 
-def estimate_work(gateway: Gateway, load: RequestLoad, reply_seconds: float | None) -> GatewayWork:
+def estimate_work(gateway: Gateway, load: RequestLoad, reply_seconds: float | None) -> WorkAhead:
     """Return a gateway's part of a wave as work; a request takes ``reply_seconds``, None if unknown."""
     seconds = None if reply_seconds is None else estimate_seconds(gateway, load, reply_seconds)
-    return GatewayWork(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
+    return WorkAhead(gateway=gateway.name, targets=load.undeploys, seconds=seconds)
 
 
 def estimate_seconds(gateway: Gateway, load: RequestLoad, reply_seconds: float) -> float:

@@ -24,7 +24,7 @@ LOOKS_PAST_CLOSE = 30.0
 """Seconds after the window's close in which a look may still settle a doubt."""
 
 
-class GatewayWork(Struct, frozen=True, kw_only=True):
+class WorkAhead(Struct, frozen=True, kw_only=True):
     """The work left to one gateway in one part of a run. A closed lane has no work: nothing will be sent."""
 
     gateway: str
@@ -40,7 +40,7 @@ class RunPart(Struct, frozen=True, kw_only=True):
     """A wave, or one step of it."""
 
     wave: str
-    work: tuple[GatewayWork, ...]
+    work: tuple[WorkAhead, ...]
     rest: float = 0.0
     """Seconds of the ``pause_after`` that follows, if another part follows."""
 
@@ -161,7 +161,7 @@ def _count_late(parts: Sequence[RunPart], now: float, last: Mapping[str, float])
     return late
 
 
-def _count_startable(work: GatewayWork, within: float) -> int:
+def _count_startable(work: WorkAhead, within: float) -> int:
     """Return the greatest number of targets that can start ``within`` so many seconds at an even pace."""
     if within < 0:
         return 0

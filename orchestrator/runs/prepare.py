@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import RunRequest
 from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import DiskError, JournalError, UsageError
 from orchestrator.journal.database import Database
@@ -56,12 +56,14 @@ def open_journal(folder: RunFolder, key: Secret | None) -> Database:
 
 
 async def resolve_credentials(
-    database: Database, plan: Plan, window: Window | None, options: RunOptions, environment: Environment
+    database: Database, plan: Plan, window: Window | None, request: RunRequest, environment: Environment
 ) -> dict[str, Material]:
     """Return the credentials of the gateways that have open targets, by gateway.
 
+    There are none for a run on another engine, whose workers resolve their own; then the engine is reached.
     Raises UsageError if no target is left or the window lets nothing start, and CredentialError.
     """
+    options = request.options
     pending = PendingTargets(database, plan, resumed=False)
     pending.refuse_vanishing()
     left = pending.count_left()
@@ -72,6 +74,9 @@ async def resolve_credentials(
     gateways = [gateway for gateway in plan.gateways if gateway.name in names]
     takes = find_shortest_timeout(gateways or plan.gateways)
     refuse_outside_window(window, environment.now(), wait=options.wait, takes=takes)
+    if request.conductor is not None:
+        await request.conductor.connect()
+        return {}
     for gateway in gateways:
         environment.check(environment.reach(gateway))
         # At two in the morning it is too late to learn that nothing can tell the calls.

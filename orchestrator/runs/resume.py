@@ -17,6 +17,7 @@ from orchestrator.engine.session import Session
 from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database
+from orchestrator.journal.engine_mark import read_engine_mark, remove_engine_mark
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.overlap import refuse_overlap
@@ -121,6 +122,8 @@ async def _prepare(
         raise UsageError(
             f"run {stopped.folder.id} was a rehearsal; its simulators are gone. Rehearse it again"
         )
+    if await _is_underway(stopped, request):
+        return _take_over(stopped, request, holder)
     refuse_restored(stopped.folder.id, _find_restores(stopped), options)
     if stopped.newest is not None and stopped.newest.state == "complete":
         return None
@@ -136,7 +139,7 @@ async def _prepare(
     refuse_restored(stopped.folder.id, restores, options)  # once more: one may have begun since
     gate.close()
     _reopen(stopped, restores)
-    materials = await resolve_credentials(database, plan, chosen.window, options, environment)
+    materials = await resolve_credentials(database, plan, chosen.window, request, environment)
     learned, skips = recall_controls(plan.gateways, *recall_lanes(database))
     return SessionSpec(
         request=request,
@@ -151,6 +154,56 @@ async def _prepare(
         learned=learned,
         skips=skips,
         accepted=stopped.meta.accept,
+        protection=summarize_protection(database, plan, options) if stopped.change == UNDEPLOY else None,
+    )
+
+
+async def _is_underway(stopped: _StoppedRun, request: RunRequest) -> bool:
+    """Return whether an engine works on the newest session, or has its results; raises UsageError.
+
+    A mark that a finished session has left is removed.
+    """
+    folder, conductor, newest = stopped.folder, request.conductor, stopped.newest
+    if (mark := read_engine_mark(folder.path)) is None:
+        return False
+    if newest is not None and newest.ended is None and not request.options.engine_gone:
+        if conductor is None or conductor.address != mark.address:
+            raise UsageError(
+                f"run {folder.id} may still be at work on {mark.address}: --on {mark.address} takes it over."
+                " If that engine is gone for good, --engine-gone goes on without what it had not told"
+            )
+        await conductor.connect()
+        if await conductor.is_at_work(folder.id, newest.number):
+            return True
+    remove_engine_mark(folder.path)
+    return False
+
+
+def _take_over(stopped: _StoppedRun, request: RunRequest, holder: str) -> SessionSpec:
+    """Return the session that an engine works on, to take its results over; raises UsageError."""
+    plan, database, options, newest = stopped.plan, stopped.database, request.options, stopped.newest
+    assert newest is not None  # noqa: S101 - an engine works on a session
+    if options.only or options.skip or options.waves or options.window or options.past_stop:
+        raise UsageError(
+            f"session {newest.number} of run {stopped.folder.id} goes on as it began, so --only, --skip,"
+            " --wave, --window, --close-at and --past-stop change nothing of it. Resume it without them"
+        )
+    earlier = _read_earlier_options(stopped)
+    learned, skips = recall_controls(plan.gateways, *recall_lanes(database))
+    return SessionSpec(
+        request=request,
+        folder=stopped.folder,
+        plan=plan,
+        change=stopped.change,
+        number=newest.number,
+        holder=holder,
+        window=earlier.window,
+        window_from=earlier.window_from or "plan",
+        materials={},
+        learned=learned,
+        skips=skips,
+        accepted=stopped.meta.accept,
+        is_underway=True,
         protection=summarize_protection(database, plan, options) if stopped.change == UNDEPLOY else None,
     )
 

@@ -57,7 +57,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
     protection = _select_targets(source, options)
     # A rehearsal takes place at any time, so that only a window of the command line holds for it.
     chosen = choose_window(options.window, None if request.rehearsal else plan.window)
-    materials = await resolve_credentials(draft.database, plan, chosen.window, options, environment)
+    materials = await resolve_credentials(draft.database, plan, chosen.window, request, environment)
     meta = read_meta(draft.database)
     created = environment.now()
     draft.keep(RunMeta(created=created, rehearsal=request.rehearsal))

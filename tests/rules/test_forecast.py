@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from orchestrator.model.forecast import Forecast
 from orchestrator.rules.forecast import (
-    GatewayWork,
     RunPart,
+    WorkAhead,
     encode_forecast,
     find_last_starts,
     foresee,
@@ -18,11 +18,11 @@ from orchestrator.rules.forecast import (
 NOW = 1_795_374_000.0
 
 
-def work(gateway: str, targets: int, seconds: float | None) -> GatewayWork:
-    return GatewayWork(gateway=gateway, targets=targets, seconds=seconds)
+def work(gateway: str, targets: int, seconds: float | None) -> WorkAhead:
+    return WorkAhead(gateway=gateway, targets=targets, seconds=seconds)
 
 
-def part(wave: str, *here: GatewayWork, rest: float = 0.0) -> RunPart:
+def part(wave: str, *here: WorkAhead, rest: float = 0.0) -> RunPart:
     return RunPart(wave=wave, work=here, rest=rest)
 
 
