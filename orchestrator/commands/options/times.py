@@ -11,9 +11,13 @@ from orchestrator.errors import UsageError
 CLOSE_AT_WITHIN = timedelta(hours=12)
 """A closing time that is not nearer than this counts as one that has passed."""
 
+LONGEST_OPEN = timedelta(days=30)
+"""A window of a scheduled run that is open for longer is a slip."""
+
 _CLOSE_AT = re.compile(r"(\d{1,2}):(\d{2})\s*(.*)")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?")
 _AGE = re.compile(r"(\d+)([smhdw])")
+_PART = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -22,26 +26,51 @@ def parse_window(text: str) -> tuple[datetime, datetime]:
     opens_text, slash, closes_text = text.partition("/")
     if not slash:
         raise UsageError(f"--window {text}: write OPENS/CLOSES, as in {_show_example()}")
-    opens, closes = _parse_moment(opens_text), _parse_moment(closes_text)
+    form = f"OPENS/CLOSES, as in {_show_example()}"
+    opens, closes = _parse_moment(opens_text, "--window", form), _parse_moment(closes_text, "--window", form)
     if opens >= closes:
         raise UsageError(f"--window {text}: it closes before it opens")
     return opens, closes
 
 
-def _parse_moment(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise UsageError(
-            f"--window: {text!r} is not a time; write OPENS/CLOSES, as in {_show_example()}"
-        ) from None
-    if at.tzinfo is None:
-        raise UsageError(f"--window: {text!r} has no time zone; write it with one, as in {_show_example()}")
+def parse_at(text: str, now: datetime) -> datetime:
+    """Return the full second of ``--at`` TIME, which lies after the aware ``now``; raises ``UsageError``."""
+    at = _parse_moment(text, "--at", f"a time, as in {_EXAMPLE}").replace(microsecond=0)
+    if at <= now:
+        raise UsageError(f"--at {text}: that time has passed")
     return at
 
 
+def parse_open_for(text: str) -> timedelta:
+    """Return the length of ``--for``: ``90m``, ``4h``, ``1h30m``; raises ``UsageError``."""
+    parts = _PART.findall(text.strip().lower())
+    if not parts or "".join(map("".join, parts)) != text.strip().lower():
+        raise UsageError(f"--for {text}: write a number and s, m or h, as in 4h or 1h30m")
+    try:
+        length = sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+    except OverflowError:
+        length = timedelta.max
+    if not timedelta() < length <= LONGEST_OPEN:
+        raise UsageError(f"--for {text}: a window is open for at least 1s and at most {LONGEST_OPEN.days}d")
+    return length
+
+
+def _parse_moment(text: str, option: str, form: str) -> datetime:
+    """Return an aware time. ``form`` tells what the ``option`` takes, with an example."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(f"{option}: {text!r} is not a time; write {form}") from None
+    if at.tzinfo is None:
+        raise UsageError(f"{option}: {text!r} has no time zone; write {form}")
+    return at
+
+
+_EXAMPLE = "2026-11-22T22:00:00+03:00"
+
+
 def _show_example() -> str:
-    return "2026-11-22T22:00:00+03:00/2026-11-23T02:00:00+03:00"
+    return f"{_EXAMPLE}/2026-11-23T02:00:00+03:00"
 
 
 def parse_close_at(text: str, now: datetime) -> datetime:

@@ -2,7 +2,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.commands.options.times import parse_age, parse_close_at, parse_window
+from orchestrator.commands.options.times import (
+    parse_age,
+    parse_at,
+    parse_close_at,
+    parse_open_for,
+    parse_window,
+)
 from orchestrator.errors import UsageError
 
 EVENING = datetime(2026, 11, 22, 22, 30, tzinfo=UTC)
@@ -93,3 +99,22 @@ def test_an_age_has_a_unit(text: str, expected: timedelta) -> None:
 def test_what_is_no_age_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="as in 30d"):
         parse_age(text)
+
+
+def test_a_start_is_a_full_second_that_is_yet_to_come() -> None:
+    assert parse_at("2026-11-22T23:00:00.9Z", EVENING) == datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+    for text, why in {
+        "2026-11-22T22:30:00Z": "has passed",
+        "2026-11-22T23:00:00": "has no time zone",
+        "tonight": "is not a time",
+    }.items():
+        with pytest.raises(UsageError, match=f"--at.*{why}"):
+            parse_at(text, EVENING)
+
+
+def test_how_long_a_start_may_send_is_a_sum_of_hours_and_minutes() -> None:
+    lengths = {"4h": 240, "90m": 90, "1h30m": 90, " 2H ": 120, "1d": 1440}
+    assert {text: parse_open_for(text).total_seconds() / 60 for text in lengths} == lengths
+    for text in ("", "0h", "4", "h", "4h and", "-4h", "31d", "9" * 30 + "d", "1.5h"):
+        with pytest.raises(UsageError, match="--for"):
+            parse_open_for(text)
