@@ -45,7 +45,8 @@ def name_zone_queue(zone: str) -> str:
 
 def name_run_workflow(run: RunId, session: int) -> str:
     """Return the id of the workflow of one session of a run."""
-    return f"undeploy/{run}/{session}"
+    scheduled = _find_scheduled_workflow(run) if session == 1 else None
+    return scheduled or f"undeploy/{run}/{session}"
 
 
 def name_journal_workflow(run_workflow: str, number: int) -> str:
@@ -63,7 +64,8 @@ def name_lane_workflow(run_workflow: str, place: str, gateway: str, part: int) -
 
 _SCHEDULED = "undeploy/scheduled/"
 _SCHEDULED_WORKFLOW = re.compile(r"undeploy/scheduled/([^/]+)-(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
-_SCHEDULED_RUN = re.compile(r"(\d{8}-\d{6})000-([^/]+)")
+# The id of any other run has the milliseconds, too: so nobody takes one for the other.
+_SCHEDULED_RUN = re.compile(r"(\d{8}-\d{6})-([^/]+)")
 _STAMP = "%Y%m%d-%H%M%S"
 _SUFFIX = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -93,16 +95,16 @@ def read_scheduled_workflow(workflow: str) -> tuple[str, datetime] | None:
 
 def name_scheduled_run(schedule: str, at: datetime) -> RunId:
     """Return the id of the run that a schedule starts at ``at``; it sorts by time as all others do."""
-    return RunId(f"{at.astimezone(UTC).strftime(_STAMP)}000-{schedule}")
+    return RunId(f"{at.astimezone(UTC).strftime(_STAMP)}-{schedule}")
 
 
-def find_scheduled_workflow(run: str) -> str | None:
-    """Return the id of the workflow that a schedule would have started for a run; None if none could."""
+def _find_scheduled_workflow(run: str) -> str | None:
+    """Return the id of the workflow with which a schedule began a run; None for any other run."""
     found = _SCHEDULED_RUN.fullmatch(run)
     if found is None:
         return None
     try:
-        at = datetime.strptime(found[1], _STAMP).replace(tzinfo=UTC)
+        at = datetime.fromisoformat(f"{found[1].replace('-', 'T')}+00:00")
     except ValueError:
         return None
     return name_scheduled_workflow(found[2], at)

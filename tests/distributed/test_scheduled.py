@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from msgspec.structs import replace
 
 from orchestrator.distributed.names import (
-    find_scheduled_workflow,
     name_run_workflow,
     name_scheduled_run,
     name_scheduled_workflow,
@@ -38,18 +37,15 @@ def test_the_id_of_a_scheduled_run_leads_to_its_workflow_and_back() -> None:
     in_istanbul = AT.astimezone(timezone(timedelta(hours=3)))
     assert name_scheduled_workflow("orders-25b7", in_istanbul) == WORKFLOW
     assert read_scheduled_workflow(WORKFLOW) == ("orders-25b7", AT)
-    assert name_scheduled_run("orders-25b7", in_istanbul) == "20261129-050000000-orders-25b7"
-    assert find_scheduled_workflow("20261129-050000000-orders-25b7") == WORKFLOW
+    assert name_scheduled_run("orders-25b7", in_istanbul) == "20261129-050000-orders-25b7"
+    assert name_run_workflow(RunId("20261129-050000-orders-25b7"), 1) == WORKFLOW
+    # A resume of it is a session like any other.
+    assert name_run_workflow(RunId("20261129-050000-orders-25b7"), 2).endswith("-orders-25b7/2")
 
 
 def test_no_other_id_is_taken_for_that_of_a_scheduled_run() -> None:
-    for run in (
-        "20261129-050000123-orders-25b7",
-        "orders-25b7",
-        "20261129-050000000-",
-        "20261399-050000000-x",
-    ):
-        assert find_scheduled_workflow(run) is None, run
+    for run in ("20261129-050000123-orders-25b7", "orders-25b7", "20261129-050000-", "20261399-050000-x"):
+        assert name_run_workflow(RunId(run), 1) == f"undeploy/{run}/1", run
     for workflow in (
         name_run_workflow(RunId("a"), 1),
         name_scheduled_workflow("a"),
@@ -60,7 +56,7 @@ def test_no_other_id_is_taken_for_that_of_a_scheduled_run() -> None:
 
 def test_a_scheduled_run_has_the_id_and_the_window_of_its_start() -> None:
     settled = settle_scheduled(GIVEN, WORKFLOW, STARTED)
-    assert settled == replace(GIVEN, run=RunId("20261129-050000000-orders-25b7"))
+    assert settled == replace(GIVEN, run=RunId("20261129-050000-orders-25b7"))
     recurring = replace(GIVEN, open_for=3600.0, window=None, recurs=True)
     # The window ends by the time of the schedule, however late the server started the workflow.
     assert settle_scheduled(recurring, WORKFLOW, STARTED).window == Window(None, AT + timedelta(hours=1))
@@ -68,7 +64,7 @@ def test_a_scheduled_run_has_the_id_and_the_window_of_its_start() -> None:
 
 def test_what_was_started_by_hand_under_another_id_goes_by_its_start() -> None:
     settled = settle_scheduled(replace(GIVEN, open_for=60.0), "mine", STARTED)
-    assert settled.run == "20261129-050007000-orders-25b7"
+    assert settled.run == "20261129-050007-orders-25b7"
     assert settled.window == Window(None, STARTED + timedelta(minutes=1))
 
 
