@@ -28,14 +28,44 @@ PAGE_BYTES = 1_000_000
 PAGES_TOGETHER = 20
 """Pages that one journal workflow keeps at most: Temporal bounds a history to 50 MB."""
 
-CHUNK_BYTES = 1_500_000
-"""Compressed bytes of results after which a chunk ends early, and the rest becomes another one."""
+CHUNK_BYTES = 600_000
+"""Compressed bytes of results after which a chunk ends early, and the rest becomes another one.
+
+Those of ``ChunkOrder.rows`` and ``beats`` count, too. Base64 adds a third, Temporal takes 2 MB, and a chunk
+whose worker was lost twice is handed out with the results of both.
+"""
 
 LEASE = 10.0
 """Seconds without a sign of life after which a chunk goes to another worker."""
 
 LEASE_MARGIN = 2.0
 """Seconds before the end of its lease from which a worker sends nothing any more."""
+
+
+SEARCH_ATTRIBUTES = ("UndeployPlan", "UndeployRun", "UndeployGateway")
+"""Keywords by which Temporal's own page finds a run and its lanes, where the server has them registered."""
+
+CHUNK_ACTIVITY = "run_chunk"
+"""The activity that takes a ``ChunkOrder`` and returns a ``ChunkEnd``."""
+
+MEMO_NEWS = "news"
+"""The memo key of a run's workflow with ``RunNews``."""
+
+MEMO_ORDERS = "orders"
+"""The memo key of a run's workflow with the ``Orders`` that hold now: a later driver reads them."""
+
+TAKEN = "taken"
+"""The signal, with the number of its dispatch, by which a chunk tells its lane that a worker has begun it."""
+
+
+def name_chunk_activity(dispatch: int) -> str:
+    """Return the id of the activity of one dispatch of a lane's chunk; history and describe() show it."""
+    return f"chunk-{dispatch}"
+
+
+def read_chunk_activity(activity: str) -> int:
+    """Return the dispatch that an id of ``name_chunk_activity`` names. Raises ValueError for any other id."""
+    return int(activity.removeprefix("chunk-"))
 
 
 def name_zone_queue(zone: str) -> str:

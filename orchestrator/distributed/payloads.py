@@ -14,9 +14,12 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId, StopWhen, Window
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
+from orchestrator.rules import stop_rules
 
 StopKind: TypeAlias = Literal["stop_rule", "control", "disk", "interrupt"]
 """As in ``lanes.run_gate``."""
+
+StopState: TypeAlias = stop_rules.StopState
 
 
 class JournalPages(Struct, frozen=True, kw_only=True):
@@ -60,19 +63,6 @@ class LaneCarry(Struct, frozen=True, kw_only=True):
         return self.state == "closed" or self.given_up
 
 
-class StopState(Struct, frozen=True, kw_only=True):
-    """The counts of the stop rules, by which a chunk goes on where the run stands."""
-
-    in_run: dict[str, int] = {}
-    """By the rule's key: targets that the rule counts, of the whole run."""
-    in_wave: dict[str, int] = {}
-    """The same of this wave, or of this step of it."""
-    ended: int = 0
-    """Ended targets of this wave or step."""
-    where: str = "the wave"
-    """``wave canary``, ``step 2 of 3 of wave canary``."""
-
-
 class EndCount(Struct, frozen=True, kw_only=True):
     """Number of ended targets that the stop rules see alike."""
 
@@ -104,7 +94,7 @@ class Orders(Struct, frozen=True, kw_only=True):
     limits: dict[str, Limits] = {}
     """By gateway, where an operator replaced the plan's."""
     proceed: int = -1
-    """The index (in ``RunInput.steps``) of the last step whose wait after it a person has ended."""
+    """The number (``WaitBegun.number``) of the last wait that a person has ended."""
 
 
 class ChunkPlace(Struct, frozen=True, kw_only=True):
@@ -144,9 +134,14 @@ class ChunkOrder(Struct, frozen=True, kw_only=True):
     """Whether the session is the run's first."""
     past_stop: bool
     rows: bytes = b""
-    """What earlier dispatches of this chunk wrote of its targets (``journal.transfer``)."""
+    """``ChunkEnd.rows`` of the dispatch before: what was written of the targets that it left."""
+    beats: tuple[bytes, ...] = ()
+    """The segments of the dispatches since then whose workers were lost, in their order: they come after
+    ``rows``. The chunk replays them, counts what ended in them, and does not send them again."""
     broken: tuple[int, ...] = ()
     """Numbers of targets that others wait for, and that did not end as wanted."""
+    undone: tuple[ChunkPlace, ...] = ()
+    """Targets that no chunk had, since their lane is over. What waits for one of them is not started."""
     ahead: int = 0
     """Targets of the lane in this step that come after the chunk."""
     later: int = 0
@@ -158,7 +153,13 @@ class ChunkOrder(Struct, frozen=True, kw_only=True):
 
 
 class ChunkBeat(Struct, frozen=True, kw_only=True):
-    """The details of a heartbeat: all that the chunk has written so far, over all its attempts."""
+    """The details of a heartbeat: all that this dispatch of the chunk has written so far.
+
+    Each dispatch is one attempt of one activity, whose id is ``names.name_chunk_activity(dispatch)``. When
+    its worker is lost, the activity times out with the last details, and the lane hands the chunk out again
+    as another dispatch with them (``ChunkOrder.beats``). Were it Temporal that tried again, a cancel between
+    two attempts would drop the details, and with them what was sent.
+    """
 
     segments: tuple[bytes, ...] = ()
     """Rows and events in their order; each segment was compressed once (``journal.transfer``)."""
@@ -176,7 +177,7 @@ class ChunkEnd(Struct, frozen=True, kw_only=True):
     rows: bytes
     """What was written of those targets, for the next dispatch of the chunk."""
     counts: tuple[EndCount, ...]
-    """The targets that ended in this dispatch."""
+    """The targets that ended in this dispatch, or in the lost ones before it (``ChunkOrder.beats``)."""
     stop: StopState
     """Where the stop rules of the chunk stand after it."""
     breach: StopOrder | None
@@ -185,7 +186,7 @@ class ChunkEnd(Struct, frozen=True, kw_only=True):
     refusal: str | None
     """Why the lane starts nothing any more, with its ``Reason``; None if it goes on."""
     broken: tuple[int, ...] = ()
-    """Targets of the chunk that others wait for, and that did not end as wanted."""
+    """Targets of the chunk that others wait for, and that did not end as wanted: also those that are left."""
     worker: str = ""
 
 
@@ -258,6 +259,8 @@ class RunInput(Struct, frozen=True, kw_only=True):
     """No driver started it: a Temporal Schedule did. Its id comes from the workflow's own."""
     open_for: float | None = None
     """Of a scheduled run: the window closes so many seconds after the time for which it was scheduled."""
+    searchable: bool = False
+    """The server has the search attributes of ``names.SEARCH_ATTRIBUTES``."""
     recurs: bool = False
     """Its schedule starts further runs, which want the pages of the journal, so they stay when it is over. It
     ends without a driver's acknowledgement: the next start would be skipped while it is open."""
@@ -302,6 +305,8 @@ class WaitBegun(Struct, frozen=True, kw_only=True, tag="wait_begun"):
     index: int
     """The step after which it waits; -1 before the first."""
     until: float | None = None
+    number: int = -1
+    """Counts the waits of the session from 0; ``Orders.proceed`` names a wait by it."""
 
 
 class WaitOver(Struct, frozen=True, kw_only=True, tag="wait_over"):
@@ -356,7 +361,10 @@ NewsItem: TypeAlias = (
 
 
 class RunNews(Struct, frozen=True, kw_only=True):
-    """The value of the memo key ``news``: what has happened since the last time it was set."""
+    """The value of the memo key ``news``: what has happened since the last time it was set.
+
+    The workflow may continue as new (a run of Temporal's own, under the same id): its news goes on there.
+    """
 
     items: tuple[NewsItem, ...]
 
@@ -370,6 +378,8 @@ class ChunkReport(Struct, frozen=True, kw_only=True):
     counts: tuple[EndCount, ...]
     breach: StopOrder | None
     broken: tuple[int, ...]
+    first: int = 0
+    """Which chunk it was: ``ChunkPlace.first``. A later report of the same chunk replaces its ``broken``."""
 
 
 class LaneInput(Struct, frozen=True, kw_only=True):
@@ -391,7 +401,11 @@ class LaneInput(Struct, frozen=True, kw_only=True):
     carry: LaneCarry
     first_run: bool
     past_stop: bool
+    searchable: bool = False
     broken: tuple[int, ...] = ()
+    undone: tuple[ChunkPlace, ...] = ()
+    ahead: int = 0
+    """Targets of the lane in this step that come after this part."""
     later: int = 0
     accepted: tuple[str, ...] = ()
     lease: float = 10.0
@@ -402,6 +416,7 @@ class GoOn(Struct, frozen=True, kw_only=True):
 
     stop: StopState
     broken: tuple[int, ...] = ()
+    """Those that the lane was not told of before."""
     orders: Orders = field(default_factory=Orders)
 
 
@@ -413,4 +428,9 @@ class LaneOver(Struct, frozen=True, kw_only=True):
     dispatches: int
     carry: LaneCarry
     refusal: str | None = None
+    """Why the lane starts nothing any more in this session, with its ``Reason``."""
     bug: str | None = None
+    no_credential: str | None = None
+    """Why its worker could not resolve the credential, if nothing was sent because of that."""
+    rest: ChunkPlace | None = None
+    """Targets of this part that are not known to have ended. Without a refusal another part takes them."""

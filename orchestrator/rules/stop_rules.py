@@ -81,6 +81,19 @@ def adapt_to_restore(stop_when: StopWhen) -> StopWhen:
     return replace(stop_when, **never)
 
 
+class StopState(Struct, frozen=True, kw_only=True):
+    """The counts of the stop rules, by which another process goes on where a run stands."""
+
+    in_run: dict[str, int] = {}
+    """By the rule's key: targets that the rule counts, of the whole run."""
+    in_wave: dict[str, int] = {}
+    """The same of this wave, or of this step of it."""
+    ended: int = 0
+    """Ended targets of this wave or step."""
+    where: str = "the wave"
+    """``wave canary``, ``step 2 of 3 of wave canary``."""
+
+
 class StopRules:
     """Counts the outcomes of a run, and tells when a stop rule fires.
 
@@ -103,6 +116,18 @@ class StopRules:
         self._in_wave: Counter[str] = Counter()
         self._ended = 0
         self._where = "the wave"
+
+    @property
+    def state(self) -> StopState:
+        """The counts as they are now."""
+        return StopState(
+            in_run=dict(self._in_run), in_wave=dict(self._in_wave), ended=self._ended, where=self._where
+        )
+
+    def take_up(self, state: StopState) -> None:
+        """Go on from the counts of another process, in the place of what was counted here."""
+        self._in_run, self._in_wave = Counter(state.in_run), Counter(state.in_wave)
+        self._ended, self._where = state.ended, state.where
 
     def begin_wave(self, name: str = "", step: str = "") -> None:
         """Count shares afresh, in the wave of that name, or in a step of it (``step 2 of 3``)."""
@@ -137,6 +162,15 @@ class StopRules:
         # The target that makes a wave large enough for shares may itself be one that no rule counts.
         is_due = matching or self._ended == SHARES_FROM
         return self.find_breach(shares_from=SHARES_FROM) if is_due else None
+
+    def count_ends(self, outcome: Outcome, word: str, number: int, *, doubted: bool) -> None:
+        """Count ended targets that look alike to the rules. ``word`` is as in ``Counts``."""
+        if doubted and self.past_stop and outcome is Outcome.UNKNOWN:
+            return
+        self._ended += number if _has_ended(outcome, word) else 0
+        for key in self._match(outcome, word):
+            self._in_run[key] += number
+            self._in_wave[key] += number
 
     def find_breach(self, *, shares_from: int = 1) -> str | None:
         """Return the first rule that fires, in words, or None. Shares count from ``shares_from`` ended on."""

@@ -302,3 +302,44 @@ def test_a_rule_is_near_once_it_counts_a_target_and_few_more_stop_the_run(failed
     (unused,) = measure_headroom({"failed": Threshold(count=0)}, strict, strict, first_run=True)
 
     assert (room.near, unused.near) == (near, False)
+
+
+@given(
+    st.lists(st.sampled_from([GOOD, BAD, ABSENT, (UNKNOWN, "spent: 5"), (ALREADY, None)]), max_size=60),
+    st.integers(0, 60),
+)
+def test_counts_that_another_process_takes_up_lead_to_the_same_breaches(ends: list[Ended], cut: int) -> None:
+    given = {"failed": Threshold(share=0.3), "unknown": Threshold(count=2), "surprises": Threshold(share=0.4)}
+    whole, first, second = make_rules(**given), make_rules(**given), make_rules(**given)
+    whole.begin_wave("canary", "step 2 of 3")
+    first.begin_wave("canary", "step 2 of 3")
+    expected = count_all(whole, ends)
+
+    before = count_all(first, ends[:cut])
+    second.take_up(first.state)
+
+    assert before + count_all(second, ends[cut:]) == expected
+    assert second.state == whole.state
+
+
+def test_ends_that_are_counted_together_count_as_each_by_itself() -> None:
+    one_by_one, together = make_rules(), make_rules()
+    ends: list[Ended] = [GOOD, GOOD, BAD, ABSENT, (NOT_STARTED, "drifted: x"), (NOT_STARTED, "skipped: y")]
+    count_all(one_by_one, ends)
+
+    together.count_ends(UNDEPLOYED, "", 2, doubted=False)
+    together.count_ends(FAILED, "refused", 1, doubted=False)
+    together.count_ends(FAILED, "absent", 1, doubted=False)
+    together.count_ends(NOT_STARTED, "drifted", 1, doubted=False)
+    together.count_ends(NOT_STARTED, "skipped", 1, doubted=False)
+
+    assert together.state == one_by_one.state
+    assert together.state.ended == 5
+
+
+def test_doubts_of_before_an_accepted_stop_do_not_count_together_either() -> None:
+    rules = make_rules(past_stop=True)
+
+    rules.count_ends(UNKNOWN, "", 3, doubted=True)
+
+    assert rules.state.ended == 0
