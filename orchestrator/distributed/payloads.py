@@ -261,6 +261,8 @@ class RunInput(Struct, frozen=True, kw_only=True):
     """Of a scheduled run: the window closes so many seconds after the time for which it was scheduled."""
     searchable: bool = False
     """The server has the search attributes of ``names.SEARCH_ATTRIBUTES``."""
+    options: str = "{}"
+    """Of a scheduled run: the options of its session as JSON, as the journal keeps them."""
     recurs: bool = False
     """Its schedule starts further runs, which want the pages of the journal, so they stay when it is over. It
     ends without a driver's acknowledgement: the next start would be skipped while it is open."""

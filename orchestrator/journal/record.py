@@ -23,6 +23,7 @@ from orchestrator.rules.retry import TargetEnd
 
 if TYPE_CHECKING:
     # The writer needs asyncio, and commands that only read a journal start without it.
+    from orchestrator.journal.database import Database
     from orchestrator.journal.writer import RowSink
 
 # A snapshot of an earlier session stays if a later session could see nothing.
@@ -51,6 +52,13 @@ _REST_OF_ALL = f"{_REST.format(only='')}{OUTCOME.returning}"
 _REST_OF_GATEWAY = f"{_REST.format(only=' AND gateway = ?')}{OUTCOME.returning}"
 IN_PARTS = frozenset((_REST_OF_ALL, _REST_OF_GATEWAY))
 """The statements that may change any number of targets: see ``Database.change_in_parts``."""
+
+
+def insert_session(
+    database: Database, number: int, *, at: float, holder: str, options: SessionOptions
+) -> None:
+    """Insert a session that another machine began. Call it inside a transaction."""
+    database.change(_BEGIN, (number, at, holder, options.encode()))
 
 
 class SessionRecord:

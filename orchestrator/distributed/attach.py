@@ -1,0 +1,99 @@
+"""Makes the folder of a run anew from what a Temporal server keeps of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.distributed.payloads import JournalPages, RunInput
+from orchestrator.errors import JournalError, UsageError
+from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.engine_mark import EngineMark, write_engine_mark
+from orchestrator.journal.folder import RunFolder, publish_draft, runs_folder
+from orchestrator.journal.holder import LockHolder
+from orchestrator.journal.ledger import begin_ledger, go_on_with_ledger
+from orchestrator.journal.meta import RunMeta, insert_meta
+from orchestrator.journal.record import insert_session
+from orchestrator.journal.sessions import SessionOptions, read_sessions
+from orchestrator.model.credentials import Secret
+
+FetchJournal: TypeAlias = Callable[[JournalPages, Path], Awaitable[None]]
+"""Fetches a journal and its plan.yaml into a folder."""
+
+
+class RebuildRequest(Struct, frozen=True, kw_only=True):
+    """Which run is to have a folder here, and where."""
+
+    given: RunInput
+    """The input of its workflow."""
+    started: float
+    """When the workflow started, in Unix seconds."""
+    address: str
+    """The server, as ``--on`` takes it."""
+    state: Path
+    key: Secret | None = None
+    """Signs the journal of a scheduled run, which has had no ledger so far."""
+
+
+def refuse_kept_here(request: RebuildRequest) -> None:
+    """Raise UsageError if the run has its folder here already: another one beside it would part from it."""
+    path = runs_folder(request.state) / request.given.run
+    if path.exists():
+        raise UsageError(
+            f"run {request.given.run} is kept here already, in {path}: "
+            f"`undeploy resume {request.given.run} --on {request.address}` goes on with it"
+        )
+
+
+async def rebuild_folder(request: RebuildRequest, fetch: FetchJournal) -> RunFolder:
+    """Return the run's new folder, with the journal with which its session began.
+
+    A session that takes the results over makes the rest of it. Raises UsageError if the folder is there
+    already, and JournalError where it cannot be made or the pages are not what was sent.
+    """
+    refuse_kept_here(request)
+    try:
+        place = Path(tempfile.mkdtemp(prefix="undeploy-"))
+    except OSError as error:
+        raise JournalError(f"the journal cannot be unpacked in the temporary folder: {error}") from error
+    try:
+        await fetch(request.given.journal, place)
+        with closing(open_database(place / "journal.sqlite", write=True)) as database:
+            _begin_session(database, request)
+        write_engine_mark(place, EngineMark(address=request.address, session=request.given.session))
+        return publish_draft(place, runs_folder(request.state) / request.given.run)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _begin_session(database: Database, request: RebuildRequest) -> None:
+    """Insert the session that the engine works on, unless the journal was sent with it.
+
+    A schedule sends the journal before any session, and before the run has its id and its beginning.
+    """
+    given = request.given
+    if any(session.number == given.session for session in read_sessions(database)):
+        return
+    if given.scheduled:
+        with database.transaction():
+            insert_meta(database, RunMeta(created=request.started))
+            begin_ledger(database, request.key)
+    go_on_with_ledger(database, request.key)
+    options = msgspec.json.decode(given.options, type=SessionOptions)
+    options = replace(options, window=given.window, engine=request.address)
+    with database.transaction():
+        insert_session(
+            database,
+            given.session,
+            at=request.started,
+            holder=msgspec.json.encode(LockHolder()).decode(),
+            options=options,
+        )

@@ -1,0 +1,176 @@
+"""The runs that a Temporal server keeps: which there are, and which of them a person's word means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestrator.distributed.names import name_run_workflow, name_scheduled_run, read_scheduled_workflow
+from orchestrator.distributed.payloads import RunInput
+from orchestrator.distributed.scheduled import settle_scheduled
+from orchestrator.errors import RunError
+from orchestrator.model.plan import RunId
+from orchestrator.text.counting import count_noun
+from orchestrator.text.names import to_nfc
+
+MOST_LISTED = 20
+"""So many runs are named if a text means several."""
+
+MOST_SESSIONS = 10
+"""Sessions of a run that are looked for one by one, where the server does not list them."""
+
+_SESSION = re.compile(r"undeploy/([^/]+)/([1-9][0-9]{0,5})")
+_ALL = "WorkflowType = 'UndeployRun'"
+_UNLISTABLE = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED)
+
+_STATES = {
+    WorkflowExecutionStatus.RUNNING: "open",
+    WorkflowExecutionStatus.COMPLETED: "over",
+    WorkflowExecutionStatus.TERMINATED: "terminated",
+    WorkflowExecutionStatus.CANCELED: "cancelled",
+    WorkflowExecutionStatus.FAILED: "failed",
+    WorkflowExecutionStatus.TIMED_OUT: "timed out",
+}
+
+
+class KeptRun(Struct, frozen=True, kw_only=True):
+    """The newest session of a run that the server knows."""
+
+    id: RunId
+    session: int
+    workflow: str
+    started: datetime
+    state: str
+    """``open`` until a driver has acknowledged the results, then ``over``; else how Temporal ended it."""
+    plan: str
+    """The plan's name; empty where the server does not tell it."""
+    progress: str
+    """In words, as the run's workflow told last; may be empty."""
+
+
+def read_session(workflow: str) -> tuple[RunId, int] | None:
+    """Return the run and the session of a run's workflow by its id; None for any other id."""
+    if (scheduled := read_scheduled_workflow(workflow)) is not None:
+        return name_scheduled_run(*scheduled), 1
+    found = _SESSION.fullmatch(workflow)
+    return None if found is None else (RunId(found[1]), int(found[2]))
+
+
+async def list_kept_runs(client: Client) -> list[KeptRun] | None:
+    """Return the runs that the server keeps, newest first; None where it does not let us list them."""
+    newest: dict[RunId, KeptRun] = {}
+    try:
+        async for one in _list_sessions(client):
+            known = newest.get(one.id)
+            if known is None or one.session > known.session:
+                newest[one.id] = one
+    except RPCError as error:
+        if error.status in _UNLISTABLE:
+            return None
+        raise
+    return sorted(newest.values(), key=lambda one: one.id, reverse=True)
+
+
+async def _list_sessions(client: Client) -> AsyncIterator[KeptRun]:
+    async for execution in client.list_workflows(_ALL):
+        if (found := await _describe(execution)) is not None:
+            yield found
+
+
+async def _describe(execution: WorkflowExecution) -> KeptRun | None:
+    session = read_session(execution.id)
+    if session is None:
+        return None
+    memo = await execution.memo()
+    return KeptRun(
+        id=session[0],
+        session=session[1],
+        workflow=execution.id,
+        started=execution.start_time,
+        state=_STATES.get(execution.status, "unknown") if execution.status is not None else "unknown",
+        plan=str(memo.get("plan", "")),
+        progress=str(memo.get("progress", "")),
+    )
+
+
+async def find_kept_run(client: Client, ref: str) -> KeptRun:
+    """Return the run that ``ref`` means: an id, the beginning of a single one, or the name of a plan.
+
+    A plan's name means its newest undeploy. Raises RunError if it means none or several.
+    """
+    runs = await list_kept_runs(client)
+    found = None if runs is None else await _choose(client, runs, ref)
+    # What the server lists may be some seconds old; an exact id is never.
+    exact = await _find_exact(client, ref, found) or found
+    if exact is not None:
+        return exact
+    if runs is None:
+        raise RunError(f"there is no run {ref!r} there, and the server lists none: give the whole id")
+    raise RunError(f"there is no run {ref!r} there; `undeploy attach --on URL` lists what there is")
+
+
+async def _choose(client: Client, runs: Sequence[KeptRun], ref: str) -> KeptRun | None:
+    begun = [run for run in runs if ref and run.id.startswith(ref)]
+    if exact := [run for run in begun if run.id == ref]:
+        return exact[0]
+    if len(begun) > 1:
+        raise RunError(_list_ambiguous(ref, begun))
+    if begun:
+        return begun[0]
+    for run in runs:
+        if to_nfc(run.plan) == to_nfc(ref) and (await read_run_input(client, run.workflow)).act == "undeploy":
+            return run
+    return None
+
+
+def _list_ambiguous(ref: str, runs: Sequence[KeptRun]) -> str:
+    listed = [f"    {run.id}" for run in runs[:MOST_LISTED]]
+    if len(runs) > MOST_LISTED:
+        listed.append(f"    … and {len(runs) - MOST_LISTED:,} more")
+    head = f"{ref} is the beginning of {count_noun(len(runs), 'run')}; give more of the one that is meant:"
+    return "\n".join([head, *listed])
+
+
+async def _find_exact(client: Client, ref: str, listed: KeptRun | None) -> KeptRun | None:
+    """Return the newest session of a run by its whole id; None where there is none behind the ``listed`` one.
+
+    Without one that is listed, the first sessions are looked at one by one.
+    """
+    run = RunId(ref if listed is None else listed.id)
+    if "/" in run:
+        return None
+    first = 1 if listed is None else listed.session + 1
+    last = MOST_SESSIONS if listed is None else first
+    found = None
+    for session in range(first, last + 1):
+        found = await _find_session(client, name_run_workflow(run, session)) or found
+    return found
+
+
+async def _find_session(client: Client, workflow: str) -> KeptRun | None:
+    try:
+        return await _describe(await client.get_workflow_handle(workflow).describe())
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+async def read_run_input(client: Client, workflow: str) -> RunInput:
+    """Return the input of a run's workflow, with what its start settled. Raises RunError if it is gone."""
+    handle = client.get_workflow_handle(workflow)
+    try:
+        async for event in handle.fetch_history_events(page_size=1):
+            payloads = event.workflow_execution_started_event_attributes.input.payloads
+            (given,) = await client.data_converter.decode(payloads, [RunInput])
+            began = event.event_time.ToDatetime().replace(tzinfo=UTC)
+            return settle_scheduled(given, workflow, began)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    raise RunError(f"the server has forgotten {workflow}: its retention is over")
