@@ -24,6 +24,21 @@ FLAGS = (
 PHONE, NARROW_PHONE, DESKTOP, WALL = (390, 844), (320, 568), (1440, 900), (1920, 1080)
 """Sizes of windows, in CSS pixels."""
 
+WIDE_TYPE = (
+    "* { letter-spacing: .12em !important; word-spacing: .16em !important; line-height: 1.5 !important; }"
+)
+"""The spacing of text that a page must bear (WCAG 2.2, 1.4.12).
+
+So spaced, a narrow font takes the room of a wide one: the tests judge alike whatever fonts a machine has.
+"""
+
+# A page's policy refuses style elements; it has no say about sheets that a script of the test adopts.
+ADOPT = """(rules) => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(rules);
+  document.adoptedStyleSheets = [sheet];
+}"""
+
 # The pixels by which an element sticks out of the window, unless a box of its own scrolls or cuts it.
 OVERHANG = """() => {
   const room = document.documentElement.clientWidth;
@@ -158,6 +173,11 @@ async def assert_accessible(page: Page) -> None:
 
 
 async def assert_no_overhang(page: Page) -> None:
-    """Assert that the page cannot be scrolled sideways and that nothing sticks out of it."""
-    found = await page.evaluate(OVERHANG)
-    assert found == {"scrolls": 0, "over": []}, found
+    """Assert that the page cannot be scrolled sideways, and that nothing sticks out of it.
+
+    The page is judged in its own type and in wide type.
+    """
+    for rules in (WIDE_TYPE, ""):
+        await page.evaluate(ADOPT, rules)
+        found = await page.evaluate(OVERHANG)
+        assert found == {"scrolls": 0, "over": []}, (rules, found)

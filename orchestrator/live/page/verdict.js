@@ -42,12 +42,13 @@ export const drawVerdict = (state) => {
   announce(verdict);
 };
 
-// A number and its word stay together where the line breaks.
+// A number and its word stay together where the line breaks, unless the two are wider than the window; the dot that
+// parts two of them never begins a line.
 const drawHeadline = (text) => {
   const parts = text.split(" · ").map((part, key) => ({ key: String(key), part }));
   const last = parts.length - 1;
   syncList(byId("headline"), parts, () => ({ root: Parts.make("span") }), (slots, { key, part }) =>
-    setText(slots.root, Number(key) < last ? `${part} · ` : part));
+    setText(slots.root, Number(key) < last ? `${part}\u00a0· ` : part));
 };
 
 const drawLegend = (counts) => {
