@@ -1,0 +1,67 @@
+"""The options about a distributed engine: what they mean together, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from orchestrator.commands.options.engine import EngineOptions
+from orchestrator.errors import CredentialError, UsageError
+
+NONE = EngineOptions(
+    on=None, tls=False, tls_ca=None, tls_cert=None, tls_key=None, tls_server_name=None, api_key=None
+)
+ON = NONE._replace(on="temporal://localhost")
+
+
+def test_without_an_engine_there_is_none() -> None:
+    assert NONE.find() is None
+
+
+def test_an_engine_is_reached_without_encryption_unless_it_is_asked_for() -> None:
+    found = ON.find()
+
+    assert found is not None
+    assert (found.url, found.tls, found.api_key) == ("temporal://localhost:7233/default", None, None)
+    assert found.list_words() == "--on temporal://localhost:7233/default"
+
+
+def test_each_option_about_certificates_asks_for_encryption() -> None:
+    for more, words in (
+        ({"tls": True}, "--tls"),
+        ({"tls_ca": Path("ca.pem")}, "--tls-ca ca.pem"),
+        ({"tls_cert": Path("c.pem"), "tls_key": Path("k.pem")}, "--tls-cert c.pem --tls-key k.pem"),
+        ({"tls_server_name": "temporal"}, "--tls-server-name temporal"),
+    ):
+        found = ON._replace(**more).read()
+        assert found.tls is not None, more
+        assert found.list_words() == f"--on {found.url} {words}"
+
+
+def test_an_api_key_is_a_reference_and_travels_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_KEY", "a-key-of-the-server")
+
+    found = ON._replace(api_key="env:TEMPORAL_KEY").read()
+
+    assert (found.tls is not None, found.revealed_key) == (True, "a-key-of-the-server")
+    assert "a-key" not in found.list_words() + repr(found)
+    with pytest.raises(UsageError, match="neither env:NAME nor file:PATH") as caught:
+        ON._replace(api_key="a-key-of-the-server").read()
+    assert "a-key" not in str(caught.value)
+    with pytest.raises(CredentialError, match="--api-key"):
+        ON._replace(api_key="env:NOT_SET_HERE").read()
+
+
+def test_what_is_about_an_engine_wants_one() -> None:
+    for name, value in {"tls": True, "tls_server_name": "x", "api_key": "env:X"}.items():
+        with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} is about a distributed engine"):
+            NONE._replace(**{name: value}).find()
+
+
+def test_a_missing_library_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+
+    with pytest.raises(UsageError, match=r"undeploy-orchestrator\[temporal\]"):
+        ON.read()
