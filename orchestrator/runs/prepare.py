@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import RunRequest
 from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import DiskError, JournalError, UsageError
@@ -64,14 +65,8 @@ async def resolve_credentials(
     Raises UsageError if no target is left or the window lets nothing start, and CredentialError.
     """
     options = request.options
-    pending = PendingTargets(database, plan, resumed=False)
-    pending.refuse_vanishing()
-    left = pending.count_left()
-    if not left and (options.only or options.skip or options.waves):
-        raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
     # A gateway without open targets needs no credential, and on a resume its reference may be gone.
-    names = {name for _, name in left}
-    gateways = [gateway for gateway in plan.gateways if gateway.name in names]
+    gateways = list_open_gateways(database, plan, options)
     takes = find_shortest_timeout(gateways or plan.gateways)
     refuse_outside_window(window, environment.now(), wait=options.wait, takes=takes)
     if request.conductor is not None:
@@ -83,6 +78,17 @@ async def resolve_credentials(
         if plan.in_use == "refuse" and gateway.traffic_store is not None and environment.store is not None:
             await environment.store.credential(gateway)
     return {gateway.name: await environment.credential(gateway) for gateway in gateways}
+
+
+def list_open_gateways(database: Database, plan: Plan, options: RunOptions) -> list[Gateway]:
+    """Return the gateways that have open targets. Raises UsageError if the options leave no target."""
+    pending = PendingTargets(database, plan, resumed=False)
+    pending.refuse_vanishing()
+    left = pending.count_left()
+    if not left and (options.only or options.skip or options.waves):
+        raise UsageError("no target is left by --only, --skip and --wave; nothing was sent")
+    names = {name for _, name in left}
+    return [gateway for gateway in plan.gateways if gateway.name in names]
 
 
 def find_shortest_timeout(gateways: Iterable[Gateway]) -> float:

@@ -54,7 +54,7 @@ class RunDraft(NamedTuple):
 async def start_run(source: RunDraft, request: RunRequest, environment: Environment) -> RunResult:
     """Start the run of a draft. See ``api.run``."""
     options, plan, draft = request.options, source.plan, source.draft
-    protection = _select_targets(source, options)
+    protection = select_targets(source, options)
     # A rehearsal takes place at any time, so that only a window of the command line holds for it.
     chosen = choose_window(options.window, None if request.rehearsal else plan.window)
     materials = await resolve_credentials(draft.database, plan, chosen.window, request, environment)
@@ -92,7 +92,7 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
             return await run_and_report(session, spec, held)
 
 
-def _select_targets(source: RunDraft, options: RunOptions) -> ProtectionSummary | None:
+def select_targets(source: RunDraft, options: RunOptions) -> ProtectionSummary | None:
     """Hold back the targets that the run must not touch; return how many are protected, None in a restore.
 
     Raises UsageError and PlanError for options that cannot be meant, and for folders that are not safe.
@@ -114,7 +114,7 @@ def _name_folder(source: RunDraft, request: RunRequest, created: float) -> Path:
     name = f"restore-{source.plan.name}" if source.is_restore else source.plan.name
     return name_folder(
         request.options.state,
-        name=_make_slug(name),
+        name=make_slug(name),
         suffix=secrets.token_hex(2),
         at=created,
         rehearsal=request.rehearsal,
@@ -127,7 +127,7 @@ def _drop_waits(plan: Plan) -> Plan:
     return replace(plan, waves=waves)
 
 
-def _make_slug(name: str) -> str:
+def make_slug(name: str) -> str:
     """Return a plan's name as part of a folder's name: ASCII letters and digits between single hyphens."""
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())
     return "-".join(part for part in kept.split("-") if part)[:40] or "plan"
