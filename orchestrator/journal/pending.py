@@ -56,6 +56,16 @@ SELECT dependency.seq, first.seq, first.id, first.gateway, first.outcome, first.
 FROM dependency JOIN target AS after USING (seq) JOIN target AS first ON first.seq = dependency.needs
 WHERE after.wave = ? AND after.step = ? AND after.outcome IS NULL
 """
+_CROSSING = """
+SELECT DISTINCT after.wave, after.step
+FROM dependency JOIN target AS after USING (seq) JOIN target AS first ON first.seq = dependency.needs
+WHERE after.outcome IS NULL AND first.outcome IS NULL
+  AND first.wave = after.wave AND first.step = after.step AND first.gateway <> after.gateway
+"""
+_DEPTHS = (
+    "SELECT depth, gateway, COUNT(*) FROM target WHERE wave = ? AND step = ? AND outcome IS NULL"
+    " GROUP BY depth, gateway ORDER BY depth, gateway"
+)
 _UNTOUCHED = (
     "SELECT seq, id FROM target WHERE seq BETWEEN ? AND ? AND outcome IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act <> 'look')"
@@ -173,6 +183,17 @@ class PendingTargets:
         for seq, needs, name, gateway, outcome, reason, beside in self._database.rows(_NEEDS, wave_step):
             ended = None if outcome is None else Outcome(outcome)
             yield Prerequisite(seq, needs, TargetId(name), self._names[gateway], ended, reason, bool(beside))
+
+    def list_crossed(self) -> frozenset[WaveStep]:
+        """Return the steps of waves in which an open target waits for an open one of another gateway."""
+        return frozenset(WaveStep(wave, step) for wave, step in self._database.rows(_CROSSING))
+
+    def count_by_depth(self, wave_step: WaveStep) -> dict[int, dict[str, int]]:
+        """Count the open targets of a step of a wave by depth, the least first, and gateway name."""
+        counts: dict[int, dict[str, int]] = {}
+        for depth, gateway, count in self._database.rows(_DEPTHS, wave_step):
+            counts.setdefault(depth, {})[self._names[gateway]] = count
+        return counts
 
     def list_untouched(self) -> Iterator[list[tuple[int, TargetId]]]:
         """Yield the number and the id of each open target for which no undeploy was sent.

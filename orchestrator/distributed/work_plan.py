@@ -1,0 +1,131 @@
+"""What the workflows of a session are to do: its steps, its limits and its counts, out of the journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from orchestrator.distributed.payloads import (
+    EndCount,
+    JournalPages,
+    LaneCarry,
+    LevelWork,
+    Orders,
+    RunInput,
+    StepWork,
+    StopState,
+    ZonedGateway,
+)
+from orchestrator.engine.resources import RunResources
+from orchestrator.lanes.lane import LearnedLimits
+from orchestrator.model.outcome import Counts
+from orchestrator.model.plan import WaveStep
+from orchestrator.rules.stop_rules import STOP_RULES
+from orchestrator.rules.upcoming import count_upcoming
+
+
+def make_run_input(
+    resources: RunResources,
+    journal: JournalPages,
+    *,
+    orders: Orders,
+    learned: Mapping[str, LearnedLimits],
+    lease: float,
+) -> RunInput:
+    """Return the input of the workflow of a session that begins now.
+
+    ``orders`` are what people want already, ``learned`` the pace and the limits of each lane so far.
+    """
+    spec, plan = resources.spec, resources.spec.plan
+    return RunInput(
+        run=spec.folder.id,
+        session=spec.number,
+        plan=plan.name,
+        act="restore" if spec.is_restore else "undeploy",
+        journal=journal,
+        steps=tuple(list_steps(resources)),
+        gateways={
+            gateway.name: ZonedGateway(
+                zone=gateway.zone,
+                installation=gateway.installation,
+                park_for=gateway.park_for,
+                reply_timeout=gateway.reply_timeout,
+            )
+            for gateway in plan.gateways
+        },
+        stop_when=plan.stop_when,
+        stop=_count_earlier(resources),
+        window=spec.window,
+        first_run=spec.number == 1,
+        past_stop=spec.past_stop,
+        expires=spec.expires,
+        carries={name: LaneCarry(rate=limits.rate, limits=limits.limits) for name, limits in learned.items()},
+        orders=orders,
+        accepted=spec.accepted,
+        lease=lease,
+    )
+
+
+def list_steps(resources: RunResources) -> Iterator[StepWork]:
+    """Yield the steps of the waves that have open targets, in their order."""
+    spec, pending, waves = resources.spec, resources.pending, resources.spec.plan.waves
+    left: dict[WaveStep, dict[str, int]] = {}
+    for (wave_step, name), count in pending.count_left().items():
+        left.setdefault(wave_step, {})[name] = count
+    upcoming, crossed = count_upcoming(left, waves), pending.list_crossed()
+    begun = pending.list_begun()
+    for number, wave_step in enumerate(sorted(left)):
+        wave = waves[wave_step.wave]
+        yield StepWork(
+            wave=wave_step.wave,
+            step=wave_step.step,
+            name=wave.name,
+            steps=pending.count_steps(wave_step.wave) if wave.sizes else 1,
+            levels=_split_into_levels(resources, wave_step, left[wave_step], crossed),
+            later=dict(upcoming[wave_step]),
+            before=tuple(count_ends(pending.count_outcomes(wave_step))),
+            pause_after=wave.pause_after,
+            asks=wave.proceed == "ask",
+            asks_first=number == 0 and _is_question_open(resources, wave_step, begun),
+            # An operator who resumed past a stop saw how the earlier wave steps ended.
+            accepted=spec.past_stop and wave_step in begun,
+        )
+
+
+def _split_into_levels(
+    resources: RunResources, wave_step: WaveStep, left: dict[str, int], crossed: frozenset[WaveStep]
+) -> tuple[LevelWork, ...]:
+    """Split a step in which targets wait for those of other gateways: no lane sees how another one goes on.
+
+    In any other step a lane's own order is enough, in which no target comes before those that it waits for.
+    """
+    if wave_step not in crossed:
+        return (LevelWork(level=None, targets=left),)
+    depths = resources.pending.count_by_depth(wave_step)
+    return tuple(LevelWork(level=depth, targets=here) for depth, here in depths.items())
+
+
+def _is_question_open(resources: RunResources, first: WaveStep, begun: frozenset[WaveStep]) -> bool:
+    """Return whether the session before ended between two steps without an answer of a person."""
+    if not begun or first in begun:
+        return False
+    index = first.wave if first.step else first.wave - 1
+    return index >= 0 and resources.spec.plan.waves[index].proceed == "ask"
+
+
+def _count_earlier(resources: RunResources) -> StopState:
+    """Return the counts of the stop rules from the sessions before, unless a person accepts them."""
+    spec = resources.spec
+    in_run: Counter[str] = Counter()
+    before = {} if spec.past_stop else resources.pending.count_outcomes()
+    for (outcome, word), count in before.items():
+        for key, rule in STOP_RULES.items():
+            if rule.counts(outcome, word, spec.number == 1):
+                in_run[key] += count
+    return StopState(in_run=dict(in_run))
+
+
+def count_ends(counts: Counts) -> Iterator[EndCount]:
+    """Yield the counts of ended targets as they travel."""
+    for (outcome, word), count in counts.items():
+        yield EndCount(outcome=outcome, word=word, count=count)
