@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from orchestrator.distributed.payloads import (
@@ -13,14 +12,12 @@ from orchestrator.distributed.payloads import (
     Orders,
     RunInput,
     StepWork,
-    StopState,
     ZonedGateway,
 )
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.outcome import Counts
 from orchestrator.model.plan import WaveStep
-from orchestrator.rules.stop_rules import STOP_RULES
 from orchestrator.rules.upcoming import count_upcoming
 
 
@@ -30,11 +27,13 @@ def make_run_input(
     *,
     orders: Orders,
     learned: Mapping[str, LearnedLimits],
+    searchable: bool,
     lease: float,
 ) -> RunInput:
     """Return the input of the workflow of a session that begins now.
 
     ``orders`` are what people want already, ``learned`` the pace and the limits of each lane so far.
+    ``searchable``: the server has our search attributes.
     """
     spec, plan = resources.spec, resources.spec.plan
     return RunInput(
@@ -54,7 +53,7 @@ def make_run_input(
             for gateway in plan.gateways
         },
         stop_when=plan.stop_when,
-        stop=_count_earlier(resources),
+        stop=resources.stop_rules.state,
         window=spec.window,
         first_run=spec.number == 1,
         past_stop=spec.past_stop,
@@ -62,6 +61,7 @@ def make_run_input(
         carries={name: LaneCarry(rate=limits.rate, limits=limits.limits) for name, limits in learned.items()},
         orders=orders,
         accepted=spec.accepted,
+        searchable=searchable,
         lease=lease,
     )
 
@@ -111,18 +111,6 @@ def _is_question_open(resources: RunResources, first: WaveStep, begun: frozenset
         return False
     index = first.wave if first.step else first.wave - 1
     return index >= 0 and resources.spec.plan.waves[index].proceed == "ask"
-
-
-def _count_earlier(resources: RunResources) -> StopState:
-    """Return the counts of the stop rules from the sessions before, unless a person accepts them."""
-    spec = resources.spec
-    in_run: Counter[str] = Counter()
-    before = {} if spec.past_stop else resources.pending.count_outcomes()
-    for (outcome, word), count in before.items():
-        for key, rule in STOP_RULES.items():
-            if rule.counts(outcome, word, spec.number == 1):
-                in_run[key] += count
-    return StopState(in_run=dict(in_run))
 
 
 def count_ends(counts: Counts) -> Iterator[EndCount]:
