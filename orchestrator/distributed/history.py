@@ -32,13 +32,23 @@ class HistoryReader:
     """
 
     def __init__(
-        self, client: Client, workflow: str, patience: ServerPatience, *, execution: str = ""
+        self,
+        client: Client,
+        workflow: str,
+        patience: ServerPatience,
+        *,
+        execution: str = "",
+        wait: bool = True,
     ) -> None:
-        """``execution`` is the first one's run id of Temporal; without it the reader begins with the last."""
+        """``execution`` is the first one's run id of Temporal; without it the reader begins with the last.
+
+        Without ``wait`` the reader ends with the events that are there.
+        """
         self._client = client
         self._workflow = workflow
         self._patience = patience
         self._execution = execution
+        self._waits = wait
         self._token = b""
         self._last = 0
         """The number of the last event that was given."""
@@ -65,7 +75,7 @@ class HistoryReader:
             namespace=self._client.namespace,
             execution=WorkflowExecution(workflow_id=self._workflow, run_id=self._execution),
             next_page_token=self._token,
-            wait_new_event=True,
+            wait_new_event=self._waits,
             skip_archival=True,
         )
         service = self._client.workflow_service

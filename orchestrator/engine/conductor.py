@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.model.plan import RunId
@@ -35,6 +36,6 @@ class Conductor(Protocol):
         """
         ...
 
-    async def release(self) -> None:
-        """Let the engine forget the session: the journal has all results, and the session's end."""
+    async def release(self, run: RunId, session: int, folder: Path) -> None:
+        """Let the engine forget a session: the journal in ``folder`` has all results, and its end."""
         ...

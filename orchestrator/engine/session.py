@@ -168,7 +168,8 @@ class Session:
     async def _release(self, end: SessionResult) -> None:
         """Let the engine forget the session, once the journal has its results and its end."""
         if (conductor := self._spec.request.conductor) is not None and end.is_kept:
-            await conductor.release()
+            folder = self._spec.folder
+            await conductor.release(folder.id, self._spec.number, folder.path)
 
     def _is_approval_expired(self) -> bool:
         """Return whether the approval expired before a first request could leave; then stop the run."""

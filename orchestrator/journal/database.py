@@ -150,6 +150,11 @@ class Database:
         self._connection.close()
         self._connection = copy
 
+    def copy_to(self, path: Path) -> None:
+        """Write one moment of the database into a new file, without what was deleted. Not durable."""
+        with self.translate_errors():
+            self.run("VACUUM INTO ?", (str(path),))
+
     def make_durable(self) -> None:
         """Make every further commit durable when it returns (WAL, synchronous=FULL)."""
         with self.translate_errors():

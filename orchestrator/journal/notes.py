@@ -15,12 +15,15 @@ from orchestrator.journal.database import Database
 from orchestrator.model.plan import WaveStep
 
 LaneNote: TypeAlias = Literal["open", "paused", "parked", "closed"]
-NoteKind: TypeAlias = LaneNote | Literal["leg", "pace", "control", "request", "warning", "remark", "stopping"]
+NoteKind: TypeAlias = (
+    LaneNote | Literal["leg", "pace", "control", "request", "warning", "remark", "stopping", "taken"]
+)
 """``leg`` says that a step of a wave began, ``request`` that a login or a page of a list was sent; a
-``remark`` is on a gateway with which nothing is wrong."""
+``remark`` is on a gateway with which nothing is wrong, ``taken`` that results of another machine are here."""
 
 _TEXTS = "SELECT text FROM note WHERE kind = ? AND text IS NOT NULL ORDER BY number"
 _LAST_WAVE_STEP = "SELECT text FROM note WHERE kind = 'leg' ORDER BY number DESC LIMIT 1"
+_SESSION_TEXTS = "SELECT text FROM note WHERE kind = ? AND session = ? AND text IS NOT NULL ORDER BY number"
 _PACES = "SELECT gateway, text FROM note WHERE kind = 'pace' ORDER BY number"
 _CONTROLS = "SELECT at, text FROM note WHERE kind = 'control' AND text IS NOT NULL ORDER BY number"
 _REQUESTS = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
@@ -68,6 +71,11 @@ def decode_wave_step(text: str) -> WaveStep:
     return WaveStep(wave, step)
 
 
+def encode_taken(workflow: str, dispatch: int, segments: int) -> str:
+    """Return the text of a ``taken``: the lane's workflow, the dispatch, and how many of its segments."""
+    return f"{workflow} {dispatch} {segments}"
+
+
 def encode_pace(rate: float | None) -> str | None:
     """Return the text of a ``pace``: undeploys a second; None where nothing bounds the lane any more."""
     return None if rate is None else f"{rate:.6g}"
@@ -89,6 +97,21 @@ def decode_control(text: str) -> ControlNote:
 def list_begun(database: Database) -> Iterator[WaveStep]:
     """Yield the steps of waves that have begun."""
     return (decode_wave_step(text) for (text,) in database.rows(_TEXTS, ("leg",)))
+
+
+def list_begun_in(database: Database, session: int) -> Iterator[WaveStep]:
+    """Yield the steps of waves that have begun in a session."""
+    texts = database.rows(_SESSION_TEXTS, ("leg", session))
+    return (decode_wave_step(text) for (text,) in texts)
+
+
+def read_taken(database: Database, session: int) -> dict[tuple[str, int], int]:
+    """Return how many segments of a session's chunks are in the journal, by workflow and dispatch."""
+    taken: dict[tuple[str, int], int] = {}
+    for (text,) in database.rows(_SESSION_TEXTS, ("taken", session)):
+        workflow, dispatch, segments = text.rsplit(" ", 2)
+        taken[workflow, int(dispatch)] = int(segments)
+    return taken
 
 
 def read_last_begun(database: Database) -> WaveStep | None:

@@ -5,13 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.journal.ledger import NOTE, OUTCOME, SESSION, SESSION_END, SNAPSHOT, USAGE
-from orchestrator.journal.notes import ControlNote, NoteKind, encode_control, encode_pace, encode_wave_step
+from orchestrator.journal.notes import (
+    ControlNote,
+    NoteKind,
+    encode_control,
+    encode_pace,
+    encode_taken,
+    encode_wave_step,
+)
 from orchestrator.journal.schema import INSERT_INTENT, OPEN_OUTCOME, UPDATE_OUTCOME, UPDATE_RESULT
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.model.http import Lost, Reply
@@ -23,7 +31,7 @@ from orchestrator.rules.retry import TargetEnd
 
 if TYPE_CHECKING:
     # The writer needs asyncio, and commands that only read a journal start without it.
-    from orchestrator.journal.database import Database
+    from orchestrator.journal.database import Database, Value
     from orchestrator.journal.writer import RowSink
 
 # A snapshot of an earlier session stays if a later session could see nothing.
@@ -59,6 +67,21 @@ def insert_session(
 ) -> None:
     """Insert a session that another machine began. Call it inside a transaction."""
     database.change(_BEGIN, (number, at, holder, options.encode()))
+
+
+_SESSION_NOTE = "note"
+
+TRANSFERRED = MappingProxyType(
+    {
+        "intent": INSERT_INTENT,
+        "result": UPDATE_RESULT,
+        "outcome": UPDATE_OUTCOME,
+        "snapshot": _SNAPSHOT,
+        "usage": _USAGE,
+        _SESSION_NOTE: _NOTE,
+    }
+)
+"""The statements whose rows may come from another machine, under the names by which they travel."""
 
 
 class SessionRecord:
@@ -137,6 +160,20 @@ class SessionRecord:
     ) -> None:
         """Write an event of a lane, or of the run as a whole."""
         self._writing.post(_NOTE, (self.session, at, gateway, kind, _replace_surrogates(text)))
+
+    def keep_taken(self, at: float, workflow: str, dispatch: int, segments: int) -> None:
+        """Write that the first ``segments`` segments of a chunk's results are in the journal."""
+        self.keep_note(at, "taken", text=encode_taken(workflow, dispatch, segments))
+
+    def take_over(self, rows: Iterable[tuple[str, tuple[Value, ...]]]) -> None:
+        """Write rows of another machine: each is the name of a statement in ``TRANSFERRED``, and its values.
+
+        Raises KeyError for another statement.
+        """
+        for name, values in rows:
+            # The other machine has a session of its own.
+            own = (self.session, *values[1:]) if name == _SESSION_NOTE else tuple(values)
+            self._writing.post(TRANSFERRED[name], own)
 
     def leave_target(self, seq: int, reason: str, at: float) -> None:
         """End an open target for which nothing was sent."""

@@ -159,14 +159,17 @@ async def _prepare(
 
 
 async def _is_underway(stopped: _StoppedRun, request: RunRequest) -> bool:
-    """Return whether an engine works on the newest session, or has its results; raises UsageError.
-
-    A mark that a finished session has left is removed.
-    """
+    """Return whether an engine works on the newest session, or has its results; raises UsageError."""
     folder, conductor, newest = stopped.folder, request.conductor, stopped.newest
     if (mark := read_engine_mark(folder.path)) is None:
         return False
-    if newest is not None and newest.ended is None and not request.options.engine_gone:
+    if newest is not None and newest.ended is not None:
+        # Its process was killed, or the engine was away, before the engine could forget the session.
+        if conductor is not None and conductor.address == mark.address:
+            await conductor.connect()
+            await conductor.release(folder.id, newest.number, folder.path)
+        return False
+    if newest is not None and not request.options.engine_gone:
         if conductor is None or conductor.address != mark.address:
             raise UsageError(
                 f"run {folder.id} may still be at work on {mark.address}: --on {mark.address} takes it over."

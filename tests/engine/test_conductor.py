@@ -72,7 +72,7 @@ class FakeConductor:
             resources.lane_refusals["a"] = "parked: no worker of zone dmz took its work for 10m"
         return self._void
 
-    async def release(self) -> None:
+    async def release(self, run: RunId, session: int, folder: Path) -> None:
         self.told.append("release")
 
 

@@ -1,0 +1,338 @@
+"""Has a session's targets taken down by workers of a Temporal server, and brings the results here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.service import RPCError
+
+from orchestrator.distributed.address import EngineAddress
+from orchestrator.distributed.connection import EngineTls, connect
+from orchestrator.distributed.history import HistoryReader, decode_payload
+from orchestrator.distributed.journal_pages import pack_journal
+from orchestrator.distributed.lane_tails import LaneTails
+from orchestrator.distributed.names import LEASE, MEMO_NEWS, MEMO_ORDERS, name_run_workflow
+from orchestrator.distributed.order_desk import OrderDesk, compose_orders
+from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
+from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunNews, RunOver
+from orchestrator.distributed.session_news import SessionNews
+from orchestrator.distributed.shipping import ship_pages, start_workflow
+from orchestrator.distributed.signals import send_signal
+from orchestrator.distributed.takeover import ResultTaker
+from orchestrator.distributed.work_plan import make_run_input
+from orchestrator.engine.controller import Controller
+from orchestrator.engine.lane_recorder import LaneRecorder
+from orchestrator.engine.resources import RunResources
+from orchestrator.errors import DiskError
+from orchestrator.journal.engine_mark import EngineMark, remove_engine_mark, write_engine_mark
+from orchestrator.journal.notes import list_begun_in, read_taken
+from orchestrator.model.events import RunWaiting
+from orchestrator.model.plan import RunId, WaveStep
+from orchestrator.model.reading import Act
+
+RUN_WORKFLOW = "UndeployRun"
+
+RELEASE_WITHIN = 10.0
+"""Seconds for the last word to the server: the run has ended, and a person waits for the prompt."""
+
+_FLUSH_PERIOD = 1.0
+"""Seconds between two questions whether the journal still takes rows."""
+
+
+class TemporalConductor:
+    """The conductor of one session. See ``engine.conductor.Conductor``."""
+
+    def __init__(
+        self,
+        address: EngineAddress,
+        tls: EngineTls | None = None,
+        *,
+        api_key: str | None = None,
+        workflow: str | None = None,
+        lease: float = LEASE,
+    ) -> None:
+        """``workflow`` is the id of the run's workflow where it is not the usual one.
+
+        ``lease``: seconds without a sign of life after which a chunk goes to another worker.
+        """
+        self._address = address
+        self._tls = tls
+        self._api_key = api_key
+        self._given_workflow = workflow
+        self._lease = lease
+        self._connected: Client | None = None
+
+    @property
+    def address(self) -> str:
+        """The address of the server and its namespace, as ``--on`` takes it."""
+        return self._address.url
+
+    @property
+    def _client(self) -> Client:
+        assert self._connected is not None  # noqa: S101 - ``connect`` comes first
+        return self._connected
+
+    async def connect(self) -> None:
+        """Reach the server. Raises UsageError or RunError if that fails."""
+        if self._connected is None:
+            self._connected = await connect(self._address, self._tls, api_key=self._api_key)
+
+    def _name_workflow(self, run: RunId, session: int) -> str:
+        return self._given_workflow or name_run_workflow(run, session)
+
+    async def is_at_work(self, run: RunId, session: int) -> bool:
+        """Return whether the server has the workflow of a session, be it at work or over."""
+        return await self._describe(self._name_workflow(run, session), ServerPatience()) is not None
+
+    async def conduct(self, resources: RunResources, controller: Controller) -> str | None:
+        """Start the workflows of the session, unless they are there, and bring all results here."""
+        conducted = ConductedSession(
+            self._client,
+            self._name_workflow(resources.spec.folder.id, resources.spec.number),
+            resources,
+            controller,
+            address=self.address,
+        )
+        if not resources.spec.is_underway and not await conducted.start(self._lease):
+            return None
+        over = await conducted.follow()
+        if over is not None and over.bug is not None:
+            # The session has no end then, and what its workers did is here: a resume is another session.
+            folder = resources.spec.folder
+            await self.release(folder.id, resources.spec.number, folder.path)
+            raise ConductedBugError(f"a worker met a fault of this program: {over.bug}")
+        return None if over is None else over.void
+
+    async def release(self, run: RunId, session: int, folder: Path) -> None:
+        """Let the workflows of a session end. A server that does not answer in time keeps them.
+
+        A later resume of the run tells it again: the mark in the run's ``folder`` stays until then.
+        """
+        workflow = self._name_workflow(run, session)
+        with anyio.move_on_after(RELEASE_WITHIN):
+            with suppress(RPCError):  # they may have ended already
+                await send_signal(self._client, workflow, "acknowledge", patience=ServerPatience())
+            remove_engine_mark(folder)
+
+    async def _describe(self, workflow: str, patience: ServerPatience) -> WorkflowExecutionDescription | None:
+        return await describe_workflow(self._client, workflow, patience)
+
+
+async def describe_workflow(
+    client: Client, workflow: str, patience: ServerPatience
+) -> WorkflowExecutionDescription | None:
+    """Return what the server says of a workflow; None if it has none of that id."""
+    handle = client.get_workflow_handle(workflow)
+    try:
+        return await patience.ask(lambda: handle.describe(rpc_timeout=CALL_TIMEOUT))
+    except RPCError:
+        return None
+
+
+class ConductedSession:
+    """One session on a Temporal server: its start, and the way of its results to this machine."""
+
+    def __init__(
+        self,
+        client: Client,
+        workflow: str,
+        resources: RunResources,
+        controller: Controller,
+        *,
+        address: str,
+    ) -> None:
+        self._client = client
+        self._workflow = workflow
+        self._resources = resources
+        self._controller = controller
+        self._address = address
+        self._recorder = LaneRecorder(resources.record, resources.emit, resources.environment.now)
+        self._patience = ServerPatience(self._tell_of_server)
+
+    def _tell_of_server(self, why: str | None) -> None:
+        """Tell that the server is away, or is back; under the first gateway, since it is about none."""
+        first = self._resources.spec.plan.gateways[0].name
+        if why is not None:
+            told = f"the Temporal server at {self._address} does not answer ({why}); asked until it does"
+            self._recorder.warn(first, told)
+        else:
+            self._recorder.on_lane_state(first, "remark", "the Temporal server answers again", None)
+
+    async def start(self, lease: float) -> bool:
+        """Send the journal and start the workflow; return whether it was started.
+
+        A stop that comes before leaves the session without a workflow.
+        """
+        spec, run_gate = self._resources.spec, self._resources.run_gate
+        try:
+            write_engine_mark(spec.folder.path, EngineMark(address=self._address, session=spec.number))
+            await self._resources.record.flush()
+        except DiskError as error:
+            run_gate.stop("disk", str(error))
+            return False
+        async with anyio.create_task_group() as group:
+            shipped: list[RunInput] = []
+
+            async def ship() -> None:
+                shipped.append(await self._ship(lease))
+                group.cancel_scope.cancel()
+
+            group.start_soon(ship)
+            while run_gate.stop_kind is None:
+                await run_gate.wait_for_change(60.0)
+            group.cancel_scope.cancel()
+        if not shipped:
+            remove_engine_mark(spec.folder.path)
+            return False
+        # From here on nothing is given up: the server may have the workflow although no answer came.
+        await start_workflow(self._client, RUN_WORKFLOW, shipped[0], self._workflow, self._patience)
+        return True
+
+    async def _ship(self, lease: float) -> RunInput:
+        packed = await anyio.to_thread.run_sync(
+            pack_journal, self._resources.spec.folder.path, self._workflow
+        )
+        await ship_pages(self._client, self._workflow, packed.pages, self._patience)
+        return make_run_input(
+            self._resources,
+            packed.journal,
+            orders=compose_orders(self._resources.run_gate, self._controller.learned, number=0),
+            learned=self._controller.learned,
+            searchable=False,
+            lease=lease,
+        )
+
+    async def follow(self) -> RunOver | None:
+        """Bring all results here; return how the workflow ended, None if something else ended it."""
+        found = await describe_workflow(self._client, self._workflow, self._patience)
+        if found is None:
+            self._stop_without_workflow()
+            return None
+        first = await self._find_first_execution()
+        given = await self._read_input(first)
+        heard = 0
+        if self._resources.spec.is_underway:
+            heard = len([item async for item in self._read_news(first, wait=False)])
+        last = await self._read_orders(found, given)
+        async with anyio.create_task_group() as group:
+            lanes = LaneTails(self._client, self._workflow, self._make_taker(), self._patience, group)
+            news = SessionNews(
+                self._resources,
+                given,
+                lanes,
+                group,
+                announced=self._find_announced(given),
+                heard=heard,
+            )
+            desk = OrderDesk(
+                self._client,
+                self._workflow,
+                self._patience,
+                self._resources.run_gate,
+                self._controller.learned,
+                last=last,
+            )
+            group.start_soon(desk.watch, lambda: news.told_wait)
+            group.start_soon(lanes.watch_beats)
+            group.start_soon(self._watch_disk)
+            async for item in self._read_news(first):
+                await news.tell(item)
+                if news.over is not None:
+                    break
+            if news.over is None:
+                self._stop_without_workflow()
+            await lanes.finish()
+            group.cancel_scope.cancel()
+        self._leave_to_window()
+        return news.over
+
+    async def _find_first_execution(self) -> str:
+        """Return the first of the executions of the workflow, which continues as new."""
+        events = await HistoryReader(self._client, self._workflow, self._patience, wait=False).read()
+        started = (events or ())[0].workflow_execution_started_event_attributes
+        return started.first_execution_run_id or started.original_execution_run_id
+
+    async def _read_input(self, execution: str) -> RunInput:
+        """Return the input with which the session began."""
+        reader = HistoryReader(self._client, self._workflow, self._patience, execution=execution, wait=False)
+        events = await reader.read()
+        started = (events or ())[0].workflow_execution_started_event_attributes
+        return await decode_payload(self._client, started.input.payloads[0], RunInput)
+
+    async def _read_orders(self, found: WorkflowExecutionDescription, given: RunInput) -> Orders:
+        """Return the orders that hold; those of a process before this one are taken up here."""
+        memo = found.raw_description.workflow_execution_info.memo.fields
+        if MEMO_ORDERS not in memo:
+            return given.orders
+        orders = await decode_payload(self._client, memo[MEMO_ORDERS], Orders)
+        run_gate = self._resources.run_gate
+        for pattern, operator in orders.skips.items():
+            run_gate.skip(pattern, operator)
+        if orders.paused and self._resources.spec.is_underway:
+            run_gate.pause()
+            self._resources.emit(RunWaiting(at=self._resources.environment.now(), why="paused"))
+        return orders
+
+    async def _read_news(self, execution: str, *, wait: bool = True) -> AsyncIterator[NewsItem]:
+        """Yield the news of the workflow from its beginning on, without an end unless it has ended."""
+        reader = HistoryReader(self._client, self._workflow, self._patience, execution=execution, wait=wait)
+        try:
+            while (events := await reader.read()) is not None:
+                for event in events:
+                    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+                        fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+                        if MEMO_NEWS in fields:
+                            news = await decode_payload(self._client, fields[MEMO_NEWS], RunNews)
+                            for item in news.items:
+                                yield item
+        except RPCError:
+            return  # the server has it no more
+
+    def _make_taker(self) -> ResultTaker:
+        resources, taken = self._resources, dict[tuple[str, int], int]()
+        if resources.spec.is_underway:
+            with closing(resources.spec.folder.open(whole=False)) as database:
+                taken = read_taken(database, resources.spec.number)
+        return ResultTaker(resources.record, resources.emit, resources.environment.now, taken)
+
+    def _find_announced(self, given: RunInput) -> int:
+        """Return the index of the last step of which an earlier process of this session told; else -1."""
+        spec = self._resources.spec
+        if not spec.is_underway:
+            return -1
+        with closing(spec.folder.open(whole=False)) as database:
+            begun = set(list_begun_in(database, spec.number))
+        places = [WaveStep(step.wave, step.step) for step in given.steps]
+        return max((index for index, place in enumerate(places) if place in begun), default=-1)
+
+    async def _watch_disk(self) -> None:
+        """Stop the run once the journal takes no more rows. Never returns before."""
+        while True:
+            await anyio.sleep(_FLUSH_PERIOD)
+            try:
+                await self._resources.record.flush()
+            except DiskError as error:
+                self._resources.run_gate.stop("disk", str(error))
+                return
+
+    def _stop_without_workflow(self) -> None:
+        self._resources.run_gate.stop("control", f"its workflow on {self._address} was ended from outside")
+
+    def _leave_to_window(self) -> None:
+        """Say of each lane that the window lets nothing of it start any more, if that is why it is over."""
+        resources = self._resources
+        now, run_gate = resources.environment.monotonic(), resources.run_gate
+        for gateway in resources.spec.plan.gateways:
+            late = run_gate.refusal(Act.UNDEPLOY, now, takes=gateway.reply_timeout)
+            if run_gate.stop_kind is None and late is not None:
+                resources.lane_refusals.setdefault(gateway.name, late)
+
+
+class ConductedBugError(Exception):
+    """A worker met a fault of this program. The session has no end then; a resume is another one."""

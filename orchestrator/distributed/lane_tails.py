@@ -1,0 +1,173 @@
+"""Follows the histories of the lanes' workflows, and takes the results of their chunks over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+from anyio.abc import TaskGroup
+from msgspec import Struct, field
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from orchestrator.distributed.history import HistoryReader, decode_payload
+from orchestrator.distributed.names import CHUNK_ACTIVITY, read_chunk_activity
+from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
+from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, LanePartBegun, LanePartOver
+from orchestrator.distributed.signals import send_signal
+from orchestrator.distributed.takeover import DispatchKey, ResultTaker
+
+BEAT_PERIOD = 1.0
+"""Seconds between two looks at what the chunks under way have done so far."""
+
+
+class LaneTail(Struct, kw_only=True):
+    """One part of a lane, as far as its results are here."""
+
+    part: LanePartBegun
+    dispatches: dict[int, int] = field(default_factory=dict)
+    """Which dispatch the event of that number has scheduled."""
+    settled: set[int] = field(default_factory=set)
+    """The dispatches whose results are here, and those that had none."""
+    expected: int | None = None
+    """How many dispatches there were; None while there may be more."""
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    done: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no result can be missing."""
+        return self.expected is not None and len(self.settled) >= self.expected
+
+
+class LaneTails:
+    """The parts of lanes that one session has begun."""
+
+    def __init__(
+        self,
+        client: Client,
+        run_workflow: str,
+        taker: ResultTaker,
+        patience: ServerPatience,
+        group: TaskGroup,
+    ) -> None:
+        self._client = client
+        self._run_workflow = run_workflow
+        self._taker = taker
+        self._patience = patience
+        self._group = group
+        self._tails: dict[str, LaneTail] = {}
+
+    def begin(self, part: LanePartBegun) -> None:
+        """Follow the workflow of a part, unless that is done already."""
+        if part.workflow not in self._tails:
+            tail = self._tails[part.workflow] = LaneTail(part=part)
+            self._group.start_soon(self._follow, tail)
+
+    def end(self, part: LanePartOver) -> None:
+        """Note how many results the part has."""
+        if (tail := self._tails.get(part.workflow)) is not None:
+            tail.expected = part.dispatches
+            self._stop_if_complete(tail)
+
+    async def finish(self, index: int | None = None) -> None:
+        """Wait until all results are here: those of the step at ``index``, or of all."""
+        for tail in list(self._tails.values()):
+            if index is None or tail.part.index == index:
+                await tail.done.wait()
+
+    async def watch_beats(self) -> None:
+        """Take over, again and again, what the chunks under way have done so far. Never returns."""
+        while True:
+            await anyio.sleep(BEAT_PERIOD)
+            for tail in [tail for tail in self._tails.values() if not tail.done.is_set()]:
+                await self._look_at_beats(tail)
+
+    async def _follow(self, tail: LaneTail) -> None:
+        reader = HistoryReader(self._client, tail.part.workflow, self._patience)
+        with tail.scope:
+            try:
+                while not tail.is_complete and (events := await reader.read()) is not None:
+                    for event in events:
+                        await self._observe(tail, event)
+            except RPCError:
+                # It is gone from the server, and what it had told so far is here.
+                pass
+        tail.done.set()
+        if tail.is_complete:
+            await self._tell_taken(tail.part.workflow)
+
+    async def _tell_taken(self, workflow: str) -> None:
+        try:
+            await send_signal(
+                self._client, self._run_workflow, "part_taken", workflow, patience=self._patience
+            )
+        except RPCError:
+            return  # the run is over, and waits for nothing
+
+    def _stop_if_complete(self, tail: LaneTail) -> None:
+        """End the wait for further events of a part that has no further results."""
+        if tail.is_complete:
+            tail.scope.cancel()
+
+    async def _observe(self, tail: LaneTail, event: HistoryEvent) -> None:
+        match event.event_type:
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                scheduled = event.activity_task_scheduled_event_attributes
+                if scheduled.activity_type.name == CHUNK_ACTIVITY:
+                    tail.dispatches[event.event_id] = read_chunk_activity(scheduled.activity_id)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                completed = event.activity_task_completed_event_attributes
+                await self._settle(tail, completed.scheduled_event_id, completed.result.payloads, ChunkEnd)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+                timed_out = event.activity_task_timed_out_event_attributes
+                beats = _find_last_beat(timed_out.failure)
+                await self._settle(tail, timed_out.scheduled_event_id, beats, ChunkBeat)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+                failed = event.activity_task_failed_event_attributes
+                details = failed.failure.application_failure_info.details.payloads
+                await self._settle(tail, failed.scheduled_event_id, details, ChunkBeat)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+                cancelled = event.activity_task_canceled_event_attributes
+                details = cancelled.details.payloads
+                await self._settle(tail, cancelled.scheduled_event_id, details, ChunkBeat)
+            case _:
+                pass
+
+    async def _settle(
+        self,
+        tail: LaneTail,
+        scheduled: int,
+        payloads: Sequence[Payload],
+        kind: type[ChunkEnd] | type[ChunkBeat],
+    ) -> None:
+        """Take over the result of a dispatch, if it has one."""
+        if (dispatch := tail.dispatches.get(scheduled)) is None:
+            return  # no chunk
+        if payloads:
+            found: ChunkEnd | ChunkBeat = await decode_payload(self._client, payloads[0], kind)
+            self._taker.take(DispatchKey(tail.part.workflow, dispatch), found.segments)
+        tail.settled.add(dispatch)
+
+    async def _look_at_beats(self, tail: LaneTail) -> None:
+        handle = self._client.get_workflow_handle(tail.part.workflow)
+        try:
+            described = await self._patience.ask(lambda: handle.describe(rpc_timeout=CALL_TIMEOUT))
+        except RPCError:
+            return  # its end is in its history
+        for pending in described.raw_description.pending_activities:
+            if pending.activity_type.name == CHUNK_ACTIVITY and pending.heartbeat_details.payloads:
+                beat = await decode_payload(self._client, pending.heartbeat_details.payloads[0], ChunkBeat)
+                dispatch = read_chunk_activity(pending.activity_id)
+                self._taker.take(DispatchKey(tail.part.workflow, dispatch), beat.segments)
+
+
+def _find_last_beat(failure: Failure) -> Sequence[Payload]:
+    """Return the details of the last heartbeat of an activity that timed out; empty without one."""
+    while not failure.HasField("timeout_failure_info") and failure.HasField("cause"):
+        failure = failure.cause
+    return failure.timeout_failure_info.last_heartbeat_details.payloads

@@ -1,0 +1,81 @@
+"""What people want of a run, as its workflow is told: whenever it has changed, the whole of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.payloads import Orders, StopOrder, WaitBegun
+from orchestrator.distributed.signals import send_signal
+from orchestrator.lanes.lane import LearnedLimits
+from orchestrator.lanes.run_gate import RunGate
+
+_NOTICED_WITHIN = 0.5
+"""Seconds within which other limits are seen, which change without a word to the run gate."""
+
+
+def compose_orders(
+    run_gate: RunGate, learned: Mapping[str, LearnedLimits], *, number: int, proceed: int = -1
+) -> Orders:
+    """Return what people want now."""
+    stop = None
+    if run_gate.stop_kind is not None:
+        _, _, text = (run_gate.reason or "").partition(": ")
+        stop = StopOrder(kind=run_gate.stop_kind, text=text)
+    return Orders(
+        number=number,
+        paused=run_gate.paused,
+        stop=stop,
+        skips=dict(run_gate.skips),
+        limits={name: each.limits for name, each in learned.items() if each.limits is not None},
+        proceed=proceed,
+    )
+
+
+class OrderDesk:
+    """Sends the orders of one session to its workflow."""
+
+    def __init__(
+        self,
+        client: Client,
+        workflow: str,
+        patience: ServerPatience,
+        run_gate: RunGate,
+        learned: Mapping[str, LearnedLimits],
+        *,
+        last: Orders,
+    ) -> None:
+        """``learned`` changes as an operator sets limits. ``last`` are the orders that hold already."""
+        self._client = client
+        self._workflow = workflow
+        self._patience = patience
+        self._run_gate = run_gate
+        self._learned = learned
+        self._last = last
+
+    async def watch(self, find_wait: Callable[[], WaitBegun | None]) -> None:
+        """Send the orders after each change, until the workflow has ended.
+
+        ``find_wait`` returns the wait of the run that goes on.
+        """
+        while True:
+            orders = self._compose(find_wait())
+            if replace(orders, number=self._last.number) != self._last:
+                self._last = orders
+                try:
+                    await send_signal(self._client, self._workflow, "orders", orders, patience=self._patience)
+                except RPCError:
+                    return  # it has ended, and obeys no more
+            else:
+                await self._run_gate.wait_for_change(_NOTICED_WITHIN)
+
+    def _compose(self, wait: WaitBegun | None) -> Orders:
+        proceed, run_gate = self._last.proceed, self._run_gate
+        # The gate no longer rests, and no stop made it so: a person has ended the wait.
+        if wait is not None and wait.why != "window" and not run_gate.rests and run_gate.stop_kind is None:
+            proceed = max(proceed, wait.number)
+        return compose_orders(run_gate, self._learned, number=self._last.number + 1, proceed=proceed)
