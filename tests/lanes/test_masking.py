@@ -17,6 +17,7 @@ from orchestrator.lanes.secret_search import PIECE_LENGTH
 from orchestrator.lanes.spellings import MOST_LAYERS
 from orchestrator.model.credentials import SHORTEST_SECRET
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
+from tests.support.costs import count_calls
 from tests.support.spelling import SPELLINGS, json_all
 
 SECRETS = (
@@ -167,10 +168,9 @@ def test_a_text_that_repeats_nothing_costs_little() -> None:
         fronts=(FrontEnd(id="5f918d104dc84480a75166ba99efff21", name="orders", path="/orders"),),
         deploy='{"deploy_front_api": true, "group_id": "c77f5e81d9cb4424bf704ef2b0ac7600"}' * 3,
     )
-    began = time.process_time()
-    for _ in range(200):
-        assert mask.clean_snapshot(snapshot) == snapshot
-    assert time.process_time() - began < 0.2
+    assert mask.clean_snapshot(snapshot) == snapshot
+    # A search of each text in all of its spellings takes some 2,800.
+    assert count_calls(lambda: mask.clean_snapshot(snapshot)) < 500
 
 
 def test_nothing_that_a_vendor_writes_makes_a_mask_slow() -> None:

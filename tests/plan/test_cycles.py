@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.plan.cycles import MOST_CYCLES, compute_depths, find_cycles
+from tests.support.costs import measure_growth
 
 NEEDS = st.dictionaries(
     st.integers(1, 12), st.lists(st.integers(1, 12), min_size=1, max_size=4, unique=True), max_size=12
@@ -78,12 +78,25 @@ def test_removing_one_dependency_of_each_cycle_leaves_none(needs: dict[int, list
 
 @pytest.mark.long("measures what a large plan costs")
 def test_neither_a_long_way_nor_a_wide_one_takes_long() -> None:
-    count = 100_000
-    chain = {seq: [seq - 1] for seq in range(1, count)}
-    before = time.process_time()
+    """A walk that began again for each target would cost twenty times as much a target."""
+    for work in (walk_a_chain, walk_wide, walk_a_circle, walk_a_tangle):
+        growth = measure_growth(work, 2_000, 40_000)
+        assert growth < 5, (work.__name__, growth)
 
-    assert max(compute_depths(chain).values()) == count - 1
+
+def walk_a_chain(count: int) -> None:
+    assert max(compute_depths({seq: [seq - 1] for seq in range(1, count)}).values()) == count - 1
+
+
+def walk_wide(count: int) -> None:
     assert len(compute_depths({seq: [0] for seq in range(1, count)})) == count - 1
-    assert [len(circle) for circle in find_cycles(chain | {0: [count - 1]})] == [count]
-    assert len(list(find_cycles({seq: [(seq + 1) % 1000, 0] for seq in range(1000)}))) == MOST_CYCLES
-    assert time.process_time() - before < 5
+
+
+def walk_a_circle(count: int) -> None:
+    assert [len(circle) for circle in find_cycles({seq: [(seq - 1) % count] for seq in range(count)})] == [
+        count
+    ]
+
+
+def walk_a_tangle(count: int) -> None:
+    assert len(list(find_cycles({seq: [(seq + 1) % count, 0] for seq in range(count)}))) == MOST_CYCLES
