@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from msgspec import Struct
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.names import name_run_workflow, name_scheduled_run, read_scheduled_workflow
+from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import RunInput
 from orchestrator.distributed.scheduled import settle_scheduled
 from orchestrator.errors import RunError
@@ -39,7 +43,7 @@ _STATES = {
 
 
 class KeptRun(Struct, frozen=True, kw_only=True):
-    """The newest session of a run that the server knows."""
+    """The newest session of a run that the server knows, by the last execution of its workflow."""
 
     id: RunId
     session: int
@@ -67,7 +71,7 @@ async def list_kept_runs(client: Client) -> list[KeptRun] | None:
     try:
         async for one in _list_sessions(client):
             known = newest.get(one.id)
-            if known is None or one.session > known.session:
+            if known is None or (one.session, one.started) > (known.session, known.started):
                 newest[one.id] = one
     except RPCError as error:
         if error.status in _UNLISTABLE:
@@ -123,9 +127,13 @@ async def _choose(client: Client, runs: Sequence[KeptRun], ref: str) -> KeptRun 
     if begun:
         return begun[0]
     for run in runs:
-        if to_nfc(run.plan) == to_nfc(ref) and (await read_run_input(client, run.workflow)).act == "undeploy":
+        if to_nfc(run.plan) == to_nfc(ref) and await _is_undeploy(client, run):
             return run
     return None
+
+
+async def _is_undeploy(client: Client, run: KeptRun) -> bool:
+    return (await read_run_start(client, run.workflow, ServerPatience())).given.act == "undeploy"
 
 
 def _list_ambiguous(ref: str, runs: Sequence[KeptRun]) -> str:
@@ -161,16 +169,31 @@ async def _find_session(client: Client, workflow: str) -> KeptRun | None:
         raise
 
 
-async def read_run_input(client: Client, workflow: str) -> RunInput:
-    """Return the input of a run's workflow, with what its start settled. Raises RunError if it is gone."""
-    handle = client.get_workflow_handle(workflow)
+class RunStart(NamedTuple):
+    """How a session began: the input of its workflow, with what the start settled, and when that was."""
+
+    given: RunInput
+    at: float
+    """Unix seconds."""
+
+
+async def read_run_start(client: Client, workflow: str, patience: ServerPatience) -> RunStart:
+    """Return how the session of a run's workflow began. Raises RunError if the server has forgotten it."""
     try:
-        async for event in handle.fetch_history_events(page_size=1):
-            payloads = event.workflow_execution_started_event_attributes.input.payloads
-            (given,) = await client.data_converter.decode(payloads, [RunInput])
-            began = event.event_time.ToDatetime().replace(tzinfo=UTC)
-            return settle_scheduled(given, workflow, began)
+        newest = await _read_first_event(client, workflow, "", patience)
+        first = newest.workflow_execution_started_event_attributes.first_execution_run_id
+        # A workflow that continued as new has an input that tells where the run stood then.
+        event = await _read_first_event(client, workflow, first, patience) if first else newest
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-    raise RunError(f"the server has forgotten {workflow}: its retention is over")
+        raise RunError(f"the server has forgotten {workflow}: its retention is over") from error
+    payload = event.workflow_execution_started_event_attributes.input.payloads[0]
+    at = event.event_time.ToDatetime().replace(tzinfo=UTC)
+    given = settle_scheduled(await decode_payload(client, payload, RunInput), workflow, at)
+    return RunStart(given, at.timestamp())
+
+
+async def _read_first_event(
+    client: Client, workflow: str, execution: str, patience: ServerPatience
+) -> HistoryEvent:
+    reader = HistoryReader(client, workflow, patience, execution=execution, wait=False)
+    return (await reader.read() or ())[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -27,15 +26,15 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.distributed.names import (
-    PAGES_TOGETHER,
     RUNS_QUEUE,
-    name_journal_workflow,
     name_schedule,
     name_scheduled_run,
     name_scheduled_workflow,
     read_scheduled_workflow,
 )
-from orchestrator.distributed.payloads import JournalPages, RunInput
+from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.payloads import RunInput
+from orchestrator.distributed.shipping import release_pages
 from orchestrator.distributed.start_times import StartTimes
 from orchestrator.errors import RunError, UsageError
 from orchestrator.model.plan import RunId
@@ -221,16 +220,8 @@ async def delete_schedule(client: Client, name: str) -> DeletedSchedule:
     # A single run that has begun lets go of its pages by itself. The runs of others find them for as long as
     # the server keeps what has ended.
     if given is not None and (given.recurs or not open_runs):
-        await release_pages(client, given.journal)
+        await release_pages(client, given.journal.workflow, given.journal.pages, ServerPatience())
     return DeletedSchedule(name=name, open_runs=open_runs)
-
-
-async def release_pages(client: Client, pages: JournalPages) -> None:
-    """Let the workflows end that keep the pages of a journal; nothing for those that have ended."""
-    for number in range(-(-pages.pages // PAGES_TOGETHER)):
-        handle = client.get_workflow_handle(name_journal_workflow(pages.workflow, number))
-        with suppress(RPCError):
-            await handle.signal("release")
 
 
 async def _describe(client: Client, name: str) -> ScheduleDescription | None:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import anyio
+from temporalio.api.common.v1 import Payload
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from orchestrator.distributed.history import HistoryReader, decode_payload
+from orchestrator.distributed.journal_pages import unpack_journal
 from orchestrator.distributed.names import PAGES_TOGETHER, RUNS_QUEUE, name_journal_workflow
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
+from orchestrator.distributed.payloads import JournalPages
 from orchestrator.distributed.signals import send_signal
+from orchestrator.errors import JournalError
 
 JOURNAL_WORKFLOW = "UndeployJournal"
+PAGE = "page"
+"""The signal that brings each page but the first."""
 
 
 async def ship_pages(client: Client, workflow: str, pages: Sequence[bytes], patience: ServerPatience) -> None:
@@ -25,7 +35,45 @@ async def ship_pages(client: Client, workflow: str, pages: Sequence[bytes], pati
         together = pages[first : first + PAGES_TOGETHER]
         await start_workflow(client, JOURNAL_WORKFLOW, together[0], keeper, patience)
         for page in together[1:]:
-            await send_signal(client, keeper, "page", page, patience=patience)
+            await send_signal(client, keeper, PAGE, page, patience=patience)
+
+
+async def fetch_journal(
+    client: Client, journal: JournalPages, folder: Path, patience: ServerPatience
+) -> None:
+    """Write ``journal.sqlite`` and ``plan.yaml``, as their pages hold them, into a folder.
+
+    Raises JournalError if the server has forgotten pages, or if they are not those that were sent.
+    """
+    pages: list[bytes] = []
+    for number in range(-(-journal.pages // PAGES_TOGETHER)):
+        keeper = name_journal_workflow(journal.workflow, number)
+        try:
+            pages += await _read_pages(client, keeper, patience)
+        except RPCError as error:
+            raise JournalError(
+                f"the server has forgotten the journal of the run ({keeper}): its retention is over"
+            ) from error
+    await anyio.to_thread.run_sync(unpack_journal, pages, journal, folder)
+
+
+async def _read_pages(client: Client, keeper: str, patience: ServerPatience) -> list[bytes]:
+    reader = HistoryReader(client, keeper, patience, wait=False)
+    pages: list[bytes] = []
+    while (events := await reader.read()) is not None:
+        for event in events:
+            pages += [await decode_payload(client, payload, bytes) for payload in _list_payloads(event)]
+    return pages
+
+
+def _list_payloads(event: HistoryEvent) -> Iterator[Payload]:
+    """Yield the page in an event: the first one came as the input, each further one as a signal."""
+    if event.HasField("workflow_execution_started_event_attributes"):
+        yield from event.workflow_execution_started_event_attributes.input.payloads
+    elif event.HasField("workflow_execution_signaled_event_attributes"):
+        signal = event.workflow_execution_signaled_event_attributes
+        if signal.signal_name == PAGE:
+            yield from signal.input.payloads
 
 
 async def release_pages(client: Client, workflow: str, count: int, patience: ServerPatience) -> None:

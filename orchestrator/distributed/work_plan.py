@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from orchestrator.distributed.payloads import (
     EndCount,
@@ -14,15 +15,36 @@ from orchestrator.distributed.payloads import (
     StepWork,
     ZonedGateway,
 )
-from orchestrator.engine.resources import RunResources
+from orchestrator.engine.resources import SessionSpec
+from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.outcome import Counts
 from orchestrator.model.plan import WaveStep
+from orchestrator.rules.stop_rules import StopRules
 from orchestrator.rules.upcoming import count_upcoming
 
 
+class PlannedSession(Protocol):
+    """What is settled of a session before its first request: that of a driver, or that of a schedule."""
+
+    @property
+    def spec(self) -> SessionSpec:
+        """What the session begins with."""
+        ...
+
+    @property
+    def pending(self) -> PendingTargets:
+        """The targets in its journal."""
+        ...
+
+    @property
+    def stop_rules(self) -> StopRules:
+        """The stop rules with the counts of earlier sessions."""
+        ...
+
+
 def make_run_input(
-    resources: RunResources,
+    planned: PlannedSession,
     journal: JournalPages,
     *,
     orders: Orders,
@@ -35,14 +57,14 @@ def make_run_input(
     ``orders`` are what people want already, ``learned`` the pace and the limits of each lane so far.
     ``searchable``: the server has our search attributes.
     """
-    spec, plan = resources.spec, resources.spec.plan
+    spec, plan = planned.spec, planned.spec.plan
     return RunInput(
         run=spec.folder.id,
         session=spec.number,
         plan=plan.name,
         act="restore" if spec.is_restore else "undeploy",
         journal=journal,
-        steps=tuple(list_steps(resources)),
+        steps=tuple(list_steps(planned)),
         gateways={
             gateway.name: ZonedGateway(
                 zone=gateway.zone,
@@ -53,7 +75,7 @@ def make_run_input(
             for gateway in plan.gateways
         },
         stop_when=plan.stop_when,
-        stop=resources.stop_rules.state,
+        stop=planned.stop_rules.state,
         window=spec.window,
         first_run=spec.number == 1,
         past_stop=spec.past_stop,
@@ -66,9 +88,9 @@ def make_run_input(
     )
 
 
-def list_steps(resources: RunResources) -> Iterator[StepWork]:
+def list_steps(planned: PlannedSession) -> Iterator[StepWork]:
     """Yield the steps of the waves that have open targets, in their order."""
-    spec, pending, waves = resources.spec, resources.pending, resources.spec.plan.waves
+    spec, pending, waves = planned.spec, planned.pending, planned.spec.plan.waves
     left: dict[WaveStep, dict[str, int]] = {}
     for (wave_step, name), count in pending.count_left().items():
         left.setdefault(wave_step, {})[name] = count
@@ -81,19 +103,19 @@ def list_steps(resources: RunResources) -> Iterator[StepWork]:
             step=wave_step.step,
             name=wave.name,
             steps=pending.count_steps(wave_step.wave) if wave.sizes else 1,
-            levels=_split_into_levels(resources, wave_step, left[wave_step], crossed),
+            levels=_split_into_levels(planned, wave_step, left[wave_step], crossed),
             later=dict(upcoming[wave_step]),
             before=tuple(count_ends(pending.count_outcomes(wave_step))),
             pause_after=wave.pause_after,
             asks=wave.proceed == "ask",
-            asks_first=number == 0 and _is_question_open(resources, wave_step, begun),
+            asks_first=number == 0 and _is_question_open(planned, wave_step, begun),
             # An operator who resumed past a stop saw how the earlier wave steps ended.
             accepted=spec.past_stop and wave_step in begun,
         )
 
 
 def _split_into_levels(
-    resources: RunResources, wave_step: WaveStep, left: dict[str, int], crossed: frozenset[WaveStep]
+    planned: PlannedSession, wave_step: WaveStep, left: dict[str, int], crossed: frozenset[WaveStep]
 ) -> tuple[LevelWork, ...]:
     """Split a step in which targets wait for those of other gateways: no lane sees how another one goes on.
 
@@ -101,16 +123,16 @@ def _split_into_levels(
     """
     if wave_step not in crossed:
         return (LevelWork(level=None, targets=left),)
-    depths = resources.pending.count_by_depth(wave_step)
+    depths = planned.pending.count_by_depth(wave_step)
     return tuple(LevelWork(level=depth, targets=here) for depth, here in depths.items())
 
 
-def _is_question_open(resources: RunResources, first: WaveStep, begun: frozenset[WaveStep]) -> bool:
+def _is_question_open(planned: PlannedSession, first: WaveStep, begun: frozenset[WaveStep]) -> bool:
     """Return whether the session before ended between two steps without an answer of a person."""
     if not begun or first in begun:
         return False
     index = first.wave if first.step else first.wave - 1
-    return index >= 0 and resources.spec.plan.waves[index].proceed == "ask"
+    return index >= 0 and planned.spec.plan.waves[index].proceed == "ask"
 
 
 def count_ends(counts: Counts) -> Iterator[EndCount]:

@@ -54,6 +54,7 @@ class RunDraft(NamedTuple):
 async def start_run(source: RunDraft, request: RunRequest, environment: Environment) -> RunResult:
     """Start the run of a draft. See ``api.run``."""
     options, plan, draft = request.options, source.plan, source.draft
+    _check_folders(options)
     protection = select_targets(source, options)
     # A rehearsal takes place at any time, so that only a window of the command line holds for it.
     chosen = choose_window(options.window, None if request.rehearsal else plan.window)
@@ -95,18 +96,22 @@ async def start_run(source: RunDraft, request: RunRequest, environment: Environm
 def select_targets(source: RunDraft, options: RunOptions) -> ProtectionSummary | None:
     """Hold back the targets that the run must not touch; return how many are protected, None in a restore.
 
-    Raises UsageError and PlanError for options that cannot be meant, and for folders that are not safe.
+    Raises UsageError and PlanError for options that cannot be meant.
     """
     plan, database = source.plan, source.draft.database
-    check_state(options.state)
-    if options.report_dir is not None:
-        check_folder(options.report_dir)
     refuse_dead_patterns(plan, options)
     refuse_idle_filters(database, plan, options)
     apply_selection(database, plan, options)
     split_waves(database, plan)
     # A protected target is meant to be up: a restore brings it up like any other target.
     return None if source.is_restore else summarize_protection(database, plan, options)
+
+
+def _check_folders(options: RunOptions) -> None:
+    """Raise RunError and UsageError for folders that are not safe to write to."""
+    check_state(options.state)
+    if options.report_dir is not None:
+        check_folder(options.report_dir)
 
 
 def _name_folder(source: RunDraft, request: RunRequest, created: float) -> Path:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from temporalio.client import Client
 
 from orchestrator.distributed.connection import connect
-from orchestrator.distributed.kept_runs import find_kept_run, list_kept_runs, read_run_input
+from orchestrator.distributed.kept_runs import find_kept_run, list_kept_runs, read_run_start
 from orchestrator.distributed.names import (
     RUNS_QUEUE,
     name_journal_workflow,
@@ -20,6 +20,7 @@ from orchestrator.distributed.names import (
     name_scheduled_run,
     name_scheduled_workflow,
 )
+from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages, RunInput
 from orchestrator.distributed.schedule import (
     KeptSchedule,
@@ -107,7 +108,9 @@ async def test_a_single_start_begins_the_run_that_its_time_names(client: Client)
     found = await find_kept_run(client, run)
     assert (found.id, found.session, found.state, found.plan) == (run, 1, "open", order.given.plan)
     # What only the start could tell is settled, by the workflow and by whoever attaches.
-    assert await read_run_input(client, found.workflow) == replace(order.given, run=run)
+    assert (await read_run_start(client, found.workflow, ServerPatience())).given == replace(
+        order.given, run=run
+    )
     deleted = await delete_schedule(client, order.name)
     assert deleted.open_runs == (run,)
 
@@ -222,4 +225,4 @@ async def test_a_run_that_has_ended_is_found_for_as_long_as_it_is_kept(client: C
     found = await find_kept_run(client, run)
 
     assert found.state == "terminated"
-    assert (await read_run_input(client, workflow)).run == run
+    assert (await read_run_start(client, workflow, ServerPatience())).given.run == run

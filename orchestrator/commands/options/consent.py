@@ -27,7 +27,7 @@ class ApprovalOptions(NamedTuple):
 
     approval: Path | None
     hmac_key: str | None
-    no_preview: bool
+    no_preview: bool = False
 
 
 consent_options = bundle_options(
@@ -43,15 +43,18 @@ hmac_key_option = click.option(
     metavar="env:NAME|file:PATH",
     help="Where the key is found that approvals are signed with.",
 )
+_approval_option = click.option(
+    "--approval", type=FILE, metavar="FILE", help="Do not ask, if this file of `preview --save` holds."
+)
 approval_options = bundle_options(
     "approval",
     ApprovalOptions,
-    click.option(
-        "--approval", type=FILE, metavar="FILE", help="Do not ask, if this file of `preview --save` holds."
-    ),
+    _approval_option,
     hmac_key_option,
     click.option("--no-preview", is_flag=True, help="Ask without looking at live state first."),
 )
+approval_file_options = bundle_options("approval", ApprovalOptions, _approval_option, hmac_key_option)
+"""The same for a command that asks nothing."""
 
 
 journal_key_option = click.option(

@@ -12,6 +12,8 @@ from orchestrator.commands.options.files import FILE
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from orchestrator.distributed.address import EngineAddress
     from orchestrator.distributed.connection import EngineTls
     from orchestrator.model.credentials import Secret
@@ -88,6 +90,12 @@ class EngineAccess(NamedTuple):
     def revealed_key(self) -> str | None:
         """The API key, for the call that connects."""
         return None if self.api_key is None else self.api_key.reveal()
+
+    async def connect(self) -> Client:
+        """Return a client of the engine. Raises UsageError and RunError if it cannot be reached."""
+        from orchestrator.distributed.connection import connect
+
+        return await connect(self.address, self.tls, api_key=self.revealed_key)
 
     def list_words(self) -> str:
         """Return the options about the engine, for a command that the program advises."""

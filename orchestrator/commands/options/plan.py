@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # The handle and not sys.stdin, which would decode: the reader of the list names a line that is no UTF-8.
 STANDARD_INPUT = 0
 
+NO_PLAN = f"{__name__}.none"
+"""Set in ``click.Context.meta`` by an option that wants no plan; it is read before the arguments."""
+
 _FILE = f"{__name__}.file"
 _SPARE = f"{__name__}.spare"
 
@@ -97,7 +100,7 @@ def _resolve_plan(ctx: click.Context, param: click.Parameter, given: Path | None
         # With -f the first argument is no plan: it is one of the ids behind --target.
         ctx.meta[_SPARE] = () if given is None else (str(given),)
         return named
-    if given is None and not ctx.resilient_parsing:
+    if given is None and not ctx.resilient_parsing and NO_PLAN not in ctx.meta:
         raise click.MissingParameter(ctx=ctx, param=param)
     return given
 

@@ -50,8 +50,9 @@ class SelectionOptions(NamedTuple):
         signing_key: Secret | None = None,
         past_stop: bool = False,
         after_restore: bool = False,
+        now: datetime | None = None,
     ) -> RunOptions:
-        """Return the options of the run that is asked for.
+        """Return the options of the run that is asked for, which begins ``now``; None is the present.
 
         Raises ``UsageError`` for a window that cannot be, and for a protect file that cannot be read.
         """
@@ -64,7 +65,7 @@ class SelectionOptions(NamedTuple):
             only=self.only,
             skip=self.skip,
             waves=self.waves,
-            window=_read_window(self.window, self.close_at),
+            window=_read_window(self.window, self.close_at, now),
             wait=self.wait,
             past_stop=past_stop,
             after_restore=after_restore,

@@ -1,0 +1,166 @@
+"""Has a Temporal server keep a prepared run, and start it by a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+from msgspec import Struct
+from msgspec.structs import replace
+from temporalio.client import Client
+
+from orchestrator.distributed.journal_pages import pack_journal
+from orchestrator.distributed.names import (
+    LEASE,
+    OPEN_TARGETS,
+    name_scheduled_run,
+    name_scheduled_workflow,
+)
+from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.payloads import JournalPages, Orders, RunInput
+from orchestrator.distributed.schedule import (
+    ScheduleOrder,
+    create_schedule,
+    read_retention,
+    refuse_known,
+)
+from orchestrator.distributed.shipping import release_pages, ship_pages
+from orchestrator.distributed.start_times import StartTimes
+from orchestrator.distributed.work_plan import make_run_input
+from orchestrator.errors import UsageError
+from orchestrator.model.plan import RunId
+from orchestrator.runs.later import LaterRun
+from orchestrator.text.formats import format_moment, format_span
+
+RELEASE_WITHIN = 5.0
+"""Seconds for taking back what a schedule that was refused, or interrupted, has left at the server."""
+
+
+class ScheduleRequest(Struct, frozen=True, kw_only=True):
+    """A run that is to be scheduled."""
+
+    name: str
+    start: StartTimes
+    later: LaterRun
+    place: Path
+    """The folder with its journal and its plan.yaml."""
+
+
+class ScheduledRun(Struct, frozen=True, kw_only=True):
+    """A schedule that was made."""
+
+    name: str
+    plan: str
+    targets: int
+    starts: str
+    """When it starts, in words."""
+    following: tuple[tuple[datetime, RunId], ...]
+    """The next starts, each with the id of its run."""
+    recurs: bool
+    ends: datetime | None
+    """When its approval expires."""
+    zones: tuple[str, ...]
+    retention: timedelta | None
+    """How long the server keeps what has ended."""
+    warnings: tuple[str, ...]
+
+
+async def schedule_run(client: Client, request: ScheduleRequest, tell: Callable[[str], None]) -> ScheduledRun:
+    """Make a schedule; nothing is left of it where that fails.
+
+    ``tell`` gets a line while the server does not answer. Raises UsageError for a name that is taken, an
+    approval that expires before, and whatever the server refuses.
+    """
+    ends = _find_end(request)
+    await refuse_known(client, request.name)
+    workflow = name_scheduled_workflow(request.name)
+    packed = await anyio.to_thread.run_sync(pack_journal, request.place, workflow)
+    patience = ServerPatience(lambda why: tell(f"the server does not answer: {why}") if why else None)
+    try:
+        await ship_pages(client, workflow, packed.pages, patience)
+        order = ScheduleOrder(
+            name=request.name,
+            start=request.start,
+            given=_make_input(request, packed.journal),
+            ends=ends,
+            starts=describe_starts(request.start),
+        )
+        following = await create_schedule(client, order)
+    except BaseException:
+        with anyio.move_on_after(RELEASE_WITHIN, shield=True):
+            await release_pages(client, workflow, len(packed.pages), ServerPatience())
+        raise
+    return _describe_result(request, order, following, await read_retention(client))
+
+
+def _find_end(request: ScheduleRequest) -> datetime | None:
+    """Return when the approval expires. Raises UsageError if that is before a single start."""
+    expires, at = request.later.spec.expires, request.start.at
+    if expires is None:
+        return None
+    ends = datetime.fromtimestamp(expires, UTC)
+    if at is not None and at >= ends:
+        raise UsageError(
+            f"the approval expires at {format_moment(ends)}, before the run starts; nothing was scheduled"
+        )
+    return ends
+
+
+def describe_starts(start: StartTimes) -> str:
+    """Return in words when runs start, and until when they may send."""
+    if start.cron is not None:
+        return f"{start.cron} {start.time_zone}, for {format_span(start.open_for)} each"
+    closes = None if start.window is None else start.window.closes
+    return f"once at {format_moment(start.at)}, until {format_moment(closes)}"
+
+
+def _make_input(request: ScheduleRequest, journal: JournalPages) -> RunInput:
+    given = make_run_input(request.later, journal, orders=Orders(), learned={}, searchable=False, lease=LEASE)
+    return replace(
+        given,
+        scheduled=True,
+        recurs=request.start.recurs,
+        open_for=request.start.open_for,
+        options=request.later.spec.options.encode(),
+    )
+
+
+def _describe_result(
+    request: ScheduleRequest,
+    order: ScheduleOrder,
+    following: tuple[datetime, ...],
+    retention: timedelta | None,
+) -> ScheduledRun:
+    later = request.later
+    left = later.pending.count_left()
+    zones = {gateway.name: gateway.zone for gateway in later.spec.plan.gateways}
+    return ScheduledRun(
+        name=request.name,
+        plan=later.spec.plan.name,
+        targets=sum(left.values()),
+        starts=order.starts,
+        following=tuple((at, name_scheduled_run(request.name, at)) for at in following),
+        recurs=request.start.recurs,
+        ends=order.ends,
+        zones=tuple(sorted({zones[name] for _, name in left})),
+        retention=retention,
+        warnings=tuple(_list_warnings(later)),
+    )
+
+
+def _list_warnings(later: LaterRun) -> Iterator[str]:
+    plan = later.spec.plan
+    if sum(later.pending.count_left().values()) > OPEN_TARGETS:
+        yield (
+            f"the server holds the results of {OPEN_TARGETS:,} targets; for more of them the run waits until"
+            " somebody attaches"
+        )
+    asking = [wave.name for wave in plan.waves if wave.proceed == "ask"]
+    if asking:
+        yield f"after wave {asking[0]} the run waits for a person, who must attach (proceed: ask)"
+    if plan.notify:
+        yield "the plan's notifications are sent by whoever attaches, and only then"
+    if later.spec.protection is not None:
+        yield from (f"{gateway}: {text}" for gateway, text in later.spec.protection.warnings)
