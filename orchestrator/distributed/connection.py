@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import anyio
 from msgspec import Struct
 from temporalio.client import Client
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from orchestrator.distributed.address import EngineAddress
@@ -52,6 +54,7 @@ async def connect(
                 data_converter=CONVERTER,
                 tls=config,
                 api_key=api_key,
+                runtime=_get_runtime(),
             )
             await _find_namespace(client, address)
     # The client's library raises RuntimeError for whatever keeps it from connecting.
@@ -60,6 +63,17 @@ async def connect(
         await anyio.sleep(0.2)
         raise RunError(_explain(error, address, encrypted=tls is not None)) from None
     return client
+
+
+@cache
+def _get_runtime() -> Runtime:
+    """Return the library's threads, which all connections of the process share.
+
+    The library would write warnings of its own to the terminal: of each lost connection, of each page of a
+    journal. What a person must know, the program says itself.
+    """
+    quiet = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet)))
 
 
 def read_tls(tls: EngineTls) -> TLSConfig:

@@ -259,6 +259,8 @@ class RunInput(Struct, frozen=True, kw_only=True):
     """No driver started it: a Temporal Schedule did. Its id comes from the workflow's own."""
     open_for: float | None = None
     """Of a scheduled run: the window closes so many seconds after the time for which it was scheduled."""
+    state: bytes = b""
+    """Where the session stood (``conduct.RunState`` as JSON) when its workflow continued as new."""
     searchable: bool = False
     """The server has the search attributes of ``names.SEARCH_ATTRIBUTES``."""
     options: str = "{}"
@@ -289,7 +291,7 @@ class LanePartOver(Struct, frozen=True, kw_only=True, tag="part_over"):
     workflow: str
     gateway: str
     dispatches: int
-    """Chunks that it has handed out: so many results are in its history."""
+    """Chunks that it has handed out: so many results are in its history. 0 if its workflow is gone."""
     refusal: str | None = None
     """Why the lane starts nothing any more, with its ``Reason``."""
 
@@ -380,7 +382,7 @@ class ChunkReport(Struct, frozen=True, kw_only=True):
     counts: tuple[EndCount, ...]
     breach: StopOrder | None
     broken: tuple[int, ...]
-    first: int = 0
+    first: int
     """Which chunk it was: ``ChunkPlace.first``. A later report of the same chunk replaces its ``broken``."""
 
 
@@ -417,8 +419,8 @@ class GoOn(Struct, frozen=True, kw_only=True):
     """The run's answer to a ``ChunkReport`` (signal ``go_on``): where the run stands."""
 
     stop: StopState
-    broken: tuple[int, ...] = ()
-    """Those that the lane was not told of before."""
+    dispatch: int
+    """The dispatch whose report this answers."""
     orders: Orders = field(default_factory=Orders)
 
 

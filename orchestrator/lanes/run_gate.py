@@ -19,7 +19,8 @@ from orchestrator.rules.forecast import LOOKS_PAST_CLOSE
 Matcher = Callable[[Sequence[str]], Callable[[TargetId], str | None]]
 
 StopKind = Literal["stop_rule", "control", "disk", "interrupt"]
-_RANK: dict[StopKind, int] = {"stop_rule": 1, "control": 1, "disk": 2, "interrupt": 3}
+STOP_RANK: dict[StopKind, int] = {"stop_rule": 1, "control": 1, "disk": 2, "interrupt": 3}
+"""A stop replaces one of a lower rank."""
 _WORDS: dict[StopKind, Reason] = {
     "stop_rule": Reason.STOP_RULE,
     "control": Reason.INTERRUPT,
@@ -65,7 +66,7 @@ class RunGate:
 
     def stop(self, kind: StopKind, text: str) -> None:
         """Let nothing new start. A graver kind of stop replaces a lesser one; of equals the first stays."""
-        if self.stop_kind is not None and _RANK[kind] <= _RANK[self.stop_kind]:
+        if self.stop_kind is not None and STOP_RANK[kind] <= STOP_RANK[self.stop_kind]:
             return
         # A full disk outranks a stop rule, and an interrupt both: after these two not even looks leave.
         self.stop_kind, self.reason = kind, f"{_WORDS[kind]}: {text}"

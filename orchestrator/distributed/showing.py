@@ -1,0 +1,49 @@
+"""What a person sees of a run on Temporal's own page: search attributes, memo, a line. Never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from orchestrator.distributed.names import SEARCH_ATTRIBUTES
+from orchestrator.distributed.payloads import LaneInput, RunInput
+
+PLAN, RUN, GATEWAY = (SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES)
+
+
+def describe_run(given: RunInput) -> Mapping[str, str]:
+    """Return the memo with which the workflow of a session begins."""
+    return {"plan": given.plan, "run": given.run}
+
+
+def search_run(given: RunInput) -> TypedSearchAttributes | None:
+    """Return the search attributes of the workflow of a session; None where the server has none."""
+    if not given.searchable:
+        return None
+    return TypedSearchAttributes([SearchAttributePair(PLAN, given.plan), SearchAttributePair(RUN, given.run)])
+
+
+def summarize_run(given: RunInput) -> str:
+    """Return the line that Temporal's page shows of a session."""
+    act = "Restore" if given.act == "restore" else "Undeploy"
+    return f"{act} {given.plan}: run {given.run}, session {given.session}"
+
+
+def describe_lane(given: LaneInput) -> Mapping[str, str]:
+    """Return the memo with which a lane's workflow begins."""
+    return {"plan": given.plan, "run": given.run, "gateway": given.place.gateway, "zone": given.zone}
+
+
+def search_lane(given: LaneInput) -> TypedSearchAttributes | None:
+    """Return the search attributes of a lane's workflow; None where the server has none."""
+    if not given.searchable:
+        return None
+    values = {PLAN: given.plan, RUN: given.run, GATEWAY: given.place.gateway}
+    return TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values.items()])
+
+
+def summarize_lane(given: LaneInput) -> str:
+    """Return the line that Temporal's page shows of a lane."""
+    place = given.place
+    return f"{place.gateway} in zone {given.zone}: {place.count:,} targets of {given.plan}"

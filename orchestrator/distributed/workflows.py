@@ -1,0 +1,19 @@
+"""The workflows of a run, as each worker serves them."""
+
+from __future__ import annotations
+
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from orchestrator.distributed.journal_workflow import UndeployJournal
+from orchestrator.distributed.lane_workflow import UndeployLane
+from orchestrator.distributed.run_workflow import UndeployRun
+
+WORKFLOWS = (UndeployRun, UndeployLane, UndeployJournal)
+"""The classes for ``Worker(workflows=...)``, on the task queue ``names.RUNS_QUEUE``."""
+
+RUNNER = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("msgspec", "orchestrator")
+)
+"""How a worker runs them. The program is not loaded anew for each workflow, since msgspec finds the types of
+a struct by its module. The tests of replays find what a replay could not repeat: clocks, dice, files.
+"""
