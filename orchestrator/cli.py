@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "preview": "Look at live state and show what a run would do.",
     "run": "Undeploy what a plan names.",
     "resume": "Go on with a run that ended early.",
+    "schedule": "Have a Temporal server start a plan's run later.",
+    "attach": "Take over a run on a Temporal server.",
     "status": "Tell where a run stands, and what it waits for.",
     "watch": "Serve the live page of a run, or its report.",
     "control": "Steer a run that goes on.",
@@ -49,7 +51,7 @@ The command is in ``commands/NAME.py``.
 INTERRUPTED_PATIENCE = 0.5
 """Seconds that a reader of the output has to take the rest of it after an interrupt."""
 
-PLANNED_COMMANDS = frozenset(("worker", "attach", "schedule"))
+PLANNED_COMMANDS = frozenset(("worker",))
 """Names that are reserved for commands to come; a command that enters ``COMMANDS`` leaves this list."""
 
 

@@ -189,9 +189,9 @@ def test_completion_prints_a_script_for_the_shell(shell: str, capsys: pytest.Cap
 
 
 def test_a_command_that_is_to_come_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["attach", "plan.yaml"]) == 2
+    assert execute(["worker", "--zone", "dmz"]) == 2
 
-    assert "The command attach is not supported yet." in capsys.readouterr().err
+    assert "The command worker is not supported yet." in capsys.readouterr().err
 
 
 def test_no_command_is_both_there_and_to_come() -> None:

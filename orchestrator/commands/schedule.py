@@ -102,11 +102,12 @@ def command(
     selection: SelectionOptions,
     engine: EngineOptions,
 ) -> None:
-    """Have a Temporal server start the run of a plan, at a time or again and again.
+    """Have a Temporal server start a plan's run later.
 
-    Asks nothing: it wants --yes, --approve with the digest that `check` prints, or --approval with a file
-    that `preview --save` wrote. A run of a schedule needs no process here; `undeploy attach` shows it while
-    it works, and writes its reports, then or later. --list and --delete are about the schedules there are.
+    It starts once, or again and again. Asks nothing: it wants --yes, --approve with the digest that `check`
+    prints, or --approval with a file that `preview --save` wrote. A run of a schedule needs no process here;
+    `undeploy attach` shows it while it works, and writes its reports, then or later. --list and --delete are
+    about the schedules that there are.
     """
     if kept.list_all or kept.delete is not None:
         _refuse_plan(plan, kept)

@@ -12,8 +12,13 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from temporalio.client import Client
 
+from orchestrator.distributed.kept_runs import find_kept_run, read_run_start
+from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages, RunInput
+from orchestrator.distributed.shipping import fetch_journal
+from orchestrator.engine.options import RunOptions
 from orchestrator.errors import JournalError, UsageError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.engine_mark import EngineMark, write_engine_mark
@@ -97,3 +102,28 @@ def _begin_session(database: Database, request: RebuildRequest) -> None:
             holder=msgspec.json.encode(LockHolder()).decode(),
             options=options,
         )
+
+
+async def rebuild_kept_run(
+    client: Client, ref: str, address: str, options: RunOptions, tell: Callable[[str], None]
+) -> tuple[RunFolder, str]:
+    """Return the new folder of the run that ``ref`` means at a server, and the id of its workflow.
+
+    ``address`` is the server's, ``tell`` gets a line while it does not answer. Raises RunError for a run that
+    it does not have, and as ``rebuild_folder``.
+    """
+    patience = ServerPatience(lambda why: tell(f"the server does not answer: {why}") if why else None)
+    kept = await find_kept_run(client, ref)
+    start = await read_run_start(client, kept.workflow, patience)
+    request = RebuildRequest(
+        given=start.given,
+        started=start.at,
+        address=address,
+        state=options.state,
+        key=options.signing_key,
+    )
+
+    async def fetch(pages: JournalPages, folder: Path) -> None:
+        await fetch_journal(client, pages, folder, patience)
+
+    return await rebuild_folder(request, fetch), kept.workflow

@@ -1,0 +1,127 @@
+"""undeploy attach: take over a run on a distributed engine where no folder of it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.commands.options.display import DisplayOptions, display_options
+from orchestrator.commands.options.engine import EngineOptions, needed_engine_options
+from orchestrator.commands.options.records import RecordOptions, record_options
+from orchestrator.commands.options.runs import state_option
+from orchestrator.commands.terminal.live_page import open_page
+from orchestrator.commands.terminal.output import print_result, tell
+from orchestrator.commands.terminal.run_display import run_with_display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.commands.options.engine import EngineAccess
+    from orchestrator.distributed.kept_runs import KeptRun
+    from orchestrator.engine.options import RunOptions
+    from orchestrator.journal.folder import RunFolder
+
+HEADINGS = ("run", "plan", "started", "state", "progress")
+
+
+@click.command("attach")
+@click.argument("run", metavar="[RUN]", required=False)
+@needed_engine_options
+@state_option
+@record_options
+@display_options
+def command(
+    run: str | None,
+    engine: EngineOptions,
+    state: Path,
+    records: RecordOptions,
+    display: DisplayOptions,
+) -> int:
+    """Take over a run on a Temporal server.
+
+    Shows the run to its end and writes its reports, in a folder that is made anew from what the server
+    keeps. RUN is an id or its beginning, or a plan's name; without RUN the runs there are listed. A run that
+    has ended is taken over, too, for as long as the server has its history. Where the run's folder is kept,
+    `undeploy resume RUN --on URL` does the same.
+    """
+    access = engine.read()
+    if run is None:
+        for line in _list(access):
+            print_result(line)
+        return 0
+    from orchestrator.api import RunOptions
+    from orchestrator.journal.ownership import check_state
+
+    check_state(state)
+    options = RunOptions(state=state, report_dir=records.report_dir, signing_key=records.load_key())
+    return _take_over(access, run, options, display)
+
+
+def _list(access: EngineAccess) -> Iterator[str]:
+    from orchestrator.distributed.kept_runs import list_kept_runs
+    from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.errors import RunError
+
+    async def ask() -> list[KeptRun] | None:
+        return await list_kept_runs(await access.connect())
+
+    found = run_interruptibly(ask)
+    if found is None:
+        raise RunError("the Temporal server lists no runs for us; name the run by its whole id")
+    return describe_kept_runs(found)
+
+
+def describe_kept_runs(kept: list[KeptRun]) -> Iterator[str]:
+    """Yield the runs at a server as a table, or that there is none."""
+    from orchestrator.text.columns import align_columns
+
+    if not kept:
+        yield "no runs"
+        return
+    yield from align_columns([HEADINGS, *map(_build_row, kept)], left=len(HEADINGS))
+
+
+def _build_row(one: KeptRun) -> tuple[str, ...]:
+    from orchestrator.text.characters import make_visible
+    from orchestrator.text.formats import format_moment
+
+    words = (one.id, one.plan, format_moment(one.started), one.state, one.progress)
+    return tuple(map(make_visible, words))
+
+
+def _take_over(access: EngineAccess, run: str, options: RunOptions, display: DisplayOptions) -> int:
+    from orchestrator.api import resume
+    from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
+    from orchestrator.distributed.conductor import TemporalConductor
+    from orchestrator.engine.signals import run_interruptibly
+
+    folder, workflow = run_interruptibly(_rebuild, access, run, options)
+    tell(f"made {folder.path} anew from {access.url}")
+    conductor = TemporalConductor(access.address, access.tls, api_key=access.revealed_key, workflow=workflow)
+    with open_page(display.serve) as page:
+        result = run_with_display(
+            lambda listeners, started, control_socket: resume(
+                folder,
+                options,
+                listeners=listeners,
+                signals=True,
+                on_start=started,
+                prompt=ask_to_continue if can_ask() else None,
+                control_socket=control_socket,
+                conductor=conductor,
+            ),
+            display,
+            state=options.state,
+            page=page,
+            planned=folder.read_notifications(),
+        )
+    return result.exit_status
+
+
+async def _rebuild(access: EngineAccess, run: str, options: RunOptions) -> tuple[RunFolder, str]:
+    """Return the run's new folder, and the id of its workflow."""
+    from orchestrator.distributed.attach import rebuild_kept_run
+
+    return await rebuild_kept_run(await access.connect(), run, access.url, options, tell)
