@@ -219,7 +219,7 @@ async def test_close_does_not_wait_for_a_disk_that_never_answers_once_it_is_cut_
         with anyio.move_on_after(0.1):
             await writer.close()
 
-        assert asyncio.get_running_loop().time() - began < 0.1 + LAST_COMMIT + 0.5
+        assert asyncio.get_running_loop().time() - began < 0.1 + LAST_COMMIT + 5  # or never
         database.gate.set()
         writer._thread.join()
         database.close()

@@ -252,5 +252,7 @@ def test_nonsense_on_the_socket_does_not_disturb_the_run(staged: Callable[..., S
     assert process.returncode == 0, err
     assert [answer["done"] for answer in refused] == [False] * 9
     assert all("this is no demand: " in answer["text"] for answer in refused)
-    assert ending < 3.5
+    assert (
+        ending < 6
+    )  # of the ten seconds that a caller has for its question; about one if nobody is waited for
     assert stage.requests() == 40

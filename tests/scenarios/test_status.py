@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestrator.commands.status import PATIENCE
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.model.events import AnyEvent
@@ -99,7 +100,7 @@ def test_a_run_that_gives_no_answer_is_told_from_its_journal(staged: Callable[..
         process.send_signal(signal.SIGCONT)
         kill(process)
 
-    assert took < 6
+    assert took < PATIENCE + 8  # a new process, on a busy machine as well
     assert "was asked in vain" in ended.err
     assert "running" in ended.out.splitlines()[0]
 
