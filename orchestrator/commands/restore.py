@@ -12,8 +12,13 @@ import click
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.consent import ConsentOptions, consent_options
 from orchestrator.commands.options.display import DisplayOptions, display_options
-from orchestrator.commands.options.records import RecordOptions, record_options
-from orchestrator.commands.options.runs import run_argument, state_option
+from orchestrator.commands.options.engine import (
+    EngineOptions,
+    conductor_options,
+    make_conductor,
+)
+from orchestrator.commands.options.records import RecordOptions, state_and_record_options
+from orchestrator.commands.options.runs import run_argument
 from orchestrator.commands.options.selection import WindowOptions, window_options
 from orchestrator.commands.terminal.agreement import (
     LONG_DIGITS,
@@ -84,8 +89,8 @@ restore_options = bundle_options(
 @restore_options
 @consent_options
 @window_options
-@state_option
-@record_options
+@conductor_options
+@state_and_record_options
 @display_options
 def command(
     run: str,
@@ -93,7 +98,7 @@ def command(
     request: RestoreOptions,
     consent: ConsentOptions,
     window: WindowOptions,
-    state: Path,
+    engine: EngineOptions,
     records: RecordOptions,
     display: DisplayOptions,
 ) -> int:
@@ -108,18 +113,19 @@ def command(
     from orchestrator.journal.folder import find_run
 
     options = RunOptions(
-        state=state,
+        state=records.state,
         report_dir=records.report_dir,
         signing_key=records.load_key(),
         window=window.read_window(),
         wait=window.wait,
     )
-    parent = find_run(state, run)
-    runs = _find_chain(parent, state) if request.chain else ()
+    conductor = make_conductor(engine)
+    parent = find_run(records.state, run)
+    runs = _find_chain(parent, records.state) if request.chain else ()
     with ExitStack() as stack:
         restoration = _prepare(parent, request.choice(), stack, runs)
         if not request.chain:
-            tell_left_out(parent, state)
+            tell_left_out(parent, records.state)
         if dry_run:
             for line in describe_restore(restoration):
                 click.echo(line)
@@ -134,9 +140,10 @@ def command(
                 signals=True,
                 on_start=started,
                 control_socket=control_socket,
+                conductor=conductor,
             ),
             display,
-            state=state,
+            state=records.state,
             planned=(restoration.plan.notify, restoration.folder),
             page=page,
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from orchestrator.commands.options.display import DisplayOptions, display_options
-from orchestrator.commands.options.records import RecordOptions, record_options
-from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
+from orchestrator.commands.options.engine import (
+    EngineOptions,
+    conductor_options,
+    make_conductor,
+)
+from orchestrator.commands.options.records import RecordOptions, state_and_record_options
+from orchestrator.commands.options.runs import REHEARSALS, run_argument
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.live_page import open_page
 from orchestrator.commands.terminal.run_display import run_with_display
@@ -19,16 +22,22 @@ from orchestrator.errors import UsageError
 @run_argument
 @click.option("--past-stop", is_flag=True, help="Go on although a stop rule ended the run.")
 @click.option("--after-restore", is_flag=True, help="Go on although a restore of it has begun.")
+@click.option(
+    "--engine-gone",
+    is_flag=True,
+    help="Go on although a distributed engine had the run: it is gone for good.",
+)
 @selection_options
-@state_option
-@record_options
+@conductor_options
+@state_and_record_options
 @display_options
 def command(
     run: str,
     past_stop: bool,
     after_restore: bool,
+    engine_gone: bool,
     selection: SelectionOptions,
-    state: Path,
+    engine: EngineOptions,
     records: RecordOptions,
     display: DisplayOptions,
 ) -> int:
@@ -37,20 +46,23 @@ def command(
     RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. Asks nothing: the approval
     of the run still holds. A target whose state is unknown is looked at before anything is sent to it.
     --only, --skip and --wave narrow the filters of the run. Once a restore has begun, resume needs
-    --after-restore; the targets that the restore brought back stay up.
+    --after-restore; the targets that the restore brought back stay up. A run that workers of a Temporal
+    server still have (--on) is taken over as it is, and nothing of theirs is lost.
     """
     from orchestrator.api import resume
     from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.folder import find_run
 
     options = selection.build_run_options(
-        state=state,
+        state=records.state,
         report_dir=records.report_dir,
         signing_key=records.load_key(),
         past_stop=past_stop,
         after_restore=after_restore,
+        engine_gone=engine_gone,
     )
-    folder = find_run(state, run)
+    conductor = make_conductor(engine)
+    folder = find_run(records.state, run)
     if folder.path.resolve().parent.name == REHEARSALS:
         # A rehearsal was never approved for the real gateways, whose addresses its plan holds.
         raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
@@ -65,9 +77,10 @@ def command(
                 # Without a terminal, a wave that asks waits for `undeploy control continue`.
                 prompt=ask_to_continue if can_ask() else None,
                 control_socket=control_socket,
+                conductor=conductor,
             ),
             display,
-            state=state,
+            state=records.state,
             page=page,
             planned=folder.read_notifications(),
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from orchestrator.commands.options.consent import (
@@ -13,9 +11,13 @@ from orchestrator.commands.options.consent import (
     consent_options,
 )
 from orchestrator.commands.options.display import DisplayOptions, display_options
+from orchestrator.commands.options.engine import (
+    EngineOptions,
+    conductor_options,
+    make_conductor,
+)
 from orchestrator.commands.options.plan import PlanOptions, plan_options
-from orchestrator.commands.options.records import RecordOptions, record_options
-from orchestrator.commands.options.runs import state_option
+from orchestrator.commands.options.records import RecordOptions, state_and_record_options
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.agreement import agree
 from orchestrator.commands.terminal.live_page import open_page
@@ -28,44 +30,45 @@ from orchestrator.errors import UsageError
 @consent_options
 @approval_options
 @selection_options
-@state_option
-@record_options
+@state_and_record_options
 @display_options
 @click.option("--dry-run", is_flag=True, help="Only show what it would do, as `undeploy preview` does.")
-@click.option("--on", hidden=True)
+@conductor_options
 def command(
     plan: PlanOptions,
     consent: ConsentOptions,
     approval: ApprovalOptions,
     selection: SelectionOptions,
-    state: Path,
     records: RecordOptions,
     display: DisplayOptions,
     dry_run: bool,
-    **later: str | None,
+    engine: EngineOptions,
 ) -> int:
     """Undeploy what a plan names.
 
     Asks first on a terminal, with a preview of live state. Without one it wants --yes, --approve with the
     digest that `check` prints, or --approval with a file that `preview --save` wrote.
     The first line on stdout is `run: ID`; `undeploy resume ID` goes on with a run that ended early.
+    With --on the workers of each zone (`undeploy worker`) send the requests, with credentials of their own;
+    this command may end and come back meanwhile, by `undeploy resume ID --on URL`.
     """
-    # Options that belong to the product and are not there yet: refused by name, never ignored.
-    for name, value in later.items():
-        if value is not None:
-            raise UsageError(f"--{name} is not supported yet")
+    conductor = make_conductor(engine)
     if dry_run:
+        if conductor is not None:
+            raise UsageError("--dry-run looks from this machine; `undeploy preview` takes --on")
         return _run_dry(plan, selection, display)
     from orchestrator.api import run
     from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.ownership import check_state
 
-    check_state(state)  # before the question, so that no one agrees in vain
+    check_state(records.state)  # before the question, so that no one agrees in vain
     options = selection.build_run_options(
-        state=state, report_dir=records.report_dir, signing_key=records.load_key()
+        state=records.state, report_dir=records.report_dir, signing_key=records.load_key()
     )
     with open_page(display.serve) as page, plan.load(options.protect_files) as loaded:
-        agree(loaded, options, consent, approval)
+        # This machine may reach no gateway, so the question comes with the counts alone.
+        shown = approval if conductor is None else approval._replace(no_preview=True)
+        agree(loaded, options, consent, shown)
         result = run_with_display(
             lambda listeners, started, control_socket: run(
                 loaded,
@@ -75,9 +78,10 @@ def command(
                 on_start=started,
                 prompt=ask_to_continue if can_ask() else None,
                 control_socket=control_socket,
+                conductor=conductor,
             ),
             display,
-            state=state,
+            state=records.state,
             page=page,
             planned=(loaded.plan.notify, loaded.folder),
         )

@@ -85,11 +85,24 @@ def test_outside_its_window_nothing_is_sent(
     assert told in ended.err
 
 
-def test_what_does_not_exist_yet_is_refused(plan: Write, undeploy: Undeploy) -> None:
-    ended = undeploy("run", plan(), "--yes", "--on", "x")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--on", "x"), "'x' is no address of a Temporal server"),
+        (("--tls",), "--tls is about a distributed engine; --on temporal://HOST:PORT/NAMESPACE names one"),
+        (("--lease", "5"), "--lease is about a distributed engine"),
+        (("--on", "temporal://127.0.0.1:1", "--dry-run"), "--dry-run looks from this machine"),
+        (("--on", "temporal://127.0.0.1:1"), "no Temporal server can be reached at 127.0.0.1:1"),
+    ],
+)
+def test_an_engine_that_cannot_work_is_refused_before_anything_is_sent(
+    plan: Write, undeploy: Undeploy, folder: Path, options: tuple[str, ...], told: str
+) -> None:
+    ended = undeploy("run", plan(), "--yes", *options)
 
-    assert ended.status == 2
-    assert ended.err == "--on is not supported yet\n"
+    assert (ended.status, ended.out) == (2, "")
+    assert told in ended.err
+    assert not list((folder / ".undeploy").glob("runs/*"))
 
 
 def test_without_a_terminal_somebody_must_have_agreed(plan: Write, undeploy: Undeploy) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from orchestrator.distributed.address import EngineAddress
+    from orchestrator.distributed.conductor import TemporalConductor
     from orchestrator.distributed.connection import EngineTls
     from orchestrator.model.credentials import Secret
 
@@ -36,6 +37,8 @@ class EngineOptions(NamedTuple):
     tls_key: Path | None
     tls_server_name: str | None
     api_key: str | None
+    lease: float | None = None
+    """Seconds without a sign of life after which a worker has lost its work, for a command that asks."""
 
     def find(self) -> EngineAccess | None:
         """Return what is asked for, None for no engine. Raises ``UsageError``; reads the key, but no file."""
@@ -64,7 +67,7 @@ class EngineOptions(NamedTuple):
         from orchestrator.distributed.connection import EngineTls
 
         # An API key without encryption would be there for all to read, and no server takes it.
-        if not self._name_given():
+        if not self._replace(lease=None)._name_given():
             return None
         return EngineTls(
             ca_file=self.tls_ca,
@@ -112,6 +115,24 @@ class EngineAccess(NamedTuple):
         return " ".join(words)
 
 
+def make_conductor(engine: EngineOptions) -> TemporalConductor | None:
+    """Return what has the targets taken down on the engine that is asked for, None without one.
+
+    Raises ``UsageError``. Nothing is sent before ``connect``.
+    """
+    if (access := engine.find()) is None:
+        return None
+    from orchestrator.distributed.conductor import TemporalConductor
+    from orchestrator.distributed.names import LEASE
+
+    return TemporalConductor(
+        access.address,
+        access.tls,
+        api_key=access.revealed_key,
+        lease=LEASE if engine.lease is None else engine.lease,
+    )
+
+
 def _require_library() -> None:
     from importlib.util import find_spec
 
@@ -152,3 +173,15 @@ def _list_options(*, required: bool) -> tuple[Command, ...]:
 engine_options = bundle_options("engine", EngineOptions, *_list_options(required=False))
 needed_engine_options = bundle_options("engine", EngineOptions, *_list_options(required=True))
 """The same for a command that does nothing without an engine."""
+conductor_options = bundle_options(
+    "engine",
+    EngineOptions,
+    *_list_options(required=False),
+    click.option(
+        "--lease",
+        type=click.FloatRange(3.0, 300.0),
+        metavar="SECONDS",
+        help="With --on: a worker that is silent for so long has lost its work to another one; 10.",
+    ),
+)
+"""The same for a command that has targets taken down."""

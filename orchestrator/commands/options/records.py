@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.consent import journal_key_option, load_journal_key
 from orchestrator.commands.options.files import report_dir_option
+from orchestrator.commands.options.runs import DEFAULT_STATE, state_option
 
 if TYPE_CHECKING:
     from orchestrator.model.credentials import Secret
@@ -18,6 +19,8 @@ class RecordOptions(NamedTuple):
 
     report_dir: Path | None
     journal_key: str | None
+    state: Path = DEFAULT_STATE
+    """The folder in which runs are kept, for a command that takes it together with these."""
 
     def load_key(self) -> Secret | None:
         """Return the key that signs the journal, None without one; raises ``UsageError``."""
@@ -25,3 +28,6 @@ class RecordOptions(NamedTuple):
 
 
 record_options = bundle_options("records", RecordOptions, report_dir_option, journal_key_option)
+state_and_record_options = bundle_options(
+    "records", RecordOptions, state_option, report_dir_option, journal_key_option
+)

@@ -50,6 +50,7 @@ class SelectionOptions(NamedTuple):
         signing_key: Secret | None = None,
         past_stop: bool = False,
         after_restore: bool = False,
+        engine_gone: bool = False,
         now: datetime | None = None,
     ) -> RunOptions:
         """Return the options of the run that is asked for, which begins ``now``; None is the present.
@@ -69,6 +70,7 @@ class SelectionOptions(NamedTuple):
             wait=self.wait,
             past_stop=past_stop,
             after_restore=after_restore,
+            engine_gone=engine_gone,
             protect_files=read_protect_files(self.protect_files),
         )
 
