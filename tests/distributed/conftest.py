@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from orchestrator.distributed.connection import connect
+from tests.support.fake_zone import Engine
 from tests.support.temporal import TemporalServer, run_temporal
 
 
@@ -13,3 +15,9 @@ from tests.support.temporal import TemporalServer, run_temporal
 def temporal() -> Iterator[TemporalServer]:
     with run_temporal() as server:
         yield server
+
+
+@pytest.fixture
+async def engine(temporal: TemporalServer) -> AsyncIterator[Engine]:
+    async with Engine(await connect(temporal.address)).serve() as served:
+        yield served
