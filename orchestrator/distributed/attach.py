@@ -15,11 +15,13 @@ from msgspec.structs import replace
 from temporalio.client import Client
 
 from orchestrator.distributed.kept_runs import find_kept_run, read_run_start
+from orchestrator.distributed.names import read_scheduled_run
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages, RunInput
+from orchestrator.distributed.schedule import has_schedule
 from orchestrator.distributed.shipping import fetch_journal
 from orchestrator.engine.options import RunOptions
-from orchestrator.errors import JournalError, UsageError
+from orchestrator.errors import JournalError, RunError, UsageError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.engine_mark import EngineMark, write_engine_mark
 from orchestrator.journal.folder import RunFolder, publish_draft, runs_folder
@@ -29,6 +31,7 @@ from orchestrator.journal.meta import RunMeta, insert_meta
 from orchestrator.journal.record import insert_session
 from orchestrator.journal.sessions import SessionOptions, read_sessions
 from orchestrator.model.credentials import Secret
+from orchestrator.text.formats import format_moment
 
 FetchJournal: TypeAlias = Callable[[JournalPages, Path], Awaitable[None]]
 """Fetches a journal and its plan.yaml into a folder."""
@@ -113,7 +116,11 @@ async def rebuild_kept_run(
     it does not have, and as ``rebuild_folder``.
     """
     patience = ServerPatience(lambda why: tell(f"the server does not answer: {why}") if why else None)
-    kept = await find_kept_run(client, ref)
+    try:
+        kept = await find_kept_run(client, ref)
+    except RunError:
+        await _explain_not_begun(client, ref)
+        raise
     start = await read_run_start(client, kept.workflow, patience)
     request = RebuildRequest(
         given=start.given,
@@ -127,3 +134,14 @@ async def rebuild_kept_run(
         await fetch_journal(client, pages, folder, patience)
 
     return await rebuild_folder(request, fetch), kept.workflow
+
+
+async def _explain_not_begun(client: Client, ref: str) -> None:
+    """Raise RunError if ``ref`` is a run that a schedule has yet to start."""
+    found = read_scheduled_run(ref)
+    if found is not None and await has_schedule(client, found[0]):
+        name, at = found
+        raise RunError(
+            f"run {ref} has not begun: schedule {name} starts it at {format_moment(at)}, if none of its runs is"
+            " at work then"
+        )

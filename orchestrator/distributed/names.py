@@ -128,13 +128,18 @@ def name_scheduled_run(schedule: str, at: datetime) -> RunId:
     return RunId(f"{at.astimezone(UTC).strftime(_STAMP)}-{schedule}")
 
 
-def _find_scheduled_workflow(run: str) -> str | None:
-    """Return the id of the workflow with which a schedule began a run; None for any other run."""
+def read_scheduled_run(run: str) -> tuple[str, datetime] | None:
+    """Return the schedule of a run, and the time of the start; None for a run that no schedule starts."""
     found = _SCHEDULED_RUN.fullmatch(run)
     if found is None:
         return None
     try:
-        at = datetime.fromisoformat(f"{found[1].replace('-', 'T')}+00:00")
+        return found[2], datetime.fromisoformat(f"{found[1].replace('-', 'T')}+00:00")
     except ValueError:
         return None
-    return name_scheduled_workflow(found[2], at)
+
+
+def _find_scheduled_workflow(run: str) -> str | None:
+    """Return the id of the workflow with which a schedule began a run; None for any other run."""
+    found = read_scheduled_run(run)
+    return None if found is None else name_scheduled_workflow(*found)

@@ -84,9 +84,14 @@ class DeletedSchedule(Struct, frozen=True, kw_only=True):
     """Runs of it that are at work, or whose results no driver has taken over."""
 
 
+async def has_schedule(client: Client, name: str) -> bool:
+    """Return whether there is a schedule of that name."""
+    return await _describe(client, name) is not None
+
+
 async def refuse_known(client: Client, name: str) -> None:
     """Raise UsageError if there is a schedule of that name already."""
-    if await _describe(client, name) is not None:
+    if await has_schedule(client, name):
         raise UsageError(_explain_known(name))
 
 

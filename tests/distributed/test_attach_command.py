@@ -1,0 +1,115 @@
+"""undeploy attach: runs of schedules and of drivers that are gone, taken over to their reports."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import CommandResult, run_command
+from tests.support.fake_worker import serve_zones
+from tests.support.temporal import TemporalServer
+
+pytestmark = [pytest.mark.long("starts a server")]
+
+PLAN = """\
+version: 1
+name: far %s
+gateways:
+  a: {kind: apinizer, url: https://a.example.com, zone: dmz, auth: {token: {env: NOT_SET_HERE}}}
+  b: {kind: apinizer, url: https://b.example.com, auth: {token: {env: NOT_SET_HERE}}}
+protect: [a/P/kept/e]
+waves:
+  - name: first
+    targets: [{gateway: a, project: P, proxies: [one, two, kept], environment: e}]
+  - name: second
+    targets: [{gateway: b, project: P, proxies: [one, two, three], environment: e}]
+"""
+
+Undeploy = Callable[..., CommandResult]
+
+
+@pytest.fixture
+def undeploy(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Undeploy:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.yaml").write_text(PLAN % tmp_path.name)
+    return lambda *arguments: run_command(capfd, *arguments)
+
+
+def schedule_soon(undeploy: Undeploy, url: str, *more: str) -> str:
+    """Schedule the plan in three seconds; return the id of the run."""
+    at = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+    made = undeploy("schedule", "plan.yaml", "--yes", "--at", at, "--for", "1h", "--on", url, *more)
+    assert made.status == 0, made.err
+    found = re.search(r", as run (\S+)", made.err)
+    assert found is not None, made.err
+    return found[1]
+
+
+def read_report(state: Path, run: str) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((state / "runs" / run / "report.json").read_bytes())
+    return report
+
+
+def attach_once_begun(undeploy: Undeploy, run: str, url: str, *more: str) -> CommandResult:
+    result = undeploy("attach", run, "--on", url, *more)
+    for _ in range(60):
+        if f"run {run} has not begun: schedule " not in result.err:
+            return result
+        time.sleep(0.1)
+        result = undeploy("attach", run, "--on", url, *more)
+    raise AssertionError(result)
+
+
+def test_a_scheduled_run_is_done_by_nobodys_hand_and_reported_by_attach(
+    undeploy: Undeploy, temporal: TemporalServer, tmp_path: Path
+) -> None:
+    with serve_zones(temporal.url, "default", "dmz") as worker:
+        run = schedule_soon(undeploy, temporal.url, "--skip", "b/P/three/e")
+        first = attach_once_begun(undeploy, run, temporal.url, "--state", "one")
+        # Another machine, once the first one has told the server that it has everything.
+        second = undeploy("attach", run, "--on", temporal.url, "--state", "two")
+        again = undeploy("attach", run, "--on", temporal.url, "--state", "two")
+
+    assert (first.status, first.run) == (0, run), first.err
+    assert second.status == 0, second.err
+    reports = [read_report(tmp_path / state, run) for state in ("one", "two")]
+    outcomes = [{target["id"]: target["outcome"] for target in report["targets"]} for report in reports]
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == {
+        "a/P/one/e": "undeployed",
+        "a/P/two/e": "undeployed",
+        "a/P/kept/e": "not_started",
+        "b/P/one/e": "undeployed",
+        "b/P/two/e": "undeployed",
+        "b/P/three/e": "not_started",
+    }
+    assert reports[0]["run"]["approval"]["how"] == "yes"
+    assert (reports[0]["run"]["window"]["from"], reports[0]["run"]["state"]) == ("option", "complete")
+    assert {order.run for order in worker.chunks} == {run}
+    assert (again.status, "is kept here already" in again.err) == (2, True)
+
+
+def test_a_run_whose_folder_is_gone_is_made_anew(
+    undeploy: Undeploy, temporal: TemporalServer, tmp_path: Path
+) -> None:
+    with serve_zones(temporal.url, "default", "dmz"):
+        run = undeploy("run", "plan.yaml", "--yes", "--on", temporal.url, "--state", "one")
+        assert run.status == 0, run.err
+        before = read_report(tmp_path / "one", run.run)
+        shutil.rmtree(tmp_path / "one")
+        result = undeploy("attach", run.run, "--on", temporal.url, "--state", "one")
+
+    assert (result.status, result.run) == (0, run.run), result.err
+    after = read_report(tmp_path / "one", run.run)
+    assert after["totals"] == before["totals"]
+    assert [target["outcome"] for target in after["targets"]] == [
+        target["outcome"] for target in before["targets"]
+    ]
