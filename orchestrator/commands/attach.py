@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.commands.options.display import DisplayOptions, display_options
 from orchestrator.commands.options.engine import EngineOptions, needed_engine_options
-from orchestrator.commands.options.records import RecordOptions, record_options
-from orchestrator.commands.options.runs import state_option
+from orchestrator.commands.options.records import RecordOptions, state_and_record_options
 from orchestrator.commands.terminal.live_page import open_page
 from orchestrator.commands.terminal.output import print_result, tell
 from orchestrator.commands.terminal.run_display import run_with_display
@@ -29,13 +27,11 @@ HEADINGS = ("run", "plan", "started", "state", "progress")
 @click.command("attach")
 @click.argument("run", metavar="[RUN]", required=False)
 @needed_engine_options
-@state_option
-@record_options
+@state_and_record_options
 @display_options
 def command(
     run: str | None,
     engine: EngineOptions,
-    state: Path,
     records: RecordOptions,
     display: DisplayOptions,
 ) -> int:
@@ -54,8 +50,8 @@ def command(
     from orchestrator.api import RunOptions
     from orchestrator.journal.ownership import check_state
 
-    check_state(state)
-    options = RunOptions(state=state, report_dir=records.report_dir, signing_key=records.load_key())
+    check_state(records.state)
+    options = RunOptions(state=records.state, report_dir=records.report_dir, signing_key=records.load_key())
     return _take_over(access, run, options, display)
 
 

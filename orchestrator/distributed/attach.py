@@ -142,6 +142,6 @@ async def _explain_not_begun(client: Client, ref: str) -> None:
     if found is not None and await has_schedule(client, found[0]):
         name, at = found
         raise RunError(
-            f"run {ref} has not begun: schedule {name} starts it at {format_moment(at)}, if none of its runs is"
-            " at work then"
+            f"run {ref} has not begun: schedule {name} starts it at {format_moment(at)}, unless a run of"
+            " it is at work then"
         )

@@ -9,6 +9,8 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from orchestrator.distributed.names import is_of_schedule
+
 KEPT_AT_MOST = timedelta(days=90)
 """A journal that nobody releases ends by itself then: its run was terminated, or never began."""
 
@@ -23,8 +25,10 @@ class UndeployJournal:
     @workflow.run
     async def run(self, page: bytes) -> None:  # noqa: ARG002 -- the history keeps it
         """Keep the first page, and those that follow by the signal ``page``."""
+        # A schedule starts runs for as long as it is there, and lets its pages go when it is taken back.
+        longest = None if is_of_schedule(workflow.info().workflow_id) else KEPT_AT_MOST
         try:
-            await workflow.wait_condition(lambda: self._is_released, timeout=KEPT_AT_MOST)
+            await workflow.wait_condition(lambda: self._is_released, timeout=longest)
         except TimeoutError:
             workflow.logger.warning("a journal ends that nobody has released")
 

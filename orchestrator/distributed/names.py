@@ -115,6 +115,11 @@ def name_scheduled_workflow(schedule: str, at: datetime | None = None) -> str:
     return begin if at is None else f"{begin}-{at.astimezone(UTC).strftime(_SUFFIX)}"
 
 
+def is_of_schedule(workflow: str) -> bool:
+    """Return whether a workflow is one of a schedule: a run that it started, or one that keeps its pages."""
+    return workflow.startswith(_SCHEDULED)
+
+
 def read_scheduled_workflow(workflow: str) -> tuple[str, datetime] | None:
     """Return the schedule that started a workflow, and for what time; None if none did."""
     found = _SCHEDULED_WORKFLOW.fullmatch(workflow)
