@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 from unittest.mock import patch
+from weakref import WeakSet
 
 import anyio
 from msgspec import Struct
@@ -21,8 +23,10 @@ from orchestrator.engine.signals import NoSignals
 from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.audit import audit_journal
+from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.holder import HolderLock
 from orchestrator.journal.meta import RunMeta
 from orchestrator.lanes import state_list
 from orchestrator.lanes.environment import Environment, StoreAccess
@@ -94,7 +98,11 @@ def play_seed(number: int) -> SeedVerdict:
     scene = make_scene(number)
     folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=_find_memory_folder()))
     try:
-        with _silence_unraisable(), patch.object(state_list, "WORTH_LISTING", scene.worth_listing):
+        with (
+            _silence_unraisable(),
+            _close_what_is_left(),
+            patch.object(state_list, "WORTH_LISTING", scene.worth_listing),
+        ):
             return _SeedPlay(number, scene, folder).run()
     finally:
         shutil.rmtree(folder)
@@ -363,6 +371,36 @@ async def _need_no_credential(_: Gateway) -> StoreCredential:
 def _find_memory_folder() -> str | None:
     """Return a folder in memory if there is one: a thousand seeds write a thousand journals."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+@contextmanager
+def _close_what_is_left() -> Iterator[None]:
+    """Close, at the end, what killed processes had open, as the system does for real ones.
+
+    Nothing is closed before: the close of a database would tidy up the journal that the next session finds.
+    """
+    databases, locks = WeakSet[Database](), WeakSet[HolderLock]()
+    with ExitStack() as stack:
+        for made in (databases, locks):
+            stack.callback(_close_all, made)
+        stack.enter_context(patch.object(Database, "__init__", _note_in(databases, Database.__init__)))
+        stack.enter_context(patch.object(HolderLock, "__init__", _note_in(locks, HolderLock.__init__)))
+        yield
+
+
+def _note_in(made: WeakSet[Any], build: Callable[..., None]) -> Callable[..., None]:
+    """Return an initializer that notes in ``made`` what it has built."""
+
+    def build_and_note(self: object, *values: object, **named: object) -> None:
+        build(self, *values, **named)
+        made.add(self)
+
+    return build_and_note
+
+
+def _close_all(made: WeakSet[Any]) -> None:
+    for each in list(made):
+        each.close()
 
 
 @contextmanager
