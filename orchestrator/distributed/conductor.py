@@ -21,8 +21,9 @@ from orchestrator.distributed.names import LEASE, MEMO_NEWS, MEMO_ORDERS, name_r
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
 from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunNews, RunOver
+from orchestrator.distributed.run_start import has_search_attributes, start_run
 from orchestrator.distributed.session_news import SessionNews
-from orchestrator.distributed.shipping import ship_pages, start_workflow
+from orchestrator.distributed.shipping import ship_pages
 from orchestrator.distributed.signals import send_signal
 from orchestrator.distributed.takeover import ResultTaker
 from orchestrator.distributed.work_plan import make_run_input
@@ -35,8 +36,6 @@ from orchestrator.journal.notes import list_begun_in, read_taken
 from orchestrator.model.events import RunWaiting
 from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import Act
-
-RUN_WORKFLOW = "UndeployRun"
 
 RELEASE_WITHIN = 10.0
 """Seconds for the last word to the server: the run has ended, and a person waits for the prompt."""
@@ -191,7 +190,7 @@ class ConductedSession:
             remove_engine_mark(spec.folder.path)
             return False
         # From here on nothing is given up: the server may have the workflow although no answer came.
-        await start_workflow(self._client, RUN_WORKFLOW, shipped[0], self._workflow, self._patience)
+        await start_run(self._client, shipped[0], self._workflow, self._patience)
         return True
 
     async def _ship(self, lease: float) -> RunInput:
@@ -204,7 +203,7 @@ class ConductedSession:
             packed.journal,
             orders=compose_orders(self._resources.run_gate, self._controller.learned, number=0),
             learned=self._controller.learned,
-            searchable=False,
+            searchable=await has_search_attributes(self._client),
             lease=lease,
         )
 

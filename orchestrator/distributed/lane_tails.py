@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +24,9 @@ from orchestrator.distributed.takeover import DispatchKey, ResultTaker
 
 BEAT_PERIOD = 1.0
 """Seconds between two looks at what the chunks under way have done so far."""
+
+_STARTS_WITHIN = 0.2
+"""Seconds between two questions for a lane's workflow that is about to start."""
 
 
 class LaneTail(Struct, kw_only=True):
@@ -61,6 +65,7 @@ class LaneTails:
         self._patience = patience
         self._group = group
         self._tails: dict[str, LaneTail] = {}
+        self._is_run_over = False
 
     def begin(self, part: LanePartBegun) -> None:
         """Follow the workflow of a part, unless that is done already."""
@@ -75,7 +80,8 @@ class LaneTails:
             self._stop_if_complete(tail)
 
     async def finish(self, index: int | None = None) -> None:
-        """Wait until all results are here: those of the step at ``index``, or of all."""
+        """Wait until the results of the step at ``index`` are here; None: all, once the run is over."""
+        self._is_run_over = index is None
         for tail in list(self._tails.values()):
             if index is None or tail.part.index == index:
                 await tail.done.wait()
@@ -88,18 +94,27 @@ class LaneTails:
                 await self._look_at_beats(tail)
 
     async def _follow(self, tail: LaneTail) -> None:
-        reader = HistoryReader(self._client, tail.part.workflow, self._patience)
         with tail.scope:
-            try:
-                while not tail.is_complete and (events := await reader.read()) is not None:
-                    for event in events:
-                        await self._observe(tail, event)
-            except RPCError:
-                # It is gone from the server, and what it had told so far is here.
-                pass
+            # The news of a lane come a moment before its workflow is there.
+            while not await self._read_history(tail) and self._may_start(tail):  # noqa: ASYNC110 - it is elsewhere
+                await anyio.sleep(_STARTS_WITHIN)
         tail.done.set()
         if tail.is_complete:
             await self._tell_taken(tail.part.workflow)
+
+    def _may_start(self, tail: LaneTail) -> bool:
+        return tail.expected is None and not self._is_run_over
+
+    async def _read_history(self, tail: LaneTail) -> bool:
+        """Take over what the history of a part holds, to its end; return whether the server had a history."""
+        reader, is_there = HistoryReader(self._client, tail.part.workflow, self._patience), False
+        # Later on, a history that is gone has told all that it had to tell.
+        with suppress(RPCError):
+            while not tail.is_complete and (events := await reader.read()) is not None:
+                is_there = True
+                for event in events:
+                    await self._observe(tail, event)
+        return is_there
 
     async def _tell_taken(self, workflow: str) -> None:
         try:

@@ -1,0 +1,296 @@
+"""A run on a Temporal server: its workflows are real, and the workers' chunks send nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from orchestrator.api import RunOptions, load_plan, resume, run
+from orchestrator.display.progress import RunProgress
+from orchestrator.distributed.conductor import TemporalConductor
+from orchestrator.distributed.connection import connect
+from orchestrator.distributed.payloads import ChunkOrder
+from orchestrator.engine.control_commands import ContinueRun, ControlCommand, PauseRun, StopRun
+from orchestrator.engine.request import Prompt
+from orchestrator.errors import ExitStatus
+from orchestrator.journal.engine_mark import read_engine_mark
+from orchestrator.journal.folder import list_runs
+from orchestrator.model.events import AnyEvent, LaneChanged
+from orchestrator.model.outcome import Outcome
+from orchestrator.runs.control_socket import ControlQuestion, send_command
+from orchestrator.runs.result import RunResult
+from tests.support.made_up_worker import MadeUpChunks, serve
+from tests.support.temporal import TemporalServer
+
+pytestmark = pytest.mark.long("a Temporal server of its own")
+
+
+class Stage:
+    """A plan of two zones, whose names no other test has, and the run of it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        server: TemporalServer,
+        *,
+        a: int = 5,
+        b: int = 3,
+        keys: str = "",
+        waves: str = "",
+    ) -> None:
+        """``keys`` are further keys of both gateways; ``waves`` stands in the place of the targets."""
+        end = secrets.token_hex(3)
+        self.zones = (f"a-{end}", f"b-{end}")
+        self.folder = folder
+        self.server = server
+        self.events: list[AnyEvent] = []
+        self.progress = RunProgress()
+        own = f"auth: {{token: {{env: NOT_SET_HERE}}}}{keys}"
+        first = ", ".join(f"p{number}" for number in range(a))
+        second = ", ".join(f"q{number}" for number in range(b))
+        targets = (
+            "targets:\n"
+            f"  - {{gateway: a, project: P, proxies: [{first}], environment: e}}\n"
+            f"  - {{gateway: b, project: P, proxies: [{second}], environment: e}}\n"
+        )
+        (folder / "plan.yaml").write_text(
+            "version: 1\nname: far\nsnapshot: off\ngateways:\n"
+            f"  a: {{kind: apinizer, url: https://a.example.com, zone: {self.zones[0]}, {own}}}\n"
+            f"  b: {{kind: apinizer, url: https://b.example.com, zone: {self.zones[1]}, {own}}}\n"
+            f"{waves or targets}"
+        )
+        self._names = {
+            "a": [(seq + 1, f"a/P/p{seq}/e") for seq in range(a)],
+            "b": [(a + seq + 1, f"b/P/q{seq}/e") for seq in range(b)],
+        }
+
+    def find(self, order: ChunkOrder) -> Sequence[tuple[int, str]]:
+        place = order.place
+        return self._names[place.gateway][place.first : place.first + place.count]
+
+    def hear(self, event: AnyEvent) -> None:
+        self.events.append(event)
+        self.progress.observe(event)
+
+    def conductor(self) -> TemporalConductor:
+        return TemporalConductor(self.server.address, lease=5.0)
+
+    @property
+    def options(self) -> RunOptions:
+        return RunOptions(state=self.folder / "state")
+
+    async def run(self, prompt: Prompt | None = None) -> RunResult:
+        with load_plan(self.folder / "plan.yaml") as loaded:
+            return await run(
+                loaded, self.options, listeners=[self.hear], prompt=prompt, conductor=self.conductor()
+            )
+
+    async def resume(self) -> RunResult:
+        """Go on with the one run that is kept, as a process of its own would."""
+        (folder,) = list_runs(self.options.state)
+        self.events.clear()
+        self.progress = RunProgress()
+        return await resume(folder, self.options, listeners=[self.hear], conductor=self.conductor())
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until so many targets have ended here."""
+        with anyio.fail_after(30):
+            while names(self.events).count("TargetEnded") < count:  # noqa: ASYNC110 - a listener is no task
+                await anyio.sleep(0.05)
+
+    async def send(self, command: ControlCommand) -> str:
+        """Steer the run as a person on its machine does."""
+        (folder,) = list_runs(self.options.state)
+        question = ControlQuestion(command=command)
+        return await anyio.to_thread.run_sync(send_command, folder.path, question)
+
+    def play(self, main: Callable[[], Awaitable[RunResult]], *chunks: MadeUpChunks) -> RunResult:
+        """Play with a worker in the first zones, one for each of ``chunks``."""
+
+        async def play() -> RunResult:
+            client = await connect(self.server.address)
+            async with serve(client, *zip(self.zones, chunks, strict=False)):
+                return await main()
+
+        return anyio.run(play)
+
+
+def names(events: Sequence[AnyEvent]) -> list[str]:
+    return [type(event).__name__ for event in events]
+
+
+def test_the_results_of_two_zones_come_into_one_report(tmp_path: Path, temporal: TemporalServer) -> None:
+    stage = Stage(tmp_path, temporal)
+    chunks = MadeUpChunks(stage.find)
+
+    result = stage.play(stage.run, chunks, chunks)
+
+    assert (result.exit_status, result.report.run.state) == (ExitStatus.DONE, "complete")
+    assert {gateway.name: gateway.totals.undeployed for gateway in result.report.gateways} == {"a": 5, "b": 3}
+    assert result.report.totals.requests == 8
+    told = names(stage.events)
+    assert told[:2] == ["RunStarted", "WaveStarted"]
+    assert told[-2:] == ["WaveEnded", "RunEnded"]
+    assert told.count("TargetEnded") == 8
+    assert stage.progress.count_in_run(Outcome.UNDEPLOYED) == 8
+    assert stage.progress.in_flight == 0
+    # The engine has forgotten the run: nothing holds other runs off its targets.
+    assert result.folder.read_holder() is None
+    assert read_engine_mark(result.folder.path) is None
+
+
+def test_results_come_while_a_chunk_is_under_way_and_a_stop_reaches_it(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=60, b=1)
+    slow = MadeUpChunks(stage.find, seconds=0.2)
+
+    async def main() -> RunResult:
+        results: list[RunResult] = []
+
+        async def go() -> None:
+            results.append(await stage.run())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(go)
+            await stage.wait_for(5)
+            assert await stage.send(StopRun())
+        return results[0]
+
+    result = stage.play(main, slow, slow)
+
+    totals = result.report.totals
+    assert (result.exit_status, result.report.run.state) == (ExitStatus.STOPPED, "stopped")
+    assert 5 <= totals.undeployed < 61
+    assert totals.undeployed + totals.not_started == 61
+    assert "stopped it" in (result.report.run.stopped_by or "")
+    assert names(stage.events).count("TargetEnded") == totals.undeployed
+
+
+def test_a_pause_holds_a_chunk_and_continue_hands_the_rest_out_again(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=30, b=1)
+    slow = MadeUpChunks(stage.find, seconds=0.1)
+
+    async def main() -> RunResult:
+        results: list[RunResult] = []
+
+        async def go() -> None:
+            results.append(await stage.run())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(go)
+            await stage.wait_for(5)
+            await stage.send(PauseRun())
+            await anyio.sleep(3)
+            here = names(stage.events).count("TargetEnded")
+            await anyio.sleep(1)
+            assert names(stage.events).count("TargetEnded") == here < 31
+            await stage.send(ContinueRun())
+        return results[0]
+
+    result = stage.play(main, slow, slow)
+
+    assert (result.report.run.state, result.report.run.stopped_by) == ("complete", None)
+    assert result.report.totals.undeployed == 31
+
+
+def test_a_session_whose_process_ended_goes_on_and_is_taken_over_with_nothing_lost(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=40, b=2)
+    slow = MadeUpChunks(stage.find, seconds=0.1)
+
+    async def main() -> RunResult:
+        async with anyio.create_task_group() as group:
+            group.start_soon(stage.run)
+            await stage.wait_for(5)
+            group.cancel_scope.cancel()
+        first = names(stage.events).count("TargetEnded")
+        result = await stage.resume()
+        assert first + names(stage.events).count("TargetEnded") == 42
+        return result
+
+    result = stage.play(main, slow, slow)
+
+    assert (result.exit_status, result.report.run.state) == (ExitStatus.DONE, "complete")
+    assert (result.report.totals.undeployed, result.report.totals.requests) == (42, 42)
+    assert len(result.report.run.sessions) == 1
+    assert len(slow.orders) == 2
+    assert stage.progress.count_in_run(Outcome.UNDEPLOYED) == 42
+    told = names(stage.events)
+    assert (told.count("WaveStarted"), told.count("WaveEnded")) == (1, 1)
+
+
+def test_a_zone_without_a_worker_is_given_up_and_the_other_one_goes_on(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, keys=", park_for: 8s")
+
+    result = stage.play(stage.run, MadeUpChunks(stage.find))
+
+    by_name = {gateway.name: gateway for gateway in result.report.gateways}
+    assert result.exit_status == ExitStatus.STOPPED
+    assert by_name["a"].totals.undeployed == 5
+    assert (by_name["b"].lane, by_name["b"].totals.not_started) == ("parked", 3)
+    states = [event.state for event in stage.events if isinstance(event, LaneChanged)]
+    assert states == ["parked", "parked"]
+    with result.folder.open_source() as source:
+        reasons = {target.reason for target in source.targets() if target.gateway == "b"}
+    assert reasons == {f"parked: no worker of zone {stage.zones[1]} took its work for 8 s"}
+
+
+WAVES = """\
+waves:
+  - name: first
+    proceed: ask
+    targets: [{gateway: a, project: P, proxies: [p0, p1], environment: e}]
+  - name: second
+    targets: [{gateway: a, project: P, proxies: [p2, p3, p4], environment: e}]
+"""
+
+
+def find_in_waves(order: ChunkOrder) -> Sequence[tuple[int, str]]:
+    numbers = ((0, 1), (2, 3, 4))[order.place.wave]
+    return [(number + 1, f"a/P/p{number}/e") for number in numbers]
+
+
+def test_the_operator_is_asked_between_two_waves(tmp_path: Path, temporal: TemporalServer) -> None:
+    stage = Stage(tmp_path, temporal, waves=WAVES)
+    chunks = MadeUpChunks(find_in_waves, wave=lambda order: ("first", "second")[order.place.wave])
+    asked: list[str] = []
+
+    async def prompt(wave: str) -> bool:
+        asked.append(wave)
+        assert names(stage.events).count("TargetEnded") == 2
+        return True
+
+    result = stage.play(lambda: stage.run(prompt), chunks)
+
+    assert (result.report.run.state, asked) == ("complete", ["first"])
+    kept = ("WaveStarted", "WaveEnded", "RunWaiting", "RunContinued")
+    assert [name for name in names(stage.events) if name in kept] == [
+        *("WaveStarted", "WaveEnded", "RunWaiting", "RunContinued"),
+        *("WaveStarted", "WaveEnded"),
+    ]
+
+
+def test_a_stop_rule_of_the_workflow_stops_the_run(tmp_path: Path, temporal: TemporalServer) -> None:
+    stage = Stage(tmp_path, temporal, waves=f"stop_when: {{failed: 1}}\n{WAVES.replace('ask', 'automatic')}")
+    chunks = MadeUpChunks(
+        find_in_waves,
+        wave=lambda order: ("first", "second")[order.place.wave],
+        outcome=lambda _: (Outcome.FAILED, "refused: no"),
+    )
+
+    result = stage.play(stage.run, chunks)
+
+    assert result.exit_status == ExitStatus.STOPPED
+    assert result.report.run.stopped_by == "stop_rule: failed: 2 in the run, now in wave first, limit 1"
+    assert (result.report.totals.failed, result.report.totals.not_started) == (2, 3)
