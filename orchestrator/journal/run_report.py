@@ -241,6 +241,7 @@ def report_run(summary: RunSummary) -> RunReport:
         stopped_by=None if end is None else end.stopped_by,
         exit_status=None if end is None else end.exit_status,
         journal_head=summary.journal_head,
+        engine=None if newest is None or newest.options is None else newest.options.engine,
     )
 
 

@@ -31,7 +31,7 @@ class NextStep(Struct, frozen=True):
 def advise(report: Report) -> tuple[NextStep, ...]:
     """Return what to do next, in order; never empty."""
     if report.run.state == "running":
-        return (NextStep("The run is still going on; these numbers will change."),)
+        return (NextStep("The run is still going on; these numbers will change."), *_advise_takeover(report))
     if report.run.rehearsal:
         return (NextStep(f"This was a rehearsal: {SIMULATED}."), *_advise_after_rehearsal(report))
     # A lane comes first: until its cause is mended, a resume would end as this run did.
@@ -43,6 +43,15 @@ def advise(report: Report) -> tuple[NextStep, ...]:
         *_describe_unrestorable(report),
         *_advise_restore(report),
     )
+
+
+def _advise_takeover(report: Report) -> Iterator[NextStep]:
+    """Name the command that takes the results of an engine over, in case no process does any more."""
+    if (engine := report.run.engine) is not None:
+        yield NextStep(
+            "If its own process has ended, another one takes the results over:",
+            f"undeploy resume {report.run.id} --on {engine}",
+        )
 
 
 def find_resume(report: Report) -> str:
@@ -128,6 +137,9 @@ def _advise_resume(report: Report) -> Iterator[NextStep]:
         text = f"A restore has begun, so only if the rest shall still go down: {text[0].lower()}{text[1:]}"
         # Once a restore has begun, a resume without this option is refused.
         option += " --after-restore"
+    if run.engine is not None:
+        # This machine may reach no gateway of it.
+        option += f" --on {run.engine}"
     yield NextStep(text, f"undeploy resume {run.id}{option}")
 
 

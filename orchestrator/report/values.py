@@ -111,6 +111,8 @@ class RunReport(Struct, frozen=True, kw_only=True):
     exit_status: int | None
     journal_head: str | None = None
     """The hash of the newest commit in the journal's ledger; None where the journal has none."""
+    engine: str | None = None
+    """The address of the distributed engine of the newest session; None where the process itself sent."""
 
 
 class GatewayReport(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from orchestrator.journal.sessions import read_sessions
 from orchestrator.model.events import AnyEvent, RunEnded, RunStarted
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
+from orchestrator.report.advice import find_resume
 from tests.support.conducted import ADDRESS, PlayedConductor, resume_conducted, run_conducted
 
 PLAN = """\
@@ -125,6 +126,17 @@ def test_a_run_that_an_engine_works_on_counts_as_live(plan: Path, killed: RunFol
     assert ADDRESS in (killed.describe_holder() or "")
     with pytest.raises(RunError, match=f"touches 5 targets.*undeploy resume {killed.id} --on {ADDRESS}"):
         run_conducted(plan, PlayedConductor(take_first))
+
+
+def test_the_advice_names_the_engine(plan: Path) -> None:
+    result = run_conducted(plan, PlayedConductor(take_first))
+
+    assert find_resume(result.report) == f"undeploy resume {result.folder.id} --on {ADDRESS}"
+
+
+def test_the_advice_on_a_run_that_an_engine_works_on_is_to_take_it_over(killed: RunFolder) -> None:
+    with killed.open_source() as source:
+        assert find_resume(source.report) == f"undeploy resume {killed.id} --on {ADDRESS}"
 
 
 def test_a_resume_without_the_engine_is_refused(killed: RunFolder) -> None:

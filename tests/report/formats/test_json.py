@@ -72,6 +72,7 @@ def test_the_whole_document() -> None:
             "stopped_by": None,
             "exit_status": 0,
             "journal_head": None,
+            "engine": None,
         },
         "totals": totals,
         "gateways": [
