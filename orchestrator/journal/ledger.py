@@ -156,7 +156,7 @@ BATCHED: Mapping[str, EntryKind] = {
 }
 """The three statements that every target needs. Their values are their entries, so that they return nothing.
 
-Within one commit their order does not matter.
+Within one commit their order does not matter, but that an intent comes before its result.
 """
 
 

@@ -10,7 +10,7 @@ loop: there they cost microseconds, while a second thread would fight the loop f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
@@ -20,6 +20,7 @@ from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.ledger import BATCHED
 from orchestrator.journal.record import IN_PARTS
+from orchestrator.journal.schema import INSERT_INTENT
 
 IDLE = 0.05
 """Seconds after which a result is committed on its own, if no intent follows it."""
@@ -176,13 +177,20 @@ def _group_by_statement(entries: list[RowEntry]) -> Iterator[tuple[str, list[tup
 
     Rows of results and of outcomes touch different tables, so their order does not matter to one another;
     any other statement (a note, the targets left at the end) comes after all rows that were queued before it.
+    Intents come first: rows of another machine hold an intent together with its result, which needs it.
     """
-    rows: dict[str, list[tuple[Value, ...]]] = {}
+    rows: dict[str, list[tuple[Value, ...]]] = {INSERT_INTENT: []}
     for statement, values in entries:
         if statement in BATCHED:
             rows.setdefault(statement, []).append(values)
         else:
-            yield from rows.items()
-            rows = {}
+            yield from _select_filled(rows)
+            rows = {INSERT_INTENT: []}
             yield statement, [values]
-    yield from rows.items()
+    yield from _select_filled(rows)
+
+
+def _select_filled(
+    rows: Mapping[str, list[tuple[Value, ...]]],
+) -> Iterator[tuple[str, list[tuple[Value, ...]]]]:
+    return ((statement, each) for statement, each in rows.items() if each)

@@ -126,6 +126,18 @@ async def test_results_and_outcomes_precede_what_follows_them(tmp_path: Path) ->
             assert list(other.rows("SELECT seq, status FROM attempt")) == [(1, 204), (2, None)]
 
 
+async def test_an_intent_and_its_result_in_one_commit_follow_one_another(tmp_path: Path) -> None:
+    """So rows of another machine come; a result before that belongs to an earlier intent."""
+    async with writing(tmp_path) as (writer, database):
+        await writer.write(INSERT_INTENT, (1, 1, "undeploy", "", 1.0))
+        writer.post(UPDATE_RESULT, (0.1, 204, None, None, "removed", 1, None, 1, 1))
+        writer.post(INSERT_INTENT, (2, 1, "undeploy", "", 2.0))
+        writer.post(UPDATE_RESULT, (0.1, 403, None, None, "refused", 1, None, 2, 1))
+        await writer.write(NOTE, ("over",))
+        with closing(open_database(database.path, write=False)) as other:
+            assert list(other.rows("SELECT seq, status FROM attempt")) == [(1, 204), (2, 403)]
+
+
 @pytest.mark.promise(2)
 async def test_on_a_full_disk_the_intent_is_absent_and_results_wait(tmp_path: Path) -> None:
     async with writing(tmp_path) as (writer, database):
