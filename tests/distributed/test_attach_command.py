@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,7 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import ScheduleActionExecutionStartWorkflow
 
+from orchestrator.distributed.address import parse_engine_address
+from orchestrator.distributed.connection import connect
+from orchestrator.distributed.names import name_schedule, name_scheduled_run, read_scheduled_workflow
 from tests.support.commands import CommandResult, run_command
 from tests.support.fake_worker import serve_zones
 from tests.support.temporal import TemporalServer
@@ -95,6 +103,79 @@ def test_a_scheduled_run_is_done_by_nobodys_hand_and_reported_by_attach(
     assert (reports[0]["run"]["window"]["from"], reports[0]["run"]["state"]) == ("option", "complete")
     assert {order.run for order in worker.chunks} == {run}
     assert (again.status, "is kept here already" in again.err) == (2, True)
+
+
+def test_a_run_whose_driver_was_killed_goes_on_and_is_taken_over_elsewhere(
+    undeploy: Undeploy, temporal: TemporalServer, tmp_path: Path
+) -> None:
+    with serve_zones(temporal.url, "default", "dmz", chunk_seconds=2.0) as worker:
+        driver = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "orchestrator", "run", "plan.yaml", "--yes", "--on", temporal.url),
+                *("--state", "one"),
+            ],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert driver.stdout is not None
+        run = driver.stdout.readline().removeprefix("run: ").strip()
+        assert worker.has_begun.wait(30)
+        driver.kill()
+        driver.communicate()
+        shutil.rmtree(tmp_path / "one")
+        result = undeploy("attach", run, "--on", temporal.url, "--state", "two")
+
+    assert (result.status, result.run) == (0, run), result.err
+    report = read_report(tmp_path / "two", run)
+    assert [target["outcome"] for target in report["targets"]].count("undeployed") == 5
+    assert len(report["run"]["sessions"]) == 1
+    assert len(worker.chunks) == 2
+
+
+def test_the_runs_of_a_recurring_schedule_end_by_themselves(
+    undeploy: Undeploy, temporal: TemporalServer, tmp_path: Path
+) -> None:
+    on = ("--on", temporal.url)
+    with serve_zones(temporal.url, "default", "dmz"):
+        made = undeploy(
+            "schedule", "plan.yaml", "-y", "--cron", "0 3 1 1 *", "--for", "1h", "--name", "yearly", *on
+        )
+        assert made.status == 0, made.err
+        runs = [trigger_and_wait(temporal.url, "yearly") for _ in range(2)]
+        assert undeploy("schedule", "--delete", "yearly", *on).status == 0
+        results = [undeploy("attach", run, *on) for run in runs]
+
+    assert len(set(runs)) == 2
+    assert [result.status for result in results] == [0, 0], results[0].err
+    report = read_report(tmp_path / ".undeploy", runs[1])
+    assert report["totals"]["undeployed"] == 5
+    # The window of each is counted from its own start.
+    assert report["run"]["window"]["opens"] is None
+    assert report["run"]["window"]["closes"].startswith(runs[1][:4])
+
+
+def trigger_and_wait(url: str, name: str) -> str:
+    """Have a schedule start a run now, wait until that has ended, and return its id."""
+
+    async def trigger() -> str:
+        client = await connect(parse_engine_address(url))
+        handle = client.get_schedule_handle(name_schedule(name))
+        before = len((await handle.describe()).info.recent_actions)
+        await handle.trigger()
+        for _ in range(150):
+            info = (await handle.describe()).info
+            if len(info.recent_actions) > before and not info.running_actions:
+                action = info.recent_actions[-1].action
+                assert isinstance(action, ScheduleActionExecutionStartWorkflow)
+                found = read_scheduled_workflow(action.workflow_id)
+                assert found is not None
+                return name_scheduled_run(*found)
+            await asyncio.sleep(0.1)
+        raise AssertionError(info)
+
+    return asyncio.run(trigger())
 
 
 def test_a_run_whose_folder_is_gone_is_made_anew(

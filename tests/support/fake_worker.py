@@ -36,6 +36,8 @@ class FakeWorker:
 
     def __init__(self, url: str, zones: Sequence[str], chunk_seconds: float) -> None:
         self.chunks: list[ChunkOrder] = []
+        self.has_begun = threading.Event()
+        """Set with the first chunk."""
         self._url = url
         self._zones = zones
         self._chunk_seconds = chunk_seconds
@@ -74,6 +76,7 @@ class FakeWorker:
     async def run_chunk(self, order: ChunkOrder) -> ChunkEnd:
         """End all targets of a chunk as undeployed."""
         self.chunks.append(order)
+        self.has_begun.set()
         await self._client.get_workflow_handle(order.lane).signal(TAKEN, order.dispatch)
         numbers = await self._find_targets(order)
         await asyncio.sleep(self._chunk_seconds)
