@@ -16,6 +16,7 @@ from orchestrator.commands.show import render_text
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.journal.folder import RunFolder, find_run
+from orchestrator.journal.holder import LockHolder
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.forecast import Forecast, GatewayForecast
 from orchestrator.model.live_status import LiveStatus, RuleHeadroom
@@ -56,7 +57,7 @@ def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[LiveStatus | OS
             return msgspec.json.encode(given)
 
         monkeypatch.setattr(control_socket, "send_command", ask)
-        monkeypatch.setattr(RunFolder, "read_holder", lambda _: "ada on ops-1")
+        monkeypatch.setattr(RunFolder, "read_holder", lambda _: LockHolder(user="ada", host="ops-1"))
 
     return answer
 

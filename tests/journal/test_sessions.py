@@ -39,7 +39,7 @@ def test_the_options_come_back_as_they_were(database: Database) -> None:
 def test_the_text_of_the_options_is_the_one_that_an_older_program_reads() -> None:
     assert OPTIONS.encode() == (
         '{"only":["a/*"],"skip":[],"waves":[],'
-        '"window":{"opens":null,"closes":"2026-11-28T00:00:00Z"},"window_from":"option"}'
+        '"window":{"opens":null,"closes":"2026-11-28T00:00:00Z"},"window_from":"option","engine":null}'
     )
 
 
