@@ -33,7 +33,7 @@ from orchestrator.journal.notes import list_begun
 from orchestrator.model.events import AnyEvent
 from orchestrator.model.plan import WaveStep
 from orchestrator.runs.result import RunResult
-from tests.support.conducted import PlayedConductor, run_conducted
+from tests.support.played_conductor import PlayedConductor, run_conducted
 
 PLAN = """\
 version: 1

@@ -14,7 +14,7 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.journal.folder import list_runs
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
-from tests.support.conducted import PlayedConductor, resume_conducted, run_conducted
+from tests.support.played_conductor import PlayedConductor, resume_conducted, run_conducted
 
 TOP = """\
 version: 1

@@ -17,7 +17,7 @@ from orchestrator.model.events import AnyEvent, RunEnded, RunStarted
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
 from orchestrator.report.advice import find_resume
-from tests.support.conducted import ADDRESS, PlayedConductor, resume_conducted, run_conducted
+from tests.support.played_conductor import ADDRESS, PlayedConductor, resume_conducted, run_conducted
 
 PLAN = """\
 version: 1
