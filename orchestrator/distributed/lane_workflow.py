@@ -56,6 +56,9 @@ class UndeployLane:
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
+                # Then the worker forgets the workflow, which another one goes on with: nobody cancelled it.
+                if work.done():
+                    raise
                 self._lane.cancel("the lane's workflow was cancelled in Temporal")
                 self._is_released = True
                 self._call_back()

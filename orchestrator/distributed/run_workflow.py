@@ -64,6 +64,9 @@ class UndeployRun:
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
+                # Then the worker forgets the workflow, which another one goes on with: nobody cancelled it.
+                if work.done():
+                    raise
                 self._conduct.cancel()
                 self._has_changed = True
 
@@ -167,7 +170,9 @@ class UndeployRun:
             UndeployLane.run,
             given,
             id=lane,
-            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+            # Any other policy would end the lanes when the run continues as new, too. If the run is
+            # terminated, its lanes end by themselves: they find nobody to report to.
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             memo=describe_lane(given),
             search_attributes=search_lane(given),
             static_summary=summarize_lane(given),

@@ -13,6 +13,7 @@ from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from orchestrator.distributed.connection import connect
 from orchestrator.distributed.names import RUNS_QUEUE, name_journal_workflow
 from orchestrator.distributed.payloads import (
     ChunkBeat,
@@ -44,6 +45,7 @@ from tests.support.fake_zone import (
     wait_until,
     work_until_called_back,
 )
+from tests.support.temporal import TemporalServer, run_temporal
 
 pytestmark = pytest.mark.long("starts a server")
 
@@ -365,14 +367,18 @@ async def test_a_cancel_in_temporal_stops_the_run_and_a_second_one_is_not_needed
     assert await run.acknowledge() == "over, 10 of 400 targets ended"
 
 
-async def test_a_terminated_run_takes_its_lanes_along(engine: Engine) -> None:
-    zone, run = await start_both(engine, make_step(), behave=work_until_called_back, lease=1.0)
+async def test_a_terminated_run_ends_its_lanes_after_their_present_chunks(engine: Engine) -> None:
+    async def work_for_a_while(order: ChunkOrder) -> ChunkEnd:
+        await asyncio.sleep(0.5)
+        return make_end(order)
+
+    zone, run = await start_both(engine, make_step(), behave=work_for_a_while)
     await wait_until(lambda: zone.orders)
     lane = engine.client.get_workflow_handle(begins(await run.read_news())[0])
     await run.handle.terminate("a test")
 
     over = await asyncio.wait_for(lane.result(), 20)
-    assert over["refusal"].startswith("interrupt: ")
+    assert over["refusal"] == "interrupt: the run's workflow is gone"
     assert len(zone.orders) == 1
 
 
@@ -399,6 +405,39 @@ async def test_the_results_wait_for_a_driver_and_a_part_is_released_alone(engine
     assert await read_status(engine, second) is WorkflowExecutionStatus.RUNNING
     await run.acknowledge()
     await engine.client.get_workflow_handle(second).result()
+
+
+async def test_a_long_run_continues_as_new_while_its_lanes_go_on() -> None:
+    short = "limit.historyCount.suggestContinueAsNew=40"
+    with run_temporal(settings=[short]) as server:
+        async with Engine(await connect(server.address)).serve() as engine:
+            steps = (make_step(0, targets={"a": 1500, "b": 1500}), make_step(1, targets={"a": 100}))
+            given = rename(make_input(*steps, zones={"a": "x", "b": "y"}))
+            zones = [await engine.start_zone(zone_of(given, name)) for name in ("a", "b")]
+            run = await engine.start(given, memo={"plan": given.plan})
+            news = await run.wait_until_over()
+            current = await run.handle.describe()
+
+            assert current.run_id != current.raw_description.workflow_execution_info.first_run_id
+            assert [len(zone.orders) for zone in zones] == [9, 8]
+            assert [item.dispatches for item in news if isinstance(item, LanePartOver)] == [8, 8, 1]
+            assert (await current.memo())["plan"] == given.plan
+            assert await run.acknowledge() == "over, 3,100 of 3,100 targets ended"
+
+
+async def test_workers_that_forget_each_workflow_at_once_come_to_the_same_end(
+    temporal: TemporalServer,
+) -> None:
+    """Each decision is a replay then, as after the end of a worker."""
+    async with Engine(await connect(temporal.address)).serve(max_cached_workflows=0) as engine:
+        zone, run = await start_both(engine, make_step(), behave=work_until_called_back, lease=1.0)
+        await wait_until(lambda: zone.orders)
+        zone.behave = end_at_once
+        await run.order(skips={"apim/x": "Ada"})
+        await run.wait_until_over()
+
+        assert [order.dispatch for order in zone.orders] == [0, 1, 2]
+        assert await run.acknowledge() == "over, 410 of 400 targets ended"
 
 
 async def test_a_recurring_run_ends_without_a_driver(engine: Engine) -> None:

@@ -65,10 +65,11 @@ class FakeZone:
     async def serve(self) -> AsyncIterator[FakeZone]:
         @activity.defn(name=CHUNK_ACTIVITY)
         async def run_chunk(order: ChunkOrder) -> ChunkEnd:
+            behave = self.behave
             self.orders.append(order)
             lane = self.client.get_workflow_handle(order.lane)
             await lane.signal(TAKEN, order.dispatch)
-            end = await self.behave(order)
+            end = await behave(order)
             if activity.is_cancelled():
                 self.seen.append(await lane.query("orders", result_type=Orders))
             return end
@@ -156,9 +157,15 @@ class Engine:
         self._stack = AsyncExitStack()
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator[Engine]:
+    async def serve(self, *, max_cached_workflows: int = 1000) -> AsyncIterator[Engine]:
         async with (
-            Worker(self.client, task_queue=RUNS_QUEUE, workflows=WORKFLOWS, workflow_runner=RUNNER),
+            Worker(
+                self.client,
+                task_queue=RUNS_QUEUE,
+                workflows=WORKFLOWS,
+                workflow_runner=RUNNER,
+                max_cached_workflows=max_cached_workflows,
+            ),
             self._stack,
         ):
             yield self

@@ -41,13 +41,22 @@ class TemporalServer:
     """One server: started, killed and started again at the same address."""
 
     def __init__(
-        self, database: Path | None = None, *, attributes: Sequence[str] = ATTRIBUTES, page: bool = False
+        self,
+        database: Path | None = None,
+        *,
+        attributes: Sequence[str] = ATTRIBUTES,
+        page: bool = False,
+        settings: Sequence[str] = (),
     ) -> None:
-        """``database`` keeps everything over a restart. ``page`` serves Temporal's own web page, too."""
+        """``database`` keeps everything over a restart. ``page`` serves Temporal's own web page, too.
+
+        ``settings`` are dynamic ones of the server, each ``key=value``.
+        """
         self.address = EngineAddress(host="127.0.0.1", port=find_free_port())
         self.page_port = find_free_port() if page else None
         self._database = database
         self._attributes = attributes
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -62,6 +71,8 @@ class TemporalServer:
         command += [] if self._database is None else ["--db-filename", str(self._database)]
         for name in self._attributes:
             command += ["--search-attribute", f"{name}=Keyword"]
+        for setting in self._settings:
+            command += ["--dynamic-config-value", setting]
         return command
 
     @property
@@ -107,10 +118,14 @@ class TemporalServer:
 
 @contextmanager
 def run_temporal(
-    database: Path | None = None, *, attributes: Sequence[str] = ATTRIBUTES, page: bool = False
+    database: Path | None = None,
+    *,
+    attributes: Sequence[str] = ATTRIBUTES,
+    page: bool = False,
+    settings: Sequence[str] = (),
 ) -> Iterator[TemporalServer]:
     """Have a server for the block."""
-    server = TemporalServer(database, attributes=attributes, page=page)
+    server = TemporalServer(database, attributes=attributes, page=page, settings=settings)
     try:
         server.start()
         yield server
