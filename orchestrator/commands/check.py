@@ -117,6 +117,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
         describe_stop_rules,
         describe_window,
     )
+    from orchestrator.distributed.names import OPEN_TARGETS
     from orchestrator.report.words import describe_patterns
     from orchestrator.runs.selection import prepare_protection
     from orchestrator.text.characters import make_visible
@@ -138,6 +139,8 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
         yield f"protected: {count_noun(kept.total(), 'target')}"
     yield from describe_stop_rules(plan.stop_when)
     yield from describe_in_use(plan)
+    if loaded.targets > OPEN_TARGETS:
+        yield f"with --on: {OPEN_TARGETS:,} targets at most go on while no command takes their results over"
     yield from list_warnings(plan, draft, options)
 
 

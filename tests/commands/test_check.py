@@ -41,6 +41,16 @@ def test_a_plan_of_several_zones_tells_how_many_targets_each_has(folder: Path, u
     assert zones == [["zone", "dmz", "3"], ["zone", "default", "1"]]
 
 
+def test_a_plan_too_large_to_go_on_alone_on_an_engine_says_so(
+    plan: Callable[..., Path], undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "with --on: 5 targets at most go on while no command takes their results over"
+
+    assert told not in undeploy("check", plan())[1]
+    monkeypatch.setattr("orchestrator.distributed.names.OPEN_TARGETS", 5)
+    assert told in undeploy("check", plan())[1].splitlines()
+
+
 STEERED = """
 stop_when: {failed: 3, unknown: 12.5%}
 window: {opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}
