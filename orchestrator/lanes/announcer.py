@@ -65,11 +65,20 @@ class LaneAnnouncer:
 
     def tell_state(self, lane: LaneState) -> None:
         """Tell the lane's state if it has changed."""
-        # To the rules, given up is a kind of parked; to people they differ: nothing is probed any more.
-        state: LaneNews = "given_up" if lane.state == "parked" and lane.given_up else lane.state
+        state = self._name_state(lane)
         if state != self._told_state:
             self._told_state = state
             self._listener.on_lane_state(self._gateway.name, state, lane.reason, None)
+
+    def take_up(self, lane: LaneState, listener: LaneListener) -> None:
+        """Tell ``listener`` from now on; what the lane is at this moment was told before."""
+        self._listener = listener
+        self._told_state = self._name_state(lane)
+
+    @staticmethod
+    def _name_state(lane: LaneState) -> LaneNews:
+        # To the rules, given up is a kind of parked; to people they differ: nothing is probed any more.
+        return "given_up" if lane.state == "parked" and lane.given_up else lane.state
 
     def tell_probe(self, lane: LaneState, now: float) -> None:
         """Tell when a parked lane is probed next, and when it is given up, if that has changed."""

@@ -35,6 +35,7 @@ from orchestrator.rules.admission import (
     AdmissionRequest,
     LaneState,
 )
+from orchestrator.rules.lane_standing import LaneStanding
 from orchestrator.rules.retry import RetryPolicy
 
 MOST_RESTING = 4
@@ -108,6 +109,22 @@ class Lane:
         self.endable_reads = EndableReads(gateway, run_gate, environment.monotonic)
         run_gate.call_on_change(self._wakeup.ring)
         self._tell_pace()
+
+    def go_on(self, run_gate: RunGate, listener: LaneListener) -> None:
+        """Go on with further targets, under another run gate, and tell another listener."""
+        self._run_gate = run_gate
+        run_gate.call_on_change(self._wakeup.ring)
+        self.endable_reads = EndableReads(self.gateway, run_gate, self.environment.monotonic)
+        self.announcer.take_up(self.state, listener)
+
+    def describe_standing(self) -> LaneStanding:
+        """Return where the lane stands, for another process that goes on with it."""
+        return self.state.describe_standing(self.environment.monotonic())
+
+    def take_up(self, standing: LaneStanding, listener: LaneListener) -> None:
+        """Go on where another process stood."""
+        self.state.take_up(standing, self.environment.monotonic())
+        self.announcer.take_up(self.state, listener)
 
     def refusal(self, act: Act = Act.UNDEPLOY, wait: float = 0.0, *, settling: bool = False) -> str | None:
         """Return why no such request may leave in ``wait`` seconds, in this session; None if one may.

@@ -47,6 +47,7 @@ class RunGate:
         compiles patterns of targets to a test that returns the first pattern which matches an id."""
         self.stop_kind: StopKind | None = None
         self.reason: str | None = None
+        self._recalled: str | None = None
         self.paused = False
         """An operator has paused the run."""
         self._rests = False
@@ -73,6 +74,17 @@ class RunGate:
         self._stopped.ring()
         self._tell_change()
         self._announce(self.reason)
+
+    def recall(self, text: str) -> None:
+        """Let nothing new start here: what was not begun goes on elsewhere, or later. A stop outranks it."""
+        if self.stop_kind is None:
+            self.reason = self._recalled = f"{Reason.INTERRUPT}: {text}"
+            self._stopped.ring()
+            self._tell_change()
+
+    def is_called_back(self, reason: str | None) -> bool:
+        """Return whether a recall alone has held up a target with this reason, so that it has not ended."""
+        return self._recalled is not None and reason == self._recalled
 
     def pause(self) -> None:
         """Let nothing new start until ``go_on``. Requests in flight end, and doubts are still looked at."""

@@ -10,6 +10,7 @@ from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
+from orchestrator.rules.lane_standing import LaneStanding
 from orchestrator.rules.look_limits import LookLimits
 from orchestrator.rules.pacing import LATE, RetryBudget
 from orchestrator.rules.parking import FaultCounter, ProbeSchedule
@@ -136,6 +137,33 @@ class LaneState:
         self._busy_in_a_row = 0
         self._hopeless = False
         """A look of the given-up lane met a fault, or could not leave: no further look leaves."""
+
+    def describe_standing(self, now: float) -> LaneStanding:
+        """Return where the lane stands, for another process that goes on with it."""
+        is_probed = self.state == "parked" and not self.given_up
+        return LaneStanding(
+            state=self.state,
+            reason=self.reason,
+            given_up=self.given_up,
+            rate=self.pace.find_learned(self._policy.act),
+            faulty=self._faults.faulty,
+            unsent=self._faults.unsent,
+            has_answered=self._faults.has_answered,
+            parked_since=self._probes.parked_since if is_probed else None,
+            paused_until=self._paused_until if self._paused_until > now else None,
+        )
+
+    def take_up(self, standing: LaneStanding, now: float) -> None:
+        """Go on where another process stood; the pace is handed in as ``learned``."""
+        self.state, self.reason, self.given_up = standing.state, standing.reason, standing.given_up
+        self._faults = FaultCounter.begun(
+            standing.faulty, unsent=standing.unsent, has_answered=standing.has_answered
+        )
+        if standing.parked_since is not None:
+            self._probes.begin(now, standing.parked_since)
+        if standing.paused_until is not None:
+            self._paused_until = standing.paused_until
+            self.pace.hold(self._policy.act, standing.paused_until)
 
     def probe_times(self) -> tuple[float, float] | None:
         """Return when a parked lane is probed next, and when it is given up; None if it is not probed."""

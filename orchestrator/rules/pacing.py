@@ -164,6 +164,11 @@ class Pacer:
         return pacer
 
     @property
+    def found(self) -> float | None:
+        """The pace that the gateway turned out to bear; None as long as nothing bounds it."""
+        return self._found
+
+    @property
     def rate(self) -> float | None:
         """The bound in force; None where there is none."""
         if self._found is None or self.cap is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.target import TargetId
@@ -28,6 +29,29 @@ class FaultCounter:
         self._unsent = 0
         self._has_answered = False
         """Some undeploy was answered in this session."""
+
+    @classmethod
+    def begun(cls, faulty: Iterable[TargetId], *, unsent: int, has_answered: bool) -> FaultCounter:
+        """Return a counter that goes on where another one stood."""
+        counter = cls()
+        counter._faulty.update(faulty)
+        counter._unsent, counter._has_answered = unsent, has_answered
+        return counter
+
+    @property
+    def faulty(self) -> tuple[TargetId, ...]:
+        """The targets with faults since the last answered undeploy, in order."""
+        return tuple(sorted(self._faulty))
+
+    @property
+    def unsent(self) -> int:
+        """Requests in a row that could not be sent."""
+        return self._unsent
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether some undeploy was answered in this session."""
+        return self._has_answered
 
     def add(self, target: TargetId, reading: Reading) -> None:
         """Count a fault."""
@@ -70,10 +94,15 @@ class ProbeSchedule:
         self._wait = FIRST_PROBE
         self._chosen_at = 0.0
 
-    def begin(self, now: float) -> None:
-        """Begin the probes of a lane that is parked now."""
-        self._parked_since, self.next_at = now, now + FIRST_PROBE
+    def begin(self, now: float, since: float | None = None) -> None:
+        """Begin the probes of a lane that is parked now, or was parked at ``since`` by another process."""
+        self._parked_since, self.next_at = now if since is None else since, now + FIRST_PROBE
         self._wait = FIRST_PROBE
+
+    @property
+    def parked_since(self) -> float:
+        """When the lane was parked."""
+        return self._parked_since
 
     @property
     def ends(self) -> float:

@@ -81,6 +81,10 @@ class SharedPace:
             return own.rate
         return self._both.rate if own.cap is None else min(self._both.rate, own.cap)
 
+    def find_learned(self, act: Act) -> float | None:
+        """Return the pace that the gateway turned out to bear for requests of this act, whatever the cap."""
+        return self._find_pacer(act).found
+
     def find_epoch(self, act: Act) -> SlotEpoch:
         """Return the epoch of the slots that requests of this act take. A slot is void after its epoch."""
         return self._changes, self._find_pacer(act).epoch
