@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "Go on with a run that ended early.",
     "schedule": "Have a Temporal server start a plan's run later.",
     "attach": "Take over a run on a Temporal server.",
+    "worker": "Send the requests of such runs in one network zone.",
     "status": "Tell where a run stands, and what it waits for.",
     "watch": "Serve the live page of a run, or its report.",
     "control": "Steer a run that goes on.",
@@ -50,9 +51,6 @@ The command is in ``commands/NAME.py``.
 
 INTERRUPTED_PATIENCE = 0.5
 """Seconds that a reader of the output has to take the rest of it after an interrupt."""
-
-PLANNED_COMMANDS = frozenset(("worker",))
-"""Names that are reserved for commands to come; a command that enters ``COMMANDS`` leaves this list."""
 
 
 class CommandTable(click.Group):
@@ -82,8 +80,6 @@ class CommandTable(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            if name in PLANNED_COMMANDS:
-                raise click.UsageError(f"The command {name} is not supported yet.", ctx)
             from difflib import get_close_matches
 
             near = get_close_matches(name, COMMANDS, n=1)

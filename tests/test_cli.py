@@ -4,7 +4,7 @@ from importlib import import_module
 import click
 import pytest
 
-from orchestrator.cli import COMMANDS, PLANNED_COMMANDS, execute
+from orchestrator.cli import COMMANDS, execute
 from orchestrator.errors import (
     CredentialError,
     DiskError,
@@ -186,13 +186,3 @@ def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_completion_prints_a_script_for_the_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["completion", shell]) == 0
     assert "_UNDEPLOY_COMPLETE" in capsys.readouterr().out
-
-
-def test_a_command_that_is_to_come_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["worker", "--zone", "dmz"]) == 2
-
-    assert "The command worker is not supported yet." in capsys.readouterr().err
-
-
-def test_no_command_is_both_there_and_to_come() -> None:
-    assert not PLANNED_COMMANDS & set(COMMANDS)

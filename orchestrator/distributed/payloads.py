@@ -56,6 +56,9 @@ class LaneCarry(Struct, frozen=True, kw_only=True):
     """Unix time, where the lane is parked and still probed."""
     paused_until: float | None = None
     """Unix time until which the gateway wants no request."""
+    told: tuple[str, ...] = ()
+    """Warnings and remarks on the lane that were told in this session, so that the next worker tells none
+    again."""
 
     @property
     def is_over(self) -> bool:

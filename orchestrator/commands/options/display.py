@@ -38,6 +38,22 @@ def format_option(*forms: str, help_text: str, show_default: bool = False) -> Co
 
 
 no_color_option = click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+_log_level_option = click.option(
+    "--log-level",
+    callback=lambda ctx, _, given: given or ("info" if ctx.meta.get(_VERBOSE) else None),
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Log to stderr from this level on; debug tells of each request.",
+)
+_log_format_option = click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="Log to stderr in this form."
+)
+
+
+def log_options(command: Command) -> Command:
+    """Give a command ``--log-level`` and ``--log-format``, which shows nothing else of what goes on."""
+    return _log_level_option(_log_format_option(command))
+
+
 display_options = bundle_options(
     "display",
     DisplayOptions,
@@ -52,13 +68,8 @@ display_options = bundle_options(
         callback=lambda ctx, _, given: ctx.meta.update({_VERBOSE: given}),
         help="The same as --log-level info.",
     ),
-    click.option(
-        "--log-level",
-        callback=lambda ctx, _, given: given or ("info" if ctx.meta.get(_VERBOSE) else None),
-        type=click.Choice(["debug", "info", "warning", "error"]),
-        help="Log to stderr from this level on; debug tells of each request.",
-    ),
-    click.option("--log-format", type=click.Choice(["text", "json"]), help="Log to stderr in this form."),
+    _log_level_option,
+    _log_format_option,
     no_color_option,
     click.option(
         "--serve",

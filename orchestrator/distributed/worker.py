@@ -1,0 +1,143 @@
+"""The worker of a zone: it serves the workflows of all runs, and the chunks of its own zone's gateways."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+
+import anyio
+from msgspec import Struct
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from orchestrator.distributed.chunk_activity import ChunkWorker
+from orchestrator.distributed.kept_session import SessionStore
+from orchestrator.distributed.names import RUNS_QUEUE, name_zone_queue
+from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.payloads import JournalPages
+from orchestrator.distributed.shipping import fetch_journal
+from orchestrator.distributed.workflows import RUNNER, WORKFLOWS
+from orchestrator.engine.signals import SignalSource
+from orchestrator.errors import RunError
+from orchestrator.journal.folder import make_private
+from orchestrator.journal.holder import LockHeldError, take_lock
+from orchestrator.journal.ownership import check_state
+from orchestrator.lanes.environment import Environment
+from orchestrator.model.events import Listener
+
+
+class WorkerSpec(Struct, frozen=True, kw_only=True):
+    """What a worker serves, and where it keeps the journals that it was sent."""
+
+    zone: str
+    state: Path
+    name: str
+    """Names this process to people."""
+    url: str
+    """The server, as ``--on`` takes it."""
+    observe: Listener = lambda _: None
+    """Hears the events of all chunks: the log."""
+
+
+LAST_CLOSE = 1.0
+"""Seconds for closing the connections at the end."""
+
+
+def name_process() -> str:
+    """Return host and number of this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+async def serve_zone(
+    client: Client,
+    spec: WorkerSpec,
+    environment: Environment,
+    signals: SignalSource,
+    tell: Callable[[str], None],
+) -> bool:
+    """Serve until a signal comes; then land the chunks under way. A second signal ends that at once.
+
+    ``tell`` gets a line when it serves, and one when it lands. Returns whether all has landed. Raises
+    RunError where ``state`` cannot be used.
+    """
+    with _hold_folder(spec.state) as folder:
+        store = SessionStore(folder, environment, partial(_fetch, client), spec.name, spec.observe)
+        try:
+            async with anyio.create_task_group() as group:
+                end = _End(group.cancel_scope, tell)
+                group.start_soon(end.watch, signals)
+                await _serve(client, spec, ChunkWorker(client, store, environment, spec.name, tell), end)
+                group.cancel_scope.cancel()
+            return not end.is_cut
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_CLOSE):
+                await store.close()
+
+
+async def _fetch(client: Client, pages: JournalPages, folder: Path) -> None:
+    await fetch_journal(client, pages, folder, ServerPatience())
+
+
+class _End:
+    """The end of a worker: the first signal lets it land, the second one cuts it off."""
+
+    def __init__(self, scope: anyio.CancelScope, tell: Callable[[str], None]) -> None:
+        self.is_due = anyio.Event()
+        self.is_cut = False
+        self._scope = scope
+        self._tell = tell
+
+    async def watch(self, signals: SignalSource) -> None:
+        """Take the signals."""
+        async for name in signals.receive():
+            if self.is_due.is_set():
+                self.is_cut = True
+                self._scope.cancel()
+                return
+            self._tell(f"{name}: what is in flight lands, and the rest goes on elsewhere; once more ends it")
+            self.is_due.set()
+
+
+async def _serve(client: Client, spec: WorkerSpec, worker: ChunkWorker, end: _End) -> None:
+    """Take chunks until the end is due, and return once those under way have landed."""
+    # Workflows are served until the last chunk has landed: its lane takes the result in.
+    async with (
+        Worker(client, task_queue=RUNS_QUEUE, workflows=WORKFLOWS, workflow_runner=RUNNER),
+        worker.hold(),
+        Worker(client, task_queue=name_zone_queue(spec.zone), activities=[worker.run_chunk]),
+    ):
+        worker.tell(f"serves zone {spec.zone} on {spec.url}")
+        await end.is_due.wait()
+        worker.leave()
+
+
+@contextmanager
+def _hold_folder(state: Path) -> Iterator[Path]:
+    """Have a folder of this process's own for the block; those of processes that were killed go away."""
+    check_state(state)
+    workers = state / "workers"
+    try:
+        make_private(workers)
+        _remove_abandoned(workers)
+        folder = Path(mkdtemp(prefix="worker-", dir=workers))
+        lock = take_lock(folder / "lock")
+    except OSError as error:
+        raise RunError(f"{workers}: a worker can keep nothing there: {error.strerror or error}") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _remove_abandoned(workers: Path) -> None:
+    for folder in workers.glob("worker-*"):
+        with suppress(LockHeldError, OSError):
+            take_lock(folder / "lock").close()
+            shutil.rmtree(folder, ignore_errors=True)
