@@ -71,16 +71,37 @@ filter_options = bundle_options(
 )
 
 
-@click.command("discover", cls=UsageCommand)
-@click.argument("gateways", nargs=-1, metavar="[GATEWAY...]")
-@click.option(
-    "--from",
-    "source",
-    type=FILE,
-    required=True,
-    metavar="PLAN",
-    help="The plan whose gateways are looked at; it needs no targets.",
+class PlaceOptions(NamedTuple):
+    """Where to look, and from where."""
+
+    gateways: tuple[str, ...]
+    source: Path
+    zone: str
+
+
+place_options = bundle_options(
+    "places",
+    PlaceOptions,
+    click.argument("gateways", nargs=-1, metavar="[GATEWAY...]"),
+    click.option(
+        "--from",
+        "source",
+        type=FILE,
+        required=True,
+        metavar="PLAN",
+        help="The plan whose gateways are looked at; it needs no targets.",
+    ),
+    click.option(
+        "--zone",
+        metavar="NAME",
+        default="default",
+        help="The network zone of this machine; a gateway of another is refused. default if not given.",
+    ),
 )
+
+
+@click.command("discover", cls=UsageCommand)
+@place_options
 @filter_options
 @hours_option(
     "--unused",
@@ -98,8 +119,7 @@ filter_options = bundle_options(
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @click.option("--quiet", "-q", is_flag=True, help="Tell only what goes wrong.")
 def command(
-    source: Path,
-    gateways: tuple[str, ...],
+    places: PlaceOptions,
     filters: FilterOptions,
     hours: int | None,
     group_by: str | None,
@@ -112,6 +132,7 @@ def command(
     Looks at the gateways of PLAN that are named, or at all of them, and writes a plan with its header and its
     gateways, and a target for everything that is deployed and matches. Of a filter given several times one
     must match; different filters must all match. Comments at the top say what was seen and what was not.
+    A gateway of another network zone than this machine's is refused: only that zone's machines reach it.
 
     Exits with 0 where everything could be seen, with 1 where something could not, or nothing matched.
     """
@@ -120,14 +141,15 @@ def command(
     from orchestrator.engine.signals import run_interruptibly
     from orchestrator.plan.template import move_paths, read_template
 
-    frame = read_template(source)
+    frame = read_template(places.source)
     request = SearchRequest(
         frame=frame,
-        source=str(source),
-        gateways=gateways,
+        source=str(places.source),
+        gateways=places.gateways,
         filters=filters.build_filters(),
         group_by=group_by,
         unused=hours,
+        zone=places.zone,
     )
     messages = _LaneMessages()
     discovery = Discovery(request, messages)

@@ -18,7 +18,7 @@ from orchestrator.discover.survey import SurveyListener, SurveyResult
 from orchestrator.discover.target_lines import TargetLines
 from orchestrator.errors import UsageError
 from orchestrator.lanes.environment import Environment
-from orchestrator.model.gateway import Gateway
+from orchestrator.model.gateway import DEFAULT_ZONE, Gateway
 from orchestrator.model.search import FoundTarget
 from orchestrator.plan.nodes import MappingNode
 from orchestrator.plan.patterns import Patterns
@@ -41,6 +41,8 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     group_by: str | None = None
     unused: int | None = None
     """Hours in which nobody may have called a wanted target; None asks nobody."""
+    zone: str = DEFAULT_ZONE
+    """The network zone of this machine: gateways of another one cannot be reached from here."""
 
 
 class Discovery:
@@ -51,13 +53,15 @@ class Discovery:
     ) -> None:
         """Check the request, without sending anything.
 
-        Raises ``UsageError`` for a gateway, a filter or a grouping that the plan's gateways do not have.
+        Raises ``UsageError`` for a gateway of another zone, and for a gateway, a filter or a grouping that
+        the plan's gateways do not have.
         ``environment`` is this machine's if it is not given.
         """
         self._request = request
         self._listener = listener
         self._environment = environment or make_real_environment(request.frame.folder)
         self._chosen = _choose_gateways(request.frame, request.gateways)
+        _refuse_elsewhere(request, self._chosen)
         self._wanted = assign_filters(request.filters, self._chosen)
         check_group(request.group_by, self._chosen)
         self._twins = _find_twins(self._chosen)
@@ -131,6 +135,26 @@ def _choose_gateways(frame: PlanTemplate, names: Sequence[str]) -> list[Gateway]
             hint = suggest_nearest(name, known) or f"the gateways are {', '.join(known)}"
             raise UsageError(f"the plan names no gateway {name}; {hint}")
     return [gateway for gateway in frame.gateways if gateway.name in names or not names]
+
+
+def _refuse_elsewhere(request: SearchRequest, chosen: Sequence[Gateway]) -> None:
+    """Raise ``UsageError`` for a gateway of a zone that this machine is not in.
+
+    A search through a worker would need the whole list of what is live to travel, and a gateway that is
+    left out would make a plan with a gap.
+    """
+    elsewhere = [gateway for gateway in chosen if gateway.zone != request.zone]
+    if not elsewhere:
+        return
+    named = ", ".join(f"{gateway.name} (zone {gateway.zone})" for gateway in elsewhere)
+    zone = elsewhere[0].zone
+    there = " ".join(gateway.name for gateway in chosen if gateway.zone == zone)
+    here = " ".join(gateway.name for gateway in chosen if gateway.zone == request.zone)
+    rest = f"; here, `discover --from {request.source} {here}` looks at the others" if here else ""
+    raise UsageError(
+        f"only a machine of its own zone reaches {named}, and this one counts as zone {request.zone}: run"
+        f" `discover --from {request.source} --zone {zone} {there}` on a machine of that zone{rest}"
+    )
 
 
 def _find_twins(gateways: Sequence[Gateway]) -> dict[str, str]:

@@ -592,3 +592,21 @@ def test_a_credential_that_a_vendor_repeats_is_nowhere(
     assert "•••" in out
     assert "rehearsal-token" not in out + err
     assert "\x1b" not in out + err
+
+
+def test_a_gateway_of_another_zone_is_refused_with_the_way_to_reach_it(
+    fill_manager: Any, platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
+) -> None:
+    plan = frame()
+    plan.write_text(plan.read_text().replace("kind: apinizer", "kind: apinizer, zone: dmz", 1))
+
+    status, out, err = undeploy("discover", "--from", plan)
+
+    assert (status, out) == (2, "")
+    assert "apim (zone dmz)" in err
+    assert f"discover --from {plan} --zone dmz apim" in " ".join(err.split())
+
+    status, out, _ = undeploy("discover", "--from", plan, "--zone", "dmz", "apim")
+
+    assert status == 0
+    assert "orders-api" in out
