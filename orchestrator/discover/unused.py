@@ -47,7 +47,7 @@ class UnusedSelection:
             reads_siblings=False,
         )
         await look.run(material, None)
-        survey.result.requests += look.summarize().requests
+        survey.result.requests += look.conclude().gateway.requests
         self._sort(look.targets, survey)
 
     def _make_target(self, number: int, parts: tuple[str, ...]) -> Target:

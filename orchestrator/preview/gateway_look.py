@@ -27,6 +27,7 @@ from orchestrator.preview.sibling_reader import SiblingReader
 from orchestrator.preview.silence import AnswerWatch
 from orchestrator.preview.snapshot_reader import DoubtCounter, SnapshotReader, make_unknown
 from orchestrator.preview.states import (
+    GatewaySight,
     PreviewedGateway,
     PreviewGroup,
     SeenList,
@@ -86,8 +87,17 @@ class GatewayLook:
         """Why the gateway counts as silent; None where it answers."""
         return self._watch.silence
 
-    def summarize(self) -> PreviewedGateway:
-        """Return the facts that the look has found out about the gateway as a whole."""
+    def conclude(self) -> GatewaySight:
+        """Return all that the look has found."""
+        return GatewaySight(
+            gateway=self._summarize(),
+            targets=tuple(self.targets),
+            siblings=tuple(self.siblings),
+            memberships=tuple(self.memberships),
+            silence=self.silence,
+        )
+
+    def _summarize(self) -> PreviewedGateway:
         return PreviewedGateway(
             name=self.gateway.name,
             kind=self.gateway.KIND,

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import anyio
+from msgspec import Struct
 
 from orchestrator.engine.options import RunOptions
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.environment import Environment
-from orchestrator.model.plan import Plan
+from orchestrator.model.gateway import Gateway
 from orchestrator.preview.gateway_look import GatewayLook
 from orchestrator.preview.planned import PlannedTarget, list_planned
 from orchestrator.preview.progress import LookProgress, PreviewListener
-from orchestrator.preview.states import Preview
+from orchestrator.preview.states import GatewaySight, Preview
 from orchestrator.runs.load import LoadedPlan
 from orchestrator.runs.selection import (
     apply_selection,
@@ -26,6 +27,17 @@ from orchestrator.runs.selection import (
     split_waves,
     summarize_protection,
 )
+
+
+class LookQuestion(Struct, frozen=True, kw_only=True):
+    """What a preview asks of each gateway."""
+
+    guarded: bool = False
+    """The run will compare each target with this look."""
+    demanding: bool = False
+    """All looks end as soon as one gateway has given no answer."""
+    hours: int | None = None
+    """How often each target was called in so many hours; None asks nobody."""
 
 
 async def take_preview(
@@ -57,11 +69,11 @@ async def take_preview(
         raise UsageError("no target is left that a run would take: all are protected or left out")
     began, taken = environment.monotonic(), environment.now()
     progress = LookProgress(listener, len(targets))
-    looks = _make_looks(plan, targets, environment, progress, guarded=guarded, hours=hours)
-    await _run_looks(looks, environment, progress, demanding=demanding)
+    question = LookQuestion(guarded=guarded, demanding=demanding, hours=hours)
+    sights = await look_at_gateways(plan.gateways, targets, environment, progress, question)
     if demanding:
-        _refuse_silent(looks)
-    seen_targets = {seen.target.seq: seen for look in looks for seen in look.targets}
+        _refuse_silent(sights)
+    seen_targets = {seen.target.seq: seen for sight in sights for seen in sight.targets}
     return Preview(
         plan=plan.name,
         reason=plan.reason,
@@ -70,9 +82,9 @@ async def take_preview(
         seconds=environment.monotonic() - began,
         window=options.window or plan.window,
         targets=tuple(seen_targets[planned.target.seq] for planned in targets),
-        gateways=tuple(look.summarize() for look in looks),
-        siblings=tuple(found for look in looks for found in look.siblings),
-        memberships=tuple(found for look in looks for found in look.memberships),
+        gateways=tuple(sight.gateway for sight in sights),
+        siblings=tuple(found for sight in sights for found in sight.siblings),
+        memberships=tuple(found for sight in sights for found in sight.memberships),
         protected=held.get("protected", 0),
         filtered=held.get("filtered", 0),
         patterns=guard.patterns,
@@ -96,41 +108,59 @@ def _count_held(loaded: LoadedPlan) -> dict[str | None, int]:
     return {reason: count for (_, reason), count in pending.count_outcomes().items()}
 
 
-def _make_looks(
-    plan: Plan,
+async def look_at_gateways(
+    gateways: Iterable[Gateway],
     targets: Sequence[PlannedTarget],
     environment: Environment,
     progress: LookProgress,
-    *,
-    guarded: bool,
-    hours: int | None,
-) -> list[GatewayLook]:
-    looks = []
-    for gateway in plan.gateways:
-        here = [planned for planned in targets if planned.target.gateway == gateway.name]
-        if here:
-            reached = environment.reach(gateway)
-            looks.append(GatewayLook(reached, environment, here, progress, guarded=guarded, hours=hours))
-    return looks
+    question: LookQuestion,
+) -> list[GatewaySight]:
+    """Look at ``targets`` at those of ``gateways`` that have some, side by side; in their order.
 
-
-async def _run_looks(
-    looks: Sequence[GatewayLook], environment: Environment, progress: LookProgress, *, demanding: bool
-) -> None:
+    Needs no plan: another machine may have read it. Raises ``UsageError`` and ``CredentialError`` before
+    anything is sent; a fault of a gateway is in its sight.
+    """
+    looks = _make_looks(gateways, targets, environment, progress, question)
     for look in looks:
         environment.check(look.gateway)
     # Before any look, so that a credential that is missing is told while nothing was sent.
     materials = [await environment.credential(look.gateway) for look in looks]
     progress.begin()
     async with anyio.create_task_group() as group:
+        scope = group.cancel_scope if question.demanding else None
         for look, material in zip(looks, materials, strict=True):
-            group.start_soon(look.run, material, group.cancel_scope if demanding else None)
+            group.start_soon(look.run, material, scope)
+    return [look.conclude() for look in looks]
 
 
-def _refuse_silent(looks: Iterable[GatewayLook]) -> None:
-    for look in looks:
-        if look.silence is not None:
+def _make_looks(
+    gateways: Iterable[Gateway],
+    targets: Sequence[PlannedTarget],
+    environment: Environment,
+    progress: LookProgress,
+    question: LookQuestion,
+) -> list[GatewayLook]:
+    by_gateway: dict[str, list[PlannedTarget]] = {}
+    for planned in targets:
+        by_gateway.setdefault(planned.target.gateway, []).append(planned)
+    return [
+        GatewayLook(
+            environment.reach(gateway),
+            environment,
+            by_gateway[gateway.name],
+            progress,
+            guarded=question.guarded,
+            hours=question.hours,
+        )
+        for gateway in gateways
+        if gateway.name in by_gateway
+    ]
+
+
+def _refuse_silent(sights: Iterable[GatewaySight]) -> None:
+    for sight in sights:
+        if sight.silence is not None:
             raise UsageError(
-                f"{look.gateway.name} could not be looked at: {look.silence}. Nothing was undeployed;"
+                f"{sight.gateway.name} could not be looked at: {sight.silence}. Nothing was undeployed;"
                 " --no-preview asks without a look"
             )

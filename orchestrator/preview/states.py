@@ -141,6 +141,17 @@ class SiblingDeployments(Struct, frozen=True):
     """The environments, that of ``target`` among them."""
 
 
+class GatewaySight(Struct, frozen=True, kw_only=True):
+    """All that a look has found at one gateway; one machine may look and another one put it together."""
+
+    gateway: PreviewedGateway
+    targets: tuple[SeenTarget, ...]
+    siblings: tuple[SiblingDeployments, ...] = ()
+    memberships: tuple[GroupMembership, ...] = ()
+    silence: str | None = None
+    """Why the gateway counts as silent; None where it answers."""
+
+
 class Preview(Struct, frozen=True, kw_only=True):
     """All that a look at the live state of a plan's targets found."""
 
