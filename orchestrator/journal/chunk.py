@@ -132,7 +132,7 @@ def make_chunk_journal(
     try:
         with database.translate_errors():
             # No other process reads it, and so each statement need not wait for a lock.
-            database.run("PRAGMA locking_mode=EXCLUSIVE")
+            database.run("PRAGMA main.locking_mode=EXCLUSIVE")
             database.run("ATTACH ? AS run", (f"{run.absolute().as_uri()}?mode=ro",))
         with database.transaction():
             _fill(database, targets, wanted, broken, undone)

@@ -1,0 +1,140 @@
+"""Nothing leaves a worker whose lease is over, and no intent counts before the server knows it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.distributed.heartbeats import BeatAnswer, Heartbeats
+from orchestrator.distributed.lease import LAPSED, Lease, LeasedSend
+from orchestrator.distributed.names import LEASE_MARGIN
+from orchestrator.distributed.payloads import ChunkBeat
+from orchestrator.distributed.remote_rows import ChunkLog, RemoteRows, select_rows
+from orchestrator.journal.record import SessionRecord
+from orchestrator.journal.transfer import decode_segment
+from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.reading import UNDEPLOY
+from tests.support.journals import target, writable
+
+REQUEST = Request("DELETE", "https://gw.example/a", {})
+
+
+class Clock:
+    """A clock that the test sets; a jump is what a stopped process sees when it wakes."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Gate:
+    """A gateway that counts what reaches it."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def send(self, request: Request) -> Reply | Lost:
+        self.requests += 1
+        return Reply(204, {}, b"", 0.0)
+
+
+def make_sender(clock: Clock) -> tuple[LeasedSend, Lease]:
+    sender, lease = LeasedSend(), Lease(10.0, clock)
+    sender.lease = lease
+    return sender, lease
+
+
+async def test_after_the_lease_nothing_leaves_until_the_server_was_heard_again() -> None:
+    clock, gate = Clock(), Gate()
+    sender, lease = make_sender(clock)
+    send = sender.guard(sender.hold_back(gate.send))
+    lease.renew(clock.now)
+    assert isinstance(await send(REQUEST), Reply)
+
+    clock.now += 10.0 - LEASE_MARGIN  # the process was stopped meanwhile
+    waiting = asyncio.create_task(send(REQUEST))
+    await asyncio.sleep(0.01)
+    assert (gate.requests, waiting.done()) == (1, False)
+
+    lease.renew(clock.now)
+    assert isinstance(await waiting, Reply)
+    assert gate.requests == 2
+
+
+async def test_a_lost_lease_lets_nothing_leave_for_good() -> None:
+    clock, gate = Clock(), Gate()
+    sender, lease = make_sender(clock)
+    send = sender.guard(sender.hold_back(gate.send))
+    waiting = asyncio.create_task(send(REQUEST))
+    await asyncio.sleep(0.01)
+    lease.lose()
+    lease.renew(clock.now)
+
+    assert await waiting is LAPSED
+    assert await send(REQUEST) is LAPSED
+    assert gate.requests == 0
+
+
+async def test_at_the_last_moment_the_lease_is_looked_at_again() -> None:
+    clock, gate = Clock(), Gate()
+    sender, lease = make_sender(clock)
+    lease.renew(clock.now)
+    held = sender.hold_back(gate.send)
+    clock.now += 9.0
+
+    assert await held(REQUEST) is LAPSED
+    assert gate.requests == 0
+
+
+@pytest.mark.promise(2)
+async def test_an_intent_counts_once_a_heartbeat_with_it_was_acknowledged(tmp_path: Path) -> None:
+    clock, log, told = Clock(), ChunkLog(), list[ChunkBeat]()
+    answers = [BeatAnswer.SILENT, BeatAnswer.KNOWN]
+    may_answer = asyncio.Event()
+
+    async def send(beat: ChunkBeat) -> BeatAnswer:
+        told.append(beat)
+        await may_answer.wait()
+        return answers.pop(0) if answers else BeatAnswer.GONE
+
+    lease = Lease(10.0, clock)
+    beats = Heartbeats(send, log, lease, worker="w", monotonic=clock)
+    with closing(writable(tmp_path)) as database:
+        rows = RemoteRows(log, database, beats.hurry)
+        beats.serve(rows)
+        record = SessionRecord(rows, 1)
+        intent = asyncio.ensure_future(record.keep_intent(target(1, "roma/a1"), 1, UNDEPLOY, 1.0))
+        await asyncio.sleep(0)
+        running = asyncio.create_task(beats.run())
+        await asyncio.sleep(0.01)
+        assert not intent.done()
+        assert not lease.is_alive
+        may_answer.set()
+        await intent
+        assert lease.is_alive
+        names = [row.name for segment in told[0].segments for row in decode_segment(segment).rows]
+        assert names == ["intent"]
+        beats.hurry()
+        await running
+        assert lease.is_lost
+
+
+async def test_segments_never_change_and_what_is_left_takes_its_rows_along(tmp_path: Path) -> None:
+    log = ChunkLog()
+    with closing(writable(tmp_path)) as database:
+        record = SessionRecord(RemoteRows(log, database, lambda: None), 1)
+        for seq in (1, 2):
+            record.keep_intent(target(seq, f"roma/a{seq}"), 1, UNDEPLOY, 1.0)
+        first = tuple(log.cut())
+        record.keep_note(2.0, "warning", gateway="roma", text="t")
+        record.keep_intent(target(3, "roma/a3"), 1, UNDEPLOY, 1.0)
+
+    segments = tuple(log.cut())
+    assert segments[0] == first[0]
+    assert tuple(log.cut()) == segments
+    assert [row.values[0] for row in select_rows(log.rows, frozenset({2, 3}))] == [2, 3]
