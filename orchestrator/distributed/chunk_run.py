@@ -244,7 +244,7 @@ class ChunkRun:
         self, journal: ChunkJournal, resources: RunResources, carry: LaneCarry, lane: Lane | None = None
     ) -> ChunkEnd:
         fate = journal.read_fate()
-        rows = select_rows((*self._earlier, *self._log.rows), fate.left)
+        rows = select_rows((*self._earlier, *self._log.rows), fate.left) if fate.left else []
         return ChunkEnd(
             segments=tuple(self._log.cut()),
             left=len(fate.left),

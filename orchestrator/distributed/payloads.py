@@ -178,7 +178,7 @@ class ChunkEnd(Struct, frozen=True, kw_only=True):
     left: int
     """Targets of the chunk without an outcome."""
     rows: bytes
-    """What was written of those targets, for the next dispatch of the chunk."""
+    """What was written of those targets, and the outcomes of the others, for the next dispatch."""
     counts: tuple[EndCount, ...]
     """The targets that ended in this dispatch, or in the lost ones before it (``ChunkOrder.beats``)."""
     stop: StopState

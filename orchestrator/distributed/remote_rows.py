@@ -26,9 +26,13 @@ def find_seq(row: NamedRow) -> int | None:
     return None if at is None else row.values[at]
 
 
-def select_rows(rows: Iterable[NamedRow], seqs: frozenset[int]) -> list[NamedRow]:
-    """Return the rows about these targets, in their order."""
-    return [row for row in rows if find_seq(row) in seqs]
+def select_rows(rows: Iterable[NamedRow], left: frozenset[int]) -> list[NamedRow]:
+    """Return, in their order, the rows from which the next dispatch of a chunk goes on.
+
+    They are all of those about the targets that are ``left``. Of the others the outcomes are enough: without
+    them the next dispatch, which begins with the journal of the session, would take these targets for open.
+    """
+    return [row for row in rows if row.name == "outcome" or find_seq(row) in left]
 
 
 def replay_rows(database: Database, rows: Iterable[NamedRow]) -> None:
