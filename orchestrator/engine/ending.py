@@ -53,13 +53,22 @@ async def conclude_session(
             state=name_end_state(status),
             stopped_by=_explain_stop(resources, counts, status),
             exit_status=status,
-            seconds=environment.monotonic() - began,
+            seconds=_measure_work(resources, began, at),
         )
     except DiskError:
         # The journal has no end of this session then; ``runs.reporting`` gives the reports one.
         status = ExitStatus.INTERRUPTED if is_interrupted else ExitStatus.STOPPED
         return SessionResult(status=status, interrupted=is_interrupted, cut=cut, is_kept=False)
     return SessionResult(status=status, interrupted=is_interrupted, cut=cut)
+
+
+def _measure_work(resources: RunResources, began: float, at: float) -> float:
+    """Return how many seconds the session worked; ``at`` is when those that it left got their outcome."""
+    spec = resources.spec
+    if not spec.is_underway:
+        return resources.environment.monotonic() - began
+    # This process has only followed: it may have come hours after the last target had ended elsewhere.
+    return resources.pending.measure_work(spec.number, at)
 
 
 def describe_end(resources: RunResources, at: float, status: ExitStatus) -> RunEnded:

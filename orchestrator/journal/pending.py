@@ -15,6 +15,7 @@ from orchestrator.journal.ledger import OUTCOME
 from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
 from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, SNAPSHOT_NAME, WORD
+from orchestrator.journal.sessions import measure_until_last_end
 from orchestrator.model.bindings import Bindings
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import Outcome, Reason
@@ -239,6 +240,10 @@ class PendingTargets:
         """Return the snapshot of the target with the number ``seq``; None where none was kept."""
         rows = self._database.rows("SELECT value FROM snapshot WHERE seq = ?", (seq,))
         return next((msgspec.json.decode(value, type=Snapshot) for (value,) in rows), None)
+
+    def measure_work(self, session: int, before: float) -> float:
+        """Return how many seconds a session of several processes took, to its last target ``before``."""
+        return measure_until_last_end(self._database, session, before)
 
     def count_targets(self) -> int:
         """Count all targets of the plan."""

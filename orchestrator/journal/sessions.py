@@ -86,6 +86,10 @@ class WorkingTime(NamedTuple):
 
 
 _LAST_SIGN = "SELECT MAX(started + COALESCE(seconds, 0)) FROM attempt WHERE started >= ? AND started < ?"
+_UNTIL_LAST_END = (
+    "SELECT MAX(0.0, COALESCE((SELECT MAX(ended) FROM target WHERE ended >= started AND ended < ?2), started)"
+    " - started) FROM session WHERE number = ?1"
+)
 _FAR = 1e12
 """Unix seconds that no session begins after."""
 
@@ -97,6 +101,12 @@ def measure_sessions(database: Database, sessions: Sequence[SessionRow]) -> list
         WorkingTime(started, following, _measure(database, session, following))
         for session, (started, following) in zip(sessions, pairwise(starts), strict=True)
     ]
+
+
+def measure_until_last_end(database: Database, session: int, before: float) -> float:
+    """Return the seconds from a session's beginning to the last end of a target ``before`` a Unix time."""
+    seconds: float = database.one(_UNTIL_LAST_END, (session, before))[0]
+    return seconds
 
 
 def _measure(database: Database, session: SessionRow, following: float) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
 
 from orchestrator.engine.controller import Controller
@@ -153,6 +155,22 @@ def test_a_resume_takes_the_session_over(killed: RunFolder) -> None:
     assert conductor.told == ["connect", "is session 1 at work", "conduct session 1", "release session 1"]
     assert len(result.report.run.sessions) == 1
     assert result.report.totals.undeployed == 2
+
+
+def test_a_session_that_was_taken_over_lasted_to_its_last_target(killed: RunFolder) -> None:
+    with closing(killed.open()) as database:
+        began = read_sessions(database)[0].started
+
+    async def take_one(resources: RunResources, _: Controller) -> None:
+        # It ended elsewhere, while nobody was here: only the rest is given up by this process, now.
+        await anyio.sleep(0.3)
+        ended = ("undeployed", None, "look", 0.1, began + 0.1, 1)
+        resources.record.take_over([("outcome", ended)])
+
+    result = resume_conducted(killed, PlayedConductor(take_one, at_work=True))
+
+    assert result.report.totals.undeployed == 1
+    assert result.report.run.seconds == pytest.approx(0.1)
 
 
 def test_a_session_that_the_engine_does_not_know_is_followed_by_another(killed: RunFolder) -> None:
