@@ -34,7 +34,7 @@ from orchestrator.distributed.payloads import (
     ZoneSilent,
 )
 from orchestrator.distributed.scheduled import settle_scheduled
-from orchestrator.distributed.showing import describe_lane, search_lane, summarize_lane
+from orchestrator.distributed.showing import describe_lane, name_started, search_lane, summarize_lane
 
 LONGEST_HISTORY = 10_000
 """Events after which the workflow continues as new though the server does not ask for it."""
@@ -114,6 +114,8 @@ class UndeployRun:
 
     async def _work(self) -> str:
         conduct = self._conduct
+        if conduct.given.scheduled and not conduct.given.state:
+            self._name_scheduled(conduct.given)
         while True:
             self._has_changed = False
             conduct.advance(workflow.time())
@@ -141,6 +143,12 @@ class UndeployRun:
         info = workflow.info()
         if info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY:
             workflow.continue_as_new(self._conduct.hand_over())
+
+    def _name_scheduled(self, given: RunInput) -> None:
+        """Show which run it is: the schedule that started it could not know."""
+        workflow.upsert_memo({"run": given.run})
+        if names := name_started(given):
+            workflow.upsert_search_attributes(names)
 
     def _publish(self) -> None:
         """Tell the driver the news, and people the progress; the memo needs no worker to be read."""

@@ -35,6 +35,7 @@ from orchestrator.distributed.names import (
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import RunInput
 from orchestrator.distributed.shipping import release_pages
+from orchestrator.distributed.showing import search_scheduled
 from orchestrator.distributed.start_times import StartTimes
 from orchestrator.errors import RunError, UsageError
 from orchestrator.model.plan import RunId
@@ -146,6 +147,9 @@ def build_schedule(order: ScheduleOrder) -> Schedule:
             id=name_scheduled_workflow(order.name),
             task_queue=RUNS_QUEUE,
             memo={"plan": order.given.plan},
+            # The run is another one at each start: its workflow itself tells which.
+            typed_search_attributes=search_scheduled(order.given),
+            static_summary=f"Undeploy {order.given.plan}: a run of schedule {order.name}",
         ),
         spec=_build_spec(start, order.ends),
         policy=SchedulePolicy(

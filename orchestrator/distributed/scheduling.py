@@ -20,6 +20,7 @@ from orchestrator.distributed.names import (
 )
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages, Orders, RunInput
+from orchestrator.distributed.run_start import has_search_attributes
 from orchestrator.distributed.schedule import (
     ScheduleOrder,
     create_schedule,
@@ -83,7 +84,7 @@ async def schedule_run(client: Client, request: ScheduleRequest, tell: Callable[
         order = ScheduleOrder(
             name=request.name,
             start=request.start,
-            given=_make_input(request, packed.journal),
+            given=_make_input(request, packed.journal, searchable=await has_search_attributes(client)),
             ends=ends,
             starts=describe_starts(request.start),
         )
@@ -116,8 +117,10 @@ def describe_starts(start: StartTimes) -> str:
     return f"once at {format_moment(start.at)}, until {format_moment(closes)}"
 
 
-def _make_input(request: ScheduleRequest, journal: JournalPages) -> RunInput:
-    given = make_run_input(request.later, journal, orders=Orders(), learned={}, searchable=False, lease=LEASE)
+def _make_input(request: ScheduleRequest, journal: JournalPages, *, searchable: bool) -> RunInput:
+    given = make_run_input(
+        request.later, journal, orders=Orders(), learned={}, searchable=searchable, lease=LEASE
+    )
     return replace(
         given,
         scheduled=True,

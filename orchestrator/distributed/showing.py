@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    SearchAttributeUpdate,
+    TypedSearchAttributes,
+)
 
 from orchestrator.distributed.names import SEARCH_ATTRIBUTES
 from orchestrator.distributed.payloads import LaneInput, RunInput
@@ -22,6 +27,16 @@ def search_run(given: RunInput) -> TypedSearchAttributes | None:
     if not given.searchable:
         return None
     return TypedSearchAttributes([SearchAttributePair(PLAN, given.plan), SearchAttributePair(RUN, given.run)])
+
+
+def search_scheduled(given: RunInput) -> TypedSearchAttributes:
+    """Return the search attributes of what a schedule starts; none where the server has none."""
+    return TypedSearchAttributes([SearchAttributePair(PLAN, given.plan)] if given.searchable else [])
+
+
+def name_started(given: RunInput) -> list[SearchAttributeUpdate[str]]:
+    """Return the search attributes that only a workflow which a schedule has started can tell."""
+    return [RUN.value_set(given.run)] if given.searchable else []
 
 
 def summarize_run(given: RunInput) -> str:

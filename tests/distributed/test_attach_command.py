@@ -20,7 +20,13 @@ from temporalio.client import ScheduleActionExecutionStartWorkflow
 
 from orchestrator.distributed.address import parse_engine_address
 from orchestrator.distributed.connection import connect
-from orchestrator.distributed.names import name_schedule, name_scheduled_run, read_scheduled_workflow
+from orchestrator.distributed.names import (
+    name_run_workflow,
+    name_schedule,
+    name_scheduled_run,
+    read_scheduled_workflow,
+)
+from orchestrator.model.plan import RunId
 from tests.support.commands import CommandResult, run_command
 from tests.support.fake_worker import serve_zones
 from tests.support.temporal import TemporalServer
@@ -78,6 +84,16 @@ def attach_once_begun(undeploy: Undeploy, run: str, url: str, *more: str) -> Com
     raise AssertionError(result)
 
 
+async def read_shown(url: str, run: str) -> dict[str, object]:
+    """Return by what a person finds the workflow of a scheduled run on Temporal's own page."""
+    client = await connect(parse_engine_address(url))
+    found = await client.get_workflow_handle(name_run_workflow(RunId(run), 1)).describe()
+    memo = await found.memo()
+    words = {pair.key.name: pair.value for pair in found.typed_search_attributes}
+    kept = ("plan", "run", "UndeployPlan", "UndeployRun")
+    return {name: value for name, value in {**memo, **words}.items() if name in kept}
+
+
 def test_a_scheduled_run_is_done_by_nobodys_hand_and_reported_by_attach(
     undeploy: Undeploy, temporal: TemporalServer, tmp_path: Path
 ) -> None:
@@ -105,6 +121,9 @@ def test_a_scheduled_run_is_done_by_nobodys_hand_and_reported_by_attach(
     assert (reports[0]["run"]["window"]["from"], reports[0]["run"]["state"]) == ("option", "complete")
     assert {order.run for order in worker.chunks} == {run}
     assert (again.status, "is kept here already" in again.err) == (2, True)
+    plan = f"far {tmp_path.name}"
+    shown = asyncio.run(read_shown(temporal.url, run))
+    assert shown == {"plan": plan, "run": run, "UndeployPlan": plan, "UndeployRun": run}
 
 
 def test_a_run_whose_driver_was_killed_goes_on_and_is_taken_over_elsewhere(
