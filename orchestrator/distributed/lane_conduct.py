@@ -47,7 +47,7 @@ LEAST_WAIT = 1.0
 """Seconds that a worker gets to take a chunk, however short ``park_for`` is."""
 
 
-class OpenChunk(Struct, kw_only=True):
+class HandedOutChunk(Struct, kw_only=True):
     """The chunk that is handed out until nothing of it is left."""
 
     place: ChunkPlace
@@ -76,7 +76,7 @@ class LaneConduct:
         """By the first target of a chunk."""
         self._next = given.place.first
         """Targets before the present chunk, or before the next one if there is none."""
-        self._chunk: OpenChunk | None = None
+        self._chunk: HandedOutChunk | None = None
         self._sent: Orders = given.orders
         """The orders with which the last chunk was handed out."""
         self._bytes = 0
@@ -115,7 +115,7 @@ class LaneConduct:
     def make_order(self, now: float) -> ChunkOrder:
         """Return the chunk that is handed out now: the one that has targets left, or the next one."""
         given = self.given
-        chunk = self._chunk = self._chunk or OpenChunk(place=self._cut())
+        chunk = self._chunk = self._chunk or HandedOutChunk(place=self._cut())
         order = ChunkOrder(
             run=given.run,
             session=given.session,
@@ -241,7 +241,7 @@ class LaneConduct:
             first=chunk.place.first,
         )
 
-    def _keep_open(self, chunk: OpenChunk, end: ChunkEnd) -> None:
+    def _keep_open(self, chunk: HandedOutChunk, end: ChunkEnd) -> None:
         chunk.rows, chunk.beats, chunk.has_report = end.rows, (), True
         # A chunk that came back for orders, or because it was full, has done what it should.
         is_fruitless = not end.counts and not end.segments and not self._changes(self._sent, self.orders)
@@ -294,6 +294,6 @@ class LaneConduct:
     def _refuse(self, reason: str) -> None:
         self._refusal = self._refusal or reason
 
-    def _get_chunk(self) -> OpenChunk:
+    def _get_chunk(self) -> HandedOutChunk:
         assert self._chunk is not None  # noqa: S101 -- only a chunk that was handed out has an end
         return self._chunk

@@ -151,7 +151,8 @@ class LaneWorkers:
         self, end: TargetEnd, target_run: TargetRun, seconds: float, *, doubted: bool, waited: bool = False
     ) -> None:
         """Keep a target's outcome, tell it to those that wait for it, and ask the stop rules."""
-        if self._run_gate.is_called_back(end.reason):
+        # Most ends have no reason, and none of those was called back.
+        if end.reason is not None and self._run_gate.is_called_back(end.reason):
             return
         resources, target, at = self._resources, target_run.target, self._environment.now()
         resources.record.keep_outcome(target, end, seconds=seconds, at=at)

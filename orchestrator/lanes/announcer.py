@@ -65,6 +65,9 @@ class LaneAnnouncer:
 
     def tell_state(self, lane: LaneState) -> None:
         """Tell the lane's state if it has changed."""
+        # An open lane is the usual one, and is asked after each reply.
+        if lane.state == self._told_state and not lane.given_up:
+            return
         state = self._name_state(lane)
         if state != self._told_state:
             self._told_state = state

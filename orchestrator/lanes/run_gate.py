@@ -82,7 +82,7 @@ class RunGate:
             self._stopped.ring()
             self._tell_change()
 
-    def is_called_back(self, reason: str | None) -> bool:
+    def is_called_back(self, reason: str) -> bool:
         """Return whether a recall alone has held up a target with this reason, so that it has not ended."""
         return self._recalled is not None and reason == self._recalled
 
