@@ -145,7 +145,8 @@ def targets_asked(simulators: RunningSimulators) -> set[str]:
 
 
 def format_in(journal: Path) -> int:
-    with closing(sqlite3.connect(journal)) as connection:
+    # Immutable: SQLite would make files beside the sample, while another test copies the folder.
+    with closing(sqlite3.connect(f"file:{journal}?immutable=1", uri=True)) as connection:
         found: int = connection.execute("PRAGMA user_version").fetchone()[0]
         return found
 
