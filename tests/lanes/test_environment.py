@@ -43,7 +43,7 @@ def test_an_exchange_that_never_ends_is_lost_a_while_after_its_timeout(timeout: 
 
 
 def test_every_connection_is_opened_where_the_limit_of_an_exchange_holds() -> None:
-    """Every way to a gateway is opened by ``open_connection``; a worker has that open a way under its lease."""
+    """Every way to a gateway is opened by ``open_connection``; a worker lets it open one with a lease."""
     package = Path(orchestrator.__file__).parent
     callers = {
         path.relative_to(package).as_posix()
