@@ -98,6 +98,9 @@ class LaneTails:
             # The news of a lane come a moment before its workflow is there.
             while not await self._read_history(tail) and self._may_start(tail):  # noqa: ASYNC110 - it is elsewhere
                 await anyio.sleep(_STARTS_WITHIN)
+        # A workflow that was ended from outside has no event for the chunk that was under way.
+        for dispatch in tail.dispatches.values():
+            self._taker.settle(DispatchKey(tail.part.workflow, dispatch))
         tail.done.set()
         if tail.is_complete:
             await self._tell_taken(tail.part.workflow)
@@ -163,9 +166,11 @@ class LaneTails:
         """Take over the result of a dispatch, if it has one."""
         if (dispatch := tail.dispatches.get(scheduled)) is None:
             return  # no chunk
+        key = DispatchKey(tail.part.workflow, dispatch)
         if payloads:
             found: ChunkEnd | ChunkBeat = await decode_payload(self._client, payloads[0], kind)
-            self._taker.take(DispatchKey(tail.part.workflow, dispatch), found.segments)
+            self._taker.take(key, found.segments)
+        self._taker.settle(key)
         tail.settled.add(dispatch)
 
     async def _look_at_beats(self, tail: LaneTail) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from orchestrator.distributed.open_requests import OpenRequests
 from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.transfer import decode_segment
 from orchestrator.model.events import AnyEvent
@@ -32,6 +34,7 @@ class ResultTaker:
         self._emit = emit
         self._now = now
         self._taken = dict(taken or {})
+        self._open: defaultdict[DispatchKey, OpenRequests] = defaultdict(OpenRequests)
 
     def take(self, key: DispatchKey, segments: Sequence[bytes]) -> None:
         """Take over those of the ``segments`` of a dispatch that are new. Give all of them so far."""
@@ -44,6 +47,13 @@ class ResultTaker:
             self._record.take_over(rows)
         self._record.keep_taken(self._now(), *key, len(segments))
         self._taken[key] = len(segments)
+        requests = self._open[key]
         for _, events in decoded:
-            for event in events:
+            for event in requests.pair(events):
+                self._emit(event)
+
+    def settle(self, key: DispatchKey) -> None:
+        """Note that no more comes of a dispatch: the requests that it left open count as lost."""
+        if (requests := self._open.pop(key, None)) is not None:
+            for event in requests.close(self._now()):
                 self._emit(event)

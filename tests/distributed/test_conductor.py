@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import anyio
 import anyio.to_thread
@@ -14,13 +15,14 @@ from orchestrator.api import RunOptions, load_plan, resume, run
 from orchestrator.display.progress import RunProgress
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.connection import connect
+from orchestrator.distributed.open_requests import LOST
 from orchestrator.distributed.payloads import ChunkOrder
 from orchestrator.engine.control_commands import ContinueRun, ControlCommand, PauseRun, StopRun
 from orchestrator.engine.request import Prompt
 from orchestrator.errors import ExitStatus
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.folder import list_runs
-from orchestrator.model.events import AnyEvent, LaneChanged
+from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, LaneChanged
 from orchestrator.model.outcome import Outcome
 from orchestrator.runs.control_socket import ControlQuestion, send_command
 from orchestrator.runs.result import RunResult
@@ -226,6 +228,30 @@ def test_a_session_whose_process_ended_goes_on_and_is_taken_over_with_nothing_lo
     assert stage.progress.count_in_run(Outcome.UNDEPLOYED) == 42
     told = names(stage.events)
     assert (told.count("WaveStarted"), told.count("WaveEnded")) == (1, 1)
+
+
+@pytest.mark.promise(2)
+def test_what_a_lost_worker_told_is_taken_over_and_its_open_request_counts_as_lost(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=6, b=1)
+    chunks = MadeUpChunks(stage.find, lost_after=3)
+
+    result = stage.play(stage.run, chunks, MadeUpChunks(stage.find))
+
+    # The lost one began a request for the fourth: it is in the journal, and the next one counts on from it.
+    assert (result.report.run.state, result.report.totals.undeployed) == ("complete", 7)
+    assert result.report.totals.requests == 8
+    assert [len(order.beats) for order in chunks.orders] == [0, 4]
+    lost = [event for event in stage.events if isinstance(event, AttemptEnded) and event.status is None]
+    assert [(event.target, event.number, event.message) for event in lost] == [("a/P/p3/e", 1, LOST)]
+    assert [event.number for event in stage.events if begins(event, "a/P/p3/e")] == [1, 2]
+    assert stage.progress.in_flight == 0
+    assert {lane.in_flight for lane in stage.progress.lanes.values()} == {0}
+
+
+def begins(event: AnyEvent, target: str) -> TypeGuard[AttemptStarted]:
+    return isinstance(event, AttemptStarted) and event.target == target
 
 
 def test_a_zone_without_a_worker_is_given_up_and_the_other_one_goes_on(

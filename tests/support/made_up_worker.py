@@ -16,7 +16,7 @@ from orchestrator.distributed.names import CHUNK_ACTIVITY, RUNS_QUEUE, TAKEN, na
 from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, ChunkOrder, EndCount
 from orchestrator.distributed.workflows import RUNNER, WORKFLOWS
 from orchestrator.journal.schema import INSERT_INTENT, UPDATE_OUTCOME, UPDATE_RESULT
-from orchestrator.journal.transfer import encode_segment, name_row
+from orchestrator.journal.transfer import decode_segment, encode_segment, name_row
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, TargetEnded
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
@@ -37,13 +37,16 @@ class MadeUpChunks:
         outcome: Callable[[str], tuple[Outcome, str | None]] = lambda _: (Outcome.UNDEPLOYED, None),
         seconds: float = 0.0,
         before: Callable[[ChunkOrder], Awaitable[None]] | None = None,
+        lost_after: int | None = None,
     ) -> None:
+        """After ``lost_after`` targets the first chunk tells of one more request, and then nothing."""
         self.orders: list[ChunkOrder] = []
         self._find = find
         self._wave = wave
         self._outcome = outcome
         self._seconds = seconds
         self._before = before
+        self._lost_after = lost_after
         self._done: set[int] = set()
 
     @activity.defn(name=CHUNK_ACTIVITY)
@@ -57,6 +60,10 @@ class MadeUpChunks:
         # What an earlier dispatch did is in ``order.rows`` and ``beats`` of a real one.
         targets = [(seq, name) for seq, name in self._find(order) if seq not in self._done]
         for seq, name in targets:
+            if order.dispatch == 0 and len(ends) == self._lost_after:
+                segments.append(self._make_intent(order, seq, name))
+                activity.heartbeat(ChunkBeat(segments=tuple(segments), worker="made up"))
+                await asyncio.sleep(60)  # without a sign of life: the chunk goes to another worker
             outcome, reason = self._outcome(name)
             segments.append(self._make_segment(order, seq, name, outcome, reason))
             ends.append((outcome, reason))
@@ -80,20 +87,28 @@ class MadeUpChunks:
             refusal=None,
         )
 
+    def _make_intent(self, order: ChunkOrder, seq: int, name: str) -> bytes:
+        at = time.time()
+        begin = AttemptStarted(
+            at=at, target=TargetId(name), gateway=order.place.gateway, number=1, act=Act.UNDEPLOY
+        )
+        return encode_segment([name_row(INSERT_INTENT, (seq, 1, "undeploy", "undeploy", at))], [begin])
+
     def _make_segment(
         self, order: ChunkOrder, seq: int, name: str, outcome: Outcome, reason: str | None
     ) -> bytes:
         at, target, gateway = time.time(), TargetId(name), order.place.gateway
+        number = count_intents(order, seq) + 1
         rows = [
-            name_row(INSERT_INTENT, (seq, 1, "undeploy", "undeploy", at)),
-            name_row(UPDATE_RESULT, (0.01, 200, None, None, "removed", True, None, seq, 1)),
+            name_row(INSERT_INTENT, (seq, number, "undeploy", "undeploy", at)),
+            name_row(UPDATE_RESULT, (0.01, 200, None, None, "removed", True, None, seq, number)),
             name_row(UPDATE_OUTCOME, (str(outcome), reason, "deploymentResult", 0.01, at, seq)),
         ]
         answer = AttemptEnded(
             at=at,
             target=target,
             gateway=gateway,
-            number=1,
+            number=number,
             act=Act.UNDEPLOY,
             seconds=0.01,
             status=200,
@@ -109,11 +124,17 @@ class MadeUpChunks:
             reason=reason,
             evidence="deploymentResult",
             seconds=0.01,
-            attempts=1,
+            attempts=number,
         )
-        begin = AttemptStarted(at=at, target=target, gateway=gateway, number=1, act=Act.UNDEPLOY)
+        begin = AttemptStarted(at=at, target=target, gateway=gateway, number=number, act=Act.UNDEPLOY)
         events: list[AnyEvent] = [begin, answer, end]
         return encode_segment(rows, events)
+
+
+def count_intents(order: ChunkOrder, seq: int) -> int:
+    """Count the requests about a target that lost dispatches of a chunk have told of."""
+    rows = [row for beat in order.beats for row in decode_segment(beat).rows]
+    return sum(row.name == "intent" and row.values[0] == seq for row in rows)
 
 
 @asynccontextmanager
