@@ -43,7 +43,7 @@ class Kept(NamedTuple):
     outcome: str | None
     reason: str | None
     undeploys: int
-    """Intents to undeploy."""
+    """Intents to undeploy, but for those of which the program knows that nothing left."""
     open_intents: int
     """Intents to undeploy without a result."""
     left_open: bool
@@ -212,7 +212,7 @@ class Stage:
             if not path.name.endswith("-shm"):
                 shutil.copy(path, copy)
         query = (
-            "SELECT id, outcome, reason, COALESCE(SUM(act = 'undeploy'), 0),"
+            "SELECT id, outcome, reason, COALESCE(SUM(act = 'undeploy' AND sent IS NOT 0), 0),"
             " COALESCE(SUM(act = 'undeploy' AND verdict IS NULL), 0),"
             " EXISTS (SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.verdict IS NULL"
             " AND a.number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = target.seq))"

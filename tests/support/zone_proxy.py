@@ -48,11 +48,11 @@ class ZoneProxy:
                     upward.write(_shorten(head) + await reader.readexactly(_length(head)))
         finally:
             # Whoever hangs up on the proxy hangs up on the gateway, which sees that its client went away.
+            if upward is not None:
+                upward.transport.abort()
             if back is not None:
                 back.cancel()
-            for each in (upward, writer):
-                if each is not None:
-                    each.transport.abort()
+                await asyncio.wait([back])
 
     def _find(self, head: bytes) -> Place | None:
         host = urlsplit(head.split(b" ", 2)[1].decode()).hostname or ""
@@ -101,13 +101,32 @@ def run_beside(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[int]
     """Have ``serve`` called once a connection, in a thread of its own. Yields the port, on loopback."""
     ready: queue.Queue[tuple[int, Callable[[], None]]] = queue.Queue()
 
+    open_now: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        open_now.add(task)
+        try:
+            await serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the block is over
+        finally:
+            writer.transport.abort()
+            open_now.discard(task)
+
     async def work() -> None:
         ended = asyncio.Event()
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=256, ssl=tls)
+        server = await asyncio.start_server(accept, "127.0.0.1", 0, backlog=256, ssl=tls)
         loop = asyncio.get_running_loop()
         ready.put((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(ended.set)))
         await ended.wait()
         server.close()
+        for task in tuple(open_now):
+            task.cancel()
+        await asyncio.gather(*open_now)
+        # The transports close a turn of the loop later, those of TLS some turns.
+        await asyncio.sleep(0.05)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()

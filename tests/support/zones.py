@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from orchestrator.distributed.names import LEASE
 from orchestrator.model.reading import Act
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
 from orchestrator.simulator.faults import FaultScenario
@@ -36,6 +37,16 @@ ZONES = {"roma": f"zone: {EAST}", "apim": f"zone: {WEST}"}
 """The key ``zone`` of each gateway, as ``Stage.write_plan`` takes further keys."""
 _OF_THE_MOMENT = frozenset({"at", "started", "ended", "seconds", "taken"})
 """Keys of a target in report.json that differ between two runs that do the same."""
+
+START = """
+import faulthandler, signal
+faulthandler.register(signal.SIGUSR1)
+from orchestrator.distributed import names
+names.LEASE = {lease}
+from orchestrator.__main__ import main
+main()
+"""
+"""The program, whose runs have another lease than those of users, who cannot choose it."""
 
 LAST_WORDS = 4000
 """Characters of each process's output that a failed test shows."""
@@ -122,7 +133,8 @@ class ZoneStage(Stage):
         self.url = f"temporal://{server.address.target}/{namespace}"
         self.tls: tuple[str, ...] = ()
         """The options by which everybody reaches the server."""
-        self.lease: tuple[str, ...] = ()
+        self.lease = LEASE
+        """Seconds without a sign of life after which a chunk goes to another worker."""
         self.secrets = dict.fromkeys(GATEWAYS, FAKE_TOKEN)
         """The credential of each zone's gateway."""
         self.env["NO_PROXY"] = "127.0.0.1"
@@ -131,6 +143,7 @@ class ZoneStage(Stage):
         self._logs = folder / "logs"
         self._logs.mkdir()
         self._started: list[subprocess.Popen[str]] = []
+        self._workers: list[subprocess.Popen[str]] = []
 
     def fill(self, roma: int, apim: int, **fields: Any) -> None:
         """Have so many targets of each gateway deployed, with empty books and no faults."""
@@ -169,11 +182,20 @@ class ZoneStage(Stage):
 
     def finish(self, process: subprocess.Popen[str], timeout: float = 40.0) -> CommandResult:
         """Return the result of a command once it has ended. Fails with all logs if it does not."""
-        try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"{process.args} goes on after {timeout:g} s") from None
+        ends = time.monotonic() + timeout
+        while (status := process.poll()) is None:
+            if time.monotonic() > ends:
+                process.send_signal(signal.SIGUSR1)
+                time.sleep(0.5)
+                raise AssertionError(f"{process.args} goes on after {timeout:g} s")
+            self.assert_no_worker_failed()
+            time.sleep(0.02)
         return CommandResult(status, self.read_log(process, "out"), self.read_log(process, "err"))
+
+    def assert_no_worker_failed(self) -> None:
+        """Assert that no worker has ended by itself: what waits for it would wait for long."""
+        failed = [worker.args for worker in self._workers if (worker.poll() or 0) > 0]
+        assert failed == []
 
     def start_worker(self, zone: str, **env: str) -> subprocess.Popen[str]:
         """Start a worker of a zone; it is ended with the stage."""
@@ -181,11 +203,16 @@ class ZoneStage(Stage):
         own = {TOKENS[gateway]: self.secrets[zone], "HTTP_PROXY": at.proxy.url}
         name = f"worker-{zone}-{len(self._started)}"
         arguments = ("worker", "--zone", zone, *self.on, "--state", str(self.folder / name))
-        return self._start(name, arguments, env=own | env)
+        self._workers.append(self._start(name, arguments, env=own | env))
+        return self._workers[-1]
 
     def start_workers(self) -> list[subprocess.Popen[str]]:
         """Start a worker in each zone."""
         return [self.start_worker(zone) for zone in self.zones]
+
+    def wait_until_serving(self, worker: subprocess.Popen[str]) -> None:
+        """Return once a worker takes chunks."""
+        until(lambda: "serves zone" in self.read_log(worker, "out"))
 
     def end(self) -> None:
         """End all processes of the stage, those that are stopped too."""
@@ -198,7 +225,7 @@ class ZoneStage(Stage):
         begin = self._logs / f"{len(self._started):02}-{name.replace('/', '_')}"
         with begin.with_suffix(".out").open("w") as out, begin.with_suffix(".err").open("w") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator", *map(str, arguments)],
+                [sys.executable, "-c", START.format(lease=self.lease), *map(str, arguments)],
                 cwd=self.folder,
                 env={**self.env, **(env or {})},
                 text=True,
@@ -233,8 +260,15 @@ class ZoneStage(Stage):
         query = ("workflow", "list", "--query", "ExecutionStatus = 'Running'", "--output", "json")
         return [each["execution"]["workflowId"] for each in json.loads(self.call_temporal(*query))]
 
+    @contextmanager
+    def reach_all(self) -> Iterator[dict[str, str]]:
+        """Yield the environment of a machine that reaches both zones and has their credentials."""
+        hosts = {name: place for zone in self.zones.values() for name, place in zone.proxy.hosts.items()}
+        with run_zone_proxy(hosts) as proxy:
+            yield {"HTTP_PROXY": proxy.url} | self.list_credentials()
+
     def list_credentials(self) -> dict[str, str]:
-        """Return the credentials of both zones as a machine has them that reaches both."""
+        """Return the credentials of both zones, as the program finds them in its environment."""
         return {TOKENS[GATEWAYS[zone]]: secret for zone, secret in self.secrets.items()}
 
     def read_events(self, *names: str) -> list[dict[str, Any]]:
