@@ -112,6 +112,15 @@ _ROWS = (
     Yardstick("P17 processor", "live", "processor time of its process over that without a page", Unit.RATIO),
     Yardstick("P17 page", "live", "share of a processor of its thread", Unit.SHARE, 0.02, 0.05),
     Yardstick("P17 events", "live", "events a second that the run told", Unit.COUNT, better="more"),
+    Yardstick(
+        "P18", "distributed",
+        "pace of a run over two zones through Temporal, over that on one machine, if replies take 20 ms",
+        Unit.RATIO, 0.50, 0.35, "more",
+    ),
+    Yardstick(
+        "P18 fast", "distributed", "the same at gateways without any limit, 100 requests at once",
+        Unit.RATIO, better="more",
+    ),
 )  # fmt: skip
 
 YARDSTICKS = {row.name: row for row in _ROWS}

@@ -17,6 +17,7 @@ from bench.control import (
     measure_pace,
     measure_scattered_refusals,
 )
+from bench.distributed import measure_distributed_run
 from bench.figures import BenchmarkError, Figure, Sizes
 from bench.goals import YARDSTICKS
 from bench.live import measure_live_page
@@ -118,6 +119,10 @@ PARTS = {
     "live": Part(
         "runs whose live page ten viewers look at, beside runs without a page",
         4, measure_live_page, Sizes(50_000, 5), Sizes(200, 1), Sizes(20_000, 3),
+    ),
+    "distributed": Part(
+        "runs over two zones through Temporal, beside runs on one machine",
+        8, measure_distributed_run, Sizes(20_000, 5), Sizes(200, 1),
     ),
     "check": Part(
         "reading a plan beside a bare libyaml loop",

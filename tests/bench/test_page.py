@@ -125,6 +125,7 @@ def test_the_goals_are_those_that_were_agreed() -> None:
         "P13 ROMA": (1.02, 1.10), "P13 Apinizer": (2.0, 2.1), "P13 report": (1.05, 1.15), "P14": (1.05, 1.25),
         "P15": (1.1, 1.5), "P16": (1.0, 2.0),
         "P17": (0.95, 0.90), "P17 page": (0.02, 0.05),
+        "P18": (0.5, 0.35),
     }  # fmt: skip
     told = {
         name: (stick.goal, stick.floor)
