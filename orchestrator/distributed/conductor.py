@@ -163,6 +163,10 @@ class ConductedSession:
         else:
             self._recorder.on_lane_state(first, "remark", "the Temporal server answers again", None)
 
+    def _tell_of_other(self) -> None:
+        told = "another undeploy command steers this run, too; what is ordered there and here holds together"
+        self._recorder.warn(self._resources.spec.plan.gateways[0].name, told)
+
     async def start(self, lease: float) -> bool:
         """Send the journal and start the workflow; return whether it was started.
 
@@ -236,6 +240,8 @@ class ConductedSession:
                 self._resources.run_gate,
                 self._controller.learned,
                 last=last,
+                read=lambda: self._read_present_orders(last),
+                tell_of_other=self._tell_of_other,
             )
             group.start_soon(desk.watch, lambda: news.told_wait)
             group.start_soon(lanes.watch_beats)
@@ -266,10 +272,8 @@ class ConductedSession:
 
     async def _read_orders(self, found: WorkflowExecutionDescription, given: RunInput) -> Orders:
         """Return the orders that hold; those of a process before this one are taken up here."""
-        memo = found.raw_description.workflow_execution_info.memo.fields
-        if MEMO_ORDERS not in memo:
+        if (orders := await self._decode_orders(found)) is None:
             return given.orders
-        orders = await decode_payload(self._client, memo[MEMO_ORDERS], Orders)
         run_gate = self._resources.run_gate
         for pattern, operator in orders.skips.items():
             run_gate.skip(pattern, operator)
@@ -277,6 +281,15 @@ class ConductedSession:
             run_gate.pause()
             self._resources.emit(RunWaiting(at=self._resources.environment.now(), why="paused"))
         return orders
+
+    async def _read_present_orders(self, first: Orders) -> Orders | None:
+        """Return the orders that hold now, ``first`` ones at first; None if the workflow is gone."""
+        found = await describe_workflow(self._client, self._workflow, self._patience)
+        return None if found is None else await self._decode_orders(found) or first
+
+    async def _decode_orders(self, found: WorkflowExecutionDescription) -> Orders | None:
+        memo = found.raw_description.workflow_execution_info.memo.fields
+        return await decode_payload(self._client, memo[MEMO_ORDERS], Orders) if MEMO_ORDERS in memo else None
 
     async def _read_news(self, execution: str, *, wait: bool = True) -> AsyncIterator[NewsItem]:
         """Yield the news of the workflow from its beginning on, without an end unless it has ended."""

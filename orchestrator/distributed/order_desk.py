@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
 from temporalio.client import Client
@@ -36,6 +36,19 @@ def compose_orders(
     )
 
 
+def join_orders(before: Orders, here: Orders, there: Orders) -> Orders:
+    """Return the orders ``there``, which another driver may have given, with what changed ``here`` since."""
+    changed = {name: each for name, each in here.limits.items() if before.limits.get(name) != each}
+    return Orders(
+        number=max(here.number, there.number + 1),
+        paused=there.paused if here.paused == before.paused else here.paused,
+        stop=here.stop or there.stop,
+        skips={**there.skips, **here.skips},
+        limits={**there.limits, **changed},
+        proceed=max(here.proceed, there.proceed),
+    )
+
+
 class OrderDesk:
     """Sends the orders of one session to its workflow."""
 
@@ -48,14 +61,24 @@ class OrderDesk:
         learned: Mapping[str, LearnedLimits],
         *,
         last: Orders,
+        read: Callable[[], Awaitable[Orders | None]],
+        tell_of_other: Callable[[], None],
     ) -> None:
-        """``learned`` changes as an operator sets limits. ``last`` are the orders that hold already."""
+        """``learned`` changes as an operator sets limits. ``last`` are the orders that hold already.
+
+        ``read`` returns those that hold now, None once the workflow is gone; ``tell_of_other`` is called
+        when they are found to be another driver's.
+        """
         self._client = client
         self._workflow = workflow
         self._patience = patience
         self._run_gate = run_gate
         self._learned = learned
         self._last = last
+        """What was wanted here when it was last told."""
+        self._sent = last
+        self._read = read
+        self._tell_of_other = tell_of_other
 
     async def watch(self, find_wait: Callable[[], WaitBegun | None]) -> None:
         """Send the orders after each change, until the workflow has ended.
@@ -64,18 +87,31 @@ class OrderDesk:
         """
         while True:
             orders = self._compose(find_wait())
-            if replace(orders, number=self._last.number) != self._last:
-                self._last = orders
-                try:
-                    await send_signal(self._client, self._workflow, "orders", orders, patience=self._patience)
-                except RPCError:
-                    return  # it has ended, and obeys no more
-            else:
+            if replace(orders, number=self._last.number) == self._last:
                 await self._run_gate.wait_for_change(_NOTICED_WITHIN)
+            elif not await self._send(orders):
+                return
+
+    async def _send(self, orders: Orders) -> bool:
+        """Send what is wanted now; return whether the workflow is there and obeys."""
+        if (there := await self._read()) is None:
+            return False
+        if there.number > self._sent.number:
+            self._tell_of_other()
+        elif there.number < self._sent.number:
+            # The workflow has not come to what was sent last, which holds all the same.
+            there = self._sent
+        joined = join_orders(self._last, orders, there)
+        self._last, self._sent = orders, joined
+        try:
+            await send_signal(self._client, self._workflow, "orders", joined, patience=self._patience)
+        except RPCError:
+            return False
+        return True
 
     def _compose(self, wait: WaitBegun | None) -> Orders:
         proceed, run_gate = self._last.proceed, self._run_gate
         # The gate no longer rests, and no stop made it so: a person has ended the wait.
         if wait is not None and wait.why != "window" and not run_gate.rests and run_gate.stop_kind is None:
             proceed = max(proceed, wait.number)
-        return compose_orders(run_gate, self._learned, number=self._last.number + 1, proceed=proceed)
+        return compose_orders(run_gate, self._learned, number=self._sent.number + 1, proceed=proceed)

@@ -15,14 +15,15 @@ from orchestrator.api import RunOptions, load_plan, resume, run
 from orchestrator.display.progress import RunProgress
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.connection import connect
+from orchestrator.distributed.names import name_run_workflow
 from orchestrator.distributed.open_requests import LOST
-from orchestrator.distributed.payloads import ChunkOrder
+from orchestrator.distributed.payloads import ChunkOrder, Orders
 from orchestrator.engine.control_commands import ContinueRun, ControlCommand, PauseRun, StopRun
 from orchestrator.engine.request import Prompt
 from orchestrator.errors import ExitStatus
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.folder import list_runs
-from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, LaneChanged
+from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, GatewayWarned, LaneChanged
 from orchestrator.model.outcome import Outcome
 from orchestrator.runs.control_socket import ControlQuestion, send_command
 from orchestrator.runs.result import RunResult
@@ -228,6 +229,38 @@ def test_a_session_whose_process_ended_goes_on_and_is_taken_over_with_nothing_lo
     assert stage.progress.count_in_run(Outcome.UNDEPLOYED) == 42
     told = names(stage.events)
     assert (told.count("WaveStarted"), told.count("WaveEnded")) == (1, 1)
+
+
+def test_a_stop_holds_although_another_driver_has_ordered_something_meanwhile(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=60, b=1)
+    slow = MadeUpChunks(stage.find, seconds=0.2)
+
+    async def main() -> RunResult:
+        results: list[RunResult] = []
+
+        async def go() -> None:
+            results.append(await stage.run())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(go)
+            await stage.wait_for(3)
+            (folder,) = list_runs(stage.options.state)
+            # Another driver has ordered something that this one does not know of.
+            client = await connect(temporal.address)
+            run = client.get_workflow_handle(name_run_workflow(folder.id, 1))
+            await run.signal("orders", Orders(number=5, skips={"a/P/p59/e": "bob"}))
+            await anyio.sleep(0.5)
+            await stage.send(StopRun())
+        return results[0]
+
+    result = stage.play(main, slow, slow)
+
+    assert (result.report.run.state, result.exit_status) == ("stopped", ExitStatus.STOPPED)
+    assert 3 <= result.report.totals.undeployed < 61
+    warned = [event.text for event in stage.events if isinstance(event, GatewayWarned)]
+    assert [text.partition(";")[0] for text in warned] == ["another undeploy command steers this run, too"]
 
 
 @pytest.mark.promise(2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.distributed.order_desk import compose_orders
+from msgspec.structs import replace
+
+from orchestrator.distributed.order_desk import compose_orders, join_orders
 from orchestrator.distributed.payloads import Orders, StopOrder
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
@@ -41,3 +43,30 @@ def test_a_stop_that_travelled_is_the_same_stop() -> None:
     there.stop(order.kind, order.text)
 
     assert (there.stop_kind, there.reason) == (here.stop_kind, here.reason)
+
+
+def test_what_changed_here_joins_what_another_driver_ordered_meanwhile() -> None:
+    few, many = Limits(concurrency=2, rate=5.0), Limits(concurrency=9)
+    before = Orders(number=1, skips={"a/**": "ada"}, limits={"a": few})
+    there = Orders(number=4, paused=True, skips={"b/**": "bob"}, limits={"a": many, "b": many}, proceed=2)
+
+    skipped = replace(before, number=2, skips={"a/**": "ada", "c/**": "ada"})
+    assert join_orders(before, skipped, there) == Orders(
+        number=5,
+        paused=True,
+        skips={"a/**": "ada", "b/**": "bob", "c/**": "ada"},
+        limits={"a": many, "b": many},
+        proceed=2,
+    )
+    limited = replace(before, number=2, limits={"a": Limits(concurrency=3)})
+    assert join_orders(before, limited, there).limits == {"a": Limits(concurrency=3), "b": many}
+
+
+def test_a_stop_of_either_driver_holds_and_a_pause_is_ended_by_whoever_ends_it() -> None:
+    stop = StopOrder(kind="control", text="ada stopped it")
+    paused = Orders(number=3, paused=True)
+
+    assert join_orders(Orders(), Orders(number=1, stop=stop), paused) == Orders(
+        number=4, paused=True, stop=stop
+    )
+    assert join_orders(paused, Orders(number=4), replace(paused, stop=stop)) == Orders(number=4, stop=stop)
