@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -47,6 +48,11 @@ class WorkerSpec(Struct, frozen=True, kw_only=True):
 
 LAST_CLOSE = 1.0
 """Seconds for closing the connections at the end."""
+
+# What the server gives a frozen worker is lost until it times out, and the server gives as much as the worker
+# had asked for before: a chunk for each of its polls, and what it has in its cache for as long as that lasts.
+STICKY = timedelta(seconds=3)
+"""How long a decision waits for the worker that has its workflow in the cache, before any may take it."""
 
 
 def name_process() -> str:
@@ -108,9 +114,21 @@ async def _serve(client: Client, spec: WorkerSpec, worker: ChunkWorker, end: _En
     """Take chunks until the end is due, and return once those under way have landed."""
     # Workflows are served until the last chunk has landed: its lane takes the result in.
     async with (
-        Worker(client, task_queue=RUNS_QUEUE, workflows=WORKFLOWS, workflow_runner=RUNNER),
+        Worker(
+            client,
+            task_queue=RUNS_QUEUE,
+            workflows=WORKFLOWS,
+            workflow_runner=RUNNER,
+            max_concurrent_workflow_task_polls=2,
+            sticky_queue_schedule_to_start_timeout=STICKY,
+        ),
         worker.hold(),
-        Worker(client, task_queue=name_zone_queue(spec.zone), activities=[worker.run_chunk]),
+        Worker(
+            client,
+            task_queue=name_zone_queue(spec.zone),
+            activities=[worker.run_chunk],
+            max_concurrent_activity_task_polls=1,
+        ),
     ):
         worker.tell(f"serves zone {spec.zone} on {spec.url}")
         await end.is_due.wait()

@@ -74,7 +74,7 @@ def test_a_worker_that_wakes_after_its_lease_sends_nothing_any_more(zoned: Calla
         stage.settled()
         second = stage.start_worker(EAST)
         asleep = stage.count_down(EAST)
-        until(lambda: stage.count_down(EAST) > asleep + 20, 40)
+        until(lambda: stage.count_down(EAST) > asleep + 20, 60)
         # From here on only the second one may send, though the first one wakes with a list of targets.
         freeze(second)
         quiet = stage.settled()
