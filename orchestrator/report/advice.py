@@ -244,7 +244,8 @@ def _compose_restore(report: Report, run: str | None, *options: str) -> str:
     """Return the command that brings back the run, or all runs of its chain."""
     # Several restores in a row would leave a chain half up when one of them fails.
     chain = " --chain" if report.chain or report.brings_back > 1 else ""
-    return f"undeploy restore {run}{chain}{''.join(options)}"
+    engine = "" if report.run.engine is None else f" --on {report.run.engine}"
+    return f"undeploy restore {run}{chain}{''.join(options)}{engine}"
 
 
 def _choose_pronoun(count: int) -> str:

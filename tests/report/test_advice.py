@@ -121,6 +121,16 @@ def test_a_chain_comes_back_as_a_chain() -> None:
     assert advise(several)[-1].command == f"undeploy restore {one.run.id} --chain"
 
 
+def test_workers_of_a_server_did_it_and_so_they_bring_it_back() -> None:
+    made = build_report("open", {"state": "complete", "exit_status": 0}, undeployed=3)
+    run = replace(made.run, engine="temporal://127.0.0.1:7233/default")
+    found = replace(made, run=run, restore_outlook=RestoreOutlook(undeployed=3, restorable=3))
+
+    *_, last = advise(found)
+
+    assert last.command == f"undeploy restore {found.run.id} --on temporal://127.0.0.1:7233/default"
+
+
 def test_a_target_that_comes_after_one_that_is_not_down_waits_for_that_one() -> None:
     found = replace(build_report(run={"exit_status": 1}, failed=1, not_started=3), dependent=2)
 
