@@ -14,6 +14,8 @@ from orchestrator.commands.terminal.output import print_result, tell
 
 if TYPE_CHECKING:
     from orchestrator.commands.options.engine import EngineAccess
+    from orchestrator.lanes.environment import Environment
+    from orchestrator.model.events import Listener
 
 INTERRUPTED = 130
 
@@ -21,12 +23,19 @@ INTERRUPTED = 130
 @click.command("worker")
 @click.option("--zone", required=True, metavar="NAME", help="The network zone, as gateways of plans name it.")
 @needed_engine_options
+@click.option(
+    "--allow-commands",
+    is_flag=True,
+    help="Run the programs that plans name as credentials; else such a gateway is refused.",
+)
 @state_option
 @log_options
 def command(
     zone: str,
     engine: EngineOptions,
     state: Path,
+    *,
+    allow_commands: bool,
     log_level: str | None,
     log_format: Literal["text", "json"] | None,
 ) -> int:
@@ -35,14 +44,23 @@ def command(
     Serves the runs on a Temporal server, and sends their requests to the gateways of one zone.
 
     Dials out only: to the server, and to the gateways. Credentials are those of this machine, by the
-    references of each plan; paths in a plan begin in the present folder, and none of them leaves. Serves
+    references of each plan; paths in a plan begin in the present folder, and none of them leaves. The
+    programs that plans name as credentials are run with --allow-commands only: a plan comes from whoever may
+    write to the server's namespace. Serves
     until SIGINT or SIGTERM; what is in flight lands then, and the rest goes on at another worker of the zone.
     A second signal ends it at once.
     """
+    from orchestrator.display.log import log_events
+    from orchestrator.distributed.refused_programs import refuse_programs
     from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.runs.machine import make_real_environment
 
     _check_zone(zone)
-    landed = run_interruptibly(_serve, engine.read(), zone, state, log_level, log_format)
+    environment = make_real_environment(Path())
+    if not allow_commands:
+        environment = refuse_programs(environment)
+    observe = log_events(log_level or "warning", log_format or "text")
+    landed = run_interruptibly(_serve, engine.read(), zone, state, environment, observe)
     return 0 if landed else INTERRUPTED
 
 
@@ -50,21 +68,18 @@ async def _serve(
     access: EngineAccess,
     zone: str,
     state: Path,
-    log_level: str | None,
-    log_format: Literal["text", "json"] | None,
+    environment: Environment,
+    observe: Listener,
 ) -> bool:
-    from orchestrator.display.log import log_events
     from orchestrator.distributed.worker import WorkerSpec, name_process, serve_zone
     from orchestrator.engine.signals import ProcessSignals
-    from orchestrator.runs.machine import make_real_environment
 
     def tell_serving(line: str) -> None:
         (print_result if line.startswith("serves ") else tell)(line)
 
-    observe = log_events(log_level or "warning", log_format or "text")
     spec = WorkerSpec(zone=zone, state=state, name=name_process(), url=access.url, observe=observe)
     client = await access.connect()
-    return await serve_zone(client, spec, make_real_environment(Path()), ProcessSignals(), tell_serving)
+    return await serve_zone(client, spec, environment, ProcessSignals(), tell_serving)
 
 
 def _check_zone(zone: str) -> None:
