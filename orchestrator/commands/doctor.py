@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from orchestrator.commands.options.display import format_option, no_color_option
+from orchestrator.commands.options.engine import EngineOptions, engine_options
 from orchestrator.commands.options.plan import PlanOptions, plan_options
+from orchestrator.commands.terminal.output import tell
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.commands.options.engine import EngineAccess
     from orchestrator.doctor.findings import GatewayDiagnosis
+    from orchestrator.runs.load import LoadedPlan
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "bright_black"}
 
@@ -24,24 +28,38 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "brigh
 @click.option("--table", is_flag=True, help="Every check of every gateway, as a table.")
 @format_option("text", "json", help_text="JSON holds every check.", show_default=True)
 @no_color_option
-def command(plan: PlanOptions, table: bool, form: Literal["text", "json"], no_color: bool) -> int:
+@engine_options
+def command(
+    plan: PlanOptions, table: bool, form: Literal["text", "json"], no_color: bool, engine: EngineOptions
+) -> int:
     """Ask a plan's gateways how they are; changes nothing.
 
     Of each: can it be reached, its certificate, its clock, the credential and its remaining life, the version
     of its API, the looks that it offers, up to three of its targets. One line a gateway: ok, warn or fail,
     what matters most, and what to do. Exits with 1 where one of them fails; warnings alone are 0.
+    With --on the worker of each gateway's zone asks, with credentials of its own.
     """
     if table and form == "json":
         raise UsageError("--table and --format json are two forms of the same; give one of them")
-    from orchestrator.doctor.examine import examine_gateways
     from orchestrator.engine.signals import run_interruptibly
-    from orchestrator.runs.machine import make_real_environment
 
+    access = engine.find()
     with plan.load() as loaded:
-        diagnoses = run_interruptibly(examine_gateways, loaded, make_real_environment(loaded.folder))
+        diagnoses = run_interruptibly(_examine, loaded, access)
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
     failed = any(one.state == "fail" for one in diagnoses)
     return ExitStatus.UNFINISHED if failed else ExitStatus.DONE
+
+
+async def _examine(loaded: LoadedPlan, access: EngineAccess | None) -> tuple[GatewayDiagnosis, ...]:
+    if access is None:
+        from orchestrator.doctor.examine import examine_gateways
+        from orchestrator.runs.machine import make_real_environment
+
+        return await examine_gateways(loaded, make_real_environment(loaded.folder))
+    from orchestrator.distributed.looking import Looking, examine_on
+
+    return await examine_on(Looking(await access.connect(), tell), loaded)
 
 
 def _show(

@@ -151,7 +151,7 @@ def _build_fixture(loaded: LoadedPlan, seen: ReplayedPreview | None) -> Simulato
     from orchestrator.preview.states import TargetState
     from orchestrator.simulator.fixtures import SimulatorFixture
 
-    targets = (planned.target for planned in list_planned(loaded))
+    targets = (planned.target for planned in list_planned(loaded.draft.database, loaded.plan))
     if seen is None:
         return SimulatorFixture.from_plan(loaded.plan, targets)
     return SimulatorFixture.from_plan(

@@ -54,6 +54,12 @@ MEMO_NEWS = "news"
 MEMO_ORDERS = "orders"
 """The memo key of a run's workflow with the ``Orders`` that hold now: a later driver reads them."""
 
+LOOK_ACTIVITY = "look"
+"""The activity that takes a ``LookOrder`` and returns a ``LookTold``."""
+
+ANSWER = "answer"
+"""The signal, with a ``LookPage``, by which a worker gives a look's workflow a part of what it has seen."""
+
 TAKEN = "taken"
 """The signal, with the number of its dispatch, by which a chunk tells its lane that a worker has begun it."""
 
@@ -77,6 +83,11 @@ def name_run_workflow(run: RunId, session: int) -> str:
     """Return the id of the workflow of one session of a run."""
     scheduled = _find_scheduled_workflow(run) if session == 1 else None
     return scheduled or f"undeploy/{run}/{session}"
+
+
+def name_look_workflow(unique: str) -> str:
+    """Return the id of the workflow that has each zone's worker look for one preview or doctor."""
+    return f"undeploy/look/{unique}"
 
 
 def name_journal_workflow(run_workflow: str, number: int) -> str:

@@ -441,3 +441,70 @@ class LaneOver(Struct, frozen=True, kw_only=True):
     """Why its worker could not resolve the credential, if nothing was sent because of that."""
     rest: ChunkPlace | None = None
     """Targets of this part that are not known to have ended. Without a refusal another part takes them."""
+
+
+class LookInput(Struct, frozen=True, kw_only=True):
+    """What a look's workflow has the workers do."""
+
+    journal: JournalPages
+    """The plan, with the marks of the targets that are held back."""
+    zones: tuple[str, ...]
+    ask: Literal["preview", "doctor"]
+    guarded: bool = False
+    """As in ``preview.look.LookQuestion``."""
+    hours: int | None = None
+    wait: float = 30.0
+    """Seconds that a worker of a zone gets to take the look."""
+
+
+class LookOrder(Struct, frozen=True, kw_only=True):
+    """The part of a look that one zone's worker has."""
+
+    journal: JournalPages
+    zone: str
+    ask: Literal["preview", "doctor"]
+    guarded: bool = False
+    hours: int | None = None
+
+
+class LookBeat(Struct, frozen=True, kw_only=True):
+    """How far a worker's look is."""
+
+    seen: int = 0
+    pause: tuple[str, str, float] | None = None
+    """The gateway that asks for a pause, its reason, and the seconds; 0 where the pause is over."""
+
+
+class LookPage(Struct, frozen=True, kw_only=True):
+    """A part of what a worker has seen: the packed answer is cut into pages."""
+
+    zone: str
+    digest: str
+    """SHA-256 of all pages together: a lost worker may have sent some of another answer."""
+    number: int
+    """From 0."""
+    content: bytes
+
+
+class LookTold(Struct, frozen=True, kw_only=True):
+    """Says which pages are a worker's answer."""
+
+    digest: str
+    pages: int
+
+
+class ZoneEnd(Struct, frozen=True, kw_only=True):
+    """How the look of one zone ended."""
+
+    zone: str
+    told: LookTold | None = None
+    """None where nobody has looked."""
+    fault: Literal["", "silent", "lost", "credential", "usage", "trouble"] = ""
+    """``silent``: no worker took the look. ``lost``: those that took it were lost."""
+    text: str = ""
+
+
+class LookOver(Struct, frozen=True, kw_only=True):
+    """What a look's workflow returns; the pages are in its history."""
+
+    zones: tuple[ZoneEnd, ...]

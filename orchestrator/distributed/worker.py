@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 
 from orchestrator.distributed.chunk_activity import ChunkWorker
 from orchestrator.distributed.kept_session import SessionStore
+from orchestrator.distributed.look_activity import LookWorker
 from orchestrator.distributed.names import RUNS_QUEUE, name_zone_queue
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages
@@ -51,6 +52,9 @@ LAST_CLOSE = 1.0
 
 # What the server gives a frozen worker is lost until it times out, and the server gives as much as the worker
 # had asked for before: a chunk for each of its polls, and what it has in its cache for as long as that lasts.
+PROGRESS = timedelta(seconds=1)
+"""How often at most the server hears how far a look is."""
+
 STICKY = timedelta(seconds=3)
 """How long a decision waits for the worker that has its workflow in the cache, before any may take it."""
 
@@ -78,7 +82,8 @@ async def serve_zone(
             async with anyio.create_task_group() as group:
                 end = _End(group.cancel_scope, tell)
                 group.start_soon(end.watch, signals)
-                await _serve(client, spec, ChunkWorker(client, store, environment, spec.name, tell), end)
+                chunks = ChunkWorker(client, store, environment, spec.name, tell)
+                await _serve(client, spec, chunks, LookWorker(client, environment, folder), end)
                 group.cancel_scope.cancel()
             return not end.is_cut
         finally:
@@ -110,7 +115,7 @@ class _End:
             self.is_due.set()
 
 
-async def _serve(client: Client, spec: WorkerSpec, worker: ChunkWorker, end: _End) -> None:
+async def _serve(client: Client, spec: WorkerSpec, worker: ChunkWorker, looks: LookWorker, end: _End) -> None:
     """Take chunks until the end is due, and return once those under way have landed."""
     # Workflows are served until the last chunk has landed: its lane takes the result in.
     async with (
@@ -126,8 +131,9 @@ async def _serve(client: Client, spec: WorkerSpec, worker: ChunkWorker, end: _En
         Worker(
             client,
             task_queue=name_zone_queue(spec.zone),
-            activities=[worker.run_chunk],
+            activities=[worker.run_chunk, looks.look],
             max_concurrent_activity_task_polls=1,
+            max_heartbeat_throttle_interval=PROGRESS,
         ),
     ):
         worker.tell(f"serves zone {spec.zone} on {spec.url}")

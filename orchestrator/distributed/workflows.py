@@ -6,9 +6,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
+from orchestrator.distributed.look_workflow import UndeployLook
 from orchestrator.distributed.run_workflow import UndeployRun
 
-WORKFLOWS = (UndeployRun, UndeployLane, UndeployJournal)
+WORKFLOWS = (UndeployRun, UndeployLane, UndeployJournal, UndeployLook)
 """The classes for ``Worker(workflows=...)``, on the task queue ``names.RUNS_QUEUE``."""
 
 RUNNER = SandboxedWorkflowRunner(

@@ -10,6 +10,7 @@ from orchestrator.model.target_id import decode_parts
 
 _IDS = "SELECT id, wave FROM target"
 _FIRST_OPEN = "SELECT id FROM target WHERE outcome IS NULL ORDER BY wave, seq LIMIT ?"
+_COUNTS = "SELECT gateway, COUNT(*) FROM target GROUP BY gateway"
 _NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
 
 
@@ -21,6 +22,11 @@ def list_ids(database: Database) -> Iterator[tuple[TargetId, int]]:
 def list_first_open(database: Database, count: int) -> list[TargetId]:
     """Return the ids of the first ``count`` targets without an outcome, in the order in which they go."""
     return [TargetId(name) for (name,) in database.rows(_FIRST_OPEN, (count,))]
+
+
+def count_by_gateway(database: Database) -> dict[int, int]:
+    """Return how many targets each gateway has, by its index in the plan; one without any is left out."""
+    return dict(database.rows(_COUNTS))
 
 
 def read_nth(database: Database, gateway: int, name: str, place: int) -> Target:

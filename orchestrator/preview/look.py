@@ -6,15 +6,18 @@ The looks go through lanes, like those of a run, and need no journal of a run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import anyio
 from msgspec import Struct
 
 from orchestrator.engine.options import RunOptions
+from orchestrator.engine.protection import ProtectionSummary
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.plan import Window
 from orchestrator.preview.gateway_look import GatewayLook
 from orchestrator.preview.planned import PlannedTarget, list_planned
 from orchestrator.preview.progress import LookProgress, PreviewListener
@@ -59,38 +62,64 @@ async def take_preview(
     each target with this preview. ``hours``: ask how often each target was called in so many hours; a plan
     whose runs ask has it asked anyway.
     """
+    prepared = prepare_preview(loaded, options, hours=hours)
+    began, taken = environment.monotonic(), environment.now()
+    progress = LookProgress(listener, len(prepared.targets))
+    question = LookQuestion(guarded=guarded, demanding=demanding, hours=prepared.hours)
+    sights = await look_at_gateways(loaded.plan.gateways, prepared.targets, environment, progress, question)
+    if demanding:
+        _refuse_silent(sights)
+    return prepared.assemble(sights, taken=taken, seconds=environment.monotonic() - began)
+
+
+class PreparedPreview(NamedTuple):
+    """The part of a preview that needs no look: what a run would take, and what it would leave alone."""
+
+    loaded: LoadedPlan
+    window: Window | None
+    targets: list[PlannedTarget]
+    hours: int | None
+    """The calls of so many hours are asked for; None asks nobody."""
+    guard: ProtectionSummary
+    held: dict[str | None, int]
+
+    def assemble(self, sights: Sequence[GatewaySight], *, taken: float, seconds: float) -> Preview:
+        """Return the preview, of one sight for each gateway that has targets, in the plan's order."""
+        plan = self.loaded.plan
+        seen_targets = {seen.target.seq: seen for sight in sights for seen in sight.targets}
+        return Preview(
+            plan=plan.name,
+            reason=plan.reason,
+            digest=self.loaded.digest,
+            taken=taken,
+            seconds=seconds,
+            window=self.window,
+            targets=tuple(seen_targets[planned.target.seq] for planned in self.targets),
+            gateways=tuple(sight.gateway for sight in sights),
+            siblings=tuple(found for sight in sights for found in sight.siblings),
+            memberships=tuple(found for sight in sights for found in sight.memberships),
+            protected=self.held.get("protected", 0),
+            filtered=self.held.get("filtered", 0),
+            patterns=self.guard.patterns,
+            guard_warnings=self.guard.warnings,
+            hours=self.hours,
+        )
+
+
+def prepare_preview(loaded: LoadedPlan, options: RunOptions, *, hours: int | None) -> PreparedPreview:
+    """Mark in the plan's draft which targets are held back, and list those to look at.
+
+    Raises ``UsageError``, also where no target is left. ``hours`` as in ``take_preview``.
+    """
     plan, database = loaded.plan, loaded.draft.database
     if hours is None and plan.in_use != "ignore":
         hours = plan.in_use_over.hours
     _hold_back(loaded, options)
     guard, held = summarize_protection(database, plan, options), _count_held(loaded)
-    targets = list(list_planned(loaded))
+    targets = list(list_planned(database, plan))
     if not targets:
         raise UsageError("no target is left that a run would take: all are protected or left out")
-    began, taken = environment.monotonic(), environment.now()
-    progress = LookProgress(listener, len(targets))
-    question = LookQuestion(guarded=guarded, demanding=demanding, hours=hours)
-    sights = await look_at_gateways(plan.gateways, targets, environment, progress, question)
-    if demanding:
-        _refuse_silent(sights)
-    seen_targets = {seen.target.seq: seen for sight in sights for seen in sight.targets}
-    return Preview(
-        plan=plan.name,
-        reason=plan.reason,
-        digest=loaded.digest,
-        taken=taken,
-        seconds=environment.monotonic() - began,
-        window=options.window or plan.window,
-        targets=tuple(seen_targets[planned.target.seq] for planned in targets),
-        gateways=tuple(sight.gateway for sight in sights),
-        siblings=tuple(found for sight in sights for found in sight.siblings),
-        memberships=tuple(found for sight in sights for found in sight.memberships),
-        protected=held.get("protected", 0),
-        filtered=held.get("filtered", 0),
-        patterns=guard.patterns,
-        guard_warnings=guard.warnings,
-        hours=hours,
-    )
+    return PreparedPreview(loaded, options.window or plan.window, targets, hours, guard, held)
 
 
 def _hold_back(loaded: LoadedPlan, options: RunOptions) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from orchestrator.engine.options import RunOptions
+from orchestrator.journal.database import Database
 from orchestrator.journal.pending import START, PendingTargets
+from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target
 from orchestrator.runs.load import LoadedPlan
 from orchestrator.runs.selection import list_protections, make_filter, make_touch_test
@@ -31,10 +33,10 @@ class PlannedCounts(Struct, frozen=True):
     filtered: int
 
 
-def list_planned(loaded: LoadedPlan) -> Iterator[PlannedTarget]:
-    """Yield the targets in the order in which a run takes them, without those that the draft holds back."""
+def list_planned(database: Database, plan: Plan) -> Iterator[PlannedTarget]:
+    """Yield the targets in the order in which a run takes them, without those that a draft holds back."""
     # Nothing of a draft was ever sent, so no history need be read.
-    pending = PendingTargets(loaded.draft.database, loaded.plan, resumed=False)
+    pending = PendingTargets(database, plan, resumed=False)
     for wave_step, gateway in pending.count_left():
         batch, after = pending.read_batch(wave_step, gateway, START)
         while batch:
@@ -45,7 +47,7 @@ def list_planned(loaded: LoadedPlan) -> Iterator[PlannedTarget]:
 def list_taken_ids(loaded: LoadedPlan, options: RunOptions) -> Iterator[str]:
     """Yield the ids of the targets that a run with ``options`` would take, in its order."""
     takes = make_touch_test(loaded.plan, options)
-    for planned in list_planned(loaded):
+    for planned in list_planned(loaded.draft.database, loaded.plan):
         if takes(planned.target.id, planned.target.wave):
             yield str(planned.target.id)
 
@@ -55,7 +57,7 @@ def count_planned(loaded: LoadedPlan, options: RunOptions) -> PlannedCounts:
     holds, wanted = list_protections(loaded.plan, options), make_filter(loaded.plan, options)
     taken: Counter[tuple[int, str]] = Counter()
     protected = filtered = 0
-    for planned in list_planned(loaded):
+    for planned in list_planned(loaded.draft.database, loaded.plan):
         target = planned.target
         if any(hold.test(target.id, target.wave) is not None for hold in holds):
             protected += 1

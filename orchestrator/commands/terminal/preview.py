@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.terminal.output import discard_stdout
+from orchestrator.commands.terminal.output import discard_stdout, tell
 from orchestrator.commands.terminal.work_line import WorkLine, show_work
 from orchestrator.errors import ExitStatus
 
 if TYPE_CHECKING:
+    from orchestrator.commands.options.engine import EngineAccess
     from orchestrator.commands.options.plan import PlanOptions
     from orchestrator.engine.options import RunOptions
     from orchestrator.preview.assessment import AssessedPreview
+    from orchestrator.preview.states import Preview
     from orchestrator.runs.load import LoadedPlan
 
 PreviewForm = Literal["table", "json", "markdown"]
@@ -52,18 +54,55 @@ def preview_with_progress(
     quiet: bool = False,
     demanding: bool = False,
     hours: int | None = None,
+    access: EngineAccess | None = None,
 ) -> AssessedPreview:
-    """Look at live state, with a line of progress; raises what ``take_preview`` raises."""
+    """Look at live state, with a line of progress; raises what ``take_preview`` raises.
+
+    With ``access`` to an engine its workers look; ``demanding`` is for looks from this machine.
+    """
     from orchestrator.engine.signals import run_interruptibly
     from orchestrator.preview.assessment import assess_preview
+
+    with show_work("looks at the targets", quiet=quiet) as line:
+        if access is None:
+            look = partial(_look_from_here, demanding=demanding, guarded=guarded, hours=hours)
+        else:
+            look = partial(_look_by_workers, access, guarded=guarded, hours=hours)
+        preview = run_interruptibly(look, loaded, options, LookLine(line))
+    return assess_preview(loaded.plan, preview, guarded=guarded)
+
+
+async def _look_from_here(
+    loaded: LoadedPlan,
+    options: RunOptions,
+    line: LookLine,
+    *,
+    demanding: bool,
+    guarded: bool,
+    hours: int | None,
+) -> Preview:
     from orchestrator.preview.look import take_preview
     from orchestrator.runs.machine import make_real_environment
 
-    with show_work("looks at the targets", quiet=quiet) as line:
-        look = partial(take_preview, demanding=demanding, guarded=guarded, hours=hours)
-        environment = make_real_environment(loaded.folder)
-        preview = run_interruptibly(look, loaded, options, environment, LookLine(line))
-    return assess_preview(loaded.plan, preview, guarded=guarded)
+    environment = make_real_environment(loaded.folder)
+    return await take_preview(
+        loaded, options, environment, line, demanding=demanding, guarded=guarded, hours=hours
+    )
+
+
+async def _look_by_workers(
+    access: EngineAccess,
+    loaded: LoadedPlan,
+    options: RunOptions,
+    line: LookLine,
+    *,
+    guarded: bool,
+    hours: int | None,
+) -> Preview:
+    from orchestrator.distributed.looking import Looking, preview_on
+
+    looking = Looking(await access.connect(), tell)
+    return await preview_on(looking, loaded, options, line, guarded=guarded, hours=hours)
 
 
 def show_preview(
@@ -75,13 +114,16 @@ def show_preview(
     quiet: bool,
     color: bool,
     hours: int | None = None,
+    access: EngineAccess | None = None,
 ) -> AssessedPreview:
     """Look at live state, print the preview, and return it. ``guarded``: it is to become an approval.
 
-    ``hours``: ask how often each target was called in so many hours.
+    ``hours``: ask how often each target was called in so many hours. ``access``: workers of that engine look.
     """
     with plan.load(options.protect_files) as loaded:
-        shown = preview_with_progress(loaded, options, guarded=guarded, quiet=quiet, hours=hours)
+        shown = preview_with_progress(
+            loaded, options, guarded=guarded, quiet=quiet, hours=hours, access=access
+        )
     _print_preview(shown, form, color=color)
     return shown
 

@@ -1,0 +1,113 @@
+"""Previews and doctors by the workers of two zones, of which this machine reaches none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.commands import CommandResult
+from tests.support.histories import read_everything
+from tests.support.zones import EAST, GATEWAYS, WEST, ZoneStage
+
+pytestmark = pytest.mark.long("workers, drivers and a server are processes of their own")
+
+_OF_THE_MOMENT = frozenset({"taken", "seconds", "checked", "latency", "forecast"})
+
+
+def read_document(ended: CommandResult) -> Any:
+    """Return the JSON that a command wrote, without what differs from one look to the next."""
+    return _strip(json.loads(ended.out))
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strip(each) for key, each in value.items() if key not in _OF_THE_MOMENT}
+    return [_strip(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.promise(9)
+def test_a_preview_by_workers_is_that_of_one_machine_and_its_approval_guards_a_run(
+    zoned: Callable[..., ZoneStage],
+) -> None:
+    stage = zoned(5, 4)
+    plan = stage.write_plan()
+    for worker in stage.start_workers():
+        stage.wait_until_serving(worker)
+    with stage.reach_all() as env:
+        here = stage.undeploy("preview", plan, "--format", "json", env=env)
+    there = stage.drive("preview", plan, "--format", "json")
+    saved = stage.drive("preview", plan, "--save", "approval.json")
+    kept = asyncio.run(read_everything(stage.server.address.target, stage.namespace))
+    left_open = stage.list_open_workflows()
+    ran = stage.drive("run", plan, "--approval", "approval.json")
+
+    assert (here.status, there.status, saved.status) == (0, 0, 0), there.err + saved.err
+    assert read_document(there) == read_document(here)
+    assert len(read_document(there)["targets"]) == 9
+    secrets = [each.encode() for each in stage.secrets.values()]
+    assert any(b"deployed" in data for each in kept.values() for data in each)
+    assert [name for name, each in kept.items() for data in each if any(key in data for key in secrets)] == []
+    assert left_open == []
+    assert ran.status == 0, ran.err
+    assert {zone: stage.count_down(zone) for zone in GATEWAYS} == {EAST: 5, WEST: 4}
+
+
+def test_a_zone_without_a_worker_is_named_and_the_other_is_looked_at(
+    zoned: Callable[..., ZoneStage],
+) -> None:
+    stage = zoned(3, 2)
+    plan = stage.write_plan()
+    stage.wait_until_serving(stage.start_worker(EAST))
+    preview = stage.drive("preview", plan, "--format", "json", timeout=60.0)
+    doctor = stage.drive("doctor", plan, "--format", "json", timeout=60.0)
+
+    assert (preview.status, doctor.status) == (1, 1), preview.err + doctor.err
+    targets = json.loads(preview.out)["targets"]
+    states = {(each["id"].partition("/")[0], each["state"]) for each in targets}
+    assert states == {("roma-eu", "deployed"), ("apim", "unknown")}
+    assert "no worker of zone west took the look" in preview.out
+    gateways = {each["name"]: each for each in json.loads(doctor.out)["gateways"]}
+    assert gateways["roma-eu"]["state"] != "fail"
+    answer = {check["check"]: check for check in gateways["apim"]["checks"]}["answer"]
+    assert answer["state"] == "fail"
+    assert "no worker of zone west" in answer["text"]
+    assert stage.zones[WEST].proxy.requests == 0
+
+
+def test_a_doctor_by_workers_finds_what_one_machine_finds(zoned: Callable[..., ZoneStage]) -> None:
+    stage = zoned(3, 2)
+    plan = stage.write_plan()
+    for worker in stage.start_workers():
+        stage.wait_until_serving(worker)
+    with stage.reach_all() as env:
+        here = stage.undeploy("doctor", plan, "--format", "json", env=env)
+    there = stage.drive("doctor", plan, "--format", "json")
+    text = stage.drive("doctor", plan)
+
+    assert (here.status, there.status) == (0, 0), there.err
+    names = [each["name"] for each in read_document(there)["gateways"]]
+    assert sorted(names) == ["apim", "roma-eu"]
+    assert {line.split()[0] for line in text.out.splitlines()} == {"apim", "roma-eu"}
+    for one, other in zip(json.loads(here.out)["gateways"], json.loads(there.out)["gateways"], strict=True):
+        assert [(each["check"], each["state"]) for each in one["checks"]] == [
+            (each["check"], each["state"]) for each in other["checks"]
+        ]
+        assert one["requests"] == other["requests"]
+
+
+def test_a_credential_that_a_zone_lacks_ends_a_preview_and_names_the_zone(
+    zoned: Callable[..., ZoneStage],
+) -> None:
+    stage = zoned(2, 2)
+    plan = stage.write_plan()
+    stage.wait_until_serving(stage.start_worker(EAST))
+    stage.wait_until_serving(stage.start_worker(WEST, APINIZER_TOKEN=""))
+    ended = stage.drive("preview", plan)
+
+    assert ended.status == 3, ended.err
+    assert "zone west:" in ended.err
+    assert "APINIZER_TOKEN" in ended.err
