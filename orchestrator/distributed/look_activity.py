@@ -5,6 +5,7 @@ It sends logins and reads alone, so that another worker may begin it anew.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import anyio
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from orchestrator.distributed.chunk_activity import LONGEST_TEXT, describe_bug
 from orchestrator.distributed.look_answers import Diagnoses, Sights, pack_answer
@@ -66,21 +67,24 @@ class LookWorker:
                 kind = "trouble"
         text = str(error) if isinstance(error, OrchestratorError) else describe_bug(error)
         clean = self._environment.known.mask.clean_text(text)[:LONGEST_TEXT]
-        return ApplicationError(clean, type=kind, non_retryable=True)
+        # Whoever asked hears of these; the worker's log is for its own troubles.
+        category = (
+            ApplicationErrorCategory.UNSPECIFIED if kind == "trouble" else ApplicationErrorCategory.BENIGN
+        )
+        return ApplicationError(clean, type=kind, non_retryable=True, category=category)
 
     async def _look(self, order: LookOrder) -> LookTold:
         beats = _Beats(self._environment)
-        async with anyio.create_task_group() as group:
-            group.start_soon(beats.go_on)
-            place = Path(mkdtemp(prefix="look-", dir=self._folder))
-            try:
-                await fetch_journal(self._client, order.journal, place, ServerPatience())
-                answer = await self._ask(order, place / "journal.sqlite", beats)
-            finally:
-                shutil.rmtree(place, ignore_errors=True)
-            told = await self._send(order.zone, answer)
-            group.cancel_scope.cancel()
-        return told
+        # No task group: it would wrap what the look raises.
+        telling = asyncio.create_task(beats.go_on())
+        place = Path(mkdtemp(prefix="look-", dir=self._folder))
+        try:
+            await fetch_journal(self._client, order.journal, place, ServerPatience())
+            answer = await self._ask(order, place / "journal.sqlite", beats)
+            return await self._send(order.zone, answer)
+        finally:
+            telling.cancel()
+            shutil.rmtree(place, ignore_errors=True)
 
     async def _ask(self, order: LookOrder, journal: Path, beats: _Beats) -> Sights | Diagnoses:
         if order.ask == "doctor":

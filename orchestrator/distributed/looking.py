@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import pack_journal
 from orchestrator.distributed.look_answers import unpack_diagnoses, unpack_sights
-from orchestrator.distributed.names import ANSWER, name_look_workflow
+from orchestrator.distributed.names import ANSWER, LOOK_WAIT, name_look_workflow
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
 from orchestrator.distributed.payloads import LookBeat, LookInput, LookOver, LookPage, LookTold, ZoneEnd
 from orchestrator.distributed.shipping import release_pages, ship_pages, start_workflow
@@ -48,7 +48,7 @@ class Looking(NamedTuple):
     client: Client
     tell: Callable[[str], None]
     """Gets a line while the server does not answer."""
-    wait: float = 30.0
+    wait: float = LOOK_WAIT
     """Seconds that the workers of a zone get to take the look."""
 
 

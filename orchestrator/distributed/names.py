@@ -42,6 +42,9 @@ LEASE_MARGIN = 2.0
 """Seconds before the end of its lease from which a worker sends nothing any more."""
 
 
+LOOK_WAIT = 30.0
+"""Seconds that the workers of a zone get to take the look of a preview or a doctor."""
+
 SEARCH_ATTRIBUTES = ("UndeployPlan", "UndeployRun", "UndeployGateway")
 """Keywords by which Temporal's own page finds a run and its lanes, where the server has them registered."""
 

@@ -453,7 +453,7 @@ class LookInput(Struct, frozen=True, kw_only=True):
     guarded: bool = False
     """As in ``preview.look.LookQuestion``."""
     hours: int | None = None
-    wait: float = 30.0
+    wait: float
     """Seconds that a worker of a zone gets to take the look."""
 
 

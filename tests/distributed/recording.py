@@ -11,11 +11,36 @@ import json
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
 from orchestrator.distributed.connection import connect
-from orchestrator.distributed.payloads import ChunkEnd, ChunkOrder, LanePartBegun, LevelWork, StopOrder
+from orchestrator.distributed.look_answers import pack_answer
+from orchestrator.distributed.looking import LOOK_WORKFLOW
+from orchestrator.distributed.names import (
+    ANSWER,
+    LOOK_ACTIVITY,
+    RUNS_QUEUE,
+    name_look_workflow,
+    name_zone_queue,
+)
+from orchestrator.distributed.payloads import (
+    ChunkEnd,
+    ChunkOrder,
+    JournalPages,
+    LanePartBegun,
+    LevelWork,
+    LookInput,
+    LookOrder,
+    LookOver,
+    LookTold,
+    StopOrder,
+)
 from orchestrator.model.outcome import Outcome
 from tests.support.conducted import count, make_end, make_input, make_step
 from tests.support.fake_zone import Engine, EngineRun, rename, wait_until, work_until_called_back
@@ -107,11 +132,42 @@ async def record_lost_worker(engine: Engine, folder: Path) -> None:
     await keep(engine, run, "lost-worker", folder)
 
 
+async def record_look(engine: Engine, folder: Path) -> None:
+    """Record a look in four zones: one answers, one lacks a credential, one breaks, one has no worker."""
+
+    @activity.defn(name=LOOK_ACTIVITY)
+    async def look(order: LookOrder) -> LookTold:
+        if order.zone == "locked":
+            raise ApplicationError("the token is empty", type="credential", non_retryable=True)
+        if order.zone == "broken":
+            raise ApplicationError("KeyError", type="trouble", non_retryable=True)
+        told, pages = pack_answer(order.zone, ())
+        for page in pages:
+            await engine.client.get_workflow_handle(workflow).signal(ANSWER, page)
+        return told
+
+    workflow = name_look_workflow("recorded")
+    journal = JournalPages(workflow=workflow, pages=1, size=1, digest="")
+    zones = ("open", "locked", "broken", "silent")
+    given = LookInput(journal=journal, zones=zones, ask="preview", guarded=True, hours=72, wait=2.0)
+    async with AsyncExitStack() as stack:
+        for zone in zones[:3]:
+            worker = Worker(engine.client, task_queue=name_zone_queue(zone), activities=[look])
+            await stack.enter_async_context(worker)
+        handle = await engine.client.start_workflow(
+            LOOK_WORKFLOW, given, id=workflow, task_queue=RUNS_QUEUE, result_type=LookOver
+        )
+        over = await handle.result()
+    assert [end.fault for end in over.zones] == ["", "credential", "trouble", "silent"]
+    events = [clean(event) for event in (await handle.fetch_history()).to_json_dict()["events"]]
+    (folder / "look.json").write_text(write_lines(workflow, events), encoding="utf-8")
+
+
 async def record(folder: Path) -> None:
     """Record everything on a server that is started for that."""
     with run_temporal() as server:
         async with Engine(await connect(server.address)).serve() as engine:
-            for scene in (record_waves, record_orders, record_stop_rule, record_lost_worker):
+            for scene in (record_waves, record_orders, record_stop_rule, record_lost_worker, record_look):
                 await scene(engine, folder)
 
 

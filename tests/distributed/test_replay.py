@@ -30,7 +30,13 @@ def read(path: Path) -> WorkflowHistory:
 def test_each_workflow_is_recorded() -> None:
     names = {path.name for path in RECORDED}
 
-    assert {"waves.run.json", "orders.run.json", "stop-rule.lane-1.json", "lost-worker.lane-0.json"} <= names
+    assert {
+        "waves.run.json",
+        "orders.run.json",
+        "stop-rule.lane-1.json",
+        "lost-worker.lane-0.json",
+        "look.json",
+    } <= names
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)

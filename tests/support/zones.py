@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from orchestrator.distributed.names import LEASE
+from orchestrator.distributed.names import LEASE, LOOK_WAIT
 from orchestrator.model.reading import Act
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
 from orchestrator.simulator.faults import FaultScenario
@@ -42,7 +42,7 @@ START = """
 import faulthandler, signal
 faulthandler.register(signal.SIGUSR1)
 from orchestrator.distributed import names
-names.LEASE = {lease}
+names.LEASE, names.LOOK_WAIT = {lease}, {look_wait}
 from orchestrator.__main__ import main
 main()
 """
@@ -135,6 +135,8 @@ class ZoneStage(Stage):
         """The options by which everybody reaches the server."""
         self.lease = LEASE
         """Seconds without a sign of life after which a chunk goes to another worker."""
+        self.look_wait = LOOK_WAIT
+        """Seconds that a zone's workers get to take a look."""
         self.secrets = dict.fromkeys(GATEWAYS, FAKE_TOKEN)
         """The credential of each zone's gateway."""
         self.env["NO_PROXY"] = "127.0.0.1"
@@ -225,7 +227,12 @@ class ZoneStage(Stage):
         begin = self._logs / f"{len(self._started):02}-{name.replace('/', '_')}"
         with begin.with_suffix(".out").open("w") as out, begin.with_suffix(".err").open("w") as err:
             process = subprocess.Popen(
-                [sys.executable, "-c", START.format(lease=self.lease), *map(str, arguments)],
+                [
+                    sys.executable,
+                    "-c",
+                    START.format(lease=self.lease, look_wait=self.look_wait),
+                    *map(str, arguments),
+                ],
                 cwd=self.folder,
                 env={**self.env, **(env or {})},
                 text=True,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScope, InjectedFault
+from orchestrator.simulator.fixtures import FAKE_TOKEN
 from tests.support.commands import CommandResult
 from tests.support.histories import read_everything
+from tests.support.stage import roma_id, until
 from tests.support.zones import EAST, GATEWAYS, WEST, ZoneStage
 
 pytestmark = pytest.mark.long("workers, drivers and a server are processes of their own")
@@ -49,7 +54,7 @@ def test_a_preview_by_workers_is_that_of_one_machine_and_its_approval_guards_a_r
     assert read_document(there) == read_document(here)
     assert len(read_document(there)["targets"]) == 9
     secrets = [each.encode() for each in stage.secrets.values()]
-    assert any(b"deployed" in data for each in kept.values() for data in each)
+    assert any(b"backend_00000000" in data for each in kept.values() for data in each)
     assert [name for name, each in kept.items() for data in each if any(key in data for key in secrets)] == []
     assert left_open == []
     assert ran.status == 0, ran.err
@@ -60,18 +65,27 @@ def test_a_zone_without_a_worker_is_named_and_the_other_is_looked_at(
     zoned: Callable[..., ZoneStage],
 ) -> None:
     stage = zoned(3, 2)
+    stage.look_wait = 3.0
+    words = f"not with {FAKE_TOKEN}"
+    fault = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, times=0, status=400, message=words)
+    stage.expect({roma_id(0): (fault,)})
     plan = stage.write_plan()
     stage.wait_until_serving(stage.start_worker(EAST))
     preview = stage.drive("preview", plan, "--format", "json", timeout=60.0)
     doctor = stage.drive("doctor", plan, "--format", "json", timeout=60.0)
+    kept = asyncio.run(read_everything(stage.server.address.target, stage.namespace))
 
     assert (preview.status, doctor.status) == (1, 1), preview.err + doctor.err
     targets = json.loads(preview.out)["targets"]
     states = {(each["id"].partition("/")[0], each["state"]) for each in targets}
-    assert states == {("roma-eu", "deployed"), ("apim", "unknown")}
+    assert states == {("roma-eu", "deployed"), ("roma-eu", "unknown"), ("apim", "unknown")}
+    assert "not with •••" in preview.out
     assert "no worker of zone west took the look" in preview.out
     gateways = {each["name"]: each for each in json.loads(doctor.out)["gateways"]}
     assert gateways["roma-eu"]["state"] != "fail"
+    whole = [data for each in kept.values() for data in each]
+    assert any("not with •••".encode() in data for data in whole)
+    assert not any(FAKE_TOKEN.encode() in data for data in whole)
     answer = {check["check"]: check for check in gateways["apim"]["checks"]}["answer"]
     assert answer["state"] == "fail"
     assert "no worker of zone west" in answer["text"]
@@ -108,6 +122,26 @@ def test_a_credential_that_a_zone_lacks_ends_a_preview_and_names_the_zone(
     stage.wait_until_serving(stage.start_worker(WEST, APINIZER_TOKEN=""))
     ended = stage.drive("preview", plan)
 
-    assert ended.status == 3, ended.err
+    assert ended.status == 2, ended.err
     assert "zone west:" in ended.err
     assert "APINIZER_TOKEN" in ended.err
+
+
+def test_an_interrupt_ends_the_looks_and_leaves_nothing_at_the_server(
+    zoned: Callable[..., ZoneStage],
+) -> None:
+    stage = zoned(400, 1, latency=0.5)
+    plan = stage.write_plan()
+    for worker in stage.start_workers():
+        stage.wait_until_serving(worker)
+    with stage.started("preview", plan, *stage.on) as asking:
+        until(lambda: stage.requests() >= 4)
+        asking.send_signal(signal.SIGINT)
+        ended = stage.finish(asking)
+    until(lambda: stage.list_open_workflows() == [])
+    before = stage.settled_after(5.0)
+
+    assert ended.status == 130, ended.err
+    assert before < 200, "the look was over before it could be ended"
+    assert stage.settled_after(2.0) == before
+    assert stage.count_down(EAST) == 0
