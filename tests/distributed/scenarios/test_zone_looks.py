@@ -145,3 +145,31 @@ def test_an_interrupt_ends_the_looks_and_leaves_nothing_at_the_server(
     assert before < 200, "the look was over before it could be ended"
     assert stage.settled_after(2.0) == before
     assert stage.count_down(EAST) == 0
+
+
+def test_without_any_worker_each_zone_is_named(zoned: Callable[..., ZoneStage]) -> None:
+    """Nobody serves the look's workflow then, so nobody but the command can keep the time."""
+    stage = zoned(1, 1)
+    stage.look_wait = 2.0
+    ended = stage.drive("doctor", stage.write_plan())
+
+    assert ended.status == 1, ended.err
+    assert "no worker of zone east took the look for 2 s" in ended.out
+    assert "no worker of zone west took the look for 2 s" in ended.out
+
+
+def test_another_worker_begins_the_look_of_a_lost_one_anew(zoned: Callable[..., ZoneStage]) -> None:
+    stage = zoned(60, 1, latency=0.2)
+    plan = stage.write_plan()
+    first, west = stage.start_workers()
+    stage.wait_until_serving(first)
+    stage.wait_until_serving(west)
+    with stage.started("preview", plan, *stage.on, "--format", "json") as asking:
+        until(lambda: stage.requests() >= 10)
+        first.kill()
+        stage.wait_until_serving(stage.start_worker(EAST))
+        ended = stage.finish(asking, 60.0)
+
+    assert ended.status == 0, ended.err
+    targets = json.loads(ended.out)["targets"]
+    assert [each["state"] for each in targets] == ["deployed"] * 61
