@@ -42,7 +42,10 @@ class LookWorker:
     """Looks at the gateways of a zone, whichever plan they are of."""
 
     def __init__(self, client: Client, environment: Environment, folder: Path) -> None:
-        """``folder`` exists, and is this process's alone."""
+        """``environment`` is that of the chunks, so that what it refuses there is refused here, too.
+
+        ``folder`` exists, and is this process's alone.
+        """
         self._client = client
         self._environment = environment
         self._folder = folder

@@ -126,6 +126,15 @@ def test_a_credential_that_a_zone_lacks_ends_a_preview_and_names_the_zone(
     assert "zone west:" in ended.err
     assert "APINIZER_TOKEN" in ended.err
 
+    text = plan.read_text()
+    plan.write_text(text.replace("{env: APINIZER_TOKEN}", "{command: [touch, ran]}"))
+    refused = stage.drive("preview", plan)
+
+    assert plan.read_text() != text
+    assert refused.status == 2, refused.err
+    assert "--allow-commands" in refused.err
+    assert not (stage.folder / "ran").exists()
+
 
 def test_an_interrupt_ends_the_looks_and_leaves_nothing_at_the_server(
     zoned: Callable[..., ZoneStage],
