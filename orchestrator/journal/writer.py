@@ -10,7 +10,7 @@ loop: there they cost microseconds, while a second thread would fight the loop f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
@@ -184,13 +184,12 @@ def _group_by_statement(entries: list[RowEntry]) -> Iterator[tuple[str, list[tup
         if statement in BATCHED:
             rows.setdefault(statement, []).append(values)
         else:
-            yield from _select_filled(rows)
+            # Not a function of its own: this runs once for each snapshot of a large run.
+            for batched, several in rows.items():
+                if several:
+                    yield batched, several
             rows = {INSERT_INTENT: []}
             yield statement, [values]
-    yield from _select_filled(rows)
-
-
-def _select_filled(
-    rows: Mapping[str, list[tuple[Value, ...]]],
-) -> Iterator[tuple[str, list[tuple[Value, ...]]]]:
-    return ((statement, each) for statement, each in rows.items() if each)
+    for batched, several in rows.items():
+        if several:
+            yield batched, several
