@@ -37,8 +37,9 @@ from orchestrator.model.settings import (
     Url,
 )
 from orchestrator.model.target import Target
+from orchestrator.text.characters import NO_LINE_FEED
 
-ZONE = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$(?!\n)"
+ZONE = rf"^[A-Za-z0-9_][A-Za-z0-9_.-]{{0,63}}${NO_LINE_FEED}"
 """The form of a zone's name: it becomes a part of the name of a task queue."""
 
 DEFAULT_ZONE = "default"

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, NewType
 from msgspec import Meta, Struct
 
 from orchestrator.model.settings import CredentialReference, Prose, Seconds
+from orchestrator.text.characters import NO_LINE_FEED
 
 if TYPE_CHECKING:  # a list of runs reads the head of each plan, and none of its gateways
     from orchestrator.model.gateway import Gateway
 
 RunId = NewType("RunId", str)
 
-# Python's $ alone would let a line feed at the end pass.
-RUN_ID = r"^[0-9]{8}-[0-9]{6,9}-[a-z0-9-]{1,64}$(?!\n)"
+RUN_ID = rf"^[0-9]{{8}}-[0-9]{{6,9}}-[a-z0-9-]{{1,64}}${NO_LINE_FEED}"
 """The form of a run's id."""
 
 IdPattern = Annotated[str, Meta(extra={"form": "pattern"})]

@@ -18,7 +18,7 @@ from orchestrator.model.plan import CallBound, StepSize, Threshold
 from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.pattern_text import find_text_fault
 from orchestrator.plan.problems import suggest_nearest
-from orchestrator.text.characters import CONTROL, quote_text, why_hidden, why_not_prose
+from orchestrator.text.characters import CONTROL, NO_LINE_FEED, quote_text, why_hidden, why_not_prose
 from orchestrator.text.names import why_at_ends
 
 WHOLE = r"(0|[1-9][0-9]{0,17})"
@@ -36,7 +36,6 @@ _INDEX = r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}"
 INDEXES = rf"{_INDEX}(?:,{_INDEX}){{0,15}}"
 GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
-NO_LINE_FEED = "(?!\n)"  # Python's $ also matches before a last line feed
 LEAST_A_SECOND = 1 / 3600
 MOST_A_SECOND = 100_000
 """No gateway takes as many, so a greater rate is a mistake."""

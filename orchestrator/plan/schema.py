@@ -18,7 +18,7 @@ from orchestrator.plan import scalars
 from orchestrator.plan.auth_forms import AUTH_FORMS, STORE_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.records import list_keys
-from orchestrator.text.characters import STRANGE_SPACES, UNSEEN
+from orchestrator.text.characters import NO_LINE_FEED, STRANGE_SPACES, UNSEEN
 
 Schema = dict[str, Any]
 
@@ -214,7 +214,7 @@ def _make_value(kind: inspect.Type) -> Schema:
 def _make_single(kind: inspect.Type) -> Schema:
     match kind:
         case inspect.StrType(pattern=str(pattern)):
-            return {**_TEXT, "pattern": pattern.removesuffix(scalars.NO_LINE_FEED)}
+            return {**_TEXT, "pattern": pattern.removesuffix(NO_LINE_FEED)}
         case inspect.StrType():
             return dict(_LINE)
         case inspect.IntType(ge=low, le=high):

@@ -30,6 +30,9 @@ _MISLEADING = re.compile(f"(?![\ufe0e\ufe0f])[{INVISIBLE}]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line breaks of any kind, and halves of surrogate pairs."""
 
+NO_LINE_FEED = r"(?!\n)"
+"""The end of a pattern after ``$``, which Python also lets match before a last line feed."""
+
 _ENDS = re.compile(rf"\A[ \t{STRANGE_SPACES}]+|[ \t{STRANGE_SPACES}]+\Z")
 
 

@@ -28,6 +28,7 @@ from orchestrator.model.obstacles import Obstacle
 from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.settings import Url
 from orchestrator.model.target import Target
+from orchestrator.text.characters import NO_LINE_FEED
 from orchestrator.text.urls import normalize_url
 
 if TYPE_CHECKING:  # `check` uses none of these features, and their modules delay its start
@@ -38,7 +39,7 @@ if TYPE_CHECKING:  # `check` uses none of these features, and their modules dela
     from orchestrator.gateways.roma.search import RomaSearch
     from orchestrator.gateways.roma.usage import RomaUsage
 
-_WHOLE_ID = f"^{ID_PATTERN}$(?!\n)"  # Python's $ alone would let a line feed at the end pass
+_WHOLE_ID = f"^{ID_PATTERN}${NO_LINE_FEED}"
 
 
 class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field="kind"):
