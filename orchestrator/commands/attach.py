@@ -9,9 +9,8 @@ import click
 from orchestrator.commands.options.display import DisplayOptions, display_options
 from orchestrator.commands.options.engine import EngineOptions, needed_engine_options
 from orchestrator.commands.options.records import RecordOptions, state_and_record_options
-from orchestrator.commands.terminal.live_page import open_page
 from orchestrator.commands.terminal.output import print_result, tell
-from orchestrator.commands.terminal.run_display import run_with_display
+from orchestrator.commands.terminal.resuming import resume_and_show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,32 +87,13 @@ def _build_row(one: KeptRun) -> tuple[str, ...]:
 
 
 def _take_over(access: EngineAccess, run: str, options: RunOptions, display: DisplayOptions) -> int:
-    from orchestrator.api import resume
-    from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.distributed.conductor import TemporalConductor
     from orchestrator.engine.signals import run_interruptibly
 
     folder, workflow = run_interruptibly(_rebuild, access, run, options)
     tell(f"made {folder.path} anew from {access.url}")
     conductor = TemporalConductor(access.address, access.tls, api_key=access.revealed_key, workflow=workflow)
-    with open_page(display.serve) as page:
-        result = run_with_display(
-            lambda listeners, started, control_socket: resume(
-                folder,
-                options,
-                listeners=listeners,
-                signals=True,
-                on_start=started,
-                prompt=ask_to_continue if can_ask() else None,
-                control_socket=control_socket,
-                conductor=conductor,
-            ),
-            display,
-            state=options.state,
-            page=page,
-            planned=folder.read_notifications(),
-        )
-    return result.exit_status
+    return resume_and_show(folder, options, display, conductor)
 
 
 async def _rebuild(access: EngineAccess, run: str, options: RunOptions) -> tuple[RunFolder, str]:

@@ -13,8 +13,7 @@ from orchestrator.commands.options.engine import (
 from orchestrator.commands.options.records import RecordOptions, state_and_record_options
 from orchestrator.commands.options.runs import REHEARSALS, run_argument
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
-from orchestrator.commands.terminal.live_page import open_page
-from orchestrator.commands.terminal.run_display import run_with_display
+from orchestrator.commands.terminal.resuming import resume_and_show
 from orchestrator.errors import UsageError
 
 
@@ -49,8 +48,6 @@ def command(
     --after-restore; the targets that the restore brought back stay up. A run that workers of a Temporal
     server still have (--on) is taken over as it is, and nothing of theirs is lost.
     """
-    from orchestrator.api import resume
-    from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.folder import find_run
 
     options = selection.build_run_options(
@@ -66,22 +63,4 @@ def command(
     if folder.path.resolve().parent.name == REHEARSALS:
         # A rehearsal was never approved for the real gateways, whose addresses its plan holds.
         raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
-    with open_page(display.serve) as page:
-        result = run_with_display(
-            lambda listeners, started, control_socket: resume(
-                folder,
-                options,
-                listeners=listeners,
-                signals=True,
-                on_start=started,
-                # Without a terminal, a wave that asks waits for `undeploy control continue`.
-                prompt=ask_to_continue if can_ask() else None,
-                control_socket=control_socket,
-                conductor=conductor,
-            ),
-            display,
-            state=records.state,
-            page=page,
-            planned=folder.read_notifications(),
-        )
-    return result.exit_status
+    return resume_and_show(folder, options, display, conductor)
