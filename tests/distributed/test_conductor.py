@@ -100,6 +100,18 @@ class Stage:
         self.progress = RunProgress()
         return await resume(folder, self.options, listeners=[self.hear], conductor=self.conductor())
 
+    async def run_beside(self, steer: Callable[[], Awaitable[None]]) -> RunResult:
+        """Run, while ``steer`` does something beside."""
+        results: list[RunResult] = []
+
+        async def go() -> None:
+            results.append(await self.run())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(go)
+            await steer()
+        return results[0]
+
     async def wait_for(self, count: int) -> None:
         """Wait until so many targets have ended here."""
         with anyio.fail_after(30):
@@ -153,19 +165,11 @@ def test_results_come_while_a_chunk_is_under_way_and_a_stop_reaches_it(
     stage = Stage(tmp_path, temporal, a=60, b=1)
     slow = MadeUpChunks(stage.find, seconds=0.2)
 
-    async def main() -> RunResult:
-        results: list[RunResult] = []
+    async def steer() -> None:
+        await stage.wait_for(5)
+        assert await stage.send(StopRun())
 
-        async def go() -> None:
-            results.append(await stage.run())
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(go)
-            await stage.wait_for(5)
-            assert await stage.send(StopRun())
-        return results[0]
-
-    result = stage.play(main, slow, slow)
+    result = stage.play(lambda: stage.run_beside(steer), slow, slow)
 
     totals = result.report.totals
     assert (result.exit_status, result.report.run.state) == (ExitStatus.STOPPED, "stopped")
@@ -181,24 +185,16 @@ def test_a_pause_holds_a_chunk_and_continue_hands_the_rest_out_again(
     stage = Stage(tmp_path, temporal, a=30, b=1)
     slow = MadeUpChunks(stage.find, seconds=0.1)
 
-    async def main() -> RunResult:
-        results: list[RunResult] = []
+    async def steer() -> None:
+        await stage.wait_for(5)
+        await stage.send(PauseRun())
+        await anyio.sleep(3)
+        here = names(stage.events).count("TargetEnded")
+        await anyio.sleep(1)
+        assert names(stage.events).count("TargetEnded") == here < 31
+        await stage.send(ContinueRun())
 
-        async def go() -> None:
-            results.append(await stage.run())
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(go)
-            await stage.wait_for(5)
-            await stage.send(PauseRun())
-            await anyio.sleep(3)
-            here = names(stage.events).count("TargetEnded")
-            await anyio.sleep(1)
-            assert names(stage.events).count("TargetEnded") == here < 31
-            await stage.send(ContinueRun())
-        return results[0]
-
-    result = stage.play(main, slow, slow)
+    result = stage.play(lambda: stage.run_beside(steer), slow, slow)
 
     assert (result.report.run.state, result.report.run.stopped_by) == ("complete", None)
     assert result.report.totals.undeployed == 31
@@ -237,25 +233,17 @@ def test_a_stop_holds_although_another_driver_has_ordered_something_meanwhile(
     stage = Stage(tmp_path, temporal, a=60, b=1)
     slow = MadeUpChunks(stage.find, seconds=0.2)
 
-    async def main() -> RunResult:
-        results: list[RunResult] = []
+    async def steer() -> None:
+        await stage.wait_for(3)
+        (folder,) = list_runs(stage.options.state)
+        # Another driver has ordered something that this one does not know of.
+        client = await connect(temporal.address)
+        run = client.get_workflow_handle(name_run_workflow(folder.id, 1))
+        await run.signal("orders", Orders(number=5, skips={"a/P/p59/e": "bob"}))
+        await anyio.sleep(0.5)
+        await stage.send(StopRun())
 
-        async def go() -> None:
-            results.append(await stage.run())
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(go)
-            await stage.wait_for(3)
-            (folder,) = list_runs(stage.options.state)
-            # Another driver has ordered something that this one does not know of.
-            client = await connect(temporal.address)
-            run = client.get_workflow_handle(name_run_workflow(folder.id, 1))
-            await run.signal("orders", Orders(number=5, skips={"a/P/p59/e": "bob"}))
-            await anyio.sleep(0.5)
-            await stage.send(StopRun())
-        return results[0]
-
-    result = stage.play(main, slow, slow)
+    result = stage.play(lambda: stage.run_beside(steer), slow, slow)
 
     assert (result.report.run.state, result.exit_status) == ("stopped", ExitStatus.STOPPED)
     assert 3 <= result.report.totals.undeployed < 61
