@@ -8,7 +8,7 @@ WORKERS := -n 2 --dist worksteal
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate bench bench-gate shape pictures clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds bench bench-gate shape pictures clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -57,6 +57,10 @@ docs: setup  ## the README's help texts are those of the program
 
 simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
+
+seeds: setup  ## the same, on from the last seed that was kept for docs/trust.md: make seeds UNTIL=100000
+	$(BIN)/python -m tests.simulation --until $(or $(UNTIL),100000)
+	$(BIN)/python -m bench.trust
 
 bench: setup  ## measure what a run costs, and write docs/benchmarks.md: make bench [PARTS="run p9"]
 	$(BIN)/python -m bench $(PARTS)

@@ -37,7 +37,7 @@ def describe_machine() -> Machine:
     """Return this machine as it is now; a program that is not installed has the version "absent"."""
     return Machine(
         when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        commit=_read_commit(),
+        commit=read_commit(),
         cores=os.cpu_count() or 1,
         processor=_name_processor(),
         system=f"{platform.system()} {platform.release().partition('-')[0]}",
@@ -69,11 +69,12 @@ def _ask_version(program: str | None, option: str) -> str:
     return number[0] if number else "unknown"
 
 
-def _read_commit() -> str:
+def read_commit() -> str:
     """Return the commit of the tree, marked where the program or the benchmark differs from it."""
     commit = _ask_git("describe", "--always")
     # Not the page and the figures: they are written in the middle of a session.
-    changed = _ask_git("status", "--porcelain", "--", "orchestrator", "bench", ":!bench/results.json")
+    written = (":!bench/results.json", ":!bench/trust/figures")
+    changed = _ask_git("status", "--porcelain", "--", "orchestrator", "bench", *written)
     return f"{commit} with changes" if changed else commit or "unknown"
 
 

@@ -3,38 +3,87 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from os import cpu_count
 from time import monotonic
 
 import click
+from msgspec.structs import replace
 
+from bench.trust.ledger import Ledger, Trial, make_trial
 from tests.simulation.play import SeedVerdict, play_seed
+
+SLICE = 400
+"""Seeds that are played before they are kept: some minutes are lost if the command is cut off."""
 
 
 @click.command()
 @click.option("--seeds", default=100, show_default=True, help="How many seeds to play.")
 @click.option("--first", default=1, show_default=True, help="The first seed; --seeds 1 replays it.")
+@click.option(
+    "--until", type=int, help="Play on from the last seed that was ever kept to this one, and keep."
+)
 @click.option("--jobs", default=cpu_count() or 1, show_default=True, help="Processes side by side.")
-def main(seeds: int, first: int, jobs: int) -> None:
+def main(seeds: int, first: int, until: int | None, jobs: int) -> None:
     """Play whole runs on a virtual clock and check the promises after each."""
-    began = monotonic()
-    numbers = range(first, first + seeds)
-    with ProcessPoolExecutor(jobs) as pool:
-        verdicts = list(pool.map(play_seed, numbers, chunksize=4))
-    failed = [verdict for verdict in verdicts if verdict.broken]
-    for verdict in failed:
-        _print_verdict(verdict)
-    sessions = sum(verdict.sessions for verdict in verdicts)
-    hours = sum(verdict.seconds for verdict in verdicts) / 3600
-    click.echo(
-        f"{len(verdicts)} seeds, {sessions} sessions, {sum(v.requests for v in verdicts)} requests,"
-        f" {hours:.1f} simulated hours in {monotonic() - began:.1f} s"
-    )
-    hung, in_use = (sum(getattr(verdict, name) for verdict in verdicts) for name in ("hung", "in_use"))
-    click.echo(f"{hung} things hung on front ends again, {in_use} targets left for their use")
-    click.echo(f"{len(verdicts) - len(failed)} passed, {len(failed)} failed")
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=SLICE) as pool:
+        if until is None:
+            failed = _play(pool, range(first, first + seeds)).broke
+        else:
+            failed = _play_on(pool, until, Ledger("simulation"))
     sys.exit(1 if failed else 0)
+
+
+def _play_on(pool: ProcessPoolExecutor, until: int, ledger: Ledger) -> tuple[str, ...]:
+    """Play all seeds that no earlier call has played, and keep what came of them slice by slice."""
+    first = ledger.find_next()
+    kept: Trial | None = None
+    for start in range(first, until + 1, SLICE):
+        fresh = _play(pool, range(start, min(start + SLICE, until + 1)))
+        kept = fresh if kept is None else _add(kept, fresh)
+        ledger.keep(kept)
+    played = sum(each.counts["seeds"] for each in ledger.read())
+    click.echo(f"{played} seeds were played in all; the next one is {ledger.find_next()}")
+    return kept.broke if kept is not None else ()
+
+
+def _add(kept: Trial, fresh: Trial) -> Trial:
+    """Return both slices of one call as one trial, under the first one's time."""
+    counts = {name: count + fresh.counts[name] for name, count in kept.counts.items()}
+    spans = [each.span for each in (kept, fresh) if each.span is not None]
+    return replace(kept, counts=counts, broke=kept.broke + fresh.broke, span=(spans[0][0], spans[-1][1]))
+
+
+def _play(pool: ProcessPoolExecutor, seeds: Sequence[int]) -> Trial:
+    """Play seeds, tell of them, and return what came of them."""
+    began = monotonic()
+    verdicts = list(pool.map(play_seed, seeds, chunksize=4))
+    broke = [verdict for verdict in verdicts if verdict.broken]
+    for verdict in broke:
+        _print_verdict(verdict)
+    counts = _count(verdicts)
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    click.echo(f"{told} in {monotonic() - began:.1f} s")
+    click.echo(f"{len(verdicts) - len(broke)} passed, {len(broke)} failed")
+    trial = make_trial("seeds", counts, broke=tuple(_name_broken(broke)))
+    return replace(trial, span=(seeds[0], seeds[-1]))
+
+
+def _count(verdicts: Sequence[SeedVerdict]) -> dict[str, int]:
+    return {
+        "seeds": len(verdicts),
+        "sessions": sum(verdict.sessions for verdict in verdicts),
+        "requests": sum(verdict.requests for verdict in verdicts),
+        "simulated minutes": round(sum(verdict.seconds for verdict in verdicts) / 60),
+        "things hung on front ends again": sum(verdict.hung for verdict in verdicts),
+        "targets left for their use": sum(verdict.in_use for verdict in verdicts),
+    }
+
+
+def _name_broken(verdicts: Sequence[SeedVerdict]) -> Iterator[str]:
+    for verdict in verdicts:
+        yield f"seed {verdict.seed}: {verdict.broken[0]}"
 
 
 def _print_verdict(verdict: SeedVerdict) -> None:

@@ -1,0 +1,74 @@
+"""The trials that were kept: a file for each kind, to which the command of that kind adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from bench.machine import read_commit
+
+FOLDER = Path(__file__).parent / "figures"
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """One session in which one thing was tried.
+
+    ``of`` names what was tried, and trials of the same name add up. ``counts`` are whole numbers by their
+    names, for people. ``broke`` names each case that broke a promise, or, of mutants, each that nothing
+    noticed.
+    """
+
+    of: str
+    when: str
+    commit: str
+    counts: dict[str, int]
+    broke: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None
+    """The first and the last number that were played, where the cases are numbered."""
+
+
+def make_trial(of: str, counts: dict[str, int], *, broke: tuple[str, ...] = ()) -> Trial:
+    """Return a trial of this tree, at this moment."""
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Trial(of=of, when=when, commit=read_commit(), counts=counts, broke=broke)
+
+
+class Ledger:
+    """The trials of one kind, in the order in which they were made.
+
+    ``folder`` is another one in tests.
+    """
+
+    def __init__(self, kind: str, folder: Path = FOLDER) -> None:
+        self._file = folder / f"{kind}.json"
+
+    def read(self) -> tuple[Trial, ...]:
+        """Return all trials; none where there is no file."""
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=tuple[Trial, ...])
+        except FileNotFoundError:
+            return ()
+
+    def keep(self, trial: Trial) -> None:
+        """Add a trial, or put it in the place of the same one as it was a while ago."""
+        same = (trial.of, trial.when)
+        self._write([*(each for each in self.read() if (each.of, each.when) != same), trial])
+
+    def replace(self, trial: Trial) -> None:
+        """Keep a trial in the place of all earlier ones of its name."""
+        self._write([*(each for each in self.read() if each.of != trial.of), trial])
+
+    def _write(self, trials: Sequence[Trial]) -> None:
+        """Write the file whole or not at all: whoever tries for hours may be cut off here, too."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._file.with_suffix(".part")
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1) + b"\n")
+        fresh.replace(self._file)
+
+    def find_next(self) -> int:
+        """Return the first number that was not played yet; numbers begin with 1."""
+        return 1 + max((each.span[1] for each in self.read() if each.span is not None), default=0)

@@ -1,0 +1,92 @@
+"""docs/trust.md, written from the trials that were kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from textwrap import fill
+
+from msgspec import Struct
+
+from bench.processes import ROOT
+from bench.trust.ledger import FOLDER, Ledger, Trial
+
+WIDTH = 118
+
+PAGE = ROOT / "docs" / "trust.md"
+
+_INTRODUCTION = """\
+# Trust
+
+What was tried to break the program, how often, and what came of it. `python -m bench.trust` writes this
+page from the trials that the commands below have kept in `bench/trust/figures/`; do not edit it. Each
+command runs anywhere: clone, `make setup`, and the command. What the program promises is in
+[promises.md](promises.md), and what it costs in [benchmarks.md](benchmarks.md).
+"""
+
+
+class Kind(Struct, frozen=True):
+    """One way to try. ``about`` is a paragraph; ``broke`` is the heading of the cases that broke."""
+
+    name: str
+    heading: str
+    command: str
+    about: str
+    broke: str
+
+
+KINDS = (
+    Kind(
+        "simulation",
+        "Simulated runs",
+        "make seeds UNTIL=100000",
+        "Each seed makes a plan, both platforms, and all that goes wrong: faults in replies, gateways "
+        "that are ill, a full disk, a window that closes, an operator who steers, processes that die at "
+        "any step. It runs and resumes on a virtual clock until the run has reached its end, restores it, "
+        "and compares the reports, the journal and each request with the books of the platforms. The "
+        "command goes on where the last call ended. CI plays the first 200 seeds on each commit.",
+        "Seeds that broke a promise when they were played; each was mended, and is a test since",
+    ),
+)
+
+
+def write_page(folder: Path = FOLDER) -> str:
+    """Return the page of the trials that ``folder`` keeps."""
+    return "\n".join(_write_lines(folder))
+
+
+def _write_lines(folder: Path) -> Iterator[str]:
+    yield _INTRODUCTION
+    for kind in KINDS:
+        yield f"## {kind.heading}\n\n{fill(kind.about, WIDTH)}\n\n```console\n$ {kind.command}\n```\n"
+        trials = Ledger(kind.name, folder).read()
+        if not trials:
+            yield "Not tried yet.\n"
+            continue
+        yield from _write_table(trials)
+        yield from _write_broken(kind, trials)
+
+
+def _write_table(trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield a row for each thing that was tried: the sums of its trials, their last date and commit."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.counts))
+    yield f"| tried | {' | '.join(names)} | broke | last | commit |"
+    yield f"|---|{'---:|' * (len(names) + 1)}---|---|"
+    for of in dict.fromkeys(trial.of for trial in trials):
+        same = [trial for trial in trials if trial.of == of]
+        counts = Counter[str]()
+        for trial in same:
+            counts.update(trial.counts)
+        cells = [f"{counts[name]:,}" if name in counts else "" for name in names]
+        broke = sum(len(trial.broke) for trial in same)
+        yield f"| {of} | {' | '.join(cells)} | {broke:,} | {same[-1].when} | {same[-1].commit} |"
+    yield ""
+
+
+def _write_broken(kind: Kind, trials: Sequence[Trial]) -> Iterator[str]:
+    broke = [f"- {each} ({trial.commit})" for trial in trials for each in trial.broke]
+    if broke:
+        yield f"{kind.broke}:\n"
+        yield from broke
+        yield ""

@@ -1,0 +1,70 @@
+"""docs/trust.md is written by the command, and its figures are sums of the trials that were kept."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from bench.trust import page
+from bench.trust.ledger import Ledger, Trial
+from bench.trust.page import KINDS, PAGE, write_page
+
+TRIAL = Trial(of="seeds", when="2026-11-29 08:00 UTC", commit="abc1234", counts={"seeds": 400}, span=(1, 400))
+
+
+@pytest.mark.source
+def test_the_page_is_as_the_command_writes_it() -> None:
+    assert PAGE.read_text(encoding="utf-8") == write_page()
+
+
+def test_trials_of_one_thing_add_up(tmp_path: Path) -> None:
+    ledger = Ledger("simulation", tmp_path)
+    ledger.keep(TRIAL)
+    ledger.keep(
+        replace(
+            TRIAL,
+            when="2026-11-30 08:00 UTC",
+            commit="def5678",
+            broke=("seed 7: promise 2",),
+            span=(401, 800),
+        )
+    )
+
+    told = write_page(tmp_path)
+
+    assert "| seeds | 800 | 1 | 2026-11-30 08:00 UTC | def5678 |" in told
+    assert "- seed 7: promise 2 (def5678)" in told
+
+
+def test_a_trial_that_goes_on_takes_its_own_place(tmp_path: Path) -> None:
+    ledger = Ledger("simulation", tmp_path)
+    ledger.keep(TRIAL)
+    ledger.keep(replace(TRIAL, counts={"seeds": 800}, span=(1, 800)))
+
+    assert [each.counts["seeds"] for each in ledger.read()] == [800]
+    assert ledger.find_next() == 801
+
+
+def test_a_trial_of_a_changed_program_replaces_what_was_kept(tmp_path: Path) -> None:
+    ledger = Ledger("mutants", tmp_path)
+    other = replace(TRIAL, of="rules/pace")
+    ledger.keep(TRIAL)
+    ledger.keep(other)
+    ledger.replace(replace(TRIAL, when="2026-12-01 08:00 UTC"))
+
+    assert [(each.of, each.when) for each in ledger.read()] == [
+        ("rules/pace", other.when),
+        ("seeds", "2026-12-01 08:00 UTC"),
+    ]
+
+
+def test_what_was_never_tried_is_said(tmp_path: Path) -> None:
+    assert write_page(tmp_path).count("Not tried yet.") == len(KINDS)
+
+
+@pytest.mark.source
+def test_each_command_of_the_page_is_a_verb_of_the_makefile() -> None:
+    verbs = (page.ROOT / "Makefile").read_text(encoding="utf-8")
+
+    for kind in KINDS:
+        assert f"\n{kind.command.split()[1]}:" in verbs
