@@ -4,6 +4,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Some tests wait for seconds and most for nothing: a worker without tests takes some from the other.
 WORKERS := -n 2 --dist worksteal
+# A lock holds hashes and no address. pip-tools has an environment of its own, so that it adds nothing to the locks.
+COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_ARGS)
 # Many tests start Python anew. Without kept bytecode each of them would compile the program first.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -15,13 +18,15 @@ help:  ## what each verb does
 
 setup: $(READY)  ## make .venv with the undeploy command in it
 
-# The lock is complete (pip check), so nothing is resolved again: a new release on the registry changes nothing.
+# What runs stands in requirements.lock; requirements-dev.lock has the same pins, and those of what tests and builds.
+# They are complete (pip check), so nothing is resolved again: a new release on the registry changes nothing.
 # The mark is written last: a set-up that was cut off starts again from an empty folder.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or newer is needed; name it with make PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  -r requirements.lock -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null
 	@touch $@
@@ -74,9 +79,11 @@ pictures: setup  ## the pictures of the README from the running program; needs t
 shape: setup  ## what shape the code is in: rooms, names, functions, comments, words
 	$(BIN)/python -m bench.shape
 
-lock: setup  ## pin the dependencies again (needs pip-tools)
-	$(BIN)/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra dev -o requirements.lock pyproject.toml
+lock:  ## pin the dependencies again, and keep the pins that still fit: make lock [LOCK_ARGS=--upgrade]
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	$(COMPILE) -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean:  ## remove what the verbs above made
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage htmlcov dist build
