@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS, name_lane_workflow
+from orchestrator.distributed.order_joining import join_orders
 from orchestrator.distributed.payloads import (
     ChunkPlace,
     ChunkReport,
@@ -163,10 +164,13 @@ class Conduct:
     # What has happened.
 
     def take_orders(self, orders: Orders) -> None:
-        """Obey the orders of a driver. Those of an earlier number come too late and change nothing."""
-        if orders.number <= self.state.orders.number:
-            return
-        self.state.orders = orders
+        """Obey the orders of a driver, joined to those that another one has given since it knew them."""
+        if orders.before is not None:
+            self.state.orders = join_orders(orders.before, orders, self.state.orders)
+        elif orders.number > self.state.orders.number:
+            self.state.orders = orders
+        else:
+            return  # a driver of an earlier version, whose orders come too late
         if orders.stop is not None:
             self._stop(orders.stop)
         self._tell_orders()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from msgspec.structs import replace
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.service import RPCError
@@ -33,6 +34,7 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.errors import DiskError
 from orchestrator.journal.engine_mark import EngineMark, remove_engine_mark, write_engine_mark
 from orchestrator.journal.notes import list_begun_in, read_taken
+from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import RunWaiting
 from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import Act
@@ -234,11 +236,10 @@ class ConductedSession:
                 heard=heard,
             )
             desk = OrderDesk(
-                self._client,
-                self._workflow,
-                self._patience,
+                self._send_orders,
                 self._resources.run_gate,
                 self._controller.learned,
+                planned={each.name: each.limits for each in self._resources.spec.plan.gateways},
                 last=last,
                 read=lambda: self._read_present_orders(last),
                 tell_of_other=self._tell_of_other,
@@ -274,9 +275,13 @@ class ConductedSession:
         """Return the orders that hold; those of a process before this one are taken up here."""
         if (orders := await self._decode_orders(found)) is None:
             return given.orders
-        run_gate = self._resources.run_gate
+        run_gate, learned = self._resources.run_gate, self._controller.learned
         for pattern, operator in orders.skips.items():
             run_gate.skip(pattern, operator)
+        for name, limits in orders.limits.items():
+            known = learned.get(name, LearnedLimits())
+            # The journal may know an order that a driver which was killed had not sent yet.
+            learned[name] = known if known.limits is not None else replace(known, limits=limits)
         if orders.paused and self._resources.spec.is_underway:
             run_gate.pause()
             self._resources.emit(RunWaiting(at=self._resources.environment.now(), why="paused"))
@@ -286,6 +291,9 @@ class ConductedSession:
         """Return the orders that hold now, ``first`` ones at first; None if the workflow is gone."""
         found = await describe_workflow(self._client, self._workflow, self._patience)
         return None if found is None else await self._decode_orders(found) or first
+
+    async def _send_orders(self, orders: Orders) -> None:
+        await send_signal(self._client, self._workflow, "orders", orders, patience=self._patience)
 
     async def _decode_orders(self, found: WorkflowExecutionDescription) -> Orders | None:
         memo = found.raw_description.workflow_execution_info.memo.fields

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
-from temporalio.client import Client
 from temporalio.service import RPCError
 
-from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.order_joining import join_orders
 from orchestrator.distributed.payloads import Orders, StopOrder, WaitBegun
-from orchestrator.distributed.signals import send_signal
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.model.settings import Limits
 
 _NOTICED_WITHIN = 0.5
 """Seconds within which other limits are seen, which change without a word to the run gate."""
@@ -36,44 +35,30 @@ def compose_orders(
     )
 
 
-def join_orders(before: Orders, here: Orders, there: Orders) -> Orders:
-    """Return the orders ``there``, which another driver may have given, with what changed ``here`` since."""
-    changed = {name: each for name, each in here.limits.items() if before.limits.get(name) != each}
-    return Orders(
-        number=max(here.number, there.number + 1),
-        paused=there.paused if here.paused == before.paused else here.paused,
-        stop=here.stop or there.stop,
-        skips={**there.skips, **here.skips},
-        limits={**there.limits, **changed},
-        proceed=max(here.proceed, there.proceed),
-    )
-
-
 class OrderDesk:
     """Sends the orders of one session to its workflow."""
 
     def __init__(
         self,
-        client: Client,
-        workflow: str,
-        patience: ServerPatience,
+        send: Callable[[Orders], Awaitable[None]],
         run_gate: RunGate,
         learned: Mapping[str, LearnedLimits],
         *,
+        planned: Mapping[str, Limits],
         last: Orders,
         read: Callable[[], Awaitable[Orders | None]],
         tell_of_other: Callable[[], None],
     ) -> None:
-        """``learned`` changes as an operator sets limits. ``last`` are the orders that hold already.
+        """``send`` gives orders to the workflow; it raises RPCError once that is gone.
 
-        ``read`` returns those that hold now, None once the workflow is gone; ``tell_of_other`` is called
-        when they are found to be another driver's.
+        ``learned`` changes as an operator sets limits; ``planned`` are those of the plan, by gateway.
+        ``last`` are the orders that hold already. ``read`` returns those that hold now, None once the
+        workflow is gone; ``tell_of_other`` is called when they are found to be another driver's.
         """
-        self._client = client
-        self._workflow = workflow
-        self._patience = patience
+        self._give = send
         self._run_gate = run_gate
         self._learned = learned
+        self._planned = planned
         self._last = last
         """What was wanted here when it was last told."""
         self._sent = last
@@ -101,13 +86,19 @@ class OrderDesk:
         elif there.number < self._sent.number:
             # The workflow has not come to what was sent last, which holds all the same.
             there = self._sent
-        joined = join_orders(self._last, orders, there)
+        joined = join_orders(self._add_planned(self._last), orders, there)
         self._last, self._sent = orders, joined
+        # Another driver may have read the same, and send at this moment: then the workflow joins the two.
+        joined = replace(joined, before=self._add_planned(there))
         try:
-            await send_signal(self._client, self._workflow, "orders", joined, patience=self._patience)
+            await self._give(joined)
         except RPCError:
             return False
         return True
+
+    def _add_planned(self, orders: Orders) -> Orders:
+        """Return orders with the limits of each gateway: those of the plan where nobody replaced them."""
+        return replace(orders, limits={**self._planned, **orders.limits})
 
     def _compose(self, wait: WaitBegun | None) -> Orders:
         proceed, run_gate = self._last.proceed, self._run_gate

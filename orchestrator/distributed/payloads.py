@@ -98,6 +98,9 @@ class Orders(Struct, frozen=True, kw_only=True):
     """By gateway, where an operator replaced the plan's."""
     proceed: int = -1
     """The number (``WaitBegun.number``) of the last wait that a person has ended."""
+    before: Orders | None = None
+    """The orders that the driver knew when it changed them. Those of another driver may hold by now, and then
+    only the difference is an order. None where an earlier version gave them: they count by their number."""
 
 
 class ChunkPlace(Struct, frozen=True, kw_only=True):

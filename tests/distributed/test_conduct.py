@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS
 from orchestrator.distributed.payloads import (
     ChunkPlace,
@@ -253,6 +255,22 @@ def test_orders_go_to_the_lanes_that_go_on_and_to_those_that_begin() -> None:
     late = Orders(number=1, paused=False)
     run.conduct.take_orders(late)
     assert run.conduct.orders.paused, "orders of an earlier number come too late"
+
+
+def test_of_two_drivers_that_order_in_one_instant_neither_order_is_lost() -> None:
+    run = play(make_step(targets={"a": 400}))
+    before = run.conduct.shown_orders
+    # Both have read the same orders, so both give theirs the same number.
+    run.conduct.take_orders(Orders(number=1, paused=True, before=before))
+    run.conduct.take_orders(Orders(number=1, skips={"a/**": "Bob"}, before=before))
+    run.go()
+
+    wanted = Orders(number=2, paused=True, skips={"a/**": "Bob"})
+    assert run.conduct.shown_orders == wanted
+    assert replace(run.told[-1].orders, number=2) == wanted
+    # The first driver takes its pause back; of the other one's order it has heard nothing yet.
+    run.conduct.take_orders(Orders(number=2, before=Orders(number=1, paused=True)))
+    assert run.conduct.shown_orders == Orders(number=3, skips={"a/**": "Bob"})
 
 
 def test_lanes_see_the_numbers_of_orders_rise_also_for_the_stops_of_the_run_itself() -> None:

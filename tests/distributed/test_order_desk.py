@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from orchestrator.distributed.order_desk import compose_orders, join_orders
+from orchestrator.distributed.order_desk import compose_orders
+from orchestrator.distributed.order_joining import join_orders
 from orchestrator.distributed.payloads import Orders, StopOrder
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
@@ -60,6 +61,14 @@ def test_what_changed_here_joins_what_another_driver_ordered_meanwhile() -> None
     )
     limited = replace(before, number=2, limits={"a": Limits(concurrency=3)})
     assert join_orders(before, limited, there).limits == {"a": Limits(concurrency=3), "b": many}
+
+
+def test_one_driver_may_set_the_rate_of_a_gateway_and_another_one_its_concurrency() -> None:
+    before = Orders(number=1, limits={"a": Limits(concurrency=8, rate=20.0)})
+    here = replace(before, number=2, limits={"a": Limits(concurrency=8, rate=5.0)})
+    there = replace(before, number=2, limits={"a": Limits(concurrency=2, rate=20.0)})
+
+    assert join_orders(before, here, there).limits == {"a": Limits(concurrency=2, rate=5.0)}
 
 
 def test_a_stop_of_either_driver_holds_and_a_pause_is_ended_by_whoever_ends_it() -> None:
