@@ -11,7 +11,7 @@ COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds bench bench-gate shape pictures clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds bench bench-gate shape pictures sbom clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -81,9 +81,15 @@ shape: setup  ## what shape the code is in: rooms, names, functions, comments, w
 
 lock:  ## pin the dependencies again, and keep the pins that still fit: make lock [LOCK_ARGS=--upgrade]
 	$(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2 uv==0.13.9
 	$(COMPILE) -o requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
+	.venv/lock/bin/python -m docs.release_days .venv/lock/bin/uv
+	$(MAKE) setup
+	$(BIN)/python -m docs.dependencies
+
+sbom: setup  ## the bill of materials of what runs, as CycloneDX JSON: make sbom [TO=file]
+	$(BIN)/python -m docs.sbom $(or $(TO),dist/undeploy.cdx.json)
 
 clean:  ## remove what the verbs above made
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage htmlcov dist build
