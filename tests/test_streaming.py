@@ -11,8 +11,10 @@ import orchestrator
 from orchestrator.errors import CredentialError, ExitStatus, UsageError
 from orchestrator.model.events import AnyEvent, GatewayWarned, RunEnded, RunStarted, TargetEnded
 from orchestrator.model.outcome import Outcome
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.faults import FaultScenario, FaultStorm
-from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from orchestrator.streaming import stream
 

@@ -1,4 +1,4 @@
-"""undeploy simulator: serve the simulators of both platforms on loopback, for other programs."""
+"""undeploy simulator: serve the simulators of the platforms on loopback, for other programs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def command(
     port: int | None,
     **settings: Any,
 ) -> None:
-    """Serve the simulators of both platforms on loopback until SIGINT or SIGTERM.
+    """Serve the simulators of the platforms on loopback until SIGINT or SIGTERM.
 
     Prints one line a gateway on stdout, its name and its URL, when all of them listen. They accept the token
     `rehearsal-token`, unless the seed file names others. The plan's users log in with the password
@@ -92,6 +92,7 @@ def _make_fixture_of_plan(path: Path) -> SimulatorFixture:
 
 
 def _adjust(fixture: SimulatorFixture, options: dict[str, Any]) -> SimulatorFixture:
+    from orchestrator.simulator.kinds import FIXTURES
     from orchestrator.simulator.limits import parse_rate, parse_seconds
 
     common: dict[str, Any] = {}
@@ -104,7 +105,7 @@ def _adjust(fixture: SimulatorFixture, options: dict[str, Any]) -> SimulatorFixt
     apinizer = {name: options[name] for name in ("shape", "errors") if options[name]}
     if options["old"]:
         apinizer |= {"looks": False, "histories": False}
-    return fixture.with_settings({"roma": common, "apinizer": common | apinizer})
+    return fixture.with_settings({**dict.fromkeys(FIXTURES, common), "apinizer": common | apinizer})
 
 
 def _parse_token_life(text: str) -> float:

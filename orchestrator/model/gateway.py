@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from msgspec import Meta, Struct, StructMeta
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from orchestrator.model.abstract import AbstractStructMeta
 from orchestrator.model.credentials import Access
 from orchestrator.model.features import (
     BindingFeature,
@@ -56,11 +57,7 @@ class Coordinate(Struct, frozen=True, kw_only=True):
     doc: str = ""
 
 
-class _KindMeta(StructMeta, ABCMeta):
-    """Lets a struct have abstract methods, so that a kind without a required answer cannot be made."""
-
-
-class Gateway(Struct, frozen=True, kw_only=True, metaclass=_KindMeta):
+class Gateway(Struct, frozen=True, kw_only=True, metaclass=AbstractStructMeta):
     """One gateway: its settings in a plan, and the answers of its kind, which adds its own plan keys.
 
     A kind must give the abstract answers: how a target is undeployed and looked at. Each further feature is a

@@ -10,7 +10,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.report.values import ReportSource, TargetReport
 from orchestrator.simulator.books import SimulatorBooks, TargetFacts
-from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
 from orchestrator.text.characters import make_visible
 
 

@@ -10,6 +10,8 @@ import msgspec
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
+from orchestrator.simulator.apinizer_gate import ApinizerGate
 from orchestrator.simulator.apinizer_manager import DeploymentNote, SimulatedManager, SimulatedProxy
 from orchestrator.simulator.apinizer_replies import SimulatedDeployment
 from orchestrator.simulator.apinizer_words import ApinizerWording
@@ -23,8 +25,6 @@ from orchestrator.simulator.exchange import (
     ReceivedRequest,
     answer_always,
 )
-from orchestrator.simulator.fixtures import ApinizerFixture
-from orchestrator.simulator.gates import ApinizerGate
 from orchestrator.simulator.traffic_log import SimulatedTrafficLog
 
 _Do = Callable[[SimulatedProxy, SimulatedDeployment, float, FaultKind | None], CallResult]

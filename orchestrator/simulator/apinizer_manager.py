@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture, GroupFixture, ProxyFixture
 from orchestrator.simulator.apinizer_replies import HistoryRecord, ReportEntry, SimulatedDeployment
 from orchestrator.simulator.apinizer_words import ApinizerWording, quote_booleans, word_rollback
 from orchestrator.simulator.exchange import CallResult, FaultKind, HttpAnswer, RequestEffect
-from orchestrator.simulator.fixtures import ApinizerFixture, GroupFixture, ProxyFixture
 
 _PLAIN = ProxyFixture()
 _KEPT = 6

@@ -19,9 +19,9 @@ from orchestrator.simulator.exchange import (
     answer_always,
     json_answer,
 )
-from orchestrator.simulator.fixtures import RomaFixture
 from orchestrator.simulator.pages import cut_page, parse_query
 from orchestrator.simulator.roma_bindings import SimulatedBinding, SimulatedBindings
+from orchestrator.simulator.roma_fixture import RomaFixture
 from orchestrator.simulator.roma_replies import (
     SimulatedBackend,
     invalid,

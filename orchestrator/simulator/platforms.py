@@ -11,7 +11,6 @@ from math import ceil
 from types import MappingProxyType
 
 from orchestrator.errors import UsageError
-from orchestrator.simulator.apinizer import SimulatedApinizer
 from orchestrator.simulator.books import (
     GatewayCounter,
     RequestLog,
@@ -29,13 +28,12 @@ from orchestrator.simulator.exchange import (
     PlatformCall,
     ReceivedRequest,
     RequestEffect,
-    SimulatedPlatform,
     html_page,
 )
 from orchestrator.simulator.faults import FaultPicker, FaultScenario, InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import GatewayFixture
 from orchestrator.simulator.limits import TokenBucket
-from orchestrator.simulator.roma import SimulatedRoma
 
 _MANNERS: Mapping[FaultKind, DeliveryManner] = MappingProxyType(
     {
@@ -58,15 +56,9 @@ _PAGES: Mapping[FaultKind, HttpAnswer] = MappingProxyType(
 class SimulatedGateway:
     """One simulated gateway: its platform behind a credential check, a rate limit and the faults."""
 
-    def __init__(
-        self, fixture: RomaFixture | ApinizerFixture, faults: FaultScenario, log: RequestLog, now: float
-    ) -> None:
+    def __init__(self, fixture: GatewayFixture, faults: FaultScenario, log: RequestLog, now: float) -> None:
         self.fixture = fixture
-        self.platform: SimulatedPlatform = (
-            SimulatedRoma(fixture, now)
-            if isinstance(fixture, RomaFixture)
-            else SimulatedApinizer(fixture, now)
-        )
+        self.platform = fixture.make_platform(now)
         self.counter = GatewayCounter(fixture.name)
         self._bucket = TokenBucket(fixture.rate) if fixture.rate else None
         self._log = log

@@ -27,9 +27,9 @@ from orchestrator.simulator.exchange import (
     answer_always,
     json_answer,
 )
-from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
-from orchestrator.simulator.gates import RomaGate
 from orchestrator.simulator.roma_bindings import SimulatedBinding, SimulatedBindings
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
+from orchestrator.simulator.roma_gate import RomaGate
 from orchestrator.simulator.roma_lists import RomaLists
 from orchestrator.simulator.roma_replies import SimulatedBackend
 from orchestrator.simulator.roma_statistics import Calls, CallStatistics

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from orchestrator.simulator import roma_replies as say
 from orchestrator.simulator.exchange import CallResult, json_answer
-from orchestrator.simulator.fixtures import RomaFixture
 from orchestrator.simulator.pages import KeptLists, cut_page, parse_query
+from orchestrator.simulator.roma_fixture import RomaFixture
 from orchestrator.simulator.roma_replies import SimulatedBackend
 
 _Entry = TypeVar("_Entry")

@@ -19,9 +19,9 @@ from orchestrator.simulator.exchange import (
     SimulatedTarget,
     json_answer,
 )
-from orchestrator.simulator.fixtures import BackendFixture
 from orchestrator.simulator.iam import format_time as ended_at
 from orchestrator.simulator.roma_bindings import SimulatedBindings
+from orchestrator.simulator.roma_fixture import BackendFixture
 
 APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
 GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"

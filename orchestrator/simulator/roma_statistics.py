@@ -17,8 +17,8 @@ from orchestrator.model.reading import Act
 from orchestrator.simulator import bound_replies
 from orchestrator.simulator.bound_calls import LiveFront
 from orchestrator.simulator.exchange import CallResult, PlatformCall, answer_always, json_answer
-from orchestrator.simulator.fixtures import RomaFixture
 from orchestrator.simulator.pages import parse_query
+from orchestrator.simulator.roma_fixture import RomaFixture
 from orchestrator.simulator.roma_replies import invalid, no_such_front, no_such_route
 
 _CYCLES: Mapping[str, tuple[int, int]] = {

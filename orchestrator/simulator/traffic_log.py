@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Meta, Struct, field
 
+from orchestrator.simulator.apinizer_fixture import TrafficLogFixture
 from orchestrator.simulator.exchange import (
     CallResult,
     HttpAnswer,
@@ -25,7 +26,6 @@ from orchestrator.simulator.exchange import (
     get_header,
     json_answer,
 )
-from orchestrator.simulator.fixtures import TrafficLogFixture
 from orchestrator.simulator.pages import parse_query
 
 _HOUR = 3600.0

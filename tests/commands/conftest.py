@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from tests.support.commands import FIXTURE, PROXIES, Undeploy, run_command
 

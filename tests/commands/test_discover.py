@@ -12,8 +12,9 @@ import pytest
 from orchestrator.model.target import Target
 from orchestrator.plan.reader import ParsedPlan, read_plan
 from orchestrator.plan.target_sink import TargetList
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture, ProxyFixture
 from orchestrator.simulator.faults import FaultKind, FaultScenario, FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, ProxyFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
 
 Undeploy = Callable[..., tuple[int, str, str]]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
 from tests.support.commands import Undeploy
 

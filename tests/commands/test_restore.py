@@ -10,9 +10,12 @@ import msgspec
 import pytest
 
 from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
+from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.support.commands import CommandResult, Undeploy
 from tests.support.terminal import on_a_terminal
 

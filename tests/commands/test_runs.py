@@ -9,9 +9,10 @@ from bench.finished_runs import make_finished_run
 from orchestrator.commands.runs import build_row, prune_runs
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import list_runs
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
 from tests.support.commands import Undeploy
 

@@ -24,8 +24,11 @@ from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.migrations import MIGRATIONS
 from orchestrator.journal.schema import FORMAT
 from orchestrator.report.formats import FORMATS
-from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
+from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.support.commands import Undeploy, run_command
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "journals"

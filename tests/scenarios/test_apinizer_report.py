@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.model.reading import Act
+from orchestrator.simulator.apinizer_fixture import GroupFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import GroupFixture
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.stage import Stage, apim_id
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.cli import execute
 from orchestrator.preview.approval import Approval, add_seal, decode_approval, encode_approval
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.stage import INSTANCE, PROJECT, Stage, apim_id, backend, kill, roma_id
 
 pytestmark = pytest.mark.long("previews and runs are processes of their own")

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator.bound_replies import SIGN_KEY, SIGN_SECRET
-from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.hanging import ALL, BILLING, CORS, TWO
 from tests.support.stage import Stage, backend, roma_id

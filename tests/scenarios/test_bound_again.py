@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.simulator.books import list_differences
 from orchestrator.simulator.faults import FaultStorm, read_fault
-from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.back import ACCEPT, deployed, restored, undeployed
 from tests.support.hanging import ALL, BILLING, CORS, SHOP, SLOW, TWO
 from tests.support.stage import Stage, backend, kill, roma_id

@@ -16,9 +16,9 @@ from orchestrator.plan.target_sink import TargetList
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import BackendFixture
 from orchestrator.simulator.keys import AccessKey
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.commands import CommandResult
 from tests.support.stage import Stage, backend, roma_id
 

@@ -12,7 +12,7 @@ from orchestrator.model.reading import Act
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.keys import AccessKey
 from tests.support.commands import CommandResult
 from tests.support.stage import Stage

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.simulator.fixtures import FAKE_TOKEN, BackendFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.back import ACCEPT, deployed, restored, snapshots, undeployed
 from tests.support.stage import INSTANCE, PROJECT, Stage, backend, kill, roma_id, until
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from orchestrator.simulator.bound_types import BoundFixture
-from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.stage import CONCURRENCY, Stage, backend
 
 pytestmark = pytest.mark.long("previews and runs are processes of their own")

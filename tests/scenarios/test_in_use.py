@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.simulator.apinizer_fixture import TrafficLogFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import BackendFixture, BoundFixture, TrafficLogFixture
+from orchestrator.simulator.fixtures import BoundFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.back import BEST
 from tests.support.elasticsearch import Call, ElasticsearchDouble
 from tests.support.stage import Stage, apim_id, backend, kill, roma_id

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, closed_port, roma_id
 

@@ -14,7 +14,8 @@ import pytest
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN, BackendFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
+from orchestrator.simulator.roma_fixture import BackendFixture
 from orchestrator.simulator.roma_replies import ENVIRONMENT
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.stage import CONCURRENCY, INSTANCE, PROJECT, Stage, backend, roma_id

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.limits import TokenExpiry
 from tests.support.stage import Stage, backend, roma_id
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.commands import CommandResult
 from tests.support.forwarding import Forward, forwarding
 from tests.support.stage import Stage, until

@@ -20,7 +20,7 @@ from orchestrator.errors import RunError
 from orchestrator.journal.folder import RunFolder, find_run
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.commands import CommandResult
 from tests.support.stage import Stage, kill, roma_id
 

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, FaultStorm, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.commands import CommandResult
 from tests.support.stage import Stage, apim_id, backend, roma_id
 from tests.support.unbound import OTHER_SIDE

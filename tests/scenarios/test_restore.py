@@ -15,7 +15,7 @@ import pytest
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, FaultStorm, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from tests.support.back import (
     ACCEPT,

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.back import BEST, snapshots, undeployed
 from tests.support.stage import Stage, apim_id, backend, roma_id
 from tests.support.unbound import OTHER_SIDE

@@ -8,15 +8,14 @@ from typing import Any, Literal, get_args
 from msgspec.structs import replace
 
 from orchestrator.model.plan import CallBound
-from orchestrator.simulator.bound_types import BoundFixture, TypeKey
-from orchestrator.simulator.fixtures import (
+from orchestrator.simulator.apinizer_fixture import (
     ApinizerFixture,
-    BackendFixture,
     GroupFixture,
     ProxyFixture,
-    RomaFixture,
     TrafficLogFixture,
 )
+from orchestrator.simulator.bound_types import BoundFixture, TypeKey
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 
 _TYPES: tuple[TypeKey, ...] = get_args(TypeKey)
 _NAMES: dict[TypeKey, tuple[str, ...]] = {

@@ -19,7 +19,7 @@ from orchestrator.report.values import TargetReport
 from orchestrator.rules.retry import LOOKS_PER_DOUBT
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.bound_replies import SIGN_KEY, SIGN_SECRET
-from orchestrator.simulator.fixtures import BackendFixture, RomaFixture
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.roma_replies import ENVIRONMENT
 from tests.simulation.scene import PASSWORD, TOKENS, SeedScene
 

@@ -16,11 +16,12 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.target import Target, TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.runs.restore import Choice, Restoration, build_restoration
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.exchange import TWISTS, RequestEffect
 from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.simulation.promises import offers_look
 from tests.simulation.scene import SeedScene, make_interrupts
 from tests.simulation.wholeness import check_whole

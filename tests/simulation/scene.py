@@ -34,10 +34,12 @@ from orchestrator.model.settings import (
 )
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import SimulatedUser
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
 
 TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")

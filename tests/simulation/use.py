@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import TargetReport
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
-from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.simulation.scene import SeedScene
 
 HOURS = 72

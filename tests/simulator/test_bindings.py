@@ -10,7 +10,7 @@ import pytest
 from orchestrator.simulator.books import list_differences
 from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import RequestEffect
-from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.simulator.test_samples import compare
 from tests.support.simulated import BACKEND, PLACE, SimulatedClient, document, hang_widely, roma, status
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture, ProxyFixture
 from orchestrator.simulator.exchange import HttpAnswer, RequestEffect
 from orchestrator.simulator.faults import InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, ProxyFixture, RomaFixture
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from tests.simulator.test_samples import HASTY, OURS, PLACED, PROXY, SAMPLES, compare
 from tests.support.simulated import BACKEND, PLACE, TEST, SimulatedClient, apinizer, document, roma, status
 

@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.commands.simulator import command
-from orchestrator.simulator.fixtures import FAKE_PASSWORD, FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_PASSWORD, FAKE_TOKEN
 from tests.support.simulated import TEST, apinizer, roma
 
 ROOT = Path(__file__).parents[2]

@@ -11,17 +11,20 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.accounts import SimulatedUser
-from orchestrator.simulator.fixtures import (
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import (
     FAKE_KEYS,
     FAKE_PASSWORD,
     FAKE_SECURITY_TOKEN,
-    ApinizerFixture,
-    RomaFixture,
-    SimulatorFixture,
+    PlannedTargets,
 )
 from orchestrator.simulator.keys import AccessKey
+from orchestrator.simulator.kinds import FIXTURES
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.support.engine import Scripted
+from tests.support.recorded import PARTS, gateway, our_target
 from tests.support.simulated import apinizer, roma
 
 AUTH = Auth(token=CredentialReference(env="TOKEN"))
@@ -104,11 +107,14 @@ def test_a_kind_without_a_simulator_is_refused():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_of_gateway_has_a_simulator(kind):
-    simulated = {fixture.__struct_config__.tag for fixture in (RomaFixture, ApinizerFixture)}
-    if kind not in simulated | {"roma", "apinizer"}:
+    if kind not in FIXTURES:
         pytest.skip(f"the kind {kind} has no simulator, so it cannot be rehearsed")
 
-    assert kind in simulated
+    platform = (
+        FIXTURES[kind].of_entry(gateway(kind), PlannedTargets([PARTS[kind]], [], [])).make_platform(0.0)
+    )
+    assert [row.down for row in platform.rows] == [False]
+    assert platform.rows[0].id == our_target(kind).id
 
 
 def test_settings_go_to_the_gateways_of_their_kind():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.simulator.fixtures import GroupFixture, ProxyFixture
+from orchestrator.simulator.apinizer_fixture import GroupFixture, ProxyFixture
 from tests.simulator.test_samples import SAMPLES, compare, unlike
 from tests.support.simulated import SimulatedClient, apinizer, document, status
 

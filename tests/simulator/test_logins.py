@@ -14,7 +14,7 @@ from orchestrator.errors import UsageError
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.exchange import Delivery, DeliveryManner, RequestEffect
 from orchestrator.simulator.faults import FaultScenario, FaultStorm
-from orchestrator.simulator.fixtures import FAKE_PASSWORD
+from orchestrator.simulator.gateway_fixture import FAKE_PASSWORD
 from orchestrator.simulator.limits import RateLimit
 from tests.support.simulated import (
     BACKEND,

@@ -14,7 +14,8 @@ from orchestrator.model.reading import Act
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.exchange import DeliveryManner, RequestEffect
 from orchestrator.simulator.faults import NAMES, FaultScenario, FaultStorm
-from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_KEYS, FAKE_TOKEN
 from orchestrator.simulator.keys import AccessKey
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.simulator.platforms import SimulatedPlatforms

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import SimulatorError, start_simulators
 from tests.support.simulated import BACKEND, PLACE, apinizer, roma
 
@@ -99,7 +100,8 @@ PARENT = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from orchestrator.simulator.process import start_simulators
-from orchestrator.simulator.fixtures import RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.roma_fixture import RomaFixture
 roma = RomaFixture(name="r", project_id="p", instance_id="i")
 with start_simulators(SimulatorFixture(gateways=(roma,))) as running:
     print(running.pid, flush=True)

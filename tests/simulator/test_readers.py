@@ -13,7 +13,8 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import UNDEPLOY
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
-from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.support.simulated import BACKEND, INSTANCE, PROJECT
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind, HttpAnswer, RequestEffect
 from orchestrator.simulator.faults import InjectedFault
-from orchestrator.simulator.fixtures import ApinizerFixture, BackendFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.limits import RateLimit
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from tests.support.simulated import BACKEND, INSTANCE, PLACE, PROJECT, SimulatedClient, apinizer, roma
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -16,7 +16,8 @@ from yarl import URL
 from orchestrator.errors import UsageError
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import FAKE_KEYS, FAKE_PASSWORD, FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_KEYS, FAKE_PASSWORD, FAKE_TOKEN
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.simulator.server import serve_platforms

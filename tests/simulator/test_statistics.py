@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.simulator.test_samples import compare
 from tests.support.simulated import BACKEND, PLACE, SimulatedClient, document, roma, status
 

@@ -11,8 +11,9 @@ from orchestrator.gateways.apinizer.traffic_log import LogPage, LogSpan, Traffic
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.settings import ElasticsearchStore
+from orchestrator.simulator.apinizer_fixture import TrafficLogFixture
 from orchestrator.simulator.faults import parse_storm
-from orchestrator.simulator.fixtures import FAKE_TOKEN, TrafficLogFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.simulator.test_samples import compare
 from tests.support.simulated import SimulatedClient, apinizer, document, status
 

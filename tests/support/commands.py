@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeAlias
 import pytest
 
 from orchestrator.cli import execute
-from orchestrator.simulator.fixtures import ApinizerFixture, SimulatorFixture
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
 
 PROXIES = tuple(f"proxy-{number}" for number in range(6))
 FIXTURE = SimulatorFixture(

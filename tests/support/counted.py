@@ -30,7 +30,8 @@ from orchestrator.runs.control_socket import open_control_socket
 from orchestrator.runs.load import load_plan
 from orchestrator.runs.machine import make_real_environment
 from orchestrator.runs.start import RunDraft, start_run
-from orchestrator.simulator.fixtures import FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.support.plans import load_plan as load_targets
 

@@ -6,18 +6,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SimulatedGatewayFacts
 from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import Delivery
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import (
-    FAKE_TOKEN,
-    ApinizerFixture,
-    BackendFixture,
-    RomaFixture,
-    SimulatorFixture,
-)
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"

@@ -22,10 +22,13 @@ import msgspec
 from orchestrator.engine.control_commands import ControlCommand
 from orchestrator.model.reading import Act
 from orchestrator.runs.control_socket import ControlQuestion, send_command
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SeenRequest
 from orchestrator.simulator.faults import FaultScenario, FaultStorm, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators
+from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.support.commands import CommandResult
 
 PROJECT = "0123456789abcdef0123456789abcdef"

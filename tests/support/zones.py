@@ -21,7 +21,8 @@ from orchestrator.distributed.names import LEASE, LOOK_WAIT
 from orchestrator.model.reading import Act
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
 from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.fixtures import FAKE_TOKEN, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from tests.support.commands import CommandResult
 from tests.support.stage import CONCURRENCY, Stage, make_fixture, until

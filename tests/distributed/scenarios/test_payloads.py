@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.simulator.bound_types import BoundFixture
-from orchestrator.simulator.fixtures import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.stage import backend
 from tests.support.zones import EAST, ZoneStage
 

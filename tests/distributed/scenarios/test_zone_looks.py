@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.commands import CommandResult
 from tests.support.histories import read_everything
 from tests.support.stage import roma_id, until

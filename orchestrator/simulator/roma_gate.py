@@ -1,14 +1,13 @@
-"""The credentials of each platform: tokens, signatures, and logins that give tokens."""
+"""The credentials of a ROMA Connect instance: tokens, IAM's logins that give more of them, and signatures."""
 
 from __future__ import annotations
 
 from orchestrator.simulator.accounts import UserAccounts
-from orchestrator.simulator.apinizer_login import ApinizerLogin
 from orchestrator.simulator.exchange import AccessDenial, PlatformCall, ReceivedRequest, get_header
-from orchestrator.simulator.fixtures import ApinizerFixture, RomaFixture
 from orchestrator.simulator.iam import SimulatedIam
 from orchestrator.simulator.keys import SignatureKeyring
 from orchestrator.simulator.limits import TokenIssuer
+from orchestrator.simulator.roma_fixture import RomaFixture
 from orchestrator.simulator.signature import ALGORITHM
 
 
@@ -39,21 +38,3 @@ class RomaGate:
         if (get_header(asked.headers, "authorization") or "").startswith(ALGORITHM):
             return self._keyring.find_denial(asked, now)
         return self._issuer.find_denial(get_header(asked.headers, "x-auth-token"), now)
-
-
-class ApinizerGate:
-    """Lets in requests that carry a token; the manager itself gives more tokens. Nothing is ever locked."""
-
-    key_locks = 0
-    user_locks = 0
-
-    def __init__(self, fixture: ApinizerFixture) -> None:
-        self._issuer = TokenIssuer(fixture.tokens, fixture.expiry, life=fixture.token_life, name=fixture.name)
-        self._login = ApinizerLogin(UserAccounts(fixture.users), self._issuer, fixture.expires_in)
-
-    def route_login(self, asked: ReceivedRequest) -> PlatformCall:
-        return self._login.route_login(asked)
-
-    def find_denial(self, asked: ReceivedRequest, now: float) -> AccessDenial | None:
-        scheme, _, token = (get_header(asked.headers, "authorization") or "").partition(" ")
-        return self._issuer.find_denial(token.strip() if scheme == "Bearer" else None, now)

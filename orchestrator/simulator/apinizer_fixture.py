@@ -1,0 +1,124 @@
+"""The initial state of a simulated Apinizer manager, of its proxies and of its traffic log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from orchestrator.simulator.apinizer_login import ExpiresIn
+from orchestrator.simulator.exchange import SimulatedPlatform
+from orchestrator.simulator.gateway_fixture import GatewayFixture
+
+
+class ProxyFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The differences of one proxy from all others; a ``path`` of None is made up.
+
+    ``callers``: the names of the credentials that may call it, and ``sharing`` with whom it is shared: the
+    access report names those alone that are shared outside.
+    """
+
+    type: str = "REST"
+    path: str | None = None
+    callers: tuple[str, ...] = ()
+    sharing: Literal["INTERNAL", "EXTERNAL", "BOTH"] = "EXTERNAL"
+
+
+class GroupFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A group of proxies: the names of its members, and where it is deployed; None: all, and everywhere."""
+
+    members: tuple[str, ...] | None = None
+    environments: tuple[str, ...] | None = None
+
+
+class TrafficLogFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The Elasticsearch to which a manager logs its traffic.
+
+    It stands at the manager's address, behind the same rate and latency, and knows none of its tokens.
+
+    ``calls``: how many hours before the start a proxy was called, and how often, by
+    ``project/proxy/environment``. ``others``: whether a proxy that is no target is called in each
+    environment: first ``begins`` hours before the start, last ``quiet`` hours ago. ``index``: the name of the
+    only index; none: every name and pattern fits. ``authorization``: the only value of that header which is
+    let in; None: the store has no security.
+    """
+
+    calls: Mapping[str, tuple[tuple[Annotated[float, Meta(gt=0)], Annotated[int, Meta(ge=1)]], ...]] = {}
+    others: bool = True
+    begins: Annotated[float, Meta(ge=0)] = 366 * 24.0
+    quiet: Annotated[float, Meta(ge=0)] = 0.0
+    index: str = ""
+    authorization: str | None = None
+
+
+class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
+    """An Apinizer manager; targets are (project, proxy, environment).
+
+    ``shape``: one of the two documented success bodies. ``errors``: ``old`` is error/error_description,
+    ``new`` is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
+    route-health, and deploy-histories. ``body``: the treatment of an undeploy's body. ``unknown_project``:
+    the status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not
+    obey. ``token_life`` is announced nowhere: a login tells it as ``expires_in``, in one of the documented
+    ways, none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a
+    route-health with an error instead of "not active".
+
+    ``about``: the differences of single proxies, by ``project/proxy``. ``types``: those of environments.
+    ``deployed``: Unix times of last deployments, by ``project/proxy/environment``. ``closed``: projects that
+    are listed and may not be looked into; ``hidden``: those that are not even listed. ``withheld``: how many
+    more than it sends each list's ``resultCount`` says. ``deployments``: whether the page of a proxy has
+    them.
+
+    ``report``: whether the token may read the administrator's report, or this version has none. ``groups``:
+    the groups of proxies (project, name) that it lists too, and ``about_groups`` (by ``project/name``) what
+    they are made of. ``access``: the same for the report of those who may call. ``tells_ids``: whether
+    answers name the ids of proxies, which the vendor documents only as members of a group. ``unreported``:
+    the proxies (``project/proxy``) that it leaves out; ``disputed``: those of which it says one thing as a
+    whole and the opposite of their environments. ``report_lag``: seconds after a change in which it still
+    tells the state before. ``report_padding``: bytes of each entry's description. ``traffic_log``: the log of
+    its calls; None: there is none.
+    """
+
+    targets: tuple[tuple[str, str, str], ...] = ()
+    down: tuple[tuple[str, str, str], ...] = ()
+    edited: tuple[tuple[str, str, str], ...] = ()
+    shape: Literal["a", "b"] = "a"
+    errors: Literal["old", "new"] = "old"
+    looks: bool = True
+    histories: bool = True
+    body: Literal["accept", "ignore", "reject"] = "accept"
+    pods: Annotated[int, Meta(ge=1, le=1000)] = 2
+    unknown_project: Literal[400, 404] = 404
+    record_flips: bool = True
+    not_loaded: bool = False
+    expires_in: ExpiresIn = "3600"
+    about: Mapping[str, ProxyFixture] = {}
+    types: Mapping[str, Literal["PRODUCTION", "SANDBOX", "TEST"]] = {}
+    deployed: Mapping[str, float] = {}
+    report: Literal["allowed", "forbidden", "absent"] = "forbidden"
+    groups: tuple[tuple[str, str], ...] = ()
+    about_groups: Mapping[str, GroupFixture] = {}
+    access: Literal["allowed", "forbidden", "absent"] = "forbidden"
+    tells_ids: bool = False
+    unreported: tuple[str, ...] = ()
+    disputed: tuple[str, ...] = ()
+    report_lag: Annotated[float, Meta(ge=0)] = 0.0
+    report_padding: Annotated[int, Meta(ge=0)] = 0
+    closed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    withheld: Annotated[int, Meta(ge=0)] = 0
+    deployments: bool = True
+    not_deployed_text: str = "ApiProxy ({proxy}) is currently undeployed in Environment ({environment})!"
+    traffic_log: TrafficLogFixture | None = TrafficLogFixture()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that opens this gateway, or its traffic log."""
+        log = None if self.traffic_log is None else self.traffic_log.authorization
+        return (*self.tokens, *(user.password for user in self.users), *([log] if log else []))
+
+    def make_platform(self, now: float) -> SimulatedPlatform:
+        """Return the manager with its pods and its traffic log."""
+        from orchestrator.simulator.apinizer import SimulatedApinizer  # noqa: PLC0415 - it imports this module
+
+        return SimulatedApinizer(self, now)
