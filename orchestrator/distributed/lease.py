@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from orchestrator.distributed.names import LEASE_MARGIN
 from orchestrator.lanes.wakeup import Wakeup
-from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.http import HELD_BACK, Lost, Reply, Request, Send
 
 LAPSED = Lost(sent=False, detail="the server has not heard of this worker for too long, so nothing was sent")
 """The answer to a request that was held back."""
@@ -78,9 +80,15 @@ class LeasedSend:
         return send_leased
 
     def hold_back(self, send: Send) -> Send:
-        """Return a ``send`` that answers ``LAPSED`` at once where nothing may leave."""
+        """Return a ``send`` that answers ``LAPSED`` at once where nothing may leave.
+
+        Before it opens a connection, and once more when the connection stands.
+        """
 
         async def send_at_once(request: Request) -> Reply | Lost:
-            return await send(request) if self.may_leave() else LAPSED
+            if not self.may_leave():
+                return LAPSED
+            answer = await send(replace(request, may_leave=self.may_leave))
+            return LAPSED if answer is HELD_BACK else answer
 
         return send_at_once

@@ -23,6 +23,9 @@ class Request(Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes | None = None
     largest: int = LARGEST_BODY
+    may_leave: Callable[[], bool] | None = None
+    """Where given, it is asked once a connection stands, just before the first byte. If it returns false, no
+    byte leaves, and the answer is ``HELD_BACK``: to connect may take longer than the right to send lasts."""
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.url})"
@@ -50,5 +53,8 @@ class Lost(Struct, frozen=True):
     detail: str
     ended: bool = False
 
+
+HELD_BACK = Lost(sent=False, detail="the request was held back, so nothing was sent")
+"""The answer to a request that could not leave any more when its connection stood."""
 
 Send: TypeAlias = Callable[[Request], Awaitable[Reply | Lost]]

@@ -17,7 +17,7 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
-from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.http import HELD_BACK, Lost, Reply, Request, Send
 from orchestrator.transport.aiohttp_parts import make_connector, open_connection
 from orchestrator.transport.idle_connections import IdleConnections
 from orchestrator.transport.losses import (
@@ -104,6 +104,10 @@ class Exchange:
             connection = server.idle.take() or await self._open(server.route)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             return Lost(sent=False, detail=describe_loss(error, server.route, connected=False))
+        # Between this question and the first byte the event loop does not turn.
+        if request.may_leave is not None and not request.may_leave():
+            connection.close()
+            return HELD_BACK
         return await self._carry(request, data, server, connection, ends)
 
     def _find_server(self, url: str) -> ServerConnections:

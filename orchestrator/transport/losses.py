@@ -18,6 +18,10 @@ class UnsolicitedDataError(aiohttp.ClientError):
     """Bytes came before any request was sent on this connection."""
 
 
+class HeldBackError(aiohttp.ClientError):
+    """When the connection stood, the request could not leave any more; nothing was sent."""
+
+
 class UnreadableReplyError(aiohttp.ClientError):
     """The reply cannot be read; the text tells people why."""
 

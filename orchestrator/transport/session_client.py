@@ -16,11 +16,12 @@ import aiohttp
 from yarl import URL
 
 from orchestrator.errors import UsageError
-from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.http import HELD_BACK, Lost, Reply, Request, Send
 from orchestrator.model.settings import MOST_IN_FLIGHT
 from orchestrator.transport.framing import LARGEST_HEAD, MOST_LINES
 from orchestrator.transport.losses import (
     NO_ADDRESS,
+    HeldBackError,
     UnsolicitedDataError,
     describe_loss,
     describe_refusal,
@@ -88,11 +89,13 @@ async def _send(
     session: aiohttp.ClientSession, request: Request, route: Route, within: float
 ) -> Reply | Lost:
     """Send a request once, and return ``within`` so many seconds, whatever the peer does."""
-    progress = RequestProgress(largest=request.largest)
+    progress = RequestProgress(largest=request.largest, may_leave=request.may_leave)
     PROGRESS.set(progress)
     try:
         async with asyncio.timeout(within):
             return await _exchange(session, request, route)
+    except HeldBackError:
+        return HELD_BACK
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         refused = isinstance(error, UnsolicitedDataError) or (
             progress.fresh and refuses_our_certificate(error.__cause__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -19,7 +20,12 @@ from aiohttp.helpers import set_exception
 from msgspec import Struct
 
 from orchestrator.transport.framing import LARGEST_HEAD, FramingError, HeadReader, ReplyHead
-from orchestrator.transport.losses import UnreadableReplyError, UnsolicitedDataError, describe_too_large
+from orchestrator.transport.losses import (
+    HeldBackError,
+    UnreadableReplyError,
+    UnsolicitedDataError,
+    describe_too_large,
+)
 from orchestrator.transport.reply_reader import MOST_FRAMING, PIECE, TAIL
 from orchestrator.transport.route import RESOLVED_FOR
 
@@ -31,6 +37,8 @@ class RequestProgress(Struct):
     """
 
     largest: int
+    may_leave: Callable[[], bool] | None = None
+    """As of the request."""
 
     connected: bool = False
     fresh: bool = False
@@ -85,13 +93,13 @@ class ConnectionPool(aiohttp.TCPConnector):
 
 
 class GuardedRequest(aiohttp.ClientRequest):
-    """A request that is written to a connection only if no unsolicited bytes wait there."""
+    """A request that is written only if it may still leave and no unsolicited bytes wait."""
 
     async def write_bytes(self, writer: Any, conn: Any, content_length: int | None = None) -> None:
         """Write as aiohttp does; without a body aiohttp calls only ``start_timeout``, which also expects."""
         try:
             conn.protocol.expect_reply()
-        except UnsolicitedDataError as error:
+        except (HeldBackError, UnsolicitedDataError) as error:
             set_exception(conn.protocol, error)
             return
         await super().write_bytes(writer, conn, content_length)
@@ -119,7 +127,8 @@ class GuardedConnection(ResponseHandler):
     def expect_reply(self) -> None:
         """Await a reply from now on, the moment at which the request is written.
 
-        Raises UnsolicitedDataError, and ends the connection, if bytes are here already.
+        Ends the connection, and raises UnsolicitedDataError if bytes are here already, HeldBackError if the
+        request may not leave any more.
         """
         tls = self.transport is not None and self.transport.get_extra_info("sslcontext") is not None
         # A TLS server may send session tickets before it is asked anything; its texts come decrypted.
@@ -127,8 +136,12 @@ class GuardedConnection(ResponseHandler):
         if unread:
             self.abort()
             raise UnsolicitedDataError
+        progress = PROGRESS.get()
+        if progress.may_leave is not None and not progress.may_leave():
+            self.abort()
+            raise HeldBackError
         self._is_awaiting = self._used = True
-        self._largest = PROGRESS.get().largest
+        self._largest = progress.largest
         self._heads, self._head, self._payload = HeadReader(), None, None
         self._received, self._parsed, self._tail_seen = 0, 0, b""
 

@@ -17,7 +17,11 @@ from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.transfer import decode_segment
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import UNDEPLOY
+from orchestrator.model.settings import Tls
+from orchestrator.transport.client import connect
 from tests.support.journals import target, writable
+from tests.support.late_server import LateServer, make_tls
+from tests.support.peer import NO_CONTENT, gateway, saying, serving
 
 REQUEST = Request("DELETE", "https://gw.example/a", {})
 
@@ -89,6 +93,35 @@ async def test_at_the_last_moment_the_lease_is_looked_at_again() -> None:
 
     assert await held(REQUEST) is LAPSED
     assert gate.requests == 0
+
+
+@pytest.mark.promise(2)
+async def test_a_lease_that_ends_while_the_connection_is_made_lets_no_byte_leave(tmp_path: Path) -> None:
+    clock, tls = Clock(), make_tls(tmp_path / "ca.pem")
+    first, lease = make_sender(clock)
+    second, next_lease = make_sender(clock)
+    trusting = gateway(url="https://127.0.0.1", tls=Tls(ca_file=str(tmp_path / "ca.pem")))
+    async with (
+        serving(saying(NO_CONTENT), tls=tls) as peer,
+        LateServer(int(peer.url.rpartition(":")[2])).serve() as late,
+        connect(trusting, tmp_path, {}) as send,
+        connect(trusting, tmp_path, {}) as next_send,
+    ):
+        request = Request("DELETE", f"https://127.0.0.1:{late.port}/a", {})
+        lease.renew(clock.now)
+        sending = asyncio.create_task(first.guard(first.hold_back(send))(request))
+        await late.knocked.wait()
+        clock.now += 10.0  # the server has given the chunk to another worker
+        lease.lose()
+        late.may_go_on.set()
+
+        assert await sending is LAPSED
+        assert not LAPSED.sent
+        assert not peer.requests
+
+        next_lease.renew(clock.now)
+        assert isinstance(await second.guard(second.hold_back(next_send))(request), Reply)
+        assert len(peer.requests) == 1
 
 
 @pytest.mark.promise(2)
