@@ -11,7 +11,7 @@ COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds bench bench-gate shape pictures sbom clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds mutants bench bench-gate shape pictures sbom clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -65,6 +65,10 @@ simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEE
 
 seeds: setup  ## the same, on from the last seed that was kept for docs/trust.md: make seeds UNTIL=100000
 	$(BIN)/python -m tests.simulation --until $(or $(UNTIL),100000)
+	$(BIN)/python -m bench.trust
+
+mutants: setup  ## change one place of a deciding module at a time; the tests should notice: make mutants [MODULES="pacing retry"]
+	$(BIN)/python -m bench.mutants $(MODULES)
 	$(BIN)/python -m bench.trust
 
 bench: setup  ## measure what a run costs, and write docs/benchmarks.md: make bench [PARTS="run p9"]

@@ -48,6 +48,15 @@ KINDS = (
         "command goes on where the last call ended. CI plays the first 200 seeds on each commit.",
         "Seeds that broke a promise when they were played; each was mended, and is a test since",
     ),
+    Kind(
+        "mutants",
+        "Mutants of the modules that decide",
+        "make mutants",
+        "One place of a module at a time is changed: a comparison, a number, an `and`, a statement left out,"
+        " a return without its value. The tests of the module should fail; where none does, the change stands"
+        " below. The quick tests of the module's own folder judge, and not the scenarios and simulated runs.",
+        "Changes that no test noticed",
+    ),
 )
 
 

@@ -1,0 +1,115 @@
+"""Running a module's tests against one mutant, in a process that has never seen the module as it is."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from types import ModuleType
+
+PRELOADED = (
+    "aiohttp",
+    "anyio",
+    "hypothesis",
+    "msgspec",
+    "pytest",
+    "pytest_asyncio",
+    "structlog",
+    "tenacity",
+    "yaml",
+)
+"""What every mutant's process would import for itself; nothing of the program is among it."""
+
+
+class Fate(StrEnum):
+    """What the tests say of a mutant."""
+
+    KILLED = "killed"
+    SURVIVED = "survived"
+    TIMED_OUT = "timed out"
+
+
+def preload() -> None:
+    """Import once what each forked process needs. Raises AssertionError if that brings the program in."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    assert not any(name.partition(".")[0] == "orchestrator" for name in sys.modules)
+
+
+class _MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Gives the mutant's source for one module, and nothing for all others."""
+
+    def __init__(self, module: str, path: str, source: str) -> None:
+        self._module = module
+        self._path = path
+        self._source = source
+
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._module:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self._path, loader=self)
+
+    def get_source(self, _: str) -> str:
+        return self._source
+
+
+class TestProcess:
+    """A forked process that runs tests against a module with the given source."""
+
+    __test__ = False  # not a test, whatever its name
+
+    def __init__(self, module: str, path: str, source: str, tests: Sequence[str]) -> None:
+        self.began = time.monotonic()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _run_tests(module, path, source, tests)
+        self._end = os.pidfd_open(self._pid)
+
+    def fileno(self) -> int:
+        """Return a descriptor that can be read once the process has ended."""
+        return self._end
+
+    def read_fate(self) -> Fate:
+        """Return what the tests said; wait for them."""
+        _, status = os.waitpid(self._pid, 0)
+        os.close(self._end)
+        return Fate.SURVIVED if os.waitstatus_to_exitcode(status) == 0 else Fate.KILLED
+
+    def kill(self) -> None:
+        """End the process and what it has started."""
+        os.killpg(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._end)
+
+
+def _run_tests(module: str, path: str, source: str, tests: Sequence[str]) -> None:
+    """Run the tests in this forked process, and end it with their status."""
+    os.setpgid(0, 0)
+    silence = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(silence, number)
+    status = 70
+    try:
+        sys.meta_path.insert(0, _MutantFinder(module, path, source))
+        import pytest  # noqa: PLC0415 - preloaded; this module itself must be cheap to import
+
+        preloaded = "ignore::pytest.PytestAssertRewriteWarning"
+        options = ["-x", "-m", "not long", "--hypothesis-seed=0", "--timeout=30", "-W", preloaded]
+        status = int(pytest.main([*options, *tests]))
+    finally:
+        os._exit(status)
+
+
+def wait_for(running: Sequence[TestProcess], seconds: float) -> list[TestProcess]:
+    """Return the processes that end within some seconds, as soon as one does."""
+    ready, _, _ = select.select(running, [], [], seconds)
+    return ready

@@ -1,0 +1,72 @@
+"""The modules that decide, and the tests that should notice each change of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from bench.processes import ROOT
+
+_FOLDERS = ("rules",)
+"""Packages of the program in which every module decides."""
+
+_SINGLE = (
+    "runs/selection.py", "preview/approval.py", "preview/states.py", "preview/assessment.py",
+    "journal/taken_down.py", "journal/remainder.py", "gateways/apinizer/looks.py",
+    "gateways/apinizer/full_success.py", "gateways/apinizer/replies.py", "gateways/apinizer/health.py",
+    "gateways/roma/replies.py", "gateways/roma/health.py", "gateways/roma/gateway.py",
+    "gateways/roma/snapshot.py", "gateways/roma/completion.py", "lanes/lane.py", "lanes/run_gate.py",
+    "plan/patterns.py", "plan/protect.py", "engine/queue.py", "distributed/conduct.py",
+    "distributed/lane_conduct.py", "distributed/lease.py",
+)  # fmt: skip
+
+_FURTHER = {
+    "runs/selection.py": ("tests/plan/test_protect.py",),
+    "journal/taken_down.py": ("tests/journal", "tests/commands/test_restore.py"),
+    "gateways/apinizer": ("tests/gateways",),
+    "gateways/roma": ("tests/gateways",),
+    "lanes/lane.py": ("tests/lanes",),
+}
+"""Tests beside those of a module's own name, for a module or a folder of them."""
+
+
+class DecidingModule(Struct, frozen=True):
+    """A module by its path below ``orchestrator``, and the tests that judge it, cheapest first."""
+
+    path: str
+    tests: tuple[str, ...]
+
+    @property
+    def file(self) -> Path:
+        """The module's file."""
+        return ROOT / "orchestrator" / self.path
+
+    @property
+    def name(self) -> str:
+        """The module's name for Python."""
+        return "orchestrator." + self.path.removesuffix(".py").replace("/", ".")
+
+
+def list_modules(words: Sequence[str] = ()) -> list[DecidingModule]:
+    """Return all modules that decide, or those whose path holds one of the words."""
+    found = [f"{folder}/{path.name}" for folder in _FOLDERS for path in _list_files(folder)]
+    chosen = [path for path in [*found, *_SINGLE] if not words or any(word in path for word in words)]
+    return [DecidingModule(path, _list_tests(path)) for path in chosen]
+
+
+def _list_files(folder: str) -> list[Path]:
+    return sorted(path for path in (ROOT / "orchestrator" / folder).glob("*.py") if path.stem != "__init__")
+
+
+def _list_tests(path: str) -> tuple[str, ...]:
+    """Return the tests of the module's own name, then the further ones, then those of its package."""
+    package, _, name = path.rpartition("/")
+    top = package.partition("/")[0]
+    own = f"tests/{top}/test_{name}"
+    further = [
+        tests for begin, all_tests in _FURTHER.items() if path.startswith(begin) for tests in all_tests
+    ]
+    found = [*([own] if (ROOT / own).is_file() else []), *further]
+    return tuple(found or [f"tests/{top}"])

@@ -1,0 +1,63 @@
+"""A mutant changes one place of what runs, and says which."""
+
+import ast
+
+import pytest
+
+from bench.mutants.modules import list_modules
+from bench.mutants.sites import make_mutants
+
+SOURCE = '''
+"""A module."""
+from __future__ import annotations
+LIMIT = 5
+
+def admit(count: int, ended: bool = False) -> bool:
+    """Say 1 or 2."""
+    if ended and count < LIMIT:
+        note(count)
+        return True
+    return not ended
+'''
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "module: LIMIT = 5 -> LIMIT = 6",
+        "admit: ended and count < LIMIT -> ended or count < LIMIT",
+        "admit: ended and count < LIMIT -> ended and count <= LIMIT",
+        "admit: ended and count < LIMIT -> not (ended and count < LIMIT)",
+        "admit: note(count) -> pass",
+        "admit: return True -> return False",
+        "admit: return not ended -> return None",
+        "admit: return not ended -> return not not ended",
+        "admit: count: int, ended: bool=False -> count: int, ended: bool=True",
+    ],
+)
+def test_a_place_that_decides_is_changed(name: str) -> None:
+    assert name in [mutant.name for mutant in make_mutants(SOURCE)]
+
+
+def test_each_mutant_is_another_module_and_has_a_name_of_its_own() -> None:
+    mutants = make_mutants(SOURCE)
+    same = ast.unparse(ast.parse(SOURCE))
+
+    assert len({mutant.source for mutant in mutants}) == len(mutants)
+    assert len({mutant.name for mutant in mutants}) == len(mutants)
+    assert all(mutant.source != same for mutant in mutants)
+
+
+def test_what_only_types_and_documents_is_left_alone() -> None:
+    told = make_mutants(
+        'from typing import TypeAlias\n\ndef run(count: "1 + 2") -> None:\n    """Say 1."""\n'
+    )
+
+    assert told == []
+
+
+@pytest.mark.source
+def test_each_module_that_decides_is_there_with_its_tests() -> None:
+    for module in list_modules():
+        assert module.file.is_file(), module.path
+        assert module.tests, module.path
