@@ -256,10 +256,14 @@ class RunProgress:
             self._find_wave(name).settle(by_gateway.values())
         for lane in self.lanes.values():
             lane.settle([by_gateway.get(lane.name, {}) for by_gateway in event.outcomes.values()])
-        self._count_unreached(event)
+        self._settle_causes(event)
 
-    def _count_unreached(self, event: RunEnded) -> None:
-        """Count the causes of the targets that the session did not come to: no event told of them."""
+    def _settle_causes(self, event: RunEnded) -> None:
+        """Bring the causes to the counts of the end.
+
+        No event told of the targets that the session did not come to. And a journal that broke off may lack
+        outcomes that events have told: what a report tells of those targets counts instead.
+        """
         told = Counter[tuple[Outcome, str]]()
         for group in self.causes.list_groups():
             # Apart from targets not started, a label is not always the first word of the reason.
@@ -271,6 +275,8 @@ class RunProgress:
             if entry.outcome not in DONE and (more := entry.count - counted):
                 label, text = name_cause(entry.outcome, entry.word, LastAnswers())
                 self.causes.count_group(CauseGroup(outcome=entry.outcome, label=label, text=text, count=more))
+        for (outcome, label), surplus in told.items():
+            self.causes.take_away(outcome, label or None, surplus)
 
     def _find_lane(self, name: str) -> LaneProgress:
         # A gateway that has nothing left to do may still be looked at or change its state.

@@ -54,6 +54,17 @@ class CauseCounter:
         collector = self._find_collector(group.outcome, group.label, group.text)
         collector.add(group.count, group.text, group.gateways, group.examples)
 
+    def take_away(self, outcome: Outcome, label: str | None, count: int) -> None:
+        """Take ``count`` targets away from the group with this label; None: from the newest of the outcome.
+
+        A group keeps its first examples, and one that has no target left is gone.
+        """
+        for key in reversed(self._collectors):
+            if key[0] is outcome and label in (key[1], None):
+                count -= self._collectors[key].take_away(count)
+        kept = {key: collector for key, collector in self._collectors.items() if collector.count}
+        self._collectors = kept
+
     def _find_collector(self, outcome: Outcome, label: str, text: str | None) -> _CauseCollector:
         if (outcome, label) not in self._collectors and len(self._collectors) >= _MAX_CAUSES:
             label, text = OTHER_CAUSES, None
@@ -77,7 +88,7 @@ class _CauseCollector:
         self._outcome = outcome
         self._label = label
         self._text = text
-        self._count = 0
+        self.count = 0
         self._gateways: dict[str, None] = {}
         self._examples: tuple[str, ...] = ()
 
@@ -86,17 +97,24 @@ class _CauseCollector:
         # mislead about the others. A vendor's message stands for its code, even if it names one target.
         if text != self._text and self._outcome is Outcome.NOT_STARTED:
             self._text = None
-        self._count += count
+        self.count += count
         self._gateways |= dict.fromkeys(gateways)
         if len(self._examples) < EXAMPLES:
             self._examples = (*self._examples, *names)[:EXAMPLES]
+
+    def take_away(self, count: int) -> int:
+        """Take at most ``count`` targets away; return how many there were."""
+        taken = min(count, self.count)
+        self.count -= taken
+        self._examples = self._examples[: self.count]
+        return taken
 
     def build(self) -> CauseGroup:
         return CauseGroup(
             outcome=self._outcome,
             label=self._label,
             text=self._text,
-            count=self._count,
+            count=self.count,
             gateways=tuple(self._gateways),
             examples=self._examples,
         )

@@ -509,6 +509,31 @@ class TestEnd:
         assert found.ended is not None
         assert found.ended.exit_status == 4
 
+    def test_an_outcome_that_a_full_disk_lost_counts_only_as_the_report_has_it(self) -> None:
+        """An event told of it before its row was to be written."""
+        ended = replace(
+            finish(START + 9),
+            state="stopped",
+            exit_status=4,
+            outcomes={"one": {ROMA: {FAILED: 1, NOT_STARTED: 2}}, "two": {ROMA: {NOT_STARTED: 5}}},
+            reasons=(
+                OutcomeCount(outcome=FAILED, word="refused", count=1),
+                OutcomeCount(outcome=NOT_STARTED, word="disk", count=7),
+            ),
+        )
+        found = tell(
+            begin(self.PLAN),
+            wave("one"),
+            end("roma-eu/a", "one", FAILED, "refused: no"),
+            end("roma-eu/b", "one", FAILED, "spent: no"),
+            end("roma-eu/c", "one", NOT_STARTED, "in_use: cannot be told"),
+            ended,
+            at=START + 20,
+        )
+
+        check_sums(found)
+        assert [(cause.label, cause.count) for cause in found.causes] == [("refused", 1), ("disk", 7)]
+
     @pytest.mark.parametrize(
         ("outcome", "status", "tone"),
         [(UNDEPLOYED, 0, "good"), (NOT_STARTED, 0, "over"), (NOT_STARTED, 4, "over"), (FAILED, 1, "bad")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.causes import EXAMPLES, find_cause, group_by_cause
+from orchestrator.report.causes import EXAMPLES, CauseCounter, find_cause, group_by_cause
 from orchestrator.report.values import AttemptReport
 from tests.support.made_up_runs import build_attempt, build_target, make_up_run
 
@@ -85,6 +85,35 @@ def test_a_thousand_different_codes_are_all_counted_in_bounded_memory() -> None:
     assert len(groups) == 201
     assert sum(group.count for group in groups) == 1_000
     assert [group.label for group in groups if not group.is_searchable] == ["other causes"]
+
+
+@pytest.mark.parametrize(
+    ("label", "left"),
+    [("A", [("B", 3), ("A", 1)]), (None, [("A", 3), ("B", 1)]), ("none such", [("A", 3), ("B", 3)])],
+)
+def test_targets_are_taken_away_from_the_group_with_the_label_or_from_the_newest(
+    label: str | None, left: list[tuple[str, int]]
+) -> None:
+    counter = CauseCounter()
+    for number, name in enumerate("AAABBB"):
+        counter.count_target(Outcome.FAILED, name, "no", "roma-eu", f"roma-eu/{number}")
+    counter.count_target(Outcome.UNKNOWN, "A", "no", "roma-eu", "roma-eu/6")
+
+    counter.take_away(Outcome.FAILED, label, 2)
+
+    failed, unknown = counter.list_groups()[:2], counter.list_groups()[2:]
+    assert [(group.label, group.count) for group in failed] == left
+    assert all(len(group.examples) == group.count for group in failed)
+    assert [group.count for group in unknown] == [1]
+
+
+def test_a_group_without_a_target_is_gone() -> None:
+    counter = CauseCounter()
+    counter.count_target(Outcome.FAILED, "A", "no", "roma-eu", "roma-eu/1")
+
+    counter.take_away(Outcome.FAILED, None, 5)
+
+    assert counter.list_groups() == []
 
 
 def test_every_target_that_is_not_down_is_in_one_group() -> None:
