@@ -9,14 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from orchestrator.gateways.apinizer.access_report import AccessReport
 from orchestrator.gateways.apinizer.groups import ProxyGroup
 from orchestrator.model.features import SharedUsageRead
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading
-from tests.support.recorded import SAMPLES, gateway, our_target
+from tests.support.recorded import SAMPLES, gateway, our_target, read_yaml
 
 APINIZER = gateway("apinizer")
 ACCESS = sorted(path.parent for path in (SAMPLES / "apinizer" / "access").glob("*/reply.json"))
@@ -30,7 +29,7 @@ def read_reply(folder: Path) -> Reply:
 
 
 def read_expected(folder: Path) -> dict[str, Any]:
-    expected: dict[str, Any] = yaml.safe_load((folder / "expected.yaml").read_text("utf-8"))
+    expected: dict[str, Any] = read_yaml(folder / "expected.yaml")
     return expected
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -22,7 +21,7 @@ from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.settings import ElasticsearchStore, UsageSources
 from orchestrator.model.usage import Usage
-from tests.support.recorded import SAMPLES, gateway, target
+from tests.support.recorded import SAMPLES, gateway, read_yaml, target
 
 FOLDERS = sorted(path.parent for path in (SAMPLES / "elasticsearch").glob("*/reply.json"))
 STORE = ElasticsearchStore(url="https://elastic.example.com:9200/", index="apinizer-log-apiproxy-*")
@@ -81,7 +80,7 @@ def use(told: dict[str, Any]) -> Usage:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_reply_of_the_store_tells_what_its_sample_says(folder: Path) -> None:
-    expected = yaml.safe_load((folder / "expected.yaml").read_text())
+    expected = read_yaml(folder / "expected.yaml")
     reply = read_reply(folder)
 
     found = read_span(expected["hours"], reply) if expected["read"] == "span" else read_page(reply)

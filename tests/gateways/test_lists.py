@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given, settings
 
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import LARGEST_BODY, Reply
 from orchestrator.model.reading import ListPage, Reading, Verdict
 from tests.gateways.test_contract import replies
-from tests.support.recorded import PARTS, SAMPLES, every_kind, feature, gateway, target
+from tests.support.recorded import PARTS, SAMPLES, every_kind, feature, gateway, read_yaml, target
 
 FOLDERS = sorted(path.parent for path in SAMPLES.glob("*/lists/*/reply.json"))
 
@@ -36,7 +35,7 @@ def _convert(fields: dict[str, Any]) -> Reading:
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("folder", FOLDERS, ids=_name)
 def test_a_sample_is_read_as_it_wants(folder: Path) -> None:
-    said = yaml.safe_load((folder / "expected.yaml").read_text("utf-8"))
+    said = read_yaml(folder / "expected.yaml")
     listing = gateway(folder.parts[-3]).listing
     assert listing is not None
     page = listing.read(said["list"], _read_reply(folder), {})

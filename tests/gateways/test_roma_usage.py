@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from orchestrator.gateways.roma.binding_types import APPLICATIONS, BoundRead
 from orchestrator.gateways.roma.requests import encode_statistics
@@ -19,7 +18,7 @@ from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import FrontEnd, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.usage import Usage
-from tests.support.recorded import PARTS, SAMPLES, TOKEN, gateway, target
+from tests.support.recorded import PARTS, SAMPLES, TOKEN, gateway, read_yaml, target
 
 ROMA = gateway("roma")
 OURS = target(*PARTS["roma"])
@@ -68,7 +67,7 @@ NOBODY = Bindings()
 
 @pytest.mark.parametrize("folder", SHARED, ids=lambda folder: folder.name)
 def test_the_statistics_of_an_instance_tell_what_their_samples_cover(folder: Path) -> None:
-    expected = yaml.safe_load((folder / "expected.yaml").read_text())
+    expected = read_yaml(folder / "expected.yaml")
 
     found = read_instance_statistics(read_reply(folder))
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +20,7 @@ from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.search import QueryResult, SearchQuery, TargetFilter, parse_instant
 from tests.gateways.test_contract import replies
-from tests.support.recorded import SAMPLES, every_kind, feature, gateway
+from tests.support.recorded import SAMPLES, every_kind, feature, gateway, read_yaml
 
 FOLDERS = sorted(path.parent for path in SAMPLES.glob("*/catalog/*/reply.json"))
 
@@ -31,7 +30,7 @@ def name(folder: Path) -> str:
 
 
 def expected(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((folder / "expected.yaml").read_text("utf-8"))
+    found: dict[str, Any] = read_yaml(folder / "expected.yaml")
     return found
 
 

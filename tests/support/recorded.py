@@ -165,18 +165,26 @@ def target(
     return Target(1, name, "gw", 0, parts, description, persistent, deploy, bindings=hung)
 
 
-def samples(kind: str) -> list[Sample]:
+@cache
+def samples(kind: str) -> tuple[Sample, ...]:
     folders = sorted(folder_of(kind).glob("*/reply.json"))
-    return [_sample(kind, file.parent) for file in folders]
+    return tuple(_sample(kind, file.parent) for file in folders)
 
 
-def recorded_requests(kind: str) -> list[Recorded]:
-    return [_recorded(kind, file.parent) for file in sorted(folder_of(kind).glob("requests/*/ask.yaml"))]
+@cache
+def recorded_requests(kind: str) -> tuple[Recorded, ...]:
+    asked = sorted(folder_of(kind).glob("requests/*/ask.yaml"))
+    return tuple(_recorded(kind, file.parent) for file in asked)
+
+
+def read_yaml(file: Path) -> Any:
+    """Read a file of a sample. There are a thousand: libyaml takes a tenth of the time of the pure loader."""
+    return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
 
 
 def _sample(kind: str, folder: Path) -> Sample:
     reply = msgspec.json.decode((folder / "reply.json").read_bytes())
-    expected = yaml.safe_load((folder / "expected.yaml").read_text("utf-8"))
+    expected = read_yaml(folder / "expected.yaml")
     headers = {name.lower(): value for name, value in reply["headers"].items()}
     reading = expected["reading"]
     return Sample(
@@ -191,7 +199,7 @@ def _sample(kind: str, folder: Path) -> Sample:
 
 
 def _recorded(kind: str, folder: Path) -> Recorded:
-    asked = yaml.safe_load((folder / "ask.yaml").read_text("utf-8"))
+    asked = read_yaml(folder / "ask.yaml")
     wanted = msgspec.json.decode((folder / "request.json").read_bytes())
     keys = ("description", "persistent", "deploy", "bindings")
     options = {key: asked[key] for key in keys if key in asked}
