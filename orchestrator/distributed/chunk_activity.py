@@ -89,7 +89,8 @@ class ChunkWorker:
                 chunk.come_back(LEAVING)
             await chunk.carry_out(self._store)
         except Exception as error:  # noqa: BLE001 - the other chunks go on; this one is handed out again
-            self.tell(f"a chunk of {order.place.gateway} was lost: {chunk.clean(describe_bug(error))}")
+            why = chunk.clean(describe_bug(find_cause(error)))
+            self.tell(f"a chunk of {order.place.gateway} was lost: {why}")
         finally:
             self._open.discard(chunk)
 
@@ -158,10 +159,11 @@ class OpenChunk:
                 store.leave(kept)
         except NoCredentialError as error:
             return ApplicationError(self.clean(str(error)), type="credential", non_retryable=True)
-        except OrchestratorError as error:
-            return self._fail(self.clean(str(error)), "trouble")
         except Exception as error:  # noqa: BLE001 - a bug must reach the run, and no other chunk
-            return self._fail(self.clean(describe_bug(error)), "bug")
+            cause = find_cause(error)
+            if isinstance(cause, OrchestratorError):
+                return self._fail(self.clean(str(cause)), "trouble")
+            return self._fail(self.clean(describe_bug(cause)), "bug")
 
     async def _run_on(self, kept: KeptSession) -> ChunkEnd:
         run = self._run = ChunkRun(self._order, kept, self._log, self._lease, self._beats.hurry)
@@ -235,6 +237,17 @@ class OpenChunk:
             return  # the next heartbeat asks again
         finally:
             self._is_asking = False
+
+
+def find_cause(error: Exception) -> Exception:
+    """Return the error that counts among those of a task group, a bug before others; else the error itself.
+
+    The workers of a lane are such a group, and its own text says nothing but how many they were.
+    """
+    if not isinstance(error, ExceptionGroup):
+        return error
+    causes = [find_cause(each) for each in error.exceptions]
+    return next((each for each in causes if not isinstance(each, OrchestratorError)), causes[0])
 
 
 def describe_bug(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from orchestrator.distributed.chunk_activity import LONGEST_TEXT, describe_bug
+from orchestrator.distributed.chunk_activity import LONGEST_TEXT, describe_bug, find_cause
 from orchestrator.distributed.look_answers import Diagnoses, Sights, pack_answer
 from orchestrator.distributed.names import ANSWER, LOOK_ACTIVITY
 from orchestrator.distributed.patience import ServerPatience
@@ -57,7 +57,7 @@ class LookWorker:
         try:
             return await self._look(order)
         except Exception as error:  # noqa: BLE001 - no text of this machine leaves it unmasked
-            fault = error
+            fault = find_cause(error)
         raise self._mask(fault)  # outside of the block, so that nothing of the error goes with it
 
     def _mask(self, error: Exception) -> ApplicationError:

@@ -76,6 +76,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def jump(self, seconds: float) -> None:
+        """Let time pass at once, as for a process that was stopped meanwhile."""
+        self._jumping.now += seconds
+
     def kill(self) -> None:
         """End the simulated process at once, without any clean-up."""
         self.killed = True
