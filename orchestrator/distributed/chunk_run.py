@@ -224,7 +224,9 @@ class ChunkRun:
             text = self._environment.known.mask.clean_text(str(error))
             if order.dispatch == 0 and not order.carry.has_answered:
                 raise NoCredentialError(text) from None
-            return replace(order.carry, state="closed", reason=f"{Reason.DENIED}: {text}")
+            reason = f"{Reason.DENIED}: {text}"
+            recorder.on_lane_state(name, "closed", reason, None)
+            return replace(order.carry, state="closed", reason=reason)
         self._kept.lanes[name] = opened
         return opened
 

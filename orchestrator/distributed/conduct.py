@@ -209,22 +209,25 @@ class Conduct:
         part.over, state, gateway = True, self.state, over.gateway
         state.carries[gateway] = over.carry
         refusal = over.refusal or (over.carry.reason or Reason.PARKED if over.carry.is_over else None)
+        # A lane that its worker parked or closed says so in its carry, and has told its listeners.
+        untold = not over.carry.is_over and (over.refusal or "").startswith(f"{Reason.PARKED}:")
         if over.no_credential is not None:
             refusal = f"{Reason.DENIED}: {over.no_credential}"
+            untold = True
             state.void = state.void or over.no_credential
         if over.bug is not None:
             state.bug = state.bug or over.bug
             where = f"a worker of zone {self.given.gateways[gateway].zone}"
             self._stop(StopOrder(kind="control", text=f"a fault of the program in {where}: {over.bug}"))
             self._tell_orders()
-        self._end_part(part, over.dispatches, refusal, over.rest)
+        self._end_part(part, over.dispatches, refusal, over.rest, untold=untold)
 
     def lose_lane(self, workflow: str, why: str) -> None:
         """Give a lane up whose workflow is gone: somebody terminated it in Temporal."""
         part = self._find_part(workflow)
         if part is not None and not part.over:
             part.over = True
-            self._end_part(part, 0, f"{Reason.PARKED}: {why}", part.place)
+            self._end_part(part, 0, f"{Reason.PARKED}: {why}", part.place, untold=True)
 
     def take_zone_news(self, news: ZoneSilent | ZoneAnswers) -> None:
         """Tell that no worker of a zone takes its work, or that one does again."""
@@ -540,7 +543,13 @@ class Conduct:
                         )
 
     def _end_part(
-        self, part: PartState, dispatches: int, refusal: str | None, rest: ChunkPlace | None
+        self,
+        part: PartState,
+        dispatches: int,
+        refusal: str | None,
+        rest: ChunkPlace | None,
+        *,
+        untold: bool,
     ) -> None:
         state, gateway = self.state, part.gateway
         first = state.handed[gateway] if rest is None else rest.first
@@ -548,8 +557,15 @@ class Conduct:
             state.refusals[gateway] = refusal
             state.lost[gateway] = LostLane(step=state.index, level=state.level, first=first)
         state.handed[gateway] = first
-        over = LanePartOver(workflow=part.workflow, gateway=gateway, dispatches=dispatches, refusal=refusal)
-        self._news.append(over)
+        self._news.append(
+            LanePartOver(
+                workflow=part.workflow,
+                gateway=gateway,
+                dispatches=dispatches,
+                refusal=refusal,
+                untold=untold,
+            )
+        )
 
     def _find_part(self, workflow: str) -> PartState | None:
         return next((part for part in self.state.parts if part.workflow == workflow), None)

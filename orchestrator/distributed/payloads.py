@@ -300,6 +300,8 @@ class LanePartOver(Struct, frozen=True, kw_only=True, tag="part_over"):
     """Chunks that it has handed out: so many results are in its history. 0 if its workflow is gone."""
     refusal: str | None = None
     """Why the lane starts nothing any more, with its ``Reason``."""
+    untold: bool = False
+    """No worker tells of the refusal: it had no credential, or was lost. So the driver tells it."""
 
 
 class StepOver(Struct, frozen=True, kw_only=True, tag="step_over"):

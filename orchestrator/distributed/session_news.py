@@ -25,6 +25,7 @@ from orchestrator.distributed.payloads import (
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.request import Prompt
 from orchestrator.engine.resources import RunResources
+from orchestrator.lanes.announcer import LaneNews
 from orchestrator.model.events import RunContinued, RunWaiting, StepStarted, WaveEnded, WaveStarted
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import WaveStep
@@ -149,8 +150,11 @@ class SessionNews:
     def _end_part(self, part: LanePartOver) -> None:
         if part.refusal is not None:
             self._resources.lane_refusals[part.gateway] = part.refusal
-            if self._silent.pop(part.gateway, None) is not None:
-                self._recorder.on_lane_state(part.gateway, "given_up", part.refusal, None)
+            was_silent = self._silent.pop(part.gateway, None) is not None
+            if was_silent or part.untold:
+                is_parked = was_silent or part.refusal.startswith(f"{Reason.PARKED}:")
+                state: LaneNews = "given_up" if is_parked else "closed"
+                self._recorder.on_lane_state(part.gateway, state, part.refusal, None)
         self._lanes.end(part)
 
     def _tell_silence(self, silent: ZoneSilent) -> None:

@@ -400,7 +400,8 @@ def test_a_lane_whose_workflow_is_gone_is_given_up() -> None:
     run.finish(second)
 
     assert run.gateways == ["b"]
-    assert run.list_news(LanePartOver)[0].refusal == "parked: its workflow was terminated"
+    over = run.list_news(LanePartOver)[0]
+    assert (over.refusal, over.untold) == ("parked: its workflow was terminated", True)
     assert run.open[run.only()].undone == (ChunkPlace(wave=0, step=0, gateway="a", first=0, count=4),)
 
 
@@ -408,7 +409,8 @@ def test_a_credential_that_no_worker_resolves_makes_the_session_void_if_nothing_
     run = play(make_step(targets={"a": 4}), make_step(1, targets={"a": 4}))
     run.end(run.only(), no_credential="gateway a: TOKEN is not set")
     assert run.news[-1] == RunOver(void="gateway a: TOKEN is not set")
-    assert run.list_news(LanePartOver)[0].refusal == "denied: gateway a: TOKEN is not set"
+    over = run.list_news(LanePartOver)[0]
+    assert (over.refusal, over.untold) == ("denied: gateway a: TOKEN is not set", True)
 
     other = play(make_step(targets={"a": 4, "b": 4}))
     first, second = list(other.open)

@@ -255,6 +255,33 @@ def test_a_zone_without_a_worker_parks_its_lanes(tmp_path: Path) -> None:
     assert "no worker of zone dmz takes its work; given up at 2030-03-17" in gateway.warnings[0]
 
 
+def test_a_credential_that_a_zone_lacks_is_told_when_it_closes_the_lane(tmp_path: Path) -> None:
+    refusal = "denied: gateway a: T is not set"
+    over = LanePartOver(workflow=PART.workflow, gateway="a", dispatches=1, refusal=refusal, untold=True)
+    listener = Listener(StepBegun(index=0), PART, over, StepOver(index=0), RunOver())
+
+    result = play(tmp_path, listener)
+
+    assert name(listener.told).index("LaneChanged") < name(listener.told).index("results of step 0 are here")
+    (closed,) = (each for each in listener.told if type(each).__name__ == "LaneChanged")
+    assert (closed.gateway, closed.state, closed.reason) == ("a", "closed", refusal)
+    (gateway,) = result.report.gateways
+    assert gateway.lane == "closed"
+    assert refusal in gateway.warnings
+
+
+def test_a_lane_whose_workers_are_lost_again_and_again_is_told_as_given_up(tmp_path: Path) -> None:
+    refusal = "parked: the workers of zone dmz failed 10 times in a row: the worker was lost"
+    over = LanePartOver(workflow=PART.workflow, gateway="a", dispatches=10, refusal=refusal, untold=True)
+    listener = Listener(StepBegun(index=0), PART, over, StepOver(index=0), RunOver())
+
+    result = play(tmp_path, listener)
+
+    (parked,) = (each for each in listener.told if type(each).__name__ == "LaneChanged")
+    assert (parked.state, parked.given_up, parked.reason) == ("parked", True, refusal)
+    assert result.report.gateways[0].lane == "parked"
+
+
 def test_a_zone_whose_worker_comes_late_goes_on(tmp_path: Path) -> None:
     listener = Listener(StepBegun(index=0), PART, SILENT, ZoneAnswers(gateway="a", zone="dmz"), RunOver())
 
