@@ -20,7 +20,7 @@ from orchestrator.model.plan import Window
 from orchestrator.model.reading import Act
 from orchestrator.model.settings import Limits
 from orchestrator.simulator.faults import FaultKind, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.engine import EPOCH
 from tests.support.played_zone import PlayedServer, PlayedZone, give, name_target, read_rows
 

@@ -41,10 +41,13 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.plan import RunId
 from orchestrator.model.reading import Act
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import Delivery, DeliveryManner
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
-from orchestrator.simulator.fixtures import FAKE_TOKEN, ApinizerFixture, RomaFixture, SimulatorFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.simulation.clock import VirtualLoop, play
 from tests.support.engine import EPOCH
 from tests.support.simulated import INSTANCE, PROJECT
