@@ -17,6 +17,7 @@ from orchestrator.distributed.address import EngineAddress
 from orchestrator.distributed.connection import EngineTls, connect
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import pack_journal
+from orchestrator.distributed.kept_runs import name_state
 from orchestrator.distributed.lane_tails import LaneTails
 from orchestrator.distributed.names import LEASE, MEMO_NEWS, MEMO_ORDERS, name_run_workflow
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
@@ -217,7 +218,7 @@ class ConductedSession:
         """Bring all results here; return how the workflow ended, None if something else ended it."""
         found = await describe_workflow(self._client, self._workflow, self._patience)
         if found is None:
-            self._stop_without_workflow()
+            await self._stop_without_workflow()
             return None
         first = await self._find_first_execution()
         given = await self._read_input(first)
@@ -252,7 +253,7 @@ class ConductedSession:
                 if news.over is not None:
                     break
             if news.over is None:
-                self._stop_without_workflow()
+                await self._stop_without_workflow()
             await lanes.finish()
             group.cancel_scope.cancel()
         self._leave_to_window()
@@ -341,8 +342,10 @@ class ConductedSession:
                 self._resources.run_gate.stop("disk", str(error))
                 return
 
-    def _stop_without_workflow(self) -> None:
-        self._resources.run_gate.stop("control", f"its workflow on {self._address} was ended from outside")
+    async def _stop_without_workflow(self) -> None:
+        found = await describe_workflow(self._client, self._workflow, self._patience)
+        how = "is gone" if found is None else f"was {name_state(found.status)} there, not by this program"
+        self._resources.run_gate.stop("control", f"its workflow on {self._address} {how}")
 
     def _leave_to_window(self) -> None:
         """Say of each lane that the window lets nothing of it start any more, if that is why it is over."""

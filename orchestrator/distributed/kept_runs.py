@@ -96,10 +96,15 @@ async def _describe(execution: WorkflowExecution) -> KeptRun | None:
         session=session[1],
         workflow=execution.id,
         started=execution.start_time,
-        state=_STATES.get(execution.status, "unknown") if execution.status is not None else "unknown",
+        state=name_state(execution.status),
         plan=str(memo.get("plan", "")),
         progress=str(memo.get("progress", "")),
     )
+
+
+def name_state(status: WorkflowExecutionStatus | None) -> str:
+    """Return in a word how a run's workflow stands, as ``KeptRun.state`` has it."""
+    return "unknown" if status is None else _STATES.get(status, "unknown")
 
 
 async def find_kept_run(client: Client, ref: str) -> KeptRun:

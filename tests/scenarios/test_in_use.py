@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +15,7 @@ from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import BoundFixture
 from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.back import BEST
-from tests.support.elasticsearch import Call, ElasticsearchDouble
+from tests.support.elasticsearch import Call, serve_log
 from tests.support.stage import Stage, apim_id, backend, kill, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
@@ -285,26 +282,6 @@ def test_a_chain_of_runs_tells_the_newest_use_of_each_target(staged: Callable[..
 
     assert "1 of 4 targets was called in 72 h, once." in told
     assert "1,204" not in told
-
-
-@contextmanager
-def serve_log(records: list[Call]) -> Iterator[ElasticsearchDouble]:
-    """Serve a traffic log from a thread of its own, since a run is a process that the test waits for."""
-    double, ready, over = ElasticsearchDouble(records), threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with double.serve():
-            ready.set()
-            await asyncio.to_thread(over.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield double
-    finally:
-        over.set()
-        thread.join(10)
 
 
 def test_a_proxy_in_the_traffic_log_stays_up(staged: Callable[..., Stage]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 from tests.support.peer import Peer, serving
@@ -76,6 +77,26 @@ class ElasticsearchDouble:
                 "placeless": {"doc_count": len(lost)},
             }
         return found
+
+
+@contextmanager
+def serve_log(records: list[Call]) -> Iterator[ElasticsearchDouble]:
+    """Serve a traffic log from a thread of its own, since a run is a process that the test waits for."""
+    double, ready, over = ElasticsearchDouble(records), threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with double.serve():
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield double
+    finally:
+        over.set()
+        thread.join(10)
 
 
 def _is_kept(record: Call, filters: list[dict[str, Any]]) -> bool:

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from orchestrator.distributed.names import LEASE, LOOK_WAIT
+import msgspec
+
+from orchestrator.distributed.names import LEASE, LOOK_WAIT, MEMO_ORDERS, OPEN_TARGETS, PART_TARGETS
+from orchestrator.distributed.payloads import Orders
 from orchestrator.model.reading import Act
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
 from orchestrator.simulator.faults import FaultScenario
@@ -44,10 +47,14 @@ import faulthandler, signal
 faulthandler.register(signal.SIGUSR1)
 from orchestrator.distributed import names
 names.LEASE, names.LOOK_WAIT = {lease}, {look_wait}
+names.PART_TARGETS, names.OPEN_TARGETS = {part}, {open_targets}
 from orchestrator.__main__ import main
 main()
 """
-"""The program, whose runs have another lease than those of users, who cannot choose it."""
+"""The program, whose runs have other bounds than those of users, who cannot choose them."""
+
+PATIENCE = 90.0
+"""Seconds after which a process that should have got somewhere counts as stuck, on a busy machine, too."""
 
 LAST_WORDS = 4000
 """Characters of each process's output that a failed test shows."""
@@ -138,6 +145,10 @@ class ZoneStage(Stage):
         """Seconds without a sign of life after which a chunk goes to another worker."""
         self.look_wait = LOOK_WAIT
         """Seconds that a zone's workers get to take a look."""
+        self.part_targets = PART_TARGETS
+        """Targets of one lane workflow at most."""
+        self.open_targets = OPEN_TARGETS
+        """Targets whose results no driver has taken over, at most."""
         self.secrets = dict.fromkeys(GATEWAYS, FAKE_TOKEN)
         """The credential of each zone's gateway."""
         self.env["NO_PROXY"] = "127.0.0.1"
@@ -169,12 +180,12 @@ class ZoneStage(Stage):
         finally:
             _end(process)
 
-    def undeploy(self, *arguments: str | Path, timeout: float = 30.0, **options: Any) -> CommandResult:
+    def undeploy(self, *arguments: str | Path, timeout: float = PATIENCE, **options: Any) -> CommandResult:
         """Run a command to its end."""
         with self.started(*arguments, **options) as process:
             return self.finish(process, timeout)
 
-    def drive(self, *arguments: str | Path, timeout: float = 40.0, **options: Any) -> CommandResult:
+    def drive(self, *arguments: str | Path, timeout: float = PATIENCE, **options: Any) -> CommandResult:
         """Run a command on the engine to its end."""
         return self.undeploy(*arguments, *self.on, timeout=timeout, **options)
 
@@ -183,7 +194,7 @@ class ZoneStage(Stage):
         """The options of a command that works on the engine."""
         return ("--on", self.url, *self.tls)
 
-    def finish(self, process: subprocess.Popen[str], timeout: float = 40.0) -> CommandResult:
+    def finish(self, process: subprocess.Popen[str], timeout: float = PATIENCE) -> CommandResult:
         """Return the result of a command once it has ended. Fails with all logs if it does not."""
         ends = time.monotonic() + timeout
         while (status := process.poll()) is None:
@@ -215,7 +226,7 @@ class ZoneStage(Stage):
 
     def wait_until_serving(self, worker: subprocess.Popen[str]) -> None:
         """Return once a worker takes chunks."""
-        until(lambda: "serves zone" in self.read_log(worker, "out"))
+        until(lambda: "serves zone" in self.read_log(worker, "out"), PATIENCE)
 
     def end(self) -> None:
         """End all processes of the stage, those that are stopped too."""
@@ -223,7 +234,12 @@ class ZoneStage(Stage):
             _end(process)
 
     def _start(
-        self, name: str, arguments: Sequence[str | Path], *, env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        arguments: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        stderr: int | None = None,
     ) -> subprocess.Popen[str]:
         begin = self._logs / f"{len(self._started):02}-{name.replace('/', '_')}"
         with begin.with_suffix(".out").open("w") as out, begin.with_suffix(".err").open("w") as err:
@@ -231,7 +247,12 @@ class ZoneStage(Stage):
                 [
                     sys.executable,
                     "-c",
-                    START.format(lease=self.lease, look_wait=self.look_wait),
+                    START.format(
+                        lease=self.lease,
+                        look_wait=self.look_wait,
+                        part=self.part_targets,
+                        open_targets=self.open_targets,
+                    ),
                     *map(str, arguments),
                 ],
                 cwd=self.folder,
@@ -239,7 +260,7 @@ class ZoneStage(Stage):
                 text=True,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
-                stderr=err,
+                stderr=err if stderr is None else stderr,
             )
         self._started.append(process)
         return process
@@ -254,6 +275,10 @@ class ZoneStage(Stage):
         texts = ((path.name, path.read_text()) for path in sorted(self._logs.iterdir()))
         return "\n".join(f"--- {name}\n{text[-LAST_WORDS:]}" for name, text in texts if text)
 
+    def list_open_lanes(self) -> list[str]:
+        """Return the ids of the lanes' workflows that have not ended."""
+        return [workflow for workflow in self.list_open_workflows() if "/lane/" in workflow]
+
     def call_temporal(self, *arguments: str) -> str:
         """Run a command of Temporal's own command line on the stage's namespace."""
         address = ("--address", self.server.address.target, "--namespace", self.namespace)
@@ -267,6 +292,12 @@ class ZoneStage(Stage):
         """Return the ids of the workflows of the namespace that have not ended."""
         query = ("workflow", "list", "--query", "ExecutionStatus = 'Running'", "--output", "json")
         return [each["execution"]["workflowId"] for each in json.loads(self.call_temporal(*query))]
+
+    def read_run_orders(self) -> Orders:
+        """Return the orders that the workflow of the newest run's first session obeys."""
+        asked = ("workflow", "describe", "--workflow-id", f"undeploy/{self.run.name}/1", "--raw")
+        told = json.loads(self.call_temporal(*asked, "--output", "json"))
+        return msgspec.convert(told["workflowExecutionInfo"]["memo"]["fields"][MEMO_ORDERS], Orders)
 
     @contextmanager
     def reach_all(self) -> Iterator[dict[str, str]]:
@@ -297,11 +328,11 @@ class ZoneStage(Stage):
         """Return how many targets of a zone are down by its simulator's books."""
         return self.zones[zone].simulators.books().gateways[GATEWAYS[zone]].down
 
-    def wait_for_down(self, zone: str, count: int, *, patience: float = 30.0) -> None:
+    def wait_for_down(self, zone: str, count: int, *, patience: float = PATIENCE) -> None:
         """Return once so many targets of a zone are down."""
         until(lambda: self.count_down(zone) >= count, patience)
 
-    def wait_for_words(self, process: subprocess.Popen[str], *words: str, patience: float = 30.0) -> None:
+    def wait_for_words(self, process: subprocess.Popen[str], *words: str, patience: float = PATIENCE) -> None:
         """Return once a process has written all of the words to stderr, or has ended."""
         until(
             lambda: (

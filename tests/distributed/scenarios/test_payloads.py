@@ -13,7 +13,7 @@ from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.stage import backend
 from tests.support.zones import EAST, ZoneStage
 
-pytestmark = [pytest.mark.long("workers, drivers and a server are processes"), pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.long("workers, drivers and a server are processes"), pytest.mark.timeout(300)]
 
 APPLICATIONS = 150
 """Callers of each backend. Their names make a snapshot of it that takes 10 KB even compressed."""
@@ -34,7 +34,7 @@ def test_snapshots_beyond_a_payload_s_bound_arrive_whole(zoned: Callable[..., Zo
     }
     stage = zoned(200, 1, latency=0.0, roma_eu={"about": about})
     stage.start_workers()
-    ended = stage.drive("run", stage.write_plan(top="snapshot: required"), "--yes", timeout=70)
+    ended = stage.drive("run", stage.write_plan(top="snapshot: required"), "--yes")
     would = stage.undeploy("restore", "latest", "--dry-run", "--accept", "new-front-end-id")
 
     assert ended.status == 0, ended.err

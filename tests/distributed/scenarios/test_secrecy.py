@@ -18,9 +18,12 @@ from tests.support.histories import read_everything
 from tests.support.stage import roma_id
 from tests.support.temporal import TemporalServer
 from tests.support.zone_proxy import run_beside
-from tests.support.zones import EAST, WEST, ZoneStage
+from tests.support.zones import EAST, WEST, ZoneStage, kill
 
-pytestmark = pytest.mark.long("workers, drivers and a server are processes of their own")
+pytestmark = [
+    pytest.mark.long("workers, drivers and a server are processes of their own"),
+    pytest.mark.timeout(300),
+]
 
 
 @pytest.mark.promise(9)
@@ -98,20 +101,30 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             await writer.drain()
 
 
-def test_everybody_reaches_the_server_by_tls_with_certificates(
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
+def test_everybody_reaches_the_server_by_tls_with_certificates_and_a_lost_worker_s_chunk_goes_on(
     zoned: Callable[..., ZoneStage], encrypted: tuple[str, ...]
 ) -> None:
     port, *options = encrypted
-    stage = zoned(20, 10)
+    stage = zoned(120, 10)
+    stage.lease = 5.0
     stage.url = f"temporal://127.0.0.1:{port}/{stage.namespace}"
-    plan = stage.write_plan()
+    plan = stage.write_plan(roma="limits: {concurrency: 6, rate: 40/s}")
     stage.tls = tuple(options[:2])
     stranger = stage.drive("run", plan, "--yes")
     stage.tls = ("--tls-ca", str(stage.folder / "ca.pem"), *options[2:])
-    stage.start_workers()
-    ended = stage.drive("run", plan, "--yes")
+    lost, _ = stage.start_workers()
+    with stage.started("run", plan, "--yes", *stage.on) as driver:
+        stage.wait_for_down(EAST, 20)
+        kill(lost)
+        before = stage.settled()
+        stage.start_worker(EAST)
+        ended = stage.finish(driver)
 
     assert stranger.status == 2, stranger.err
     assert "tls" in stranger.err.lower()
     assert ended.status == 0, ended.err
-    assert stage.assert_sound() == []
+    assert before < 130
+    assert set(stage.outcomes().values()) <= {"undeployed", "already_undeployed"}
+    stage.assert_sound(losses=1)

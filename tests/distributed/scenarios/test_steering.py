@@ -18,7 +18,7 @@ from orchestrator.simulator.faults import InjectedFault
 from tests.support.stage import apim_id, backend, most_within, roma_id, until
 from tests.support.zones import EAST, WEST, ZoneStage
 
-pytestmark = [pytest.mark.long("steers runs of several processes"), pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.long("steers runs of several processes"), pytest.mark.timeout(300)]
 
 PACED = "limits: {concurrency: 3, rate: 30/s}"
 REFUSED = InjectedFault(kind=FaultKind.STATUS, status=403, times=0)

@@ -12,7 +12,10 @@ from orchestrator.model.reading import Act
 from tests.support.stage import apim_id, backend, roma_id
 from tests.support.zones import EAST, WEST, ZoneStage
 
-pytestmark = pytest.mark.long("workers, drivers and a server are processes of their own")
+pytestmark = [
+    pytest.mark.long("workers, drivers and a server are processes of their own"),
+    pytest.mark.timeout(300),
+]
 
 SLOW_RETRY = "retry: {attempts: 4, first: 5ms, ceiling: 20ms}"
 

@@ -18,7 +18,10 @@ from tests.support.histories import read_everything
 from tests.support.stage import roma_id, until
 from tests.support.zones import EAST, GATEWAYS, WEST, ZoneStage
 
-pytestmark = pytest.mark.long("workers, drivers and a server are processes of their own")
+pytestmark = [
+    pytest.mark.long("workers, drivers and a server are processes of their own"),
+    pytest.mark.timeout(300),
+]
 
 _OF_THE_MOMENT = frozenset({"taken", "seconds", "checked", "latency", "forecast"})
 
@@ -71,8 +74,8 @@ def test_a_zone_without_a_worker_is_named_and_the_other_is_looked_at(
     stage.expect({roma_id(0): (fault,)})
     plan = stage.write_plan()
     stage.wait_until_serving(stage.start_worker(EAST))
-    preview = stage.drive("preview", plan, "--format", "json", timeout=60.0)
-    doctor = stage.drive("doctor", plan, "--format", "json", timeout=60.0)
+    preview = stage.drive("preview", plan, "--format", "json")
+    doctor = stage.drive("doctor", plan, "--format", "json")
     kept = asyncio.run(read_everything(stage.server.address.target, stage.namespace))
 
     assert (preview.status, doctor.status) == (1, 1), preview.err + doctor.err
@@ -177,7 +180,7 @@ def test_another_worker_begins_the_look_of_a_lost_one_anew(zoned: Callable[..., 
         until(lambda: stage.requests() >= 10)
         first.kill()
         stage.wait_until_serving(stage.start_worker(EAST))
-        ended = stage.finish(asking, 60.0)
+        ended = stage.finish(asking)
 
     assert ended.status == 0, ended.err
     targets = json.loads(ended.out)["targets"]
