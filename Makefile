@@ -11,7 +11,7 @@ COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds mutants bench bench-gate shape pictures sbom clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds mutants bench bench-gate shape pictures build sbom clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -91,6 +91,9 @@ lock:  ## pin the dependencies again, and keep the pins that still fit: make loc
 	.venv/lock/bin/python -m docs.release_days .venv/lock/bin/uv
 	$(MAKE) setup
 	$(BIN)/python -m docs.dependencies
+
+build: setup  ## the wheel and the sdist, into dist/
+	$(BIN)/python -m hatchling build --directory dist
 
 sbom: setup  ## the bill of materials of what runs, as CycloneDX JSON: make sbom [TO=file]
 	$(BIN)/python -m docs.sbom $(or $(TO),dist/undeploy.cdx.json)

@@ -91,9 +91,11 @@ class CommandTable(click.Group):
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
+    from orchestrator.system.source_commit import describe_commit
     from orchestrator.version import __version__
 
-    click.echo(f"{PROGRAM} {__version__}")
+    commit = describe_commit()
+    click.echo(f"{PROGRAM} {__version__}" + (f" ({commit})" if commit else ""))
     ctx.exit()
 
 
@@ -105,7 +107,12 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
     "4 stopped early, can be resumed; 130 interrupted, can be resumed.",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="The version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="The version, and the commit it is from.",
 )
 @click.option(
     "--state",

@@ -58,6 +58,11 @@ def test_help_and_version_load_no_values_either(argument: str, tmp_path: Path) -
     assert not loaded_by(argument, folder=tmp_path) & {"msgspec", "importlib_metadata", "email"}
 
 
+def test_the_version_is_told_without_git(tmp_path: Path) -> None:
+    """The files of the repository are read, by the means that are loaded anyway."""
+    assert not loaded_by("--version", folder=tmp_path) & {"pathlib", "subprocess"}
+
+
 def test_check_loads_no_engine(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
 
