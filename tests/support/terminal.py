@@ -14,10 +14,12 @@ import termios
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from threading import Timer
 from typing import Self
 
+from orchestrator.cli import main
 from tests.support.emulator import TerminalEmulator
 
 QUESTION = re.compile(rb"type the \w+'s digest, \w{8}: |\[y/N\] ")
@@ -33,28 +35,52 @@ def on_a_terminal(
     ours, theirs = pty.openpty()
     os.write(ours, ahead.encode())
     answers = typed.splitlines(keepends=True)
-    with subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", "COLUMNS": "100"},
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        patience = Timer(20, process.kill)
-        patience.start()
-        shown, asked = b"", 0
-        while piece := _read(ours):
-            shown += piece
-            while len(QUESTION.findall(shown)) > asked:
-                if interrupt:
-                    process.send_signal(signal.SIGINT)
-                elif asked < len(answers):
-                    os.write(ours, answers[asked].encode())
-                asked += 1
-        patience.cancel()
-        os.close(ours)
-    return process.returncode, shown.decode()
+    program = _fork_program([str(argument) for argument in arguments], theirs)
+    os.close(theirs)
+    patience = Timer(20, os.kill, (program, signal.SIGKILL))
+    patience.start()
+    shown, asked = b"", 0
+    while piece := _read(ours):
+        shown += piece
+        while len(QUESTION.findall(shown)) > asked:
+            if interrupt:
+                os.kill(program, signal.SIGINT)
+            elif asked < len(answers):
+                os.write(ours, answers[asked].encode())
+            asked += 1
+    patience.cancel()
+    _, status = os.waitpid(program, 0)
+    os.close(ours)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+def _fork_program(arguments: list[str], terminal: int) -> int:
+    """Start the program on a terminal; return its process id.
+
+    The child is a copy of the tests' process, where the modules are imported for all such programs: to import
+    them takes longer than all that such a test does.
+    """
+    for name in (
+        "api",
+        "commands.run",
+        "display.plain",
+        "notify.channel",
+        "preview.planned",
+        "report.writing",
+    ):
+        import_module(f"orchestrator.{name}")
+    if child := os.fork():
+        return child
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.environ.update(TERM="xterm", COLUMNS="100")
+        for source, place in ((terminal, 0), (os.open(os.devnull, os.O_WRONLY), 1), (terminal, 2)):
+            os.dup2(source, place)
+        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        main(arguments)
+    finally:
+        os._exit(70)  # the program has ended the process, unless it failed
 
 
 class ShellSession:
