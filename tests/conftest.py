@@ -16,6 +16,9 @@ import orchestrator
 hypothesis.settings.register_profile(
     "without deadline", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile(
+    "quick", hypothesis.settings.get_profile("without deadline"), max_examples=40
+)
 hypothesis.settings.load_profile("without deadline")
 
 # In the background, or under nohup, signals are ignored. The programs that the tests start and signal would
@@ -40,3 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
     found = Path(orchestrator.__file__)
     if config.getoption("--installed") and not found.is_relative_to(sys.prefix):
         raise pytest.UsageError(f"the tests would import {found}, which is not installed in {sys.prefix}")
+    # The quick tests are to be quick: all tests together, as in CI, try the usual hundred examples each.
+    if "not long" in config.getoption("markexpr"):
+        hypothesis.settings.load_profile("quick")

@@ -30,6 +30,7 @@ from orchestrator.rules.parking import FIRST_PROBE, FOR_OTHERS
 from orchestrator.rules.retry import RetryPolicy
 from tests.support import engine
 from tests.support.engine import Heard, environment, gateway, played, reading
+from tests.support.examples import count_examples
 
 LOOK, UNDEPLOY = Act.LOOK, Act.UNDEPLOY
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
@@ -768,7 +769,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestWhateverComes = Machine.TestCase
-TestWhateverComes.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestWhateverComes.settings = settings(max_examples=count_examples(1.5), stateful_step_count=40, deadline=None)
 
 
 # --- closed ---------------------------------------------------------------------------------------------

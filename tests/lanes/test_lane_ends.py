@@ -28,6 +28,7 @@ from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from tests.support.engine import EPOCH, Scripted, environment, gateway, lane, played, reading
+from tests.support.examples import count_examples
 
 PARK_FOR = 60.0
 SECRET = Secret("the-password")
@@ -144,7 +145,7 @@ async def happens(one_lane: Lane, step: Step, flying: dict[int, AdmissionRequest
 
 
 @pytest.mark.promise(10)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(3), deadline=None)
 @given(
     steps=STEPS,
     logins=LOGINS,

@@ -31,6 +31,8 @@ SECRETS = (
     "MIIatAYJKoZIhvcNAQcC" + "A" * 9_100,
 )
 BEFORE, AFTER = "it said: <", "> and no more"
+LONG = 1_000
+"""Characters of a secret that is tried in few surroundings only: to mask it takes a hundred times as long."""
 
 
 @pytest.mark.promise(9)
@@ -61,7 +63,8 @@ def test_a_credential_is_blotted_out_in_every_spelling(secret: str, spelling: st
 def test_a_credential_is_found_in_digits(secret: str, encode: Callable[[bytes], str]) -> None:
     """Whatever stands around it: base64 makes other digits of a text that begins elsewhere."""
     mask = Mask([secret])
-    for before, after in product(["", "u", "us", "user:"], ["", ":1", '", "realm": "x"}']):
+    surroundings = list(product(["", "u", "us", "user:"], ["", ":1", '", "realm": "x"}']))
+    for before, after in surroundings[::5] if len(secret) > LONG else surroundings:
         digits = encode(f"{before}{secret}{after}".encode())
         masked = mask.clean_text(f"Authorization: Basic {digits} was refused")
         assert BLOT in masked, (before, after)

@@ -772,7 +772,7 @@ def test_lists_stay_a_small_share_of_the_requests_however_many_targets_there_are
     """A list grows with the targets: read for each so many of them it would cost their square."""
     monkeypatch.setattr("orchestrator.lanes.state_list.MOST_DEFERRED", 40)
     lists = {}
-    for count in (120, 480, 1920):
+    for count in (120, 360, 1080):
         folder = tmp_path / str(count)
         folder.mkdir()
         went = ran(folder, Platform(count), takes=1.0)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError, Problem
 from orchestrator.model.target import Target
+from tests.support.examples import count_examples
 from tests.support.plans import APIM, HEAD, ONE, ROMA, TOP, load_plan
 
 TOKENS = st.sampled_from(
@@ -106,13 +107,13 @@ def test_any_bytes(data: bytes) -> None:
 
 
 @given(st.lists(TOKENS, max_size=40).map("".join))
-@settings(max_examples=300)
+@settings(max_examples=count_examples(3))
 def test_any_words_of_the_format(text: str) -> None:
     read_or_refuse(text.encode("utf-8", "surrogatepass"))
 
 
 @given(st.lists(TOKENS, max_size=25).map("".join))
-@settings(max_examples=300)
+@settings(max_examples=count_examples(3))
 def test_any_entry(text: str) -> None:
     read_or_refuse(f"{HEAD}targets:\n  - {text}\n")
 
@@ -166,7 +167,7 @@ VALUES = [
 
 
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=6))
-@settings(max_examples=400)
+@settings(max_examples=count_examples(4))
 def test_the_short_way_through_the_reader_and_the_long_one_agree(pairs: list[tuple[str, str]]) -> None:
     """An anchor that nobody uses sends an entry the long way; it must not change what the entry means."""
     entry = "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
