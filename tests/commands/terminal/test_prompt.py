@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import select
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from io import TextIOWrapper
 from threading import Timer
 from typing import Any
 
 import pytest
 
-from orchestrator.commands.terminal.prompt import read_answer
+from orchestrator.commands.terminal.prompt import ask_to_continue, read_answer
 
 PATIENCE = 5.0
 """Seconds after which a wait counts as one that missed the signal."""
@@ -82,3 +84,32 @@ def answer_a_moment_later(terminal: int) -> str:
         return read_answer("go on? ")
     finally:
         answer.join()
+
+
+async def test_a_run_goes_on_or_ends_by_a_clear_answer_alone(
+    terminal: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    os.write(terminal, b"y\n")  # typed before the question
+    answers = []
+    for typed in (b"what?\nYES \n", b"n\n"):
+        asking = asyncio.create_task(ask_to_continue("canary"))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        os.write(terminal, typed)
+        answers.append(await asking)
+
+    assert answers == [True, False]
+    assert capfd.readouterr().err.count("type y to go on, or n to stop the run; then Enter") == 1
+
+
+async def test_a_terminal_that_was_closed_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    os.close(writes)
+    with os.fdopen(reads) as closed:
+        monkeypatch.setattr("sys.stdin", closed)
+        asking = asyncio.create_task(ask_to_continue("canary"))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
