@@ -12,7 +12,7 @@ import click
 from orchestrator.commands.options.display import format_option, no_color_option
 from orchestrator.commands.options.engine import EngineOptions, engine_options
 from orchestrator.commands.options.plan import PlanOptions, plan_options
-from orchestrator.commands.terminal.output import tell
+from orchestrator.commands.terminal.output import tell, tell_of_zones
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def command(
 
     access = engine.find()
     with plan.load() as loaded:
+        if access is None and form != "json":
+            tell_of_zones(loaded.plan.gateways)
         diagnoses = run_interruptibly(_examine, loaded, access)
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
     failed = any(one.state == "fail" for one in diagnoses)

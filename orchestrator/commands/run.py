@@ -21,6 +21,7 @@ from orchestrator.commands.options.records import RecordOptions, state_and_recor
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.agreement import agree
 from orchestrator.commands.terminal.live_page import open_page
+from orchestrator.commands.terminal.output import tell_of_zones
 from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import UsageError
 
@@ -66,6 +67,8 @@ def command(
         state=records.state, report_dir=records.report_dir, signing_key=records.load_key()
     )
     with open_page(display.serve) as page, plan.load(options.protect_files) as loaded:
+        if conductor is None and not display.quiet and display.log_format != "json":
+            tell_of_zones(loaded.plan.gateways)
         # This machine may reach no gateway, so the question comes with the counts alone.
         shown = approval if conductor is None else approval._replace(no_preview=True)
         agree(loaded, options, consent, shown)

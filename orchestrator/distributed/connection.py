@@ -20,6 +20,9 @@ from orchestrator.system.reading import FileRefusedError, read_any, read_regular
 
 _QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
 
+_NO_CONNECTION = 'ConnectError("'
+"""How the client's library begins what kept TCP from connecting: the name, a refusal, no route."""
+
 PATIENCE = 15.0
 """Seconds that a server gets for the first answer."""
 
@@ -120,5 +123,14 @@ def _explain(error: Exception, address: EngineAddress, *, encrypted: bool) -> st
     # The client's library tells its whole chain of errors; the innermost one is what a person can act on.
     quoted = _QUOTED.findall(text)
     why = quoted[-1] if quoted else text or f"no answer within {PATIENCE:g} s"
-    hint = "is it encrypted? then give --tls" if not encrypted else "look at --tls-ca and --tls-server-name"
+    hint = _choose_hint(error, text, encrypted=encrypted)
     return f"no Temporal server can be reached at {address.target}: {why[:300]}; {hint}"
+
+
+def _choose_hint(error: Exception, text: str, *, encrypted: bool) -> str:
+    if isinstance(error, TimeoutError) or _NO_CONNECTION in text:
+        return "is it started, and are host and port right?"
+    if isinstance(error, RPCError):  # it speaks as we do, so the encryption is as it should be
+        return "does it want --tls-cert and --tls-key, or --api-key?"
+    # A server that wants TLS ends a connection in clear without a word that the library could tell.
+    return "look at --tls-ca and --tls-server-name" if encrypted else "is it encrypted? then give --tls"

@@ -40,7 +40,10 @@ from orchestrator.model.settings import (
 from orchestrator.model.target import Target
 from orchestrator.text.characters import NO_LINE_FEED
 
-ZONE = rf"^[A-Za-z0-9_][A-Za-z0-9_.-]{{0,63}}${NO_LINE_FEED}"
+NAME_FORM = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+"""The form of the name of a gateway, and of a zone; ``re.fullmatch`` wants all of a text."""
+
+ZONE = rf"^{NAME_FORM}${NO_LINE_FEED}"
 """The form of a zone's name: it becomes a part of the name of a task queue."""
 
 DEFAULT_ZONE = "default"

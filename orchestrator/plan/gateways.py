@@ -10,14 +10,13 @@ from msgspec import Struct
 
 from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
-from orchestrator.model.gateway import Gateway
+from orchestrator.model.gateway import NAME_FORM, Gateway
 from orchestrator.model.settings import Retry
 from orchestrator.model.target_id import split_id
 from orchestrator.plan.auth_forms import check_auth, check_store, check_tls
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode, join_path
 from orchestrator.plan.problems import Problems, suggest_nearest
 from orchestrator.plan.records import describe_node, list_keys, read_record
-from orchestrator.plan.scalars import GATEWAY
 from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.text.characters import quote_text
 
@@ -51,7 +50,7 @@ def read_gateways(node: Node | None, problems: Problems) -> dict[str, NamedGatew
 
 def _read_gateway(name: str, node: Node | None, among: MappingNode, problems: Problems) -> NamedGateway:
     path = join_path("gateways", name)
-    if not re.fullmatch(GATEWAY, name):
+    if not re.fullmatch(NAME_FORM, name):
         hint = "1 to 64 letters, digits, _, - and . make a name; it begins with none of the last two"
         problems.add(among.keys[name], "gateways", f"{quote_text(name)} is no name for a gateway", hint)
     if not isinstance(node, MappingNode):

@@ -34,7 +34,6 @@ MOMENT = (
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _INDEX = r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}"
 INDEXES = rf"{_INDEX}(?:,{_INDEX}){{0,15}}"
-GATEWAY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 
 LEAST_A_SECOND = 1 / 3600
 MOST_A_SECOND = 100_000

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
-from orchestrator.model.gateway import Coordinate, Gateway
+from orchestrator.model.gateway import NAME_FORM, Coordinate, Gateway
 from orchestrator.model.plan import CallBound, PlanHeader, StepSize, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
@@ -80,7 +80,7 @@ def make_plan_schema() -> Schema:
         "type": "object",
         "description": "The installations that are talked to, by name.",
         "minProperties": 1,
-        "propertyNames": {"pattern": f"^{scalars.GATEWAY}$"},
+        "propertyNames": {"pattern": f"^{NAME_FORM}$"},
         "additionalProperties": {"oneOf": kinds},
     }
     top["properties"] |= {

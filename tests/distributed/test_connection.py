@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from msgspec.structs import replace
 from orchestrator.distributed.address import EngineAddress
 from orchestrator.distributed.connection import EngineTls, connect, read_tls
 from orchestrator.errors import RunError, UsageError
+from tests.support.late_server import make_tls
+from tests.support.peer import listening
 from tests.support.temporal import TemporalServer, find_free_port
 
 
@@ -36,8 +39,27 @@ async def test_a_server_without_tls_is_told_from_one_that_is_away(temporal: Temp
 async def test_nobody_at_the_address_is_said_so() -> None:
     port = find_free_port()
 
-    with pytest.raises(RunError, match=f"no Temporal server can be reached at 127.0.0.1:{port}: .*--tls"):
-        await connect(EngineAddress(host="127.0.0.1", port=port))
+    for tls in (None, EngineTls()):
+        with pytest.raises(RunError) as refused:
+            await connect(EngineAddress(host="127.0.0.1", port=port), tls)
+        assert str(refused.value) == (
+            f"no Temporal server can be reached at 127.0.0.1:{port}: Connection refused;"
+            " is it started, and are host and port right?"
+        )
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(100)
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["it wants TLS", "it hangs up"])
+async def test_a_server_that_ends_a_connection_in_clear_may_want_tls(tls: bool, tmp_path: Path) -> None:
+    context = make_tls(tmp_path / "ca.pem") if tls else None
+    async with listening(hang_up, tls=context) as port:
+        with pytest.raises(RunError, match=r"; is it encrypted[?] then give --tls"):
+            await connect(EngineAddress(host="127.0.0.1", port=port))
+        with pytest.raises(RunError, match="; look at --tls-ca and --tls-server-name"):
+            await connect(EngineAddress(host="127.0.0.1", port=port), EngineTls())
 
 
 def test_certificates_are_read_and_judged(tmp_path: Path) -> None:

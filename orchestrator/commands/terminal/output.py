@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from orchestrator.errors import Problem
+    from orchestrator.model.gateway import Gateway
 
 
 def tell(line: str) -> None:
@@ -26,6 +27,14 @@ def tell_warnings(warnings: Sequence[Problem]) -> None:
 
     for warning in warnings:
         tell(f"warning: {make_visible(str(warning))}")
+
+
+def tell_of_zones(gateways: Iterable[Gateway]) -> None:
+    """Say, for a command without --on, that the zones of a plan change nothing, if it names some."""
+    from orchestrator.model.gateway import DEFAULT_ZONE
+
+    if any(gateway.zone != DEFAULT_ZONE for gateway in gateways):
+        tell("zones are ignored without --on; all gateways are reached from here")
 
 
 def print_result(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.commands.terminal.output import discard_stdout, tell
+from orchestrator.commands.terminal.output import discard_stdout, tell, tell_of_zones
 from orchestrator.commands.terminal.work_line import WorkLine, show_work
 from orchestrator.errors import ExitStatus
 
@@ -121,6 +121,8 @@ def show_preview(
     ``hours``: ask how often each target was called in so many hours. ``access``: workers of that engine look.
     """
     with plan.load(options.protect_files) as loaded:
+        if access is None and form != "json" and not quiet:
+            tell_of_zones(loaded.plan.gateways)
         shown = preview_with_progress(
             loaded, options, guarded=guarded, quiet=quiet, hours=hours, access=access
         )
