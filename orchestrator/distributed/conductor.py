@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from orchestrator.distributed.shipping import ship_pages
 from orchestrator.distributed.signals import send_signal
 from orchestrator.distributed.takeover import ResultTaker
 from orchestrator.distributed.work_plan import make_run_input
+from orchestrator.distributed.worker_watch import WorkerWatch
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
@@ -245,19 +246,39 @@ class ConductedSession:
                 read=lambda: self._read_present_orders(last),
                 tell_of_other=self._tell_of_other,
             )
+            watch, listening = self._make_watch(given, lanes), anyio.CancelScope()
             group.start_soon(desk.watch, lambda: news.told_wait)
             group.start_soon(lanes.watch_beats)
             group.start_soon(self._watch_disk)
-            async for item in self._read_news(first):
-                await news.tell(item)
-                if news.over is not None:
-                    break
-            if news.over is None:
-                await self._stop_without_workflow()
-            await lanes.finish()
+            group.start_soon(_cancel_after, watch.wait_until_hopeless, listening)
+            with listening:
+                await self._listen(first, news, lanes)
             group.cancel_scope.cancel()
+        if listening.cancelled_caught:
+            await watch.end_alone()
         self._leave_to_window()
         return news.over
+
+    async def _listen(self, first: str, news: SessionNews, lanes: LaneTails) -> None:
+        """Take the news over until the run is over, and then all results that are missing."""
+        async for item in self._read_news(first):
+            await news.tell(item)
+            if news.over is not None:
+                break
+        if news.over is None:
+            await self._stop_without_workflow()
+        await lanes.finish()
+
+    def _make_watch(self, given: RunInput, lanes: LaneTails) -> WorkerWatch:
+        return WorkerWatch(
+            self._client,
+            self._workflow,
+            self._resources,
+            self._recorder,
+            lanes.find_waiting,
+            address=self._address,
+            given=given,
+        )
 
     async def _find_first_execution(self) -> str:
         """Return the first of the executions of the workflow, which continues as new."""
@@ -355,6 +376,11 @@ class ConductedSession:
             late = run_gate.refusal(Act.UNDEPLOY, now, takes=gateway.reply_timeout)
             if run_gate.stop_kind is None and late is not None:
                 resources.lane_refusals.setdefault(gateway.name, late)
+
+
+async def _cancel_after(wait: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
 
 
 class ConductedBugError(Exception):

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 from msgspec import Struct, field
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, PendingWorkflowTaskState
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.service import RPCError
 
 from orchestrator.distributed.history import HistoryReader, decode_payload
@@ -66,6 +67,7 @@ class LaneTails:
         self._group = group
         self._tails: dict[str, LaneTail] = {}
         self._is_run_over = False
+        self._waiting: dict[str, int] = {}
 
     def begin(self, part: LanePartBegun) -> None:
         """Follow the workflow of a part, unless that is done already."""
@@ -93,6 +95,13 @@ class LaneTails:
             for tail in [tail for tail in self._tails.values() if not tail.done.is_set()]:
                 await self._look_at_beats(tail)
 
+    def find_waiting(self) -> int | None:
+        """Return since when the oldest decision of a lane waits for any worker; None if none waits.
+
+        In nanoseconds of the server's clock, as ``find_waiting_task`` returns them; one period old.
+        """
+        return min(self._waiting.values(), default=None)
+
     async def _follow(self, tail: LaneTail) -> None:
         with tail.scope:
             # The news of a lane come a moment before its workflow is there.
@@ -101,6 +110,7 @@ class LaneTails:
         # A workflow that was ended from outside has no event for the chunk that was under way.
         for dispatch in tail.dispatches.values():
             self._taker.settle(DispatchKey(tail.part.workflow, dispatch))
+        self._waiting.pop(tail.part.workflow, None)
         tail.done.set()
         if tail.is_complete:
             await self._tell_taken(tail.part.workflow)
@@ -150,9 +160,9 @@ class LaneTails:
                 details = failed.failure.application_failure_info.details.payloads
                 await self._settle(tail, failed.scheduled_event_id, details, ChunkBeat)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+                # A worker never says that: the server does, of a chunk that none had taken.
                 cancelled = event.activity_task_canceled_event_attributes
-                details = cancelled.details.payloads
-                await self._settle(tail, cancelled.scheduled_event_id, details, ChunkBeat)
+                await self._settle(tail, cancelled.scheduled_event_id, (), ChunkBeat)
             case _:
                 pass
 
@@ -168,10 +178,17 @@ class LaneTails:
             return  # no chunk
         key = DispatchKey(tail.part.workflow, dispatch)
         if payloads:
-            found: ChunkEnd | ChunkBeat = await decode_payload(self._client, payloads[0], kind)
-            self._taker.take(key, found.segments)
+            await self._take(key, payloads[0], kind)
         self._taker.settle(key)
         tail.settled.add(dispatch)
+
+    async def _take(self, key: DispatchKey, payload: Payload, kind: type[ChunkEnd] | type[ChunkBeat]) -> None:
+        """Take over what a payload holds; nothing of one that is no worker's: the server writes some, too."""
+        try:
+            found: ChunkEnd | ChunkBeat = await decode_payload(self._client, payload, kind)
+        except msgspec.ValidationError:
+            return
+        self._taker.take(key, found.segments)
 
     async def _look_at_beats(self, tail: LaneTail) -> None:
         handle = self._client.get_workflow_handle(tail.part.workflow)
@@ -179,11 +196,26 @@ class LaneTails:
             described = await self._patience.ask(lambda: handle.describe(rpc_timeout=CALL_TIMEOUT))
         except RPCError:
             return  # its end is in its history
+        self._note_waiting(tail, find_waiting_task(described))
         for pending in described.raw_description.pending_activities:
             if pending.activity_type.name == CHUNK_ACTIVITY and pending.heartbeat_details.payloads:
-                beat = await decode_payload(self._client, pending.heartbeat_details.payloads[0], ChunkBeat)
-                dispatch = read_chunk_activity(pending.activity_id)
-                self._taker.take(DispatchKey(tail.part.workflow, dispatch), beat.segments)
+                key = DispatchKey(tail.part.workflow, read_chunk_activity(pending.activity_id))
+                await self._take(key, pending.heartbeat_details.payloads[0], ChunkBeat)
+
+    def _note_waiting(self, tail: LaneTail, since: int | None) -> None:
+        self._waiting.pop(tail.part.workflow, None)
+        if since is not None and not tail.done.is_set():
+            self._waiting[tail.part.workflow] = since
+
+
+def find_waiting_task(described: WorkflowExecutionDescription) -> int | None:
+    """Return since when a decision of a workflow waits for any worker; None if none waits.
+
+    In nanoseconds of the server's clock: one that a worker took and lost again counts from its beginning.
+    """
+    task = described.raw_description.pending_workflow_task
+    waits = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+    return task.original_scheduled_time.ToNanoseconds() if waits else None
 
 
 def _find_last_beat(failure: Failure) -> Sequence[Payload]:

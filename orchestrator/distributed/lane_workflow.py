@@ -198,5 +198,11 @@ class UndeployLane:
 
 
 def _read_beat(details: Any) -> ChunkBeat | None:
-    """Return the last heartbeat of a chunk out of the details of its failure; None if there was none."""
-    return msgspec.convert(details[0], ChunkBeat) if details else None
+    """Return the last heartbeat of a chunk out of the details of its failure; None if there was none.
+
+    Details that are no worker's count as none: the server, or the library, may have words of its own there.
+    """
+    try:
+        return msgspec.convert(details[0], ChunkBeat) if details else None
+    except msgspec.ValidationError:
+        return None

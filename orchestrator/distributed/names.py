@@ -98,6 +98,11 @@ def name_journal_workflow(run_workflow: str, number: int) -> str:
     return f"{run_workflow}/journal/{number}"
 
 
+def list_journal_workflows(run_workflow: str, pages: int) -> list[str]:
+    """Return the ids of the workflows that keep so many pages."""
+    return [name_journal_workflow(run_workflow, number) for number in range(-(-pages // PAGES_TOGETHER))]
+
+
 def name_lane_workflow(run_workflow: str, place: str, gateway: str, part: int) -> str:
     """Return the id of the workflow of one part of a lane.
 

@@ -22,7 +22,7 @@ from orchestrator.distributed.conduct import (
 )
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
-from orchestrator.distributed.names import MEMO_NEWS, MEMO_ORDERS, PAGES_TOGETHER, name_journal_workflow
+from orchestrator.distributed.names import MEMO_NEWS, MEMO_ORDERS, list_journal_workflows
 from orchestrator.distributed.payloads import (
     ChunkReport,
     LaneInput,
@@ -209,8 +209,7 @@ class UndeployRun:
         """Release the pages of the journal, unless another run of the same schedule wants them."""
         journal = self._conduct.given.journal
         if not self._conduct.given.recurs:
-            numbers = range(-(-journal.pages // PAGES_TOGETHER))
-            names = [name_journal_workflow(journal.workflow, number) for number in numbers]
+            names = list_journal_workflows(journal.workflow, journal.pages)
             await asyncio.gather(*(_release(name) for name in names))
 
 

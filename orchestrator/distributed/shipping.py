@@ -14,7 +14,12 @@ from temporalio.service import RPCError
 
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import unpack_journal
-from orchestrator.distributed.names import PAGES_TOGETHER, RUNS_QUEUE, name_journal_workflow
+from orchestrator.distributed.names import (
+    PAGES_TOGETHER,
+    RUNS_QUEUE,
+    list_journal_workflows,
+    name_journal_workflow,
+)
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
 from orchestrator.distributed.payloads import JournalPages
 from orchestrator.distributed.signals import send_signal
@@ -46,8 +51,7 @@ async def fetch_journal(
     Raises JournalError if the server has forgotten pages, or if they are not those that were sent.
     """
     pages: list[bytes] = []
-    for number in range(-(-journal.pages // PAGES_TOGETHER)):
-        keeper = name_journal_workflow(journal.workflow, number)
+    for keeper in list_journal_workflows(journal.workflow, journal.pages):
         try:
             pages += await _read_pages(client, keeper, patience)
         except RPCError as error:
@@ -78,9 +82,9 @@ def _list_payloads(event: HistoryEvent) -> Iterator[Payload]:
 
 async def release_pages(client: Client, workflow: str, count: int, patience: ServerPatience) -> None:
     """Let the workflows end that keep ``count`` pages for the run's ``workflow``."""
-    for number in range(-(-count // PAGES_TOGETHER)):
+    for keeper in list_journal_workflows(workflow, count):
         try:
-            await send_signal(client, name_journal_workflow(workflow, number), "release", patience=patience)
+            await send_signal(client, keeper, "release", patience=patience)
         except RPCError:
             continue  # it has ended already
 

@@ -12,6 +12,13 @@ if TYPE_CHECKING:  # a request holds a conductor, and the resources hold the req
     from orchestrator.engine.resources import RunResources
 
 
+class EngineLeftError(Exception):
+    """The session was stopped, and the engine does not say what became of it. It has no end here yet.
+
+    What the engine knows is taken over by a later resume. The text says what is missing, and what to do.
+    """
+
+
 class Conductor(Protocol):
     """Has the targets of a session taken down elsewhere, and brings their rows and events here."""
 
@@ -32,7 +39,8 @@ class Conductor(Protocol):
         """Have the work done, and return once all of its rows and events are here.
 
         Returns why nothing was sent at all, None if something may have been. The outcomes of targets that
-        were not reached are the caller's; ``resources.lane_refusals`` gets the reasons.
+        were not reached are the caller's; ``resources.lane_refusals`` gets the reasons. Raises
+        EngineLeftError.
         """
         ...
 

@@ -27,6 +27,8 @@ class SessionResult(Struct, frozen=True, kw_only=True):
     """Whether a signal stopped it."""
     cut: bool = False
     """Whether a second signal ended it at once."""
+    left: str | None = None
+    """Why the session has no end yet, though this process leaves it: its engine has not told what it did."""
     is_kept: bool = True
     """Whether the journal has the end of the session, and all rows before it."""
 

@@ -11,7 +11,7 @@ import anyio
 from msgspec.structs import replace
 
 from orchestrator.display.progress import RunProgress
-from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.conductor import Conductor, EngineLeftError
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.dispatcher import EventDispatcher
 from orchestrator.engine.ending import SessionResult, conclude_session, describe_end
@@ -75,6 +75,7 @@ class Session:
         self._controller = Controller(self._resources, self._progress)
         self._cut = False
         self._void: str | None = None
+        self._left: str | None = None
 
     def _gather_resources(self) -> RunResources:
         spec = self._spec
@@ -109,7 +110,7 @@ class Session:
                 group.start_soon(self._watch_signals, group.cancel_scope)
                 async with control_socket(self._controller):
                     await self._work()
-                end = await self._end()
+                end = await self._end() if self._left is None else self._leave(self._left)
                 await self._release(end)
                 # Under the same watch: the first signal must not cut this off, either.
                 await self._close()
@@ -161,7 +162,11 @@ class Session:
         """Have the waves carried out on another engine; its rows and events come here."""
         for _, name in self._resources.pending.count_left():
             self._resources.warners[name] = partial(self._lane_recorder.warn, name)
-        self._void = await conductor.conduct(self._resources, self._controller)
+        try:
+            self._void = await conductor.conduct(self._resources, self._controller)
+        except EngineLeftError as left:
+            self._left = str(left)
+            self._lane_recorder.warn(self._spec.plan.gateways[0].name, self._left)
         if self._void is not None:
             self._run_gate.stop("control", self._void)
 
@@ -236,6 +241,13 @@ class Session:
 
     def _interrupt(self, name: str) -> None:
         self._run_gate.stop("interrupt", f"{name} was received")
+
+    def _leave(self, why: str) -> SessionResult:
+        """Return the result of a session that its engine still holds: without an end, like a killed one's."""
+        interrupted = self._run_gate.stop_kind == "interrupt"
+        status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
+        self._emit(describe_end(self._resources, self._environment.now(), status))
+        return SessionResult(status=status, interrupted=interrupted, left=why, is_kept=False)
 
     async def _end(self) -> SessionResult:
         at = self._environment.now()

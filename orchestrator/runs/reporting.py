@@ -16,6 +16,7 @@ from orchestrator.engine.signals import HeldSignal
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.run_report import SessionEnding
+from orchestrator.journal.sessions import SessionState
 from orchestrator.model.outcome import Reason
 from orchestrator.report.values import ReportSource
 from orchestrator.report.writing import are_current, write_all
@@ -37,7 +38,7 @@ async def run_and_report(session: Session, spec: SessionSpec, held: HeldSignal) 
         shutil.rmtree(folder.path, ignore_errors=True)
         raise UsageError(end.void)
     with _judge_lost_journal(folder):
-        return _report(RunFolder(folder.path, ending=_describe_unkept_end(end.status)), request, end)
+        return _report(RunFolder(folder.path, ending=_describe_unkept_end(end)), request, end)
 
 
 @contextmanager
@@ -120,8 +121,12 @@ def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...
         return RunResult(exit_status=status, folder=folder, report=source.report, warnings=warnings)
 
 
-def _describe_unkept_end(status: ExitStatus) -> SessionEnding:
+def _describe_unkept_end(end: SessionResult) -> SessionEnding:
     """Return the end for the reports of a session whose own end is not in the journal."""
-    if status is ExitStatus.INTERRUPTED:
-        return SessionEnding("interrupted", f"{Reason.INTERRUPT}: a second signal ended the run", status)
-    return SessionEnding("stopped", f"{Reason.DISK}: the journal could not be written to its end", status)
+    status, is_interrupted = end.status, end.status is ExitStatus.INTERRUPTED
+    state: SessionState = "interrupted" if is_interrupted else "stopped"
+    if end.left is not None:
+        return SessionEnding(state, f"{Reason.INTERRUPT}: {end.left}", status)
+    if is_interrupted:
+        return SessionEnding(state, f"{Reason.INTERRUPT}: a second signal ended the run", status)
+    return SessionEnding(state, f"{Reason.DISK}: the journal could not be written to its end", status)

@@ -10,12 +10,13 @@ from typing import TypeGuard
 import anyio
 import anyio.to_thread
 import pytest
+from temporalio.client import WorkflowExecutionStatus
 
 from orchestrator.api import RunOptions, load_plan, resume, run
 from orchestrator.display.progress import RunProgress
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.connection import connect
-from orchestrator.distributed.names import name_run_workflow
+from orchestrator.distributed.names import name_journal_workflow, name_run_workflow
 from orchestrator.distributed.open_requests import LOST
 from orchestrator.distributed.payloads import ChunkOrder, Orders
 from orchestrator.engine.control_commands import ContinueRun, ControlCommand, PauseRun, StopRun
@@ -341,3 +342,110 @@ def test_a_stop_rule_of_the_workflow_stops_the_run(tmp_path: Path, temporal: Tem
     assert result.exit_status == ExitStatus.STOPPED
     assert result.report.run.stopped_by == "stop_rule: failed: 2 in the run, now in wave first, limit 1"
     assert (result.report.totals.failed, result.report.totals.not_started) == (2, 3)
+
+
+# --- without a worker -----------------------------------------------------------------------------------
+
+
+def count_open_workflows(stage: Stage) -> int:
+    """Return how many workflows the server keeps open for the one run that is kept."""
+
+    async def count() -> int:
+        client = await connect(stage.server.address)
+        (folder,) = list_runs(stage.options.state)
+        left = 0
+        for name in (
+            name_run_workflow(folder.id, 1),
+            name_journal_workflow(name_run_workflow(folder.id, 1), 0),
+        ):
+            described = await client.get_workflow_handle(name).describe()
+            left += described.status is WorkflowExecutionStatus.RUNNING
+        return left
+
+    return anyio.run(count)
+
+
+@pytest.mark.promise(10)
+def test_a_run_that_no_worker_takes_says_so_and_ends_after_park_for(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, keys=", park_for: 7s")
+
+    result = anyio.run(stage.run)
+
+    assert (result.exit_status, result.report.run.state) == (ExitStatus.STOPPED, "stopped")
+    assert result.report.totals.not_started == 8
+    assert "takes the run's work for 7 s (park_for)" in (result.report.run.stopped_by or "")
+    told = [event.text for event in stage.events if isinstance(event, GatewayWarned)]
+    assert [text for text in told if "start one with `undeploy worker --zone ZONE" in text] == told[:1]
+    assert count_open_workflows(stage) == 0
+    assert read_engine_mark(result.folder.path) is None
+
+
+@pytest.mark.promise(8)
+def test_a_stop_of_a_run_that_no_worker_takes_ends_it_and_a_resume_does_the_work(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal)
+
+    async def steer() -> None:
+        with anyio.fail_after(30):
+            while "GatewayWarned" not in names(stage.events):  # noqa: ASYNC110 - a listener is no task
+                await anyio.sleep(0.05)
+        await stage.send(StopRun())
+
+    stopped = anyio.run(lambda: stage.run_beside(steer))
+
+    assert (stopped.exit_status, stopped.report.totals.not_started) == (ExitStatus.STOPPED, 8)
+    assert count_open_workflows(stage) == 0
+    chunks = MadeUpChunks(stage.find)
+    resumed = stage.play(stage.resume, chunks, chunks)
+    assert (resumed.exit_status, resumed.report.totals.undeployed) == (ExitStatus.DONE, 8)
+
+
+@pytest.mark.promise(8)
+def test_a_stop_after_all_workers_are_lost_leaves_the_session_to_a_resume(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=30, b=1)
+    slow = MadeUpChunks(stage.find, seconds=0.2)
+
+    async def main() -> RunResult:
+        client = await connect(temporal.address)
+        results: list[RunResult] = []
+
+        async def go() -> None:
+            results.append(await stage.run())
+
+        async with anyio.create_task_group() as group:
+            async with serve(client, *zip(stage.zones, (slow, slow), strict=True)):
+                group.start_soon(go)
+                await stage.wait_for(5)
+            await stage.send(StopRun())
+        return results[0]
+
+    left = anyio.run(main)
+
+    totals = left.report.totals
+    assert left.exit_status is ExitStatus.STOPPED
+    assert "takes over what there is once a worker is back" in (left.report.run.stopped_by or "")
+    assert totals.undeployed >= 5
+    assert totals.undeployed + totals.not_started + totals.unknown == 31
+    assert read_engine_mark(left.folder.path) is not None
+
+
+def test_a_chunk_that_is_called_back_before_a_worker_took_it_is_none_of_its_results(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal)
+
+    async def steer() -> None:
+        await stage.wait_for(5)
+        await stage.send(PauseRun())
+        await anyio.sleep(2)
+        await stage.send(StopRun())
+
+    result = stage.play(lambda: stage.run_beside(steer), MadeUpChunks(stage.find))
+
+    assert (result.exit_status, result.report.totals.undeployed) == (ExitStatus.STOPPED, 5)
+    assert result.report.totals.not_started == 3

@@ -1,0 +1,142 @@
+"""Watches whether any worker takes the decisions of a run's workflows: without one, nothing of it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import anyio
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from orchestrator.distributed.history import HistoryReader
+from orchestrator.distributed.lane_tails import find_waiting_task
+from orchestrator.distributed.names import list_journal_workflows
+from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
+from orchestrator.distributed.payloads import RunInput
+from orchestrator.distributed.silence import WorkerSilence
+from orchestrator.engine.conductor import EngineLeftError
+from orchestrator.engine.lane_recorder import LaneRecorder
+from orchestrator.engine.resources import RunResources
+from orchestrator.text.counting import choose_form, join_words
+from orchestrator.text.formats import format_span
+
+_PERIOD = 1.0
+"""Seconds between two questions to the server."""
+
+_WITHDRAWN_WITHIN = 5.0
+"""Seconds for taking back what no worker had: a person waits for the prompt."""
+
+
+class WorkerWatch:
+    """Tells when no worker is there, stops the run after ``park_for``, and ends a wait for nobody.
+
+    ``find_lanes`` returns since when a decision of a lane waits, as ``LaneTails.find_waiting``.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        workflow: str,
+        resources: RunResources,
+        recorder: LaneRecorder,
+        find_lanes: Callable[[], int | None],
+        *,
+        address: str,
+        given: RunInput,
+    ) -> None:
+        self._client = client
+        self._workflow = workflow
+        self._resources = resources
+        self._recorder = recorder
+        self._find_lanes = find_lanes
+        self._address = address
+        self._given = given
+        plan = resources.spec.plan
+        self._first = plan.gateways[0].name
+        self._park_for = max(each.park_for for each in plan.gateways)
+        self._silence = WorkerSilence(lease=given.lease, park_for=self._park_for)
+        self._was_taken = False
+
+    async def wait_until_hopeless(self) -> None:
+        """Return once the run was stopped and no worker takes note of it. Maybe never."""
+        silence, environment, run_gate = self._silence, self._resources.environment, self._resources.run_gate
+        while True:
+            task = await self._find_waiting()
+            now = environment.monotonic()
+            silence.observe(task, now, stopped=run_gate.stop_kind is not None, may_start=self._may_start())
+            self._tell(now)
+            if silence.has_parked(now):
+                after = format_span(self._park_for)
+                run_gate.stop("control", f"{self._describe()} for {after} (park_for)")
+            if silence.is_hopeless(now, was_taken=self._was_taken):
+                # Asked now only: one was there if it has made any decision.
+                self._was_taken = self._was_taken or await self._was_any_there()
+                if silence.is_hopeless(now, was_taken=self._was_taken):
+                    return
+            await anyio.sleep(_PERIOD)
+
+    async def end_alone(self) -> None:
+        """End the session without its workflow. Raises EngineLeftError if a worker may have sent anything."""
+        if not self._was_taken:
+            with anyio.move_on_after(_WITHDRAWN_WITHIN):
+                await self._withdraw()
+                # A worker that came at this very moment has found the stop first, and starts nothing.
+                return
+        resume = f"undeploy resume {self._resources.spec.folder.id} --on {self._address}"
+        raise EngineLeftError(
+            f"{self._describe()}, so what is in flight there is not known here. The run stays stopped, and"
+            f" `{resume}` takes over what there is once a worker is back"
+        )
+
+    async def _withdraw(self) -> None:
+        """End the workflows that no worker has seen: one that comes later must not find the run."""
+        keepers = list_journal_workflows(self._given.journal.workflow, self._given.journal.pages)
+        for name in (self._workflow, *keepers):
+            with suppress(RPCError):
+                handle = self._client.get_workflow_handle(name)
+                await handle.terminate(reason="stopped before any worker took it", rpc_timeout=CALL_TIMEOUT)
+
+    def _may_start(self) -> bool:
+        window = self._resources.spec.window
+        opens = None if window is None else window.opens
+        return opens is None or self._resources.environment.now() >= opens.timestamp()
+
+    async def _find_waiting(self) -> object:
+        """Return what tells the decision apart that waits longest; None if none waits.
+
+        While the server is away all waits; that is told elsewhere.
+        """
+        handle = self._client.get_workflow_handle(self._workflow)
+        try:
+            own = find_waiting_task(await handle.describe(rpc_timeout=CALL_TIMEOUT))
+        except RPCError as error:
+            return None if is_gone(error) else self._address
+        return min((each for each in (own, self._find_lanes()) if each is not None), default=None)
+
+    async def _was_any_there(self) -> bool:
+        """Return whether a worker has made any decision of the run; also if the server does not say."""
+        with anyio.move_on_after(_WITHDRAWN_WITHIN), suppress(RPCError):
+            reader = HistoryReader(self._client, self._workflow, ServerPatience(), wait=False)
+            taken = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+            return any(event.event_type == taken for event in await reader.read() or ())
+        return True
+
+    def _tell(self, now: float) -> None:
+        silence = self._silence
+        if silence.is_worth_telling(now) and not silence.is_told:
+            silence.is_told = True
+            self._recorder.warn(self._first, f"{self._describe()}; start one with {self._advise()}")
+        elif silence.is_told and silence.measure(now) == 0.0:
+            silence.is_told = False
+            self._recorder.on_lane_state(self._first, "remark", "a worker takes the run's work again", None)
+
+    def _describe(self) -> str:
+        return f"no worker at {self._address} takes the run's work"
+
+    def _advise(self) -> str:
+        zones = sorted({gateway.zone for gateway in self._resources.spec.plan.gateways})
+        asked = choose_form(len(zones), zones[0], "ZONE")
+        each = choose_form(len(zones), "", f", for the zones {join_words(zones)}")
+        return f"`undeploy worker --zone {asked} --on {self._address}`{each}"
