@@ -101,6 +101,8 @@ class PlayedServer:
         self.failures: list[ApplicationError] = []
         self.signals: list[tuple[str, Any]] = []
         self.orders = Orders()
+        self.asked = 0
+        """How often a chunk asked its lane for the orders."""
         self.is_called_back = False
         self.is_away = False
         self.is_another_workers = False
@@ -145,6 +147,7 @@ class PlayedServer:
     async def query(self, name: str, *, result_type: type, rpc_timeout: timedelta) -> Orders:
         await self._travel()
         assert name == "orders"
+        self.asked += 1
         return self.orders
 
     async def _travel(self) -> None:
@@ -186,7 +189,8 @@ class PlayedZone:
         """Requests under way at once, at most."""
         self.fetched = 0
         """How often a worker fetched the journal."""
-        self._open = 0
+        self.open = 0
+        """Requests under way now."""
         self.events: list[AnyEvent] = []
         self.observe: Listener = lambda _: None
         fixtures = [_make_fixture(name, count, latency) for name, count in counts.items()]
@@ -316,12 +320,12 @@ class PlayedZone:
         )
         if delivery.call.row is not None and delivery.call.act is not None:
             self.seen.append((self.loop.time(), delivery.call.act, delivery.call.row.id))
-        self._open += 1
-        self.together = max(self.together, self._open)
+        self.open += 1
+        self.together = max(self.together, self.open)
         try:
             return await self._deliver(delivery)
         finally:
-            self._open -= 1
+            self.open -= 1
             self.platforms.finish(gateway, delivery)
 
     async def _deliver(self, delivery: Delivery) -> Reply | Lost:
