@@ -63,8 +63,14 @@ def test_the_wheel_has_the_package_whole_and_nothing_else(built: Path) -> None:
 
     assert commit == f"{COMMIT}\n"
     assert source <= names
-    rest = {name.partition("/")[0] for name in names - source - {"orchestrator/commit.txt"}}
-    assert {place.rpartition(".")[2] for place in rest} == {"dist-info"}
+    rest = {name.partition("/")[::2] for name in names - source - {"orchestrator/commit.txt"}}
+    assert {place.rpartition(".")[2] for place, _ in rest} == {"dist-info", "data"}
+    assert {name for place, name in rest if place.endswith(".data")} == {
+        "data/share/bash-completion/completions/undeploy",
+        "data/share/fish/vendor_completions.d/undeploy.fish",
+        "data/share/man/man1/undeploy.1",
+        "data/share/zsh/site-functions/_undeploy",
+    }
 
 
 def test_the_sdist_has_what_its_tests_need(built: Path) -> None:
