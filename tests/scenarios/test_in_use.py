@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from orchestrator.simulator.apinizer_fixture import TrafficLogFixture
+from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScope, InjectedFault
-from orchestrator.simulator.fixtures import BoundFixture
 from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.back import BEST
 from tests.support.elasticsearch import Call, serve_log

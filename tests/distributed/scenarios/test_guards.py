@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from orchestrator.simulator.fixtures import FAKE_TOKEN, BackendFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.support.elasticsearch import Call, serve_log
 from tests.support.stage import INSTANCE, PROJECT, apim_id, backend, roma_id, until
 from tests.support.told import serve_told

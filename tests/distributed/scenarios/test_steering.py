@@ -72,8 +72,12 @@ def test_what_could_not_end_in_the_window_is_not_begun_in_any_zone(zoned: Callab
     stage = zoned(500, 300)
     for worker in stage.start_workers():
         stage.wait_until_serving(worker)
-    plan = stage.write_plan(roma=f"timeout: 2s, {PACED}", apim=f"timeout: 1s, {PACED}")
-    closes = time.time() + 11
+    slow = "limits: {concurrency: 3, rate: 10/s}"
+    plan = stage.write_plan(roma=f"timeout: 2s, {slow}", apim=f"timeout: 1s, {slow}")
+    # The window must be open once a command has started, which takes a busy machine many seconds.
+    began = time.monotonic()
+    assert stage.undeploy("check", plan).status == 0
+    closes = time.time() + 7 + 4 * (time.monotonic() - began)
     hours = "/".join(datetime.fromtimestamp(at, UTC).isoformat() for at in (closes - 100, closes))
     ended = stage.drive("run", plan, "--yes", "--window", hours)
 
