@@ -19,6 +19,7 @@ help:  ## what each verb does
 setup: $(READY)  ## make .venv with the undeploy command in it
 
 # What runs stands in requirements.lock; requirements-dev.lock has the same pins, and those of what tests and builds.
+# Between them requirements-extras.lock adds the extras that a server may want: all but keyring.
 # They are complete (pip check), so nothing is resolved again: a new release on the registry changes nothing.
 # The mark is written last: a set-up that was cut off starts again from an empty folder.
 $(READY): requirements.lock requirements-dev.lock pyproject.toml
@@ -57,8 +58,8 @@ types: setup  ## strict types
 layers: setup  ## the import contracts of pyproject.toml
 	$(BIN)/lint-imports --no-cache --no-logo
 
-docs: setup  ## the README's help texts are those of the program
-	$(BIN)/python -m pytest tests/test_docs.py
+docs: setup  ## the README's help texts and the manual page are those of the program
+	$(BIN)/python -m pytest tests/test_docs.py tests/packaging/test_manual.py
 
 simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
@@ -87,7 +88,9 @@ lock:  ## pin the dependencies again, and keep the pins that still fit: make loc
 	$(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools==7.6.2 uv==0.13.9
 	$(COMPILE) -o requirements.lock pyproject.toml
-	$(COMPILE) --extra dev --constraint requirements.lock -o requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra notify --extra otel --extra temporal --extra uvloop --constraint requirements.lock \
+	  -o requirements-extras.lock pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements-extras.lock -o requirements-dev.lock pyproject.toml
 	.venv/lock/bin/python -m docs.release_days .venv/lock/bin/uv
 	$(MAKE) setup
 	$(BIN)/python -m docs.dependencies

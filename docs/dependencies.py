@@ -12,7 +12,7 @@ from datetime import date
 from functools import cache
 
 from docs.licences import NOTES, read_licence
-from docs.locks import DEVELOPMENT_LOCK, PROJECT, ROOT, RUNTIME_LOCK, Pin, read_lock
+from docs.locks import DEVELOPMENT_LOCK, EXTRAS_LOCK, PROJECT, ROOT, RUNTIME_LOCK, Pin, read_lock
 from docs.made_part import MadePart
 from docs.release_days import read_days
 
@@ -48,9 +48,10 @@ def write_rows(pins: Iterable[Pin], days: Mapping[str, date]) -> Iterator[str]:
 
 
 def write_tables() -> str:
-    """Return both tables of today's locks: what runs, and what only tests, builds and the extras need."""
-    runtime, development = read_lock(RUNTIME_LOCK), read_lock(DEVELOPMENT_LOCK)
-    others = [pin for pin in development.values() if pin.name not in runtime]
+    """Return the tables of today's locks: what runs, what the extras add, and what tests and builds."""
+    runtime, extras, development = map(read_lock, (RUNTIME_LOCK, EXTRAS_LOCK, DEVELOPMENT_LOCK))
+    added = [pin for pin in extras.values() if pin.name not in runtime]
+    others = [pin for pin in development.values() if pin.name not in extras]
     days = read_days()
     lines = [
         f"The locks are of {days['locked']}; ages are counted until that day.",
@@ -59,7 +60,11 @@ def write_tables() -> str:
         "",
         *write_rows(runtime.values(), days),
         "",
-        f"## Extras, tests and builds: {len(others)} packages",
+        f"## Extras: {len(added)} packages more",
+        "",
+        *write_rows(added, days),
+        "",
+        f"## Tests and builds: {len(others)} packages more",
         "",
         *write_rows(others, days),
     ]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 RUNTIME_LOCK = ROOT / "requirements.lock"
+EXTRAS_LOCK = ROOT / "requirements-extras.lock"
 DEVELOPMENT_LOCK = ROOT / "requirements-dev.lock"
 PROJECT = "undeploy-orchestrator"
 

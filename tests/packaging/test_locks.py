@@ -1,4 +1,4 @@
-"""The two locks: what runs is pinned alike in both, by hashes, and neither names an address."""
+"""The locks: what one pins, the larger ones pin alike, by hashes; and none names an address."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from docs.locks import DEVELOPMENT_LOCK, PROJECT, ROOT, RUNTIME_LOCK, read_lock
+from docs.locks import DEVELOPMENT_LOCK, EXTRAS_LOCK, PROJECT, ROOT, RUNTIME_LOCK, read_lock
 
 pytestmark = pytest.mark.source
 
-LOCKS = [RUNTIME_LOCK, DEVELOPMENT_LOCK]
+LOCKS = [RUNTIME_LOCK, EXTRAS_LOCK, DEVELOPMENT_LOCK]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -29,20 +29,28 @@ def list_direct(path: Path) -> set[str]:
     return {pin.name for pin in read_lock(path).values() if PROJECT in pin.wanted_by}
 
 
-def test_what_runs_is_pinned_alike_in_both() -> None:
-    runtime, development = read_lock(RUNTIME_LOCK), read_lock(DEVELOPMENT_LOCK)
+@pytest.mark.parametrize(
+    ("smaller", "larger"),
+    [(RUNTIME_LOCK, EXTRAS_LOCK), (EXTRAS_LOCK, DEVELOPMENT_LOCK)],
+    ids=["extras", "dev"],
+)
+def test_a_larger_lock_pins_alike_what_the_smaller_one_pins(smaller: Path, larger: Path) -> None:
+    pins, others = read_lock(smaller), read_lock(larger)
 
-    assert runtime
-    for name, pin in runtime.items():
-        assert development[name].version == pin.version
-        assert development[name].hashes == pin.hashes
+    assert pins
+    for name, pin in pins.items():
+        assert others[name].version == pin.version
+        assert others[name].hashes == pin.hashes
 
 
 def test_each_lock_has_what_pyproject_names() -> None:
     program = name_packages(SETTINGS["dependencies"])
+    extras = {name: name_packages(lines) for name, lines in SETTINGS["optional-dependencies"].items()}
+    shipped = {name for extra in extras.keys() - {"dev", "keyring"} for name in extras[extra]}
 
     assert list_direct(RUNTIME_LOCK) == program
-    assert list_direct(DEVELOPMENT_LOCK) == program | name_packages(SETTINGS["optional-dependencies"]["dev"])
+    assert list_direct(EXTRAS_LOCK) == program | shipped
+    assert list_direct(DEVELOPMENT_LOCK) == program | extras["dev"]
 
 
 def test_a_lock_has_no_package_that_nothing_wants() -> None:
