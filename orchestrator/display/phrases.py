@@ -15,7 +15,7 @@ from orchestrator.model.events import (
     RunWaiting,
 )
 from orchestrator.model.forecast import Forecast
-from orchestrator.model.outcome import drop_word
+from orchestrator.model.outcome import NO_WORKER, drop_word
 from orchestrator.report.words import describe_protection, name_act
 from orchestrator.rules.forecast import find_last_starts
 from orchestrator.text.characters import make_visible
@@ -173,7 +173,9 @@ def describe_landing(progress: RunProgress, event: RunStopping) -> str:
 
 def describe_lane(event: LaneChanged) -> str:
     """Return the state of a lane in words: ``paused for 12 s: 429``."""
-    parked = GIVEN_UP if event.given_up else "parked, being probed"
+    # Where a worker is missing, the gateway was never asked, and nothing probes it.
+    parked = "parked" if NO_WORKER in (event.reason or "") else "parked, being probed"
+    parked = GIVEN_UP if event.given_up else parked
     words = {"open": "goes on", "parked": parked, "closed": "closed to the end of the run"}
     text = words.get(event.state, event.state)
     if event.state == "paused" and event.seconds is not None:

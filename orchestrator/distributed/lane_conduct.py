@@ -24,7 +24,7 @@ from orchestrator.distributed.payloads import (
     ZoneAnswers,
     ZoneSilent,
 )
-from orchestrator.model.outcome import Reason
+from orchestrator.model.outcome import NO_WORKER, Reason
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_span
 
@@ -276,7 +276,7 @@ class LaneConduct:
 
     def give_up_zone(self, now: float) -> None:
         """Give the lane up: no worker of its zone took the chunk in time."""
-        nobody = f"no worker of zone {self.given.zone} took its work"
+        nobody = f"{NO_WORKER} {self.given.zone} took its work"
         if now >= self._closes:
             self._refuse(f"{Reason.WINDOW}: {nobody} before it closed")
         else:

@@ -27,7 +27,7 @@ from orchestrator.engine.request import Prompt
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.announcer import LaneNews
 from orchestrator.model.events import RunContinued, RunWaiting, StepStarted, WaveEnded, WaveStarted
-from orchestrator.model.outcome import Reason
+from orchestrator.model.outcome import NO_WORKER, Reason
 from orchestrator.model.plan import WaveStep
 from orchestrator.text.formats import format_unix_time
 
@@ -159,7 +159,7 @@ class SessionNews:
 
     def _tell_silence(self, silent: ZoneSilent) -> None:
         until = format_unix_time(silent.until)
-        reason = f"{Reason.PARKED}: no worker of zone {silent.zone} takes its work; given up at {until}"
+        reason = f"{Reason.PARKED}: {NO_WORKER} {silent.zone} takes its work; given up at {until}"
         self._recorder.on_lane_state(silent.gateway, "parked", reason, None)
         wait = max(0.0, silent.until - self._resources.environment.now())
         self._recorder.on_probe(silent.gateway, wait, wait)

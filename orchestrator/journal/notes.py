@@ -31,7 +31,8 @@ _LANE = """
 SELECT kind FROM note WHERE gateway = ? AND kind IN ('open', 'parked', 'closed')
 AND session = (SELECT MAX(number) FROM session) ORDER BY number DESC LIMIT 1
 """
-# A lane that was parked and is well again must not read as if it still were.
+# What is over must not read as if it still were: a lane that was parked and is well again, and what an
+# earlier session told and this one does not. Danger is never over.
 _WARNINGS = """
 SELECT told FROM (
     SELECT number, CASE
@@ -41,6 +42,10 @@ SELECT told FROM (
               AND later.gateway = note.gateway AND later.kind = 'open'
         ) THEN 'was parked: ' || CASE WHEN text LIKE 'parked: %' THEN substr(text, 9) ELSE text END
             || '; answered again'
+        WHEN session < (SELECT MAX(number) FROM session) AND text NOT LIKE 'insecure:%' AND NOT EXISTS (
+            SELECT 1 FROM note AS later
+            WHERE later.session > note.session AND later.gateway = note.gateway AND later.text = note.text
+        ) THEN 'in session ' || session || ': ' || text
         ELSE text
     END AS told
     FROM note WHERE gateway = ? AND kind IN ('warning', 'parked', 'closed') AND text IS NOT NULL

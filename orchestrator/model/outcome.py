@@ -49,6 +49,11 @@ class Reason(StrEnum):
     SPENT = "spent"
 
 
+NO_WORKER = "no worker of zone"
+"""Begins the text behind the word in the reason of a lane, and the zone's name follows it: the lane waited
+for a worker, and its gateway was not asked."""
+
+
 HELD_BACK = frozenset({Reason.FILTERED, Reason.PROTECTED, Reason.SKIPPED})
 """The reasons of targets that were left out of a run on purpose."""
 

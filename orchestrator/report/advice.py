@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from orchestrator.model.outcome import Reason
+from orchestrator.model.outcome import NO_WORKER, Reason
 from orchestrator.report.counts import count_current_outcomes, count_done, count_missed
 from orchestrator.report.use import name_callers
-from orchestrator.report.values import Report, RestoreOutlook, Totals
+from orchestrator.report.values import GatewayReport, Report, RestoreOutlook, Totals
 from orchestrator.report.words import ACT_WORDS, SIMULATED
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import choose_form, name_first
@@ -111,18 +111,35 @@ def _list_restorable(back: RestoreOutlook) -> Iterator[str]:
 
 def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
     closed = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "closed"]
-    parked = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "parked"]
+    zones = {gateway.name: _find_missing_zone(gateway) for gateway in report.gateways}
+    silent = [
+        make_visible(gateway.name)
+        for gateway in report.gateways
+        if gateway.lane == "parked" and zones[gateway.name] is None
+    ]
     if closed:
         yield NextStep(
             f"Mend what the warnings say about {name_first(closed, MOST_NAMED)}:"
             " closed for the rest of this run."
         )
-    if parked:
+    for zone in sorted({zone for zone in zones.values() if zone is not None}):
         yield NextStep(
-            f"Check whether {name_first(parked, MOST_NAMED)}"
-            f" {choose_form(len(parked), 'answers', 'answer')} again:"
+            f"Start a worker of zone {zone}, where it reaches its gateways:",
+            f"undeploy worker --zone {zone} --on {report.run.engine}",
+        )
+    if silent:
+        yield NextStep(
+            f"Check whether {name_first(silent, MOST_NAMED)}"
+            f" {choose_form(len(silent), 'answers', 'answer')} again:"
             " parked for lack of answers."
         )
+
+
+def _find_missing_zone(gateway: GatewayReport) -> str | None:
+    """Return the zone without a worker for which a lane is parked; None if it is parked for its gateway."""
+    begin = f"{Reason.PARKED}: {NO_WORKER} "
+    waited = [text.removeprefix(begin) for text in gateway.warnings if text.startswith(begin)]
+    return waited[-1].split()[0] if waited and gateway.lane == "parked" else None
 
 
 def _advise_resume(report: Report) -> Iterator[NextStep]:

@@ -113,6 +113,12 @@ def test_the_word_of_a_reason_is_not_written_twice() -> None:
     assert line == "apim: parked, being probed: five faults"
 
 
+def test_a_lane_without_a_worker_is_not_said_to_be_probed() -> None:
+    [_, line] = lines_of(started(), parked(why="parked: no worker of zone dmz takes its work"))
+
+    assert line == "apim: parked: no worker of zone dmz takes its work"
+
+
 def test_only_an_interrupt_can_be_repeated() -> None:
     [_, line] = lines_of(started(), stopping(reason="stop_rule: 3 failed"))
 

@@ -517,7 +517,7 @@ def test_a_lane_that_answered_again_was_parked(tmp_path: Path) -> None:
     )
     assert [gateway.warnings for gateway in report.gateways] == [
         ("was parked: five faults; answered again",),
-        ("parked: 503",),
+        ("in session 1: parked: 503",),
         ("parked: reset", "was parked: reset; answered again", "parked: timeout"),
     ]
 

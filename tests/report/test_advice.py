@@ -75,6 +75,19 @@ def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
     assert "whether roma-eu answers again" in advise(build_report("parked", run, not_started=1))[0].text
 
 
+def test_a_lane_that_waited_for_a_worker_wants_one_and_not_a_look_at_its_gateway() -> None:
+    report = build_report("parked", {"state": "stopped", "exit_status": 4}, not_started=1)
+    report = replace(report, run=replace(report.run, engine="temporal://h:7233/default"))
+    waited = ("parked: no worker of zone dmz took its work for 10m",)
+    gateways = tuple(replace(gateway, warnings=waited) for gateway in report.gateways)
+
+    first, *rest = advise(replace(report, gateways=gateways))
+
+    assert first.text == "Start a worker of zone dmz, where it reaches its gateways:"
+    assert first.command == "undeploy worker --zone dmz --on temporal://h:7233/default"
+    assert not any("answers again" in step.text for step in rest)
+
+
 @pytest.mark.parametrize(
     ("stopped_by", "lane", "sentence"),
     [

@@ -141,7 +141,11 @@ def test_the_newest_outcome_counts_and_attempts_go_on(kept: State) -> None:
     assert [(each["id"], each["parent"], each["totals"]["targets"]) for each in report["chain"]] == [
         (kept.id(1), None, 4), (kept.id(2), kept.id(1), 2),
     ]  # fmt: skip
-    assert set(report["gateways"][0]["warnings"]) == {"told by 1", "told by 2", "parked: ill"}
+    assert set(report["gateways"][0]["warnings"]) == {
+        "in session 1: told by 1",
+        "told by 2",
+        "parked: ill",
+    }
 
 
 def test_columns_are_merged_by_their_names(kept: State) -> None:
