@@ -117,6 +117,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     pod_count: int = 0
     """With PARTIAL and REMOVED: how many pods (or rows) the reply named in all; 0 where it named none."""
     hint: str = ""
+    is_answer: bool = False
+    """With STRANGE: the reply is in the vendor's own form, so that it is no fault of the gateway."""
     facts: LookFacts | None = None
     kept: Mapping[str, Any] | None = None
     """With TOLD, and for a deploy: the fields of the reply that are needed later."""

@@ -336,13 +336,13 @@ class LaneState:
                 return self._pause(reading, began, now)
             case Verdict.ELSEWHERE:
                 self.close(describe_wrong_place(reading))
-            case verdict if verdict in _FAULTS:
+            case verdict if verdict in _FAULTS and not reading.is_answer:
                 if crowded:
                     self.pace.observe_refusal(request.act, began, now, wait=0.0)
                 if not self._is_of_step(request.act, status):
                     self._faults.add(request.target, reading)
                 self._observe_fault(request.target, reading, now, left, within_reach, probed=probed)
-            case verdict if verdict not in _NO_ANSWER:
+            case verdict if verdict not in _NO_ANSWER or reading.is_answer:
                 self._observe_answer(reading, began, now)
         return None
 

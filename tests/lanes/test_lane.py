@@ -156,6 +156,19 @@ def test_faults_of_five_targets_park_the_lane(fault: Reading) -> None:
     assert status(lane) == "parked"
 
 
+def test_strange_replies_in_the_vendors_own_form_are_answers_and_park_nothing() -> None:
+    lane = state()
+    for number in range(9):
+        tell(lane, TargetId(f"gw/{number}"), reading(Verdict.STRANGE, is_answer=True), 0.0)
+    assert status(lane) == "open"
+
+    for number in range(4):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
+    tell(lane, A, reading(Verdict.STRANGE, is_answer=True), 0.0)
+    tell(lane, B, DOUBT, 0.0)
+    assert status(lane) == "open", "an answer ends the row of faults"
+
+
 def tell_of_steps(lane: LaneState, act: Act, verdict: Verdict, status: int | None) -> None:
     for number in range(9):
         turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
