@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.gateways.wso2 import Wso2
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.obstacles import Obstacle
 
-KINDS: dict[str, type[Gateway]] = {"roma": Roma, "apinizer": Apinizer}
+KINDS: dict[str, type[Gateway]] = {"roma": Roma, "apinizer": Apinizer, "wso2": Wso2}
 
 
 def list_obstacles() -> tuple[Obstacle, ...]:

@@ -88,6 +88,17 @@ def parse_object(reply: Reply) -> dict[str, Any] | None:
     ``None`` as well for a success that gives one key two values: such a body proves nothing. Of a refusal the
     last value counts, since an unreadable refusal would pass for the reply of another server.
     """
+    value = _parse(reply)
+    return value if isinstance(value, dict) else None
+
+
+def parse_list(reply: Reply) -> list[Any] | None:
+    """Return the JSON list that a body is; ``None`` for anything else, as ``parse_object`` does."""
+    value = _parse(reply)
+    return value if isinstance(value, list) else None
+
+
+def _parse(reply: Reply) -> object:
     text = decode_text(reply)
     try:
         value = msgspec.json.decode(text)
@@ -97,7 +108,7 @@ def parse_object(reply: Reply) -> dict[str, Any] | None:
             json.loads(text, object_pairs_hook=_refuse_ambiguous)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+    return value
 
 
 def _may_repeat(text: str, value: object) -> bool:

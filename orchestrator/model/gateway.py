@@ -121,6 +121,8 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=AbstractStructMeta):
     """Why a restore may not bring back exactly what was there."""
     CONCURRENCY: ClassVar[int]
     TIMEOUT: ClassVar[float]
+    EXPERIMENTAL: ClassVar[bool] = False
+    """Whether the kind was written from the vendor's pages alone, and its keys may still change."""
 
     @property
     def concurrency(self) -> int:

@@ -31,6 +31,10 @@ _NAME: Schema = {
     **_LINE,
     "not": {"type": "string", "pattern": r"(^|[/\\])\.{0,2}(;|[/\\]|$)"},
 }
+_EXPERIMENTAL = (
+    "Experimental: written from the vendor's public sources and tried against a simulator alone; its keys may"
+    " change."
+)
 # Without a question for calls nothing obeys their bound.
 _ASKS_USE: Schema = {"required": ["in_use"], "properties": {"in_use": {"enum": ["warn", "refuse"]}}}
 _OPTIONS: dict[str, Schema] = {
@@ -123,6 +127,8 @@ def _make_gateway(name: str, kind: type[Gateway]) -> Schema:
     del schema["properties"]["name"]
     schema["required"].remove("name")
     schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
+    if kind.EXPERIMENTAL:
+        schema["description"] = _EXPERIMENTAL
     schema["required"].insert(0, "kind")
     schema["properties"]["auth"] = _make_auth(kind) | {"description": list_keys(Gateway)["auth"].description}
     schema["dependentSchemas"] = _TLS_WANTS_HTTPS

@@ -7,8 +7,9 @@ from typing import TypeAlias, get_args
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.gateway_fixture import GatewayFixture
 from orchestrator.simulator.roma_fixture import RomaFixture
+from orchestrator.simulator.wso2 import Wso2Fixture
 
-AnyFixture: TypeAlias = RomaFixture | ApinizerFixture
+AnyFixture: TypeAlias = RomaFixture | ApinizerFixture | Wso2Fixture
 """One simulated gateway of any kind."""
 
 FIXTURES: dict[str, type[GatewayFixture]] = {

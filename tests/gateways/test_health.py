@@ -194,7 +194,7 @@ def test_apinizer_s_dialect(answered: set[str], looks: dict[str, bool], served: 
 @pytest.mark.parametrize("kind", every_kind())
 def test_the_looks_of_a_kind_are_the_reads_that_its_looks_go_through(kind: str) -> None:
     entry, gone_through = gateway(kind), set()
-    for verdict in (Verdict.DOWN, Verdict.UP, Verdict.UNCLEAR, Verdict.NOT_OFFERED):
+    for verdict in (Verdict.DOWN, Verdict.UP, Verdict.UNCLEAR, Verdict.TOLD, Verdict.NOT_OFFERED):
         seen: dict[str, Reading] = {}
         while isinstance(found := entry.next_look(our_target(kind), seen, frozenset(), None), Operation):
             gone_through.add(found)

@@ -1,4 +1,4 @@
-"""A third kind of gateway for the tests: what somebody writes who follows docs/gateways.md, and no more.
+"""A third kind of gateway for the tests: what somebody writes who follows docs/adding-a-gateway.md, no more.
 
 As a plugin of pytest (``-p tests.gateways.third_kind``) it stands in the table of kinds, so that the
 tests of every kind run for it.

@@ -20,6 +20,7 @@ from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.exchange import TWISTS, RequestEffect
 from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
+from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.simulation.promises import offers_look
@@ -221,5 +222,7 @@ def _find_blind_deploys(scene: SeedScene, run: RunFolder) -> Iterator[str]:
             looked[name] = False
 
 
-def _shows_list(fixture: RomaFixture | ApinizerFixture) -> bool:
-    return fixture.lists != "none" if isinstance(fixture, RomaFixture) else fixture.report == "allowed"
+def _shows_list(fixture: AnyFixture) -> bool:
+    if isinstance(fixture, RomaFixture):
+        return fixture.lists != "none"
+    return isinstance(fixture, ApinizerFixture) and fixture.report == "allowed"

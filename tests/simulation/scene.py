@@ -38,6 +38,7 @@ from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
@@ -175,9 +176,11 @@ def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixtu
 def _fill_fronts(number: int, fixture: SimulatorFixture) -> SimulatorFixture:
     """Return the fixture with things that hang on the front ends of ROMA, and with calls of all targets."""
 
-    def fill(gateway: RomaFixture | ApinizerFixture) -> RomaFixture | ApinizerFixture:
+    def fill(gateway: AnyFixture) -> AnyFixture:
         if isinstance(gateway, ApinizerFixture):
             return log_traffic(Random(f"traffic of {number} at {gateway.name}"), gateway)
+        if not isinstance(gateway, RomaFixture):
+            return gateway
         hung = hang_things(Random(f"bindings of {number}"), gateway)
         return call_fronts(Random(f"calls of {number}"), hung)
 

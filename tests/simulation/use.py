@@ -9,7 +9,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import TargetReport
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
-from orchestrator.simulator.roma_fixture import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from tests.simulation.scene import SeedScene
 
 HOURS = 72
@@ -56,7 +56,7 @@ def count_calls(scene: SeedScene, target: TargetReport) -> int | None:
     gateway = next(each for each in scene.fixture.gateways if each.name == target.gateway)
     if isinstance(gateway, ApinizerFixture):
         return _count_logged(scene, gateway, target)
-    if gateway.statistics in ("forbidden", "absent"):
+    if not isinstance(gateway, RomaFixture) or gateway.statistics in ("forbidden", "absent"):
         return None
     about = gateway.about.get(target.id.partition("/")[2], BackendFixture())
     if not gateway.tells_quiet_hours or about.environments == ():

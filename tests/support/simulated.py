@@ -13,6 +13,7 @@ from orchestrator.simulator.exchange import Delivery
 from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
+from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 
@@ -75,7 +76,7 @@ def hang_widely(
 class SimulatedClient:
     """A client with the right token, and the platforms that it sends its requests to."""
 
-    def __init__(self, *gateways: RomaFixture | ApinizerFixture) -> None:
+    def __init__(self, *gateways: AnyFixture) -> None:
         self.platforms = SimulatedPlatforms(SimulatorFixture(gateways=gateways), now=1_000_000.0)
         self.now = 1_000_060.0
 
