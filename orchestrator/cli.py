@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "remainder": "Write a plan of what a run did not finish.",
     "runs": "List the runs kept here, or remove old ones.",
     "rehearse": "Run a plan against built-in simulators, with faults.",
-    "simulator": "Serve the simulators of both platforms on loopback.",
+    "simulator": "Serve the simulators of the platforms on loopback.",
     "init": "Write a commented starter plan.",
     "schema": "Print the JSON Schema of a plan, for editors.",
     "completion": "Print the completion script of a shell.",

@@ -119,7 +119,8 @@ def test_the_state_is_in_the_volume() -> None:
 
 def parse(arguments: Sequence[str]) -> None:
     """Raise click's error if the command or an option does not exist."""
-    ctx = click.Context(undeploy, info_name="undeploy")
+    # With the settings of the command line: click keeps the help option that it makes for the first context.
+    ctx = click.Context(undeploy, info_name="undeploy", **undeploy.context_settings)
     if arguments[0].startswith("-"):
         undeploy.make_parser(ctx).parse_args(list(arguments))
         return
