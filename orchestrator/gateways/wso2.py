@@ -140,7 +140,7 @@ class Wso2(Gateway, frozen=True, kw_only=True, tag="wso2", tag_field="kind"):
             return API
         # An undeploy tells in the vendor's own words that there is no such revision; a short list does not.
         gone = api is not None and api.verdict is Verdict.ABSENT
-        return api if gone and api else replace(listed, verdict=Verdict.UNCLEAR, kept=None)
+        return api if gone and api else replace(listed, verdict=Verdict.UNCLEAR, is_answer=True)
 
     @property
     def restore(self) -> Wso2Restore:
@@ -171,7 +171,9 @@ class Wso2Restore(LookOnlyRestore, frozen=True):
             return found
         other = (found.kept or {}).get("other")
         text = f"revision {other} is deployed in this environment now, and a deploy would replace it"
-        return replace(found, verdict=Verdict.UNCLEAR, message=text, kept=None) if other else found
+        if other is None:
+            return found
+        return replace(found, verdict=Verdict.UNCLEAR, message=text, kept=None, is_answer=True)
 
 
 class _Deployment(Struct, frozen=True, omit_defaults=True):
@@ -364,7 +366,7 @@ def _read_revision(
     if not here:
         return _read_absence(target, reply, [row for row in rows if row is not ours], deployments)
     if len(here) > 1 or here[0].get("status") not in _DEPLOYED:
-        return _make_reading(Verdict.UNCLEAR, reply, None, message=_describe_pending(here))
+        return _make_reading(Verdict.UNCLEAR, reply, None, message=_describe_pending(here), is_answer=True)
     return _read_deployment(ours, here[0])
 
 
@@ -377,7 +379,7 @@ def _read_absence(
     if alike:
         # The list does not know which environments exist: a slip in the plan would pass for "not deployed".
         text = show_text(f"it is deployed in {alike[0]}, and the plan writes {environment}")
-        return _make_reading(Verdict.UNCLEAR, reply, None, message=text)
+        return _make_reading(Verdict.UNCLEAR, reply, None, message=text, is_answer=True)
     other = next((row["id"] for row in others if _is_in(row, environment)), None)
     return Reading(
         verdict=Verdict.DOWN,

@@ -118,7 +118,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     """With PARTIAL and REMOVED: how many pods (or rows) the reply named in all; 0 where it named none."""
     hint: str = ""
     is_answer: bool = False
-    """With STRANGE: the reply is in the vendor's own form, so that it is no fault of the gateway."""
+    """With STRANGE and UNCLEAR: the reply has the vendor's own form, so it is no fault of the gateway."""
     facts: LookFacts | None = None
     kept: Mapping[str, Any] | None = None
     """With TOLD, and for a deploy: the fields of the reply that are needed later."""

@@ -322,7 +322,7 @@ class LaneState:
         crowded = status == UNAVAILABLE and reading.verdict is not Verdict.BUSY
         if request.act is Act.LOOK:
             self._observe_look(reading, began, now, crowded=crowded)
-            if reading.verdict in _LOOK_FAULTS:
+            if reading.verdict in _LOOK_FAULTS and not reading.is_answer:
                 self._observe_look_fault(request, reading, now, left, within_reach)
             elif request.settling and reading.verdict is not Verdict.DENIED and self.state == "parked":
                 self.leave(

@@ -169,6 +169,21 @@ def test_strange_replies_in_the_vendors_own_form_are_answers_and_park_nothing() 
     assert status(lane) == "open", "an answer ends the row of faults"
 
 
+def test_unclear_looks_in_the_vendors_own_form_do_not_park_a_restore() -> None:
+    """As of targets in whose place something else is deployed by now."""
+
+    def look_at_nine(**fields: bool) -> str:
+        lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+        for number in range(9):
+            turn = AdmissionRequest(TargetId(f"gw/{number}"), Act.LOOK)
+            unclear = reading(Verdict.UNCLEAR, **fields)
+            lane.observe(turn, unclear, 0.0, began=0.0, left=MANY, within_reach=8, status=200)
+        return lane.state
+
+    assert look_at_nine(is_answer=True) == "open"
+    assert look_at_nine() == "parked"
+
+
 def tell_of_steps(lane: LaneState, act: Act, verdict: Verdict, status: int | None) -> None:
     for number in range(9):
         turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
