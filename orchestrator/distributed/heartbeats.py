@@ -1,7 +1,7 @@
 """The signs of life of a chunk: each tells the server all that the chunk has written so far.
 
-What waits for the server goes at once, together with all that was queued while the last heartbeat was under
-way; otherwise there is a heartbeat each second.
+What waits for the server goes within milliseconds, together with all that was queued while the last heartbeat
+was under way; otherwise there is a heartbeat each second.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from orchestrator.distributed.remote_rows import ChunkLog, RemoteRows
 
 PULSE = 1.0
 """Seconds between two heartbeats of a chunk that has nothing urgent to tell."""
+
+GATHER = 0.001
+"""Seconds without a further row after which those that wait are sent."""
+
+MOST_GATHERS = 10
+"""So often a heartbeat waits for a further row at most."""
 
 SILENCE = 0.2
 """Seconds before a heartbeat is tried again that the server did not answer."""
@@ -76,13 +82,32 @@ class Heartbeats:
 
     async def run(self) -> None:
         """Send heartbeats until the end; return once closed, or once the chunk is lost."""
-        while not self._is_closed:
+        while True:
+            await self._gather()
+            if self._is_closed:
+                return
+            # Only now: what came while it gathered goes with this heartbeat, and asks for none of its own.
             self._urgent.clear()
             if await self._beat() is BeatAnswer.GONE:
                 self._lease.lose()
                 return
-            if not (self._rows and self._rows.has_waiting):
+            if not self._count_waiting():
                 await self._rest(PULSE)
+
+    async def _gather(self) -> None:
+        """Wait until no further row comes: requests that left together are answered together.
+
+        The first of them would have a heartbeat of its own, and the others would wait for its answer.
+        """
+        for _ in range(MOST_GATHERS):
+            if not (count := self._count_waiting()):
+                return
+            await asyncio.sleep(GATHER)
+            if self._count_waiting() == count:
+                return
+
+    def _count_waiting(self) -> int:
+        return 0 if self._rows is None else self._rows.waiting
 
     async def _beat(self) -> BeatAnswer:
         """Send one heartbeat, and let go of the callers whose rows it held."""

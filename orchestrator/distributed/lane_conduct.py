@@ -10,7 +10,12 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import CHUNK_TARGETS
+from orchestrator.distributed.names import (
+    CHUNK_SECONDS,
+    CHUNK_TARGETS,
+    FAST_CHUNK_BYTES,
+    FAST_CHUNK_TARGETS,
+)
 from orchestrator.distributed.payloads import (
     ChunkBeat,
     ChunkEnd,
@@ -24,7 +29,7 @@ from orchestrator.distributed.payloads import (
     ZoneAnswers,
     ZoneSilent,
 )
-from orchestrator.model.outcome import NO_WORKER, Reason
+from orchestrator.model.outcome import NO_WORKER, Reason, is_as_wanted
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_span
 
@@ -68,6 +73,8 @@ class LaneConduct:
         self.orders = given.orders
         self.dispatches = 0
         """Chunks that were handed out."""
+        self.follows_pace = False
+        """Whether a fast lane gets larger chunks; one that an older program began does not."""
         self._workflow = workflow
         self._closes = given.window.closes.timestamp() if given.window and given.window.closes else math.inf
         self._stop = given.stop
@@ -79,6 +86,9 @@ class LaneConduct:
         self._chunk: HandedOutChunk | None = None
         self._sent: Orders = given.orders
         """The orders with which the last chunk was handed out."""
+        self._size = CHUNK_TARGETS
+        """Targets of the next chunk."""
+        self._handed_out_at = 0.0
         self._bytes = 0
         self._silent_since: float | None = None
         self._told_silent = False
@@ -142,12 +152,13 @@ class LaneConduct:
         self.dispatches += 1
         self._bytes += len(chunk.rows) + sum(map(len, chunk.beats))
         self._sent = self.orders
+        self._handed_out_at = now
         self._silent_since = self._silent_since or now
         return order
 
     def _cut(self) -> ChunkPlace:
         place = self.given.place
-        count = min(CHUNK_TARGETS, place.first + place.count - self._next)
+        count = min(self._size, place.first + place.count - self._next)
         return replace(place, first=self._next, count=count)
 
     def _list_broken(self) -> tuple[int, ...]:
@@ -219,9 +230,11 @@ class LaneConduct:
         until = min(self._silent_since + self.given.park_for, self._closes)
         return ZoneSilent(gateway=self.given.place.gateway, zone=self.given.zone, until=until)
 
-    def take_end(self, end: ChunkEnd) -> ChunkReport:
+    def take_end(self, end: ChunkEnd, now: float) -> ChunkReport:
         """Take the result of a chunk. Returns the report to the run."""
         chunk = self._get_chunk()
+        if self.follows_pace:
+            self._size = _choose_size(end, now - self._handed_out_at)
         self._silent_since = None
         self._carry, self._refusal = end.carry, end.refusal or self._refusal
         self._broken[chunk.place.first] = end.broken
@@ -297,3 +310,17 @@ class LaneConduct:
     def _get_chunk(self) -> HandedOutChunk:
         assert self._chunk is not None  # noqa: S101 -- only a chunk that was handed out has an end
         return self._chunk
+
+
+def _choose_size(end: ChunkEnd, seconds: float) -> int:
+    """Return the number of targets of the chunk after one that ended so, ``seconds`` after it was handed out.
+
+    Each chunk costs the server and the lane the same, however large it is. But the run judges a chunk when it
+    is over, so where a target did not end as wanted, chunks stay small.
+    """
+    ended = sum(each.count for each in end.counts)
+    if not ended or not all(is_as_wanted(each.outcome, each.word) for each in end.counts):
+        return CHUNK_TARGETS
+    in_time = ended * CHUNK_SECONDS / max(seconds, 0.001)
+    in_bytes = ended * FAST_CHUNK_BYTES / max(1, sum(map(len, end.segments)))
+    return max(CHUNK_TARGETS, int(min(in_time, in_bytes, FAST_CHUNK_TARGETS)))

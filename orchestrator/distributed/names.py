@@ -14,7 +14,16 @@ RUNS_QUEUE = "undeploy"
 """The task queue of the workflows, which every worker serves: they send nothing to any gateway."""
 
 CHUNK_TARGETS = 200
-"""Targets of one chunk at most."""
+"""Targets of one chunk at most, unless its lane ends them in less than ``CHUNK_SECONDS``."""
+
+FAST_CHUNK_TARGETS = 1000
+"""Targets of one chunk of such a lane at most."""
+
+CHUNK_SECONDS = 1.0
+"""Seconds that a chunk of more than ``CHUNK_TARGETS`` is to last: its end is what other lanes hear of."""
+
+FAST_CHUNK_BYTES = 200_000
+"""Compressed bytes of such a chunk at most: each of its heartbeats carries all of them so far."""
 
 PART_TARGETS = 10_000
 """Targets of one lane workflow at most: its history keeps all results, far below Temporal's bounds."""

@@ -122,9 +122,9 @@ class RemoteRows:
         return waiting
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether a caller waits for the server to know its row."""
-        return bool(self._waiting)
+    def waiting(self) -> int:
+        """The number of callers that wait for the server to know their rows."""
+        return len(self._waiting)
 
     async def close(self) -> None:
         """Take no rows any more; safe to call twice."""

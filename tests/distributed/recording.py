@@ -132,6 +132,13 @@ async def record_lost_worker(engine: Engine, folder: Path) -> None:
     await keep(engine, run, "lost-worker", folder)
 
 
+async def record_fast_lane(engine: Engine, folder: Path) -> None:
+    """Record a lane whose chunks grow with its pace (``chunks-by-pace``)."""
+    given = rename(make_input(make_step(targets={"apim": 2500})))
+    await engine.start_zone(given.gateways["apim"].zone)
+    await keep(engine, await engine.start(given), "fast-lane", folder)
+
+
 async def record_look(engine: Engine, folder: Path) -> None:
     """Record a look in four zones: one answers, one lacks a credential, one breaks, one has no worker."""
 
@@ -163,11 +170,21 @@ async def record_look(engine: Engine, folder: Path) -> None:
     (folder / "look.json").write_text(write_lines(workflow, events), encoding="utf-8")
 
 
+SCENES = (
+    record_waves,
+    record_orders,
+    record_stop_rule,
+    record_lost_worker,
+    record_look,
+    record_fast_lane,
+)
+
+
 async def record(folder: Path) -> None:
     """Record everything on a server that is started for that."""
     with run_temporal() as server:
         async with Engine(await connect(server.address)).serve() as engine:
-            for scene in (record_waves, record_orders, record_stop_rule, record_lost_worker, record_look):
+            for scene in SCENES:
                 await scene(engine, folder)
 
 

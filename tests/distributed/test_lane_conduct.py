@@ -11,10 +11,12 @@ from orchestrator.distributed.lane_conduct import (
     PART_BYTES,
     LaneConduct,
 )
+from orchestrator.distributed.names import FAST_CHUNK_BYTES, FAST_CHUNK_TARGETS
 from orchestrator.distributed.payloads import (
     ChunkBeat,
     ChunkOrder,
     ChunkPlace,
+    EndCount,
     GoOn,
     LaneCarry,
     LaneInput,
@@ -49,7 +51,7 @@ def test_the_targets_of_a_part_go_in_chunks_one_after_another() -> None:
     while not lane.is_over:
         order = lane.make_order(AT)
         orders.append(order)
-        lane.take_end(make_end(order))
+        lane.take_end(make_end(order), AT)
 
     assert [order.place for order in orders] == [place(1000, 200), place(1200, 200), place(1400, 50)]
     assert [order.dispatch for order in orders] == [0, 1, 2]
@@ -59,12 +61,45 @@ def test_the_targets_of_a_part_go_in_chunks_one_after_another() -> None:
     assert (over.dispatches, over.rest, over.refusal) == (3, None, None)
 
 
+def list_sizes(
+    *ends: tuple[float, tuple[EndCount, ...], int], follows_pace: bool = True, targets: int = 5000
+) -> list[int]:
+    """Return the sizes of a lane's chunks; each end is seconds, counts (none: all undeployed), and bytes."""
+    lane = LaneConduct(make_lane(place=place(0, targets)), "lane")
+    lane.follows_pace = follows_pace
+    order, now = lane.make_order(AT), AT
+    sizes = [order.place.count]
+    for seconds, counts, size in ends:
+        now += seconds
+        lane.take_end(make_end(order, *counts, segments=(b"x" * size,)), now)
+        order = lane.make_order(now)
+        sizes.append(order.place.count)
+    return sizes
+
+
+def test_a_fast_lane_gets_chunks_that_last_a_second() -> None:
+    all_undeployed: tuple[EndCount, ...] = ()
+    assert list_sizes((4.0, all_undeployed, 20_000)) == [200, 200], "50 a second"
+    assert list_sizes((0.5, all_undeployed, 20_000), (0.4, all_undeployed, 40_000)) == [200, 400, 1000]
+    assert list_sizes((0.0, all_undeployed, 20_000)) == [200, FAST_CHUNK_TARGETS]
+    assert list_sizes((0.1, all_undeployed, 20_000), targets=700) == [200, 500], "no more than there are"
+    assert list_sizes((0.1, all_undeployed, 20_000), follows_pace=False) == [200, 200]
+
+
+def test_a_chunk_stays_small_where_targets_end_otherwise_or_results_are_large() -> None:
+    one_failed = (count(199), count(1, Outcome.FAILED, "refused"))
+    assert list_sizes((0.1, one_failed, 20_000)) == [200, 200], "the run judges it soon"
+    assert list_sizes((0.1, (), 80_000)) == [200, 200 * FAST_CHUNK_BYTES // 80_000]
+    assert list_sizes((0.1, (), 600_000)) == [200, 200]
+
+
 def test_a_chunk_hands_on_the_lane_s_state_and_what_broke() -> None:
     lane, order = begin(broken=(90,), undone=(place(0, 5),))
     report = lane.take_end(
         make_end(
             order, count(190), count(10, Outcome.FAILED, "refused"), carry=LaneCarry(rate=2.0), broken=(7,)
-        )
+        ),
+        AT,
     )
     assert report.counts == (count(190), count(10, Outcome.FAILED, "refused"))
     assert (report.dispatch, report.first, report.broken) == (0, 0, (7,))
@@ -80,11 +115,11 @@ def test_a_chunk_hands_on_the_lane_s_state_and_what_broke() -> None:
 
 def test_what_a_chunk_left_is_handed_out_again_with_what_was_written_of_it() -> None:
     lane, order = begin()
-    report = lane.take_end(make_end(order, left=30, broken=(4, 5)))
+    report = lane.take_end(make_end(order, left=30, broken=(4, 5)), AT)
     assert report.counts == (count(170),)
     again = lane.make_order(AT)
     assert (again.place, again.dispatch, again.rows, again.beats) == (order.place, 1, b"left", ())
-    lane.take_end(make_end(again, count(30), broken=(5,)))
+    lane.take_end(make_end(again, count(30), broken=(5,)), AT)
 
     following = lane.make_order(AT)
     assert (following.place, following.rows) == (place(200, 200), b"")
@@ -93,23 +128,23 @@ def test_what_a_chunk_left_is_handed_out_again_with_what_was_written_of_it() -> 
 
 def test_a_refused_lane_ends_and_tells_what_no_chunk_had() -> None:
     lane, order = begin()
-    lane.take_end(make_end(order, left=30, refusal="parked: HTTP 503", broken=(3,)))
+    lane.take_end(make_end(order, left=30, refusal="parked: HTTP 503", broken=(3,)), AT)
     assert lane.is_over
     over = lane.describe_over()
     assert over.refusal == "parked: HTTP 503"
     assert over.rest == place(200, 200), "the run knows of the 30 by what broke"
 
     closed, order = begin()
-    closed.take_end(make_end(order, carry=LaneCarry(state="closed", reason="denied: 401")))
+    closed.take_end(make_end(order, carry=LaneCarry(state="closed", reason="denied: 401")), AT)
     assert closed.is_over
 
 
 def test_a_part_with_large_results_ends_between_two_chunks_and_leaves_the_rest() -> None:
     lane, order = begin()
     half = b"x" * (PART_BYTES // 2)
-    lane.take_end(make_end(order, left=100, segments=(half, half)))
+    lane.take_end(make_end(order, left=100, segments=(half, half)), AT)
     assert not lane.is_over, "what is begun is ended"
-    lane.take_end(make_end(lane.make_order(AT), count(100)))
+    lane.take_end(make_end(lane.make_order(AT), count(100)), AT)
 
     assert lane.is_over
     assert lane.describe_over().rest == place(200, 200)
@@ -140,7 +175,7 @@ def test_a_chunk_comes_back_for_the_orders_that_concern_it_and_for_no_others() -
 def test_a_pause_holds_the_lane_and_a_stop_ends_it() -> None:
     lane, order = begin()
     lane.take_orders(Orders(number=1, paused=True))
-    lane.take_end(make_end(order, count(20), left=180))
+    lane.take_end(make_end(order, count(20), left=180), AT)
     assert lane.is_held
     assert not lane.is_over
     lane.take_orders(Orders(number=2))
@@ -162,7 +197,7 @@ def test_a_stop_before_the_first_chunk_hands_nothing_out() -> None:
 def test_a_cancelled_lane_is_over_for_the_session() -> None:
     lane, order = begin()
     lane.cancel("the lane's workflow was cancelled in Temporal")
-    lane.take_end(make_end(order))
+    lane.take_end(make_end(order), AT)
 
     assert lane.is_over
     assert lane.describe_over().refusal == "interrupt: the lane's workflow was cancelled in Temporal"
@@ -173,7 +208,7 @@ def test_a_cancelled_lane_is_over_for_the_session() -> None:
 
 def test_a_lost_chunk_is_handed_out_again_with_all_that_it_had_told() -> None:
     lane, order = begin()
-    lane.take_end(make_end(order, left=100))
+    lane.take_end(make_end(order, left=100), AT)
     lane.make_order(AT)
     lane.take_lost(ChunkBeat(segments=(b"one", b"two")), "the worker was lost")
     assert lane.seconds_until_next == 0.0
@@ -183,7 +218,7 @@ def test_a_lost_chunk_is_handed_out_again_with_all_that_it_had_told() -> None:
 
     assert (order.place, order.rows, order.beats) == (place(0, 200), b"left", (b"one", b"two", b"three"))
     assert order.dispatch == 3
-    lane.take_end(make_end(order, count(100), left=5))
+    lane.take_end(make_end(order, count(100), left=5), AT)
     assert lane.make_order(AT).beats == (), "the result of the chunk has them"
 
 
@@ -204,16 +239,16 @@ def test_a_chunk_that_nobody_ends_is_given_up() -> None:
 def test_a_chunk_that_comes_back_without_a_result_is_given_up_unless_orders_called_it() -> None:
     lane, order = begin()
     for number in range(1, MOST_FAILURES):
-        lane.take_end(make_end(order, count(0), left=200, segments=(), counts=()))
+        lane.take_end(make_end(order, count(0), left=200, segments=(), counts=()), AT)
         assert not lane.is_over, number
         order = lane.make_order(AT)
     lane.take_orders(Orders(number=1, skips={"apim/x": "Ada"}))
-    lane.take_end(make_end(order, left=200, segments=(), counts=()))
+    lane.take_end(make_end(order, left=200, segments=(), counts=()), AT)
     assert not lane.is_over
     assert lane.seconds_until_next == 0.0
     order = lane.make_order(AT)
     for _ in range(MOST_FAILURES):
-        lane.take_end(make_end(order, left=200, segments=(), counts=()))
+        lane.take_end(make_end(order, left=200, segments=(), counts=()), AT)
 
     assert lane.describe_over().refusal is not None
 
@@ -253,7 +288,7 @@ def test_a_zone_without_a_worker_is_told_and_given_up_after_park_for() -> None:
     assert lane.take_taken(order.dispatch) == ZoneAnswers(gateway="apim", zone="dmz")
     assert lane.notice_silence() is None
 
-    lane.take_end(make_end(order))
+    lane.take_end(make_end(order), AT)
     lane.make_order(AT + 100)
     assert lane.find_patience(AT + 100) == 60.0
     lane.give_up_zone(AT + 160)

@@ -157,6 +157,35 @@ async def test_an_intent_counts_once_a_heartbeat_with_it_was_acknowledged(tmp_pa
         assert lease.is_lost
 
 
+async def test_requests_that_come_together_share_one_heartbeat(tmp_path: Path) -> None:
+    """One a target would cost the server as much as a chunk; and each carries all that was before."""
+    clock, log, told = Clock(), ChunkLog(), list[ChunkBeat]()
+
+    async def send(beat: ChunkBeat) -> BeatAnswer:
+        told.append(beat)
+        await asyncio.sleep(0)
+        return BeatAnswer.KNOWN
+
+    beats = Heartbeats(send, log, Lease(10.0, clock), worker="w", monotonic=clock)
+    with closing(writable(tmp_path)) as database:
+        rows = RemoteRows(log, database, beats.hurry)
+        beats.serve(rows)
+        record = SessionRecord(rows, 1)
+
+        async def keep_ten(seq: int) -> None:
+            for number in range(10):
+                await record.keep_intent(target(seq, f"roma/a{seq}"), number, UNDEPLOY, 1.0)
+                await asyncio.sleep(0)
+
+        running = asyncio.create_task(beats.run())
+        await asyncio.gather(*map(keep_ten, range(1, 21)))
+        beats.close()
+        await running
+
+    assert [len(decode_segment(segment).rows) for segment in told[-1].segments] == [20] * 10
+    assert len(told) <= 11, "none that tells nothing new, apart from the first sign of life"
+
+
 async def test_segments_never_change_and_what_is_left_takes_its_rows_along(tmp_path: Path) -> None:
     log = ChunkLog()
     with closing(writable(tmp_path)) as database:

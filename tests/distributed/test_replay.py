@@ -36,6 +36,7 @@ def test_each_workflow_is_recorded() -> None:
         "stop-rule.lane-1.json",
         "lost-worker.lane-0.json",
         "look.json",
+        "fast-lane.lane-0.json",
     } <= names
 
 

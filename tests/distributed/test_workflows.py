@@ -14,6 +14,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from orchestrator.distributed.connection import connect
+from orchestrator.distributed.lane_workflow import CHUNKS_BY_PACE
 from orchestrator.distributed.names import RUNS_QUEUE, name_journal_workflow
 from orchestrator.distributed.payloads import (
     ChunkBeat,
@@ -41,6 +42,7 @@ from tests.support.fake_zone import (
     EngineRun,
     FakeZone,
     end_at_once,
+    end_with_one_failed,
     rename,
     wait_until,
     work_until_called_back,
@@ -77,7 +79,7 @@ async def read_status(engine: Engine, workflow: str) -> WorkflowExecutionStatus 
 async def test_two_zones_work_side_by_side_and_each_has_its_own_targets(engine: Engine) -> None:
     steps = (make_step(0, targets={"a": 450, "b": 20}, name="canary"), make_step(1, targets={"b": 250}))
     given = rename(make_input(*steps, zones={"a": "dmz", "b": "vpc"}, searchable=True))
-    dmz, vpc = [await engine.start_zone(zone_of(given, name)) for name in ("a", "b")]
+    dmz, vpc = [await engine.start_zone(zone_of(given, name), end_with_one_failed) for name in ("a", "b")]
     run = await engine.start(given, memo={"plan": given.plan})
     news = await run.wait_until_over()
 
@@ -99,7 +101,9 @@ async def test_two_zones_work_side_by_side_and_each_has_its_own_targets(engine: 
     assert memo["progress"] == "over, 720 of 720 targets ended"
     assert memo["plan"] == "orders-retirement"
     lane = await engine.client.get_workflow_handle(begins(news)[0]).describe()
-    assert {pair.key.name: pair.value for pair in lane.typed_search_attributes} | {"BuildIds": []} == {
+    found = {pair.key.name: pair.value for pair in lane.typed_search_attributes}
+    assert found.pop("TemporalChangeVersion") == [CHUNKS_BY_PACE]
+    assert found | {"BuildIds": []} == {
         "UndeployPlan": "orders-retirement",
         "UndeployRun": given.run,
         "UndeployGateway": "a",
@@ -413,7 +417,9 @@ async def test_a_long_run_continues_as_new_while_its_lanes_go_on() -> None:
         async with Engine(await connect(server.address)).serve() as engine:
             steps = (make_step(0, targets={"a": 1500, "b": 1500}), make_step(1, targets={"a": 100}))
             given = rename(make_input(*steps, zones={"a": "x", "b": "y"}))
-            zones = [await engine.start_zone(zone_of(given, name)) for name in ("a", "b")]
+            zones = [
+                await engine.start_zone(zone_of(given, name), end_with_one_failed) for name in ("a", "b")
+            ]
             run = await engine.start(given, memo={"plan": given.plan})
             news = await run.wait_until_over()
             current = await run.handle.describe()

@@ -27,6 +27,7 @@ from orchestrator.distributed.payloads import (
     RunOver,
 )
 from orchestrator.distributed.workflows import RUNNER, WORKFLOWS
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
 from tests.support.conducted import count, make_end
 
@@ -36,6 +37,11 @@ Behaviour = Callable[[ChunkOrder], Awaitable[ChunkEnd]]
 async def end_at_once(order: ChunkOrder) -> ChunkEnd:
     """Undeploy all targets of the chunk."""
     return make_end(order)
+
+
+async def end_with_one_failed(order: ChunkOrder) -> ChunkEnd:
+    """Undeploy all targets of the chunk but one: the chunks of the lane stay small, however fast it is."""
+    return make_end(order, count(order.place.count - 1), count(1, Outcome.FAILED, "refused"))
 
 
 async def work_until_called_back(order: ChunkOrder) -> ChunkEnd:
