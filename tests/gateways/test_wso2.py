@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -245,3 +246,47 @@ def test_what_a_run_took_down_a_restore_brings_back(
 
     assert ended == 0, capfd.readouterr().err
     assert [(each.undeploys, each.deploys, each.down) for each in facts.values()] == [(1, 1, False)] * 2
+
+
+@pytest.mark.long("starts a simulator's process, runs and restores")
+def test_a_restore_leaves_what_another_revision_has_replaced_and_brings_back_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixture = Wso2Fixture(
+        name="am", targets=((A, R, "Default"), (A, R, "Staging")), down=((A, OTHER, "Default"),)
+    )
+    plan = tmp_path / "plan.yaml"
+    with start_simulators(SimulatorFixture(gateways=(fixture,))) as simulators:
+        monkeypatch.setenv("WSO2_TOKEN", "rehearsal-token")
+        plan.write_text(PLAN.replace("https://apim.example.com", simulators.urls["am"]))
+        state = ["--state", str(tmp_path / "state")]
+        execute([*state, "run", str(plan), "--yes"])
+        deploy_by_hand(simulators.urls["am"], OTHER)
+        execute([*state, "restore", "latest", "--yes"])
+        facts = simulators.books().targets
+    (made,) = tmp_path.glob("state/runs/*-restore-*/report.json")
+    (left,) = (one for one in json.loads(made.read_text())["targets"] if one["environment"] == "Default")
+
+    assert {name.partition("/")[2]: each.down for name, each in facts.items()} == {
+        f"{A}/{R}/Default": True,
+        f"{A}/{R}/Staging": False,
+        f"{A}/{OTHER}/Default": False,
+    }
+    assert f"revision {OTHER} is deployed in this environment now" in left["reason"]
+    assert left["outcome"] == Outcome.NOT_STARTED
+
+
+def deploy_by_hand(url: str, revision: str) -> None:
+    """Deploy a revision to Default, as a person does in the Publisher."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.netloc, timeout=10)
+    try:
+        connection.request(
+            "POST",
+            f"/api/am/publisher/v4/apis/{A}/deploy-revision?revisionId={revision}",
+            json.dumps([{"name": "Default", "vhost": "gw.example.com", "displayOnDevportal": True}]),
+            {"Authorization": "Bearer rehearsal-token", "Content-Type": "application/json"},
+        )
+        assert connection.getresponse().status == 201
+    finally:
+        connection.close()
