@@ -98,8 +98,8 @@ lock:  ## pin the dependencies again, and keep the pins that still fit: make loc
 build: setup  ## the wheel and the sdist, into dist/
 	$(BIN)/python -m hatchling build --directory dist
 
-sbom: setup  ## the bill of materials of what runs, as CycloneDX JSON: make sbom [TO=file]
-	$(BIN)/python -m docs.sbom $(or $(TO),dist/undeploy.cdx.json)
+sbom: setup  ## the bill of materials of what runs, as CycloneDX JSON: make sbom [TO=file] [LOCK=file]
+	$(BIN)/python -m docs.sbom $(or $(TO),dist/undeploy.cdx.json) $(LOCK)
 
 clean:  ## remove what the verbs above made
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage htmlcov dist build

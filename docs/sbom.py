@@ -1,9 +1,10 @@
 """Write the bill of materials of what runs: CycloneDX 1.6, as JSON.
 
-    python -m docs.sbom FILE
+    python -m docs.sbom FILE [LOCK]
 
-Names, versions and hashes come from requirements.lock, licences from the installed metadata. The same lock
-gives the same bytes: the file has no time, and its serial number is made from its components.
+Names, versions and hashes come from LOCK (requirements.lock if not given), licences from the installed
+metadata. The same lock gives the same bytes: the file has no time, and its serial number is made from its
+components.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ def link_pins(root: str, pins: Mapping[str, Pin]) -> list[dict[str, object]]:
     ]
 
 
-def make_bill() -> dict[str, object]:
-    """Return the bill of materials of requirements.lock."""
+def make_bill(lock: Path = RUNTIME_LOCK) -> dict[str, object]:
+    """Return the bill of materials of a lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = read_lock(RUNTIME_LOCK)
+    pins = read_lock(lock)
     root = name_package(PROJECT, project["version"])
     components = [describe_pin(pin) for pin in pins.values()]
     program = {
@@ -76,11 +77,11 @@ def make_bill() -> dict[str, object]:
     }
 
 
-def main(path: Path) -> None:
-    """Write the bill to ``path``."""
+def main(path: Path, lock: Path = RUNTIME_LOCK) -> None:
+    """Write the bill of a lock to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(make_bill(), indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(make_bill(lock), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -12,7 +12,7 @@ import pytest
 
 from docs import dependencies, sbom
 from docs.licences import ALLOWED, NOTES, is_allowed, read_licence
-from docs.locks import DEVELOPMENT_LOCK, PROJECT, RUNTIME_LOCK, Pin, read_lock
+from docs.locks import DEVELOPMENT_LOCK, EXTRAS_LOCK, PROJECT, RUNTIME_LOCK, Pin, read_lock
 
 pytestmark = pytest.mark.source
 
@@ -71,9 +71,10 @@ def test_a_release_whose_day_the_registry_did_not_tell_has_no_age() -> None:
     assert "| 2026-11-20 | 9 |" in list(dependencies.write_rows([pin], days))[2]
 
 
-def test_the_bill_of_materials_has_every_pin(tmp_path: Path) -> None:
-    pins = read_lock(RUNTIME_LOCK)
-    sbom.main(tmp_path / "dist" / "bom.json")
+@pytest.mark.parametrize("lock", [RUNTIME_LOCK, EXTRAS_LOCK], ids=lambda lock: lock.name)
+def test_the_bill_of_materials_has_every_pin(lock: Path, tmp_path: Path) -> None:
+    pins = read_lock(lock)
+    sbom.main(tmp_path / "dist" / "bom.json", lock)
     bill = json.loads((tmp_path / "dist" / "bom.json").read_text(encoding="utf-8"))
 
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
