@@ -59,16 +59,34 @@ class Wso2(Gateway, frozen=True, kw_only=True, tag="wso2", tag_field="kind"):
 
     api_version: Annotated[
         Literal["v4", "v3", "v2"],
-        Meta(description="The version of the Publisher API: v4 (default) since 4.2, v3 in 4.1, v2 in 4.0."),
+        Meta(
+            description="The version of the Publisher API: v4 (default) since 4.2, v3 in 4.1, v2 in 4.0.",
+            examples=["v4"],
+        ),
     ] = "v4"
 
     KIND: ClassVar[str] = "wso2"
     EXPERIMENTAL: ClassVar[bool] = True
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
-        Coordinate(name="api", plural="", pattern=_ID, doc="UUID of the API."),
-        Coordinate(name="revision", plural="", pattern=_ID, doc="UUID of the revision that is deployed."),
         Coordinate(
-            name="environment", plural="environments", doc="Name of the gateway environment; case counts."
+            name="api",
+            plural="",
+            pattern=_ID,
+            doc="UUID of the API.",
+            examples=("0c5a1f2e-6b7d-4e0a-9f37-0d2b8c4a51e6",),
+        ),
+        Coordinate(
+            name="revision",
+            plural="",
+            pattern=_ID,
+            doc="UUID of the revision that is deployed.",
+            examples=("7d1f3b8c-52e4-4c19-8a6b-e0f9a2d47c35",),
+        ),
+        Coordinate(
+            name="environment",
+            plural="environments",
+            doc="Name of the gateway environment; case counts.",
+            examples=("Default",),
         ),
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token"})

@@ -58,6 +58,8 @@ class Coordinate(Struct, frozen=True, kw_only=True):
     pattern: str | None = None
     """A regular expression that the whole text matches; ``None`` is any text without control characters."""
     doc: str = ""
+    examples: tuple[str, ...] = ()
+    """Values of it, for editors."""
 
 
 class Gateway(Struct, frozen=True, kw_only=True, metaclass=AbstractStructMeta):
@@ -72,39 +74,77 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=AbstractStructMeta):
 
     name: str
     url: Annotated[
-        Url, Meta(description="Base address: http or https, without user information, query and fragment.")
+        Url,
+        Meta(
+            description="Base address: http or https, without user information, query and fragment.",
+            examples=["https://apim.example.com"],
+        ),
     ]
-    auth: Annotated[Auth, Meta(description="Where the credential is found; never the credential itself.")]
-    limits: Annotated[Limits, Meta(description="How hard the gateway may be used.")] = Limits()
-    retry: Annotated[Retry, Meta(description="How a target is repeated.")] = Retry()
+    auth: Annotated[
+        Auth,
+        Meta(
+            description="Where the credential is found; never the credential itself.",
+            examples=[{"token": {"env": "GATEWAY_TOKEN"}}],
+        ),
+    ]
+    limits: Annotated[
+        Limits,
+        Meta(description="How hard the gateway may be used.", examples=[{"concurrency": 8, "rate": "20/s"}]),
+    ] = Limits()
+    retry: Annotated[
+        Retry,
+        Meta(
+            description="How a target is repeated.",
+            examples=[{"attempts": 5, "first": "0.5s", "ceiling": "30s"}],
+        ),
+    ] = Retry()
     look: Annotated[
         Literal["doubt", "always"],
-        Meta(description="doubt: only where a reply leaves doubt. always: before and after each target."),
+        Meta(
+            description="doubt: only where a reply leaves doubt. always: before and after each target.",
+            examples=["always"],
+        ),
     ] = "doubt"
     absent: Annotated[
         Literal["fail", "ok"],
-        Meta(description="fail: a target that does not exist has failed. ok: it is already undeployed."),
+        Meta(
+            description="fail: a target that does not exist has failed. ok: it is already undeployed.",
+            examples=["ok"],
+        ),
     ] = "fail"
-    timeout: Annotated[Seconds | None, Meta(description="How long one reply may take.")] = None
+    timeout: Annotated[Seconds | None, Meta(description="How long one reply may take.", examples=["30s"])] = (
+        None
+    )
     # Without a bound a dead gateway would keep a run alive for ever.
     park_for: Annotated[
         Seconds,
         Meta(
             description="How long it is probed while it is ill, before its targets are left; 10m if not"
-            " given."
+            " given.",
+            examples=["10m"],
         ),
     ] = 600.0
     zone: Annotated[
         Annotated[str, Meta(pattern=ZONE)],
         Meta(
             description="The network zone whose worker reaches it in a run on a distributed engine;"
-            " default if not given."
+            " default if not given.",
+            examples=["east"],
         ),
     ] = DEFAULT_ZONE
-    tls: Annotated[Tls, Meta(description="What an https gateway is trusted by, and what we show it.")] = Tls()
+    tls: Annotated[
+        Tls,
+        Meta(
+            description="What an https gateway is trusted by, and what we show it.",
+            examples=[{"ca_file": "corp-ca.pem"}],
+        ),
+    ] = Tls()
     proxy: Annotated[
         ProxyUrl | None,
-        Meta(description="The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given."),
+        Meta(
+            description="The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given.",
+            examples=["http://proxy.example.com:3128"],
+        ),
     ] = None
 
     KIND: ClassVar[str]

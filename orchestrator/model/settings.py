@@ -25,13 +25,27 @@ Argument = Annotated[str, Meta(extra={"form": "argument"})]
 class CredentialReference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The place of a credential; exactly one field is set. Never the credential itself."""
 
-    env: Annotated[VariableName | None, Meta(description="The name of an environment variable.")] = None
-    file: Annotated[FilePath | None, Meta(description="A path, relative to the plan.")] = None
+    env: Annotated[
+        VariableName | None, Meta(description="The name of an environment variable.", examples=["ROMA_TOKEN"])
+    ] = None
+    file: Annotated[
+        FilePath | None,
+        Meta(
+            description="A path, relative to the plan.",
+            examples=["secrets/roma-token", "/run/secrets/roma-token"],
+        ),
+    ] = None
     command: Annotated[
         tuple[Argument, ...] | None,
-        Meta(description="A program and its arguments, run without a shell; it prints the credential."),
+        Meta(
+            description="A program and its arguments, run without a shell; it prints the credential.",
+            examples=[["pass", "show", "roma-token"]],
+        ),
     ] = None
-    keyring: Annotated[KeyringEntry | None, Meta(description="service/user of the system's keyring.")] = None
+    keyring: Annotated[
+        KeyringEntry | None,
+        Meta(description="service/user of the system's keyring.", examples=["roma/undeployer"]),
+    ] = None
 
     def __str__(self) -> str:
         name = next(name for name in self.__struct_fields__ if getattr(self, name) is not None)
@@ -43,10 +57,17 @@ class CredentialReference(Struct, frozen=True, kw_only=True, omit_defaults=True)
 class IamLogin(Struct, frozen=True, kw_only=True):
     """A user of Huawei's IAM, who logs in with a password for a token of 24 hours."""
 
-    url: Annotated[Url, Meta(description="IAM's base address.")]
-    user: Annotated[AccountName, Meta(description="The name of the user.")]
-    domain: Annotated[AccountName, Meta(description="The account that the user belongs to.")]
-    password: Annotated[CredentialReference, Meta(description="The password, by reference.")]
+    url: Annotated[
+        Url, Meta(description="IAM's base address.", examples=["https://iam.eu-west-101.myhuaweicloud.eu"])
+    ]
+    user: Annotated[AccountName, Meta(description="The name of the user.", examples=["undeployer"])]
+    domain: Annotated[
+        AccountName, Meta(description="The account that the user belongs to.", examples=["example"])
+    ]
+    password: Annotated[
+        CredentialReference,
+        Meta(description="The password, by reference.", examples=[{"file": "iam-password"}]),
+    ]
 
     KEY: ClassVar[str] = "iam"
     """The key of ``auth`` that holds this login."""
@@ -55,8 +76,11 @@ class IamLogin(Struct, frozen=True, kw_only=True):
 class ManagerLogin(Struct, frozen=True, kw_only=True):
     """A user of an Apinizer manager, who logs in with a password for a token."""
 
-    user: Annotated[AccountName, Meta(description="The name of the user.")]
-    password: Annotated[CredentialReference, Meta(description="The password, by reference.")]
+    user: Annotated[AccountName, Meta(description="The name of the user.", examples=["undeployer"])]
+    password: Annotated[
+        CredentialReference,
+        Meta(description="The password, by reference.", examples=[{"keyring": "apinizer/undeployer"}]),
+    ]
 
     KEY: ClassVar[str] = "login"
     url: ClassVar[None] = None
@@ -66,21 +90,42 @@ class ManagerLogin(Struct, frozen=True, kw_only=True):
 class Auth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A gateway's credential in exactly one form: a token, a login, or an access key with its secret key."""
 
-    token: Annotated[CredentialReference | None, Meta(description="A token, by reference.")] = None
+    token: Annotated[
+        CredentialReference | None,
+        Meta(description="A token, by reference.", examples=[{"env": "ROMA_TOKEN"}]),
+    ] = None
     iam: Annotated[
-        IamLogin | None, Meta(description="A user of Huawei's IAM, who logs in with a password.")
+        IamLogin | None,
+        Meta(
+            description="A user of Huawei's IAM, who logs in with a password.",
+            examples=[
+                {
+                    "url": "https://iam.eu-west-101.myhuaweicloud.eu",
+                    "user": "undeployer",
+                    "domain": "example",
+                    "password": {"file": "iam-password"},
+                }
+            ],
+        ),
     ] = None
     login: Annotated[
-        ManagerLogin | None, Meta(description="A user of the manager, who logs in with a password.")
+        ManagerLogin | None,
+        Meta(
+            description="A user of the manager, who logs in with a password.",
+            examples=[{"user": "undeployer", "password": {"env": "APINIZER_PASSWORD"}}],
+        ),
     ] = None
     access_key: Annotated[
-        CredentialReference | None, Meta(description="An access key, by reference; with secret_key.")
+        CredentialReference | None,
+        Meta(description="An access key, by reference; with secret_key.", examples=[{"env": "ROMA_AK"}]),
     ] = None
-    secret_key: Annotated[CredentialReference | None, Meta(description="Its secret key, by reference.")] = (
-        None
-    )
+    secret_key: Annotated[
+        CredentialReference | None,
+        Meta(description="Its secret key, by reference.", examples=[{"env": "ROMA_SK"}]),
+    ] = None
     security_token: Annotated[
-        CredentialReference | None, Meta(description="Comes with temporary access keys only.")
+        CredentialReference | None,
+        Meta(description="Comes with temporary access keys only.", examples=[{"env": "ROMA_SECURITY_TOKEN"}]),
     ] = None
 
     @property
@@ -108,18 +153,22 @@ class Tls(Struct, frozen=True, kw_only=True, omit_defaults=True):
         FilePath | None,
         Meta(
             description="Certificates (PEM) that are trusted beside the system's; a path, relative to the"
-            " plan."
+            " plan.",
+            examples=["corp-ca.pem"],
         ),
     ] = None
     cert_file: Annotated[
         FilePath | None,
         Meta(
             description="Our certificate (PEM), where one is asked for; with its key if key_file is not"
-            " given."
+            " given.",
+            examples=["me.pem"],
         ),
     ] = None
-    key_file: Annotated[FilePath | None, Meta(description="The key (PEM) of our certificate.")] = None
-    insecure: Annotated[bool, Meta(description="true: believe any certificate.")] = False
+    key_file: Annotated[
+        FilePath | None, Meta(description="The key (PEM) of our certificate.", examples=["me.key"])
+    ] = None
+    insecure: Annotated[bool, Meta(description="true: believe any certificate.", examples=[True])] = False
     """Every report says so."""
 
 
@@ -130,13 +179,24 @@ IndexPattern = Annotated[str, Meta(extra={"form": "index"})]
 class StoreAuth(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The credential of an Elasticsearch in exactly one form: user and password, an API key, or a token."""
 
-    user: Annotated[AccountName | None, Meta(description="The name of a user; with password.")] = None
-    password: Annotated[CredentialReference | None, Meta(description="The password, by reference.")] = None
+    user: Annotated[
+        AccountName | None, Meta(description="The name of a user; with password.", examples=["reader"])
+    ] = None
+    password: Annotated[
+        CredentialReference | None,
+        Meta(description="The password, by reference.", examples=[{"env": "ELASTIC_PASSWORD"}]),
+    ] = None
     api_key: Annotated[
         CredentialReference | None,
-        Meta(description="An API key in its encoded form (base64), by reference."),
+        Meta(
+            description="An API key in its encoded form (base64), by reference.",
+            examples=[{"env": "ELASTIC_API_KEY"}],
+        ),
     ] = None
-    token: Annotated[CredentialReference | None, Meta(description="A bearer token, by reference.")] = None
+    token: Annotated[
+        CredentialReference | None,
+        Meta(description="A bearer token, by reference.", examples=[{"env": "ELASTIC_TOKEN"}]),
+    ] = None
 
     @property
     def references(self) -> Iterator[CredentialReference]:
@@ -147,19 +207,40 @@ class StoreAuth(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ElasticsearchStore(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The Elasticsearch that a gateway logs its traffic to: another server, with a credential of its own."""
 
-    url: Annotated[Url, Meta(description="Base address of the Elasticsearch, without user information.")]
+    url: Annotated[
+        Url,
+        Meta(
+            description="Base address of the Elasticsearch, without user information.",
+            examples=["https://elastic.example.com:9200"],
+        ),
+    ]
     index: Annotated[
         IndexPattern,
-        Meta(description="The data stream, index or pattern of the traffic log: apinizer-log-apiproxy-*."),
+        Meta(
+            description="The data stream, index or pattern of the traffic log: apinizer-log-apiproxy-*.",
+            examples=["apinizer-log-apiproxy-*"],
+        ),
     ]
     auth: Annotated[
         StoreAuth | None,
-        Meta(description="Where the credential is found; none for an Elasticsearch without security."),
+        Meta(
+            description="Where the credential is found; none for an Elasticsearch without security.",
+            examples=[{"user": "reader", "password": {"env": "ELASTIC_PASSWORD"}}],
+        ),
     ] = None
-    tls: Annotated[Tls, Meta(description="What an https address is trusted by, and what we show it.")] = Tls()
+    tls: Annotated[
+        Tls,
+        Meta(
+            description="What an https address is trusted by, and what we show it.",
+            examples=[{"ca_file": "corp-ca.pem"}],
+        ),
+    ] = Tls()
     proxy: Annotated[
         ProxyUrl | None,
-        Meta(description="The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given."),
+        Meta(
+            description="The proxy to go through; HTTPS_PROXY, HTTP_PROXY and NO_PROXY if not given.",
+            examples=["http://proxy.example.com:3128"],
+        ),
     ] = None
 
     @property
@@ -173,7 +254,11 @@ class UsageSources(Struct, frozen=True, kw_only=True):
     """The places beside the gateway that tell how often its targets are called."""
 
     elasticsearch: Annotated[
-        ElasticsearchStore, Meta(description="The Elasticsearch that the gateway logs its traffic to.")
+        ElasticsearchStore,
+        Meta(
+            description="The Elasticsearch that the gateway logs its traffic to.",
+            examples=[{"url": "https://elastic.example.com:9200", "index": "apinizer-log-apiproxy-*"}],
+        ),
     ]
 
 
@@ -190,13 +275,14 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     concurrency: Annotated[
         Annotated[int, Meta(ge=1, le=MOST_IN_FLIGHT)] | None,
-        Meta(description="How many requests may be in flight to this gateway."),
+        Meta(description="How many requests may be in flight to this gateway.", examples=[8]),
     ] = None
     rate: Annotated[
         PerSecond | None,
         Meta(
             description="At most so many undeploys, and apart from them so many looks; no fixed rate if not"
-            " given."
+            " given.",
+            examples=["20/s", "100/m"],
         ),
     ] = None
 
@@ -211,11 +297,20 @@ class Retry(Struct, frozen=True, kw_only=True):
     """
 
     attempts: Annotated[
-        int, Meta(ge=1, le=100, description="Undeploy requests a target at most; 5 if not given.")
+        int,
+        Meta(ge=1, le=100, description="Undeploy requests a target at most; 5 if not given.", examples=[5]),
     ] = 5
     first: Annotated[
-        Seconds, Meta(description="The longest first wait; doubles with each further one; 0.5s if not given.")
+        Seconds,
+        Meta(
+            description="The longest first wait; doubles with each further one; 0.5s if not given.",
+            examples=["0.5s"],
+        ),
     ] = 0.5
     ceiling: Annotated[
-        Seconds, Meta(description="No wait is longer, unless the gateway asks for it; 30s if not given.")
+        Seconds,
+        Meta(
+            description="No wait is longer, unless the gateway asks for it; 30s if not given.",
+            examples=["30s"],
+        ),
     ] = 30.0

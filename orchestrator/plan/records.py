@@ -42,6 +42,8 @@ class KeyField(Struct, frozen=True):
     required: bool
     description: str = ""
     """The meaning of the key, for editors."""
+    examples: tuple[Any, ...] = ()
+    """Values as a plan writes them, for editors."""
 
     @property
     def form(self) -> str:
@@ -59,19 +61,20 @@ def list_keys(cls: type[Struct]) -> Mapping[str, KeyField]:
 
 
 def _make_key_field(field: inspect.Field) -> KeyField:
-    kind, description = _split_description(field.type)
+    kind, texts = _split_texts(field.type)
+    description, examples = texts.get("description", ""), tuple(texts.get("examples", ()))
     if not isinstance(kind, inspect.UnionType):
-        return KeyField(kind, field.required, description)
+        return KeyField(kind, field.required, description, examples)
     (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
-    return KeyField(inner, required=False, description=description)
+    return KeyField(inner, required=False, description=description, examples=examples)
 
 
-def _split_description(kind: inspect.Type) -> tuple[inspect.Type, str]:
-    """Separate a type from its description, so that a description never hides a type."""
+def _split_texts(kind: inspect.Type) -> tuple[inspect.Type, Mapping[str, Any]]:
+    """Separate a type from its description and examples, so that these never hide a type."""
     if not isinstance(kind, inspect.Metadata) or not kind.extra_json_schema:
-        return kind, ""
-    description: str = kind.extra_json_schema["description"]
-    return inspect.Metadata(type=kind.type, extra=kind.extra) if kind.extra else kind.type, description
+        return kind, {}
+    bare = inspect.Metadata(type=kind.type, extra=kind.extra) if kind.extra else kind.type
+    return bare, kind.extra_json_schema
 
 
 def read_record(

@@ -17,7 +17,7 @@ from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.plan import scalars
 from orchestrator.plan.auth_forms import AUTH_FORMS, STORE_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
 from orchestrator.plan.keys import READS_VERSION
-from orchestrator.plan.records import list_keys
+from orchestrator.plan.records import KeyField, list_keys
 from orchestrator.text.characters import NO_LINE_FEED, STRANGE_SPACES, UNSEEN
 
 Schema = dict[str, Any]
@@ -38,15 +38,42 @@ _EXPERIMENTAL = (
 # Without a question for calls nothing obeys their bound.
 _ASKS_USE: Schema = {"required": ["in_use"], "properties": {"in_use": {"enum": ["warn", "refuse"]}}}
 _OPTIONS: dict[str, Schema] = {
-    "description": {**_PROSE, "description": "The text for the vendor's history record."},
-    "persistent": {"type": "boolean", "description": "Keep the history record for good."},
+    "description": {
+        **_PROSE,
+        "description": "The text for the vendor's history record.",
+        "examples": ["CHG-1042 retired"],
+    },
+    "persistent": {"type": "boolean", "description": "Keep the history record for good.", "examples": [True]},
     "after": {
         "type": "array",
         "items": {"type": "string", "pattern": "^[^/]+/.+$"},
         "uniqueItems": True,
         "description": "Ids of the targets that go first, of the same or an earlier wave.",
+        "examples": [["apim/Retail/petstore-api/test"]],
     },
 }
+_OF_GATEWAY: Schema = {
+    **_TEXT,
+    "description": "The name of a gateway of this plan.",
+    "examples": ["roma-eu", "apim"],
+}
+_VERSION: Schema = {
+    "type": "integer",
+    "minimum": READS_VERSION,
+    "maximum": READS_VERSION,
+    "description": f"The version of the plan's format: {READS_VERSION}.",
+    "examples": [READS_VERSION],
+}
+_TABLE: Schema = {
+    "type": "string",
+    "pattern": r"\.(csv|jsonl)$",
+    "description": "A table of targets: CSV with a header of their keys, or JSON lines.",
+    "examples": ["retired.csv", "retired.jsonl"],
+}
+_TARGETS_EXAMPLES = [
+    [{"gateway": "roma-eu", "from_file": "retired.csv"}],
+    [{"gateway": "apim", "project": "Retail", "proxies": ["orders-api"], "environments": ["test"]}],
+]
 _FORMS: dict[str, Schema] = {
     "account": _LINE,
     "argument": _PROSE,
@@ -71,25 +98,16 @@ def make_plan_schema() -> Schema:
     top = _make_record(PlanHeader)
     waves = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/wave"}}
     targets = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/target"}}
-    kinds = [{"$ref": f"#/$defs/{kind}"} for kind in KINDS]
-    version: Schema = {
-        "type": "integer",
-        "minimum": READS_VERSION,
-        "maximum": READS_VERSION,
-        "description": f"The version of the plan's format: {READS_VERSION}.",
-    }
-    top["properties"] = {"version": version, **top["properties"]}
+    top["properties"] = {"version": _VERSION, **top["properties"]}
     top["required"].insert(0, "version")
-    top["properties"]["gateways"] = {
-        "type": "object",
-        "description": "The installations that are talked to, by name.",
-        "minProperties": 1,
-        "propertyNames": {"pattern": f"^{NAME_FORM}$"},
-        "additionalProperties": {"oneOf": kinds},
-    }
+    top["properties"]["gateways"] = _make_gateways()
     top["properties"] |= {
-        "waves": {**waves, "description": "Waves go one after the other."},
-        "targets": {**targets, "description": "Short for one wave."},
+        "waves": {
+            **waves,
+            "description": "Waves go one after the other.",
+            "examples": [[{"name": "everything", "targets": _TARGETS_EXAMPLES[0]}]],
+        },
+        "targets": {**targets, "description": "Short for one wave.", "examples": _TARGETS_EXAMPLES},
     }
     top["required"].append("gateways")
     return {
@@ -102,9 +120,22 @@ def make_plan_schema() -> Schema:
     }
 
 
+def _make_gateways() -> Schema:
+    example = {"kind": "apinizer", "url": "https://apim.example.com", "auth": {"token": {"env": "TOKEN"}}}
+    return {
+        "type": "object",
+        "description": "The installations that are talked to, by name.",
+        "examples": [{"apim": example}],
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^{NAME_FORM}$"},
+        "additionalProperties": {"oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in KINDS]},
+    }
+
+
 def _make_definitions(targets: Schema) -> Schema:
     wave = _make_record(Wave)
-    wave["properties"]["targets"] = targets
+    texts = {"description": "What the wave takes offline.", "examples": _TARGETS_EXAMPLES}
+    wave["properties"]["targets"] = targets | texts
     wave["required"].append("targets")
     entries = [{"$ref": f"#/$defs/{kind}-target"} for kind in KINDS]
     return {
@@ -112,7 +143,7 @@ def _make_definitions(targets: Schema) -> Schema:
         "target": {"anyOf": [*entries, {"$ref": "#/$defs/file"}]},
         "file": {
             "type": "object",
-            "properties": {"gateway": _TEXT, "from_file": {"type": "string", "pattern": r"\.(csv|jsonl)$"}},
+            "properties": {"gateway": _OF_GATEWAY, "from_file": _TABLE},
             "required": ["gateway", "from_file"],
             "additionalProperties": False,
         },
@@ -126,11 +157,11 @@ def _make_gateway(name: str, kind: type[Gateway]) -> Schema:
     # A gateway's name is the key that it stands under, and none of its own keys.
     del schema["properties"]["name"]
     schema["required"].remove("name")
-    schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
+    schema["properties"] = {"kind": _make_kind(name), **schema["properties"]}
     if kind.EXPERIMENTAL:
         schema["description"] = _EXPERIMENTAL
     schema["required"].insert(0, "kind")
-    schema["properties"]["auth"] = _make_auth(kind) | {"description": list_keys(Gateway)["auth"].description}
+    schema["properties"]["auth"] = _make_auth(kind) | _describe(list_keys(Gateway)["auth"])
     schema["dependentSchemas"] = _TLS_WANTS_HTTPS
     if "usage" in schema["properties"]:
         store = schema["properties"]["usage"]["properties"]["elasticsearch"]
@@ -138,6 +169,10 @@ def _make_gateway(name: str, kind: type[Gateway]) -> Schema:
         store["properties"]["auth"]["oneOf"] = [{"required": list(way)} for way in STORE_FORMS]
         store["properties"]["auth"]["dependentRequired"] = {"user": ["password"], "password": ["user"]}
     return schema
+
+
+def _make_kind(name: str) -> Schema:
+    return {"const": name, "description": "The platform: its keys and its targets.", "examples": [name]}
 
 
 def _make_auth(kind: type[Gateway]) -> Schema:
@@ -152,12 +187,19 @@ def _make_auth(kind: type[Gateway]) -> Schema:
 
 
 def _make_target(kind: type[Gateway]) -> Schema:
-    properties: Schema = {"gateway": {**_TEXT, "description": "The name of a gateway of this plan."}}
+    properties: Schema = {"gateway": _OF_GATEWAY}
     for coordinate in kind.COORDINATES:
         one = _make_coordinate(coordinate)
-        properties[coordinate.name] = {**one, "description": coordinate.doc}
+        examples = list(coordinate.examples)
+        properties[coordinate.name] = {**one, "description": coordinate.doc, "examples": examples}
         if coordinate.plural:
-            properties[coordinate.plural] = {"type": "array", "minItems": 1, "items": one}
+            properties[coordinate.plural] = {
+                "type": "array",
+                "minItems": 1,
+                "items": one,
+                "description": f"Several of {coordinate.name}: a target for each one.",
+                "examples": [examples],
+            }
     properties |= {name: _OPTIONS[name] for name in (*kind.OPTIONS, "after")}
     return {
         "type": "object",
@@ -185,10 +227,7 @@ def _make_record(cls: type[Struct]) -> Schema:
         hours = "|".join(map(str, range(1, scalars.MOST_HOURS + 1)))
         return {"type": "string", "pattern": f"^{scalars.CALLS}/({hours})h$"}
     fields = list_keys(cls)
-    properties = {
-        key: _make_value(field.type) | ({"description": field.description} if field.description else {})
-        for key, field in fields.items()
-    }
+    properties = {key: _make_value(field.type) | _describe(field) for key, field in fields.items()}
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     schema["required"] = [key for key, field in fields.items() if field.required]
     if cls is CredentialReference:
@@ -196,6 +235,12 @@ def _make_record(cls: type[Struct]) -> Schema:
     if cls is Tls:
         schema["dependentRequired"] = {"key_file": ["cert_file"]}
     return schema
+
+
+def _describe(field: KeyField) -> Schema:
+    """Return the words that an editor shows for a key, as far as it has some."""
+    texts = {"description": field.description, "examples": list(field.examples)}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _make_value(kind: inspect.Type) -> Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,31 @@ def test_the_schema_is_a_schema_and_plain_json() -> None:
     jsonschema.Draft202012Validator.check_schema(make_plan_schema())
 
     assert json.loads(json.dumps(make_plan_schema())) == make_plan_schema()
+
+
+def list_properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each key that a plan may have, by its place in the schema, with the schema of its value."""
+    for key, value in schema.get("properties", {}).items():
+        yield f"{path}/{key}", value
+    for name, inner in [*schema.get("$defs", {}).items(), *schema.get("properties", {}).items()]:
+        yield from list_properties(inner, f"{path}/{name}")
+        yield from list_properties(inner.get("items", {}), f"{path}/{name}/items")
+
+
+def test_every_key_has_a_description_and_examples() -> None:
+    found = dict(list_properties(make_plan_schema()))
+
+    assert len(found) > 100
+    assert [path for path, value in found.items() if not value.get("description")] == []
+    assert [path for path, value in found.items() if not value.get("examples")] == []
+
+
+def test_every_example_is_a_value_that_its_key_may_have() -> None:
+    schema = make_plan_schema()
+    for path, value in list_properties(schema):
+        validator = jsonschema.Draft202012Validator(value | {"$defs": schema["$defs"]})
+        for example in value["examples"]:
+            assert [error.message for error in validator.iter_errors(example)] == [], path
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)

@@ -43,14 +43,40 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="ki
     """
 
     usage: Annotated[
-        UsageSources | None, Meta(description="What tells how often the proxies are called.")
+        UsageSources | None,
+        Meta(
+            description="What tells how often the proxies are called.",
+            examples=[
+                {
+                    "elasticsearch": {
+                        "url": "https://elastic.example.com:9200",
+                        "index": "apinizer-log-apiproxy-*",
+                    }
+                }
+            ],
+        ),
     ] = None
 
     KIND: ClassVar[str] = "apinizer"
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
-        Coordinate(name="project", plural="", doc="Name of the project, as the manager writes it."),
-        Coordinate(name="proxy", plural="proxies", doc="Name of the API proxy; case counts."),
-        Coordinate(name="environment", plural="environments", doc="Name of the environment; case counts."),
+        Coordinate(
+            name="project",
+            plural="",
+            doc="Name of the project, as the manager writes it.",
+            examples=("Retail",),
+        ),
+        Coordinate(
+            name="proxy",
+            plural="proxies",
+            doc="Name of the API proxy; case counts.",
+            examples=("petstore-api",),
+        ),
+        Coordinate(
+            name="environment",
+            plural="environments",
+            doc="Name of the environment; case counts.",
+            examples=("test",),
+        ),
     )
     OPTIONS: ClassVar[tuple[str, ...]] = ("description", "persistent")
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "login"})

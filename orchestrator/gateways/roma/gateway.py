@@ -50,12 +50,26 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
 
     project_id: Annotated[
         str,
-        Meta(pattern=_WHOLE_ID, description="The project (tenant of one region) that holds the instance."),
+        Meta(
+            pattern=_WHOLE_ID,
+            description="The project (tenant of one region) that holds the instance.",
+            examples=["0123456789abcdef0123456789abcdef"],
+        ),
     ]
-    instance_id: Annotated[str, Meta(pattern=_WHOLE_ID, description="The ROMA Connect instance.")]
+    instance_id: Annotated[
+        str,
+        Meta(
+            pattern=_WHOLE_ID,
+            description="The ROMA Connect instance.",
+            examples=["f0fa1789-3b76-433b-a787-9892951c620e"],
+        ),
+    ]
     api_version: Annotated[
         Literal["v1", "v2"],
-        Meta(description="Version of the APIs that are called: v1 has the id in the body, v2 in the path."),
+        Meta(
+            description="Version of the APIs that are called: v1 has the id in the body, v2 in the path.",
+            examples=["v2"],
+        ),
     ] = "v1"
 
     KIND: ClassVar[str] = "roma"
@@ -65,6 +79,7 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
             plural="ld_api_ids",
             pattern=ID_PATTERN,
             doc="Id of the backend API to take offline.",
+            examples=("bd42841c20184da6bbf457c6d8a06e37",),
         ),
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token", "iam", "access_key", "secret_key", "security_token"})
