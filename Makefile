@@ -11,7 +11,7 @@ COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds mutants bench bench-gate shape pictures build sbom clean
+.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds mutants chaos bench bench-gate shape pictures build sbom clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -70,6 +70,10 @@ seeds: setup  ## the same, on from the last seed that was kept for docs/trust.md
 
 mutants: setup  ## change one place of a deciding module at a time; the tests should notice: make mutants [MODULES="pacing retry"]
 	$(BIN)/python -m bench.mutants $(MODULES)
+	$(BIN)/python -m bench.trust
+
+chaos: setup  ## faults in real processes, judged by the simulators: make chaos [SCENES="kill-run freeze"] [TIMES=5] [SEED=1]
+	$(BIN)/python -m tests.chaos $(SCENES) --times $(or $(TIMES),5) --seed $(or $(SEED),1)
 	$(BIN)/python -m bench.trust
 
 bench: setup  ## measure what a run costs, and write docs/benchmarks.md: make bench [PARTS="run p9"]

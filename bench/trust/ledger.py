@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench.machine import read_commit
 
@@ -35,6 +36,15 @@ def make_trial(of: str, counts: dict[str, int], *, broke: tuple[str, ...] = ()) 
     """Return a trial of this tree, at this moment."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Trial(of=of, when=when, commit=read_commit(), counts=counts, broke=broke)
+
+
+def add_trials(kept: Trial, fresh: Trial) -> Trial:
+    """Return two parts of one session as one trial, under the first one's time."""
+    names = dict.fromkeys((*kept.counts, *fresh.counts))
+    counts = {name: kept.counts.get(name, 0) + fresh.counts.get(name, 0) for name in names}
+    spans = [each.span for each in (kept, fresh) if each.span is not None]
+    span = (spans[0][0], spans[-1][1]) if spans else None
+    return replace(kept, counts=counts, broke=kept.broke + fresh.broke, span=span)
 
 
 class Ledger:

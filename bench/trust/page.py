@@ -57,6 +57,20 @@ KINDS = (
         " below. The quick tests of the module's own folder judge, and not the scenarios and simulated runs.",
         "Changes that no test noticed",
     ),
+    Kind(
+        "chaos",
+        "Faults in real processes",
+        "make chaos TIMES=100",
+        "The program and the simulators are processes of this machine. A round makes a plan, disturbs its "
+        "run, and resumes it to its end: `kill -9` of a run, of a restore, and of commands that read; "
+        "processes that are stopped and go on; a disk that fills up, files that may not grow, few "
+        "descriptors, little memory; slow commits and a clock that jumps (both put into the program's "
+        "process, since no user has the right to them); a damaged journal; several resumes at once. After "
+        "each session the simulators' books decide: what was in flight was looked at first, what had "
+        "ended got nothing more, and at the end the report agrees with them. After damage a command "
+        "refuses the journal, or tells the truth.",
+        "Rounds that broke a promise when they were played",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 import click
 from msgspec.structs import replace
 
-from bench.trust.ledger import Ledger, Trial, make_trial
+from bench.trust.ledger import Ledger, Trial, add_trials, make_trial
 from tests.simulation.play import SeedVerdict, play_seed
 
 SLICE = 400
@@ -41,18 +41,11 @@ def _play_on(pool: ProcessPoolExecutor, until: int, ledger: Ledger) -> tuple[str
     kept: Trial | None = None
     for start in range(first, until + 1, SLICE):
         fresh = _play(pool, range(start, min(start + SLICE, until + 1)))
-        kept = fresh if kept is None else _add(kept, fresh)
+        kept = fresh if kept is None else add_trials(kept, fresh)
         ledger.keep(kept)
     played = sum(each.counts["seeds"] for each in ledger.read())
     click.echo(f"{played} seeds were played in all; the next one is {ledger.find_next()}")
     return kept.broke if kept is not None else ()
-
-
-def _add(kept: Trial, fresh: Trial) -> Trial:
-    """Return both slices of one call as one trial, under the first one's time."""
-    counts = {name: count + fresh.counts[name] for name, count in kept.counts.items()}
-    spans = [each.span for each in (kept, fresh) if each.span is not None]
-    return replace(kept, counts=counts, broke=kept.broke + fresh.broke, span=(spans[0][0], spans[-1][1]))
 
 
 def _play(pool: ProcessPoolExecutor, seeds: Sequence[int]) -> Trial:

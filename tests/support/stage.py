@@ -46,9 +46,9 @@ class Kept(NamedTuple):
     outcome: str | None
     reason: str | None
     undeploys: int
-    """Intents to undeploy, but for those of which the program knows that nothing left."""
+    """Intents to undeploy (or to deploy), but for those of which the program knows that nothing left."""
     open_intents: int
-    """Intents to undeploy without a result."""
+    """Intents to undeploy (or to deploy) without a result."""
     left_open: bool
     """Whether the newest intent of any act has no result."""
 
@@ -162,10 +162,13 @@ class Stage:
 
     @contextmanager
     def started(self, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
-        """Run a command; it is killed on leaving if it still goes on."""
+        """Run a command; it is killed on leaving if it still goes on.
+
+        The option ``program`` names another module than ``orchestrator`` to start the command by.
+        """
         environment = {**self.env, **options.pop("env", {})}
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator", *map(str, arguments)],
+            [sys.executable, "-m", options.pop("program", "orchestrator"), *map(str, arguments)],
             cwd=self.folder,
             env=environment,
             text=True,
@@ -206,7 +209,7 @@ class Stage:
         """Reason (empty for none) by target id, from report.json."""
         return {target["id"]: target["reason"] or "" for target in self.report()["targets"]}
 
-    def journal(self) -> dict[str, Kept]:
+    def journal(self, act: Act = Act.UNDEPLOY) -> dict[str, Kept]:
         """Read the newest run's journal from a copy: a reader of the original might repair it."""
         copy = self.folder / "copied"
         shutil.rmtree(copy, ignore_errors=True)
@@ -215,8 +218,8 @@ class Stage:
             if not path.name.endswith("-shm"):
                 shutil.copy(path, copy)
         query = (
-            "SELECT id, outcome, reason, COALESCE(SUM(act = 'undeploy' AND sent IS NOT 0), 0),"
-            " COALESCE(SUM(act = 'undeploy' AND verdict IS NULL), 0),"
+            "SELECT id, outcome, reason, COALESCE(SUM(act = :act AND sent IS NOT 0), 0),"
+            " COALESCE(SUM(act = :act AND verdict IS NULL), 0),"
             " EXISTS (SELECT 1 FROM attempt AS a WHERE a.seq = target.seq AND a.verdict IS NULL"
             " AND a.number = (SELECT MAX(number) FROM attempt AS b WHERE b.seq = target.seq))"
             " FROM target LEFT JOIN attempt USING (seq) GROUP BY target.seq"
@@ -224,7 +227,7 @@ class Stage:
         connection = sqlite3.connect(copy / "journal.sqlite")
         try:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            return {row[0]: Kept(*row) for row in connection.execute(query)}
+            return {row[0]: Kept(*row) for row in connection.execute(query, {"act": act})}
         finally:
             connection.close()
 
@@ -260,11 +263,12 @@ class Stage:
             elif outcome != "unknown":
                 assert not facts.down_by, (target, outcome)
 
-    def assert_intents(self) -> None:
+    def assert_intents(self, act: Act = Act.UNDEPLOY) -> None:
         """Assert that no request was sent without an intent on disk."""
         books = self.platform.books()
-        for target, kept in self.journal().items():
-            sent = books.targets[target].undeploys
+        for target, kept in self.journal(act).items():
+            facts = books.targets[target]
+            sent = facts.undeploys if act is Act.UNDEPLOY else facts.deploys
             assert kept.undeploys - kept.open_intents <= sent <= kept.undeploys, (target, kept, sent)
 
 
