@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
+from msgspec.structs import replace
+
 from orchestrator.journal.database import Row, Value, create_database
 from orchestrator.journal.ledger import begin_ledger
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan
+from orchestrator.journal.planned import digest_planned
 from orchestrator.journal.repeats import RepeatDetector
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.credentials import Secret
@@ -244,7 +247,7 @@ class Draft:
                 cases = " ".join(f"WHEN {old} THEN {new}" for new, old in order)
                 self.database.run(f"UPDATE target SET gateway = CASE gateway {cases} END")
             insert_plan(self.database, plan)
-            insert_meta(self.database, meta)
+            insert_meta(self.database, replace(meta, planned=digest_planned(self.database)))
             self.database.run(AFTER_LOADING)
             self.database.run("COMMIT")
 

@@ -18,6 +18,7 @@ from orchestrator.journal.holder import LockHeldError, LockHolder, read_lock, ta
 from orchestrator.journal.meta import read_meta, read_plan_header, read_plan_name
 from orchestrator.journal.mounts import find_network_file_system
 from orchestrator.journal.ownership import check_run, check_state
+from orchestrator.journal.planned import check_planned
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, find_restores, select_restores
 from orchestrator.journal.run_report import RunOverview, SessionEnding
@@ -105,8 +106,20 @@ class RunFolder:
     def open(self, *, write: bool = False, whole: bool = True) -> Database:
         """Open the journal. Raises JournalError if that fails, RunError if the folder is another user's.
 
-        ``whole`` is as for ``open_database``.
+        ``whole`` is as for ``open_database``, and also looks whether the plan and the targets are those with
+        which the run began.
         """
+        database = self.open_unchecked(write=write, whole=whole)
+        try:
+            if whole:
+                check_planned(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def open_unchecked(self, *, write: bool = False, whole: bool = True) -> Database:
+        """Open the journal as ``open`` does, whatever its plan and its targets are: an audit tells."""
         check_run(self.path)
         return open_database(self.journal, write=write, whole=whole)
 

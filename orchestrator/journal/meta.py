@@ -64,6 +64,8 @@ class RunMeta(Struct, frozen=True, kw_only=True):
     """The folder where relative paths of the plan begin."""
     source: str = ""
     """The SHA-256 of ``plan.yaml`` as it was when the run began."""
+    planned: str = ""
+    """The digest of the plan and the targets as this journal holds them: see ``planned.py``."""
     program: str = ""
     """The version of the program that made the journal."""
     act: RunAct = "undeploy"

@@ -27,6 +27,7 @@ RESTORE = RunMeta(
     digest="d" * 64,
     folder="/plans",
     source="s" * 64,
+    planned="p" * 64,
     program="0.1.0",
     act="restore",
     parent=RunId("r2"),

@@ -56,6 +56,7 @@ def test_a_name_that_came_into_the_journal_and_could_turn_into_another_path_send
     _killed(stage)
     sent = stage.settled()
     with closing(sqlite3.connect(stage.run / "journal.sqlite")) as journal, journal:
+        journal.execute("DELETE FROM meta WHERE key = 'planned'")  # an older version kept no digest
         journal.execute("UPDATE target SET id = ?, outcome = NULL WHERE id = ?", (name, apim_id(0)))
     refused = stage.undeploy("resume", "latest")
 
