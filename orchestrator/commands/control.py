@@ -59,12 +59,12 @@ def _check_is_live(folder: RunFolder) -> None:
         state = report.run.state
         told = "was killed" if state == "killed" else f"has ended ({state})"
         command = "" if state == "complete" else find_resume(report)
-        resume = f"; `{command}` goes on with it" if command else ""
+        resume = f"; `{command}{folder.state_option}` goes on with it" if command else ""
         raise RunError(f"run {folder.id} {told}{resume}")
     if holder.engine is not None:
         raise RunError(
-            f"run {folder.id} is {holder}; `undeploy resume {folder.id} --on {holder.engine}` takes it over,"
-            " and then it can be steered"
+            f"run {folder.id} is {holder}; `undeploy resume {folder.id} --on {holder.engine}"
+            f"{folder.state_option}` takes it over, and then it can be steered"
         )
     # A Unix socket does not lead to another host, even where the run's folder does.
     if holder.host is not None and not holder.is_here:

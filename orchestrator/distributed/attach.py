@@ -55,9 +55,10 @@ def refuse_kept_here(request: RebuildRequest) -> None:
     """Raise UsageError if the run has its folder here already: another one beside it would part from it."""
     path = runs_folder(request.state) / request.given.run
     if path.exists():
+        state = RunFolder(path).state_option
         raise UsageError(
             f"run {request.given.run} is kept here already, in {path}: "
-            f"`undeploy resume {request.given.run} --on {request.address}` goes on with it"
+            f"`undeploy resume {request.given.run} --on {request.address}{state}` goes on with it"
         )
 
 

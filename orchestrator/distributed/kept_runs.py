@@ -108,9 +108,10 @@ def name_state(status: WorkflowExecutionStatus | None) -> str:
 
 
 async def find_kept_run(client: Client, ref: str) -> KeptRun:
-    """Return the run that ``ref`` means: an id, the beginning of a single one, or the name of a plan.
+    """Return the run that ``ref`` means: an id, the beginning of a single one, ``latest``, or a plan's name.
 
-    A plan's name means its newest undeploy. Raises RunError if it means none or several.
+    The last two mean the newest undeploy: of all, or of that plan.
+    Raises RunError if it means none or several.
     """
     runs = await list_kept_runs(client)
     found = None if runs is None else await _choose(client, runs, ref)
@@ -132,7 +133,7 @@ async def _choose(client: Client, runs: Sequence[KeptRun], ref: str) -> KeptRun 
     if begun:
         return begun[0]
     for run in runs:
-        if to_nfc(run.plan) == to_nfc(ref) and await _is_undeploy(client, run):
+        if (ref == "latest" or to_nfc(run.plan) == to_nfc(ref)) and await _is_undeploy(client, run):
             return run
     return None
 

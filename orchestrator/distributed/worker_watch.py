@@ -84,7 +84,8 @@ class WorkerWatch:
                 await self._withdraw()
                 # A worker that came at this very moment has found the stop first, and starts nothing.
                 return
-        resume = f"undeploy resume {self._resources.spec.folder.id} --on {self._address}"
+        folder = self._resources.spec.folder
+        resume = f"undeploy resume {folder.id} --on {self._address}{folder.state_option}"
         raise EngineLeftError(
             f"{self._describe()}, so what is in flight there is not known here. The run stays stopped, and"
             f" `{resume}` takes over what there is once a worker is back"

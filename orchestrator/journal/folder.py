@@ -30,6 +30,8 @@ from orchestrator.text.names import to_nfc
 MOST_LISTED = 20
 """So many runs are named if a text means several."""
 
+DEFAULT_STATE = Path(".undeploy")
+
 RunState = Literal["running", "complete", "stopped", "interrupted", "killed"]
 
 
@@ -67,6 +69,13 @@ class RunFolder:
     def plan(self) -> Path:
         """The plan as it was run."""
         return self.path / "plan.yaml"
+
+    @property
+    def state_option(self) -> str:
+        """`` --state DIR`` as a command about this run needs it; empty where it needs none."""
+        runs = self.path.parent
+        state = runs.parent
+        return f" --state {state}" if runs == runs_folder(state) and state != DEFAULT_STATE else ""
 
     def find_state_folder(self, otherwise: Path) -> Path:
         """Return the state folder that the run is kept in; ``otherwise`` if it lies outside of any."""
@@ -340,10 +349,19 @@ def publish_draft(draft: Path, folder: Path) -> RunFolder:
         sync_path(folder.parent)
     except OSError as error:
         shutil.rmtree(made, ignore_errors=True)
-        why = error.strerror or error
+        why = _explain_move(error)
         place = folder if folder.parent.is_dir() else folder.parent
         raise JournalError(f"{place}: runs cannot be kept here: {why}") from error
     return RunFolder(folder)
+
+
+def _explain_move(error: OSError) -> object:
+    """Return why a folder could not be moved: ``shutil`` tells of many files in one error."""
+    if error.args and isinstance(error.args[0], list):
+        causes = [each[-1] for each in error.args[0] if isinstance(each, tuple) and each]
+        text = str(causes[0]) if causes else str(error)
+        return text.partition("] ")[2].partition(": ")[0] or text
+    return error.strerror or error
 
 
 def make_private(folder: Path) -> None:

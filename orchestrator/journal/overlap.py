@@ -118,9 +118,10 @@ def refuse_shared(runs: Iterable[RunFolder], ours: Path, wanted: Wanted) -> None
 def _advise(run: RunFolder, holder: LockHolder) -> str:
     if holder.unseen:
         return run.explain_unseen_end(holder)
+    state = run.state_option
     if holder.engine:
-        return f"Take it over with `undeploy resume {run.id} --on {holder.engine}`, and stop it there"
-    return f"Wait for it to end, end it with `undeploy control {run.id} stop`"
+        return f"Take it over with `undeploy resume {run.id} --on {holder.engine}{state}`, and stop it there"
+    return f"Wait for it to end, end it with `undeploy control {run.id} stop{state}`"
 
 
 def _find_shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:

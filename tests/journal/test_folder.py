@@ -532,3 +532,23 @@ def test_what_stands_in_the_place_of_a_lock_is_neither_followed_nor_waited_for(
     with pytest.raises(OSError, match="lock"):
         read_lock(path)
     assert other.read_text() == "kept"
+
+
+def test_a_full_disk_is_told_in_its_own_words_where_many_files_could_not_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = f"[Errno 28] No space left on device: '{tmp_path}/journal.sqlite'"
+
+    def fail(*_: object) -> None:
+        raise shutil.Error([("from", "to", why), ("from2", "to2", why)])
+
+    monkeypatch.setattr(shutil, "move", fail)
+    (tmp_path / "draft").mkdir()
+    with pytest.raises(JournalError, match=r"runs cannot be kept here: No space left on device$"):
+        publish_draft(tmp_path / "draft", tmp_path / "state" / "runs" / "a-run")
+
+
+def test_advice_on_a_run_names_its_state_folder_unless_it_is_the_usual_one(tmp_path: Path) -> None:
+    assert RunFolder(Path(".undeploy/runs/a")).state_option == ""
+    assert RunFolder(Path("other/runs/a")).state_option == " --state other"
+    assert RunFolder(tmp_path / "a").state_option == ""

@@ -81,7 +81,8 @@ def test_a_live_run_on_the_same_targets_refuses_another_one_and_says_all(kept: K
     assert told.startswith(f"run {first.id} is going on (held by ")
     assert f" on {socket.gethostname()}, process {os.getpid()}, since 20" in told
     assert "touches 3 targets of this one, the first is apim/Retail/petstore/live; nothing was sent" in told
-    assert f"Wait for it to end, end it with `undeploy control {first.id} stop`" in told
+    state = first.path.parent.parent
+    assert f"Wait for it to end, end it with `undeploy control {first.id} stop --state {state}`" in told
     assert told.endswith("or leave them out with --skip")
 
 
