@@ -6,13 +6,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
 
-def read_peak(process: int | Literal["self"] = "self") -> float:
-    """Return the peak of a process's memory in MB."""
+def _read_peak() -> float:
+    """Return the peak of this process's memory in MB."""
     # getrusage would tell the peak of the process that started this one, where that was larger.
-    with Path(f"/proc/{process}/status").open(encoding="ascii") as file:
+    with Path("/proc/self/status").open(encoding="ascii") as file:
         peak = next(line for line in file if line.startswith("VmHWM:"))
     return int(peak.split()[1]) / 1024
 
@@ -29,7 +28,7 @@ class Meter:
         values = {
             "seconds": time.perf_counter() - self._began,
             "processor": time.process_time() - self._processor,
-            "peak": read_peak(),
+            "peak": _read_peak(),
             **more,
         }
         json.dump(values, sys.stdout)

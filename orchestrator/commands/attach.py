@@ -37,9 +37,9 @@ def command(
     """Take over a run on a Temporal server.
 
     Shows the run to its end and writes its reports, in a folder that is made anew from what the server
-    keeps. RUN is an id or its beginning, or a plan's name; without RUN the runs there are listed. A run that
-    has ended is taken over, too, for as long as the server has its history. Where the run's folder is kept,
-    `undeploy resume RUN --on URL` does the same.
+    keeps. RUN is an id or its beginning, `latest`, or a plan's name; without RUN the runs there are listed. A
+    run that has ended is taken over, too, for as long as the server has its history. Where the run's folder
+    is kept, `undeploy resume RUN --on URL` does the same.
     """
     access = engine.read()
     if run is None:
@@ -50,7 +50,12 @@ def command(
     from orchestrator.journal.ownership import check_state
 
     check_state(records.state)
-    options = RunOptions(state=records.state, report_dir=records.report_dir, signing_key=records.load_key())
+    options = RunOptions(
+        state=records.state,
+        report_dir=records.report_dir,
+        signing_key=records.load_key(),
+        take_over_only=True,
+    )
     return _take_over(access, run, options, display)
 
 

@@ -9,6 +9,7 @@ from orchestrator.commands.options.engine import (
     EngineOptions,
     conductor_options,
     make_conductor,
+    reach_conductor,
 )
 from orchestrator.commands.options.records import RecordOptions, state_and_record_options
 from orchestrator.commands.options.runs import REHEARSALS, run_argument
@@ -24,7 +25,7 @@ from orchestrator.errors import UsageError
 @click.option(
     "--engine-gone",
     is_flag=True,
-    help="Go on although a distributed engine had the run: it is gone for good.",
+    help="Go on although a distributed engine had the run: it is gone for good. Asked first, if it is there.",
 )
 @selection_options
 @conductor_options
@@ -48,6 +49,8 @@ def command(
     --after-restore; the targets that the restore brought back stay up. A run that workers of a Temporal
     server still have (--on) is taken over as it is, and nothing of theirs is lost.
     """
+    from msgspec.structs import replace
+
     from orchestrator.journal.folder import find_run
 
     options = selection.build_run_options(
@@ -58,7 +61,9 @@ def command(
         after_restore=after_restore,
         engine_gone=engine_gone,
     )
-    conductor = make_conductor(engine)
+    options = replace(options, reach_engine=lambda address: reach_conductor(engine, address))
+    # The TLS options say how the engine that should be gone is asked, also without --on.
+    conductor = make_conductor(engine) if engine.on is not None or not engine_gone else None
     folder = find_run(records.state, run)
     if folder.path.resolve().parent.name == REHEARSALS:
         # A rehearsal was never approved for the real gateways, whose addresses its plan holds.

@@ -9,31 +9,38 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 from msgspec.structs import replace
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.service import RPCError
 
 from orchestrator.distributed.address import EngineAddress
-from orchestrator.distributed.connection import EngineTls, connect
-from orchestrator.distributed.history import HistoryReader, decode_payload
+from orchestrator.distributed.connection import EngineTls, NamespaceMissingError, connect, is_listening
+from orchestrator.distributed.history import decode_payload
 from orchestrator.distributed.journal_pages import pack_journal
-from orchestrator.distributed.kept_runs import name_state
+from orchestrator.distributed.kept_runs import name_state, read_session
 from orchestrator.distributed.lane_tails import LaneTails
-from orchestrator.distributed.names import LEASE, MEMO_NEWS, MEMO_ORDERS, name_run_workflow
+from orchestrator.distributed.names import LEASE, MEMO_ORDERS, name_run_workflow
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
-from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
-from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunNews, RunOver
+from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunOver
 from orchestrator.distributed.run_start import has_search_attributes, start_run
+from orchestrator.distributed.session_lookup import (
+    describe_workflow,
+    find_engine_session,
+    find_first_execution,
+    read_beginning,
+    read_news,
+)
 from orchestrator.distributed.session_news import SessionNews
 from orchestrator.distributed.shipping import ship_pages
 from orchestrator.distributed.signals import send_signal
 from orchestrator.distributed.takeover import ResultTaker
 from orchestrator.distributed.work_plan import make_run_input
 from orchestrator.distributed.worker_watch import WorkerWatch
+from orchestrator.engine.conductor import EngineSession
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
-from orchestrator.errors import DiskError
+from orchestrator.errors import DiskError, RunError, UsageError
 from orchestrator.journal.engine_mark import EngineMark, remove_engine_mark, write_engine_mark
 from orchestrator.journal.notes import list_begun_in, read_taken
 from orchestrator.lanes.lane import LearnedLimits
@@ -86,12 +93,29 @@ class TemporalConductor:
         if self._connected is None:
             self._connected = await connect(self._address, self._tls, api_key=self._api_key)
 
-    def _name_workflow(self, run: RunId, session: int) -> str:
-        return self._given_workflow or name_run_workflow(run, session)
+    async def is_there(self) -> bool:
+        """Return whether a server answers that has the namespace; within half a minute.
 
-    async def is_at_work(self, run: RunId, session: int) -> bool:
-        """Return whether the server has the workflow of a session, be it at work or over."""
-        return await self._describe(self._name_workflow(run, session), ServerPatience()) is not None
+        Raises UsageError if something listens there that cannot be asked.
+        """
+        try:
+            await self.connect()
+        except NamespaceMissingError:
+            return False
+        except RunError as error:
+            if await is_listening(self._address.host, self._address.port):
+                raise UsageError(f"something listens at {self._address.target}, but {error}") from None
+            return False
+        return True
+
+    def _name_workflow(self, run: RunId, session: int) -> str:
+        given = self._given_workflow
+        # The given one is of one session; a later session of this process has a name of its own.
+        return given if given and read_session(given) == (run, session) else name_run_workflow(run, session)
+
+    async def find_session(self, run: RunId, session: int) -> EngineSession | None:
+        """Return what the server keeps of a session, be it at work or over; None if it has nothing of it."""
+        return await find_engine_session(self._client, self._name_workflow(run, session), ServerPatience())
 
     async def conduct(self, resources: RunResources, controller: Controller) -> str | None:
         """Start the workflows of the session, unless they are there, and bring all results here."""
@@ -122,20 +146,6 @@ class TemporalConductor:
             with suppress(RPCError):  # they may have ended already
                 await send_signal(self._client, workflow, "acknowledge", patience=ServerPatience())
             remove_engine_mark(folder)
-
-    async def _describe(self, workflow: str, patience: ServerPatience) -> WorkflowExecutionDescription | None:
-        return await describe_workflow(self._client, workflow, patience)
-
-
-async def describe_workflow(
-    client: Client, workflow: str, patience: ServerPatience
-) -> WorkflowExecutionDescription | None:
-    """Return what the server says of a workflow; None if it has none of that id."""
-    handle = client.get_workflow_handle(workflow)
-    try:
-        return await patience.ask(lambda: handle.describe(rpc_timeout=CALL_TIMEOUT))
-    except RPCError:
-        return None
 
 
 class ConductedSession:
@@ -221,7 +231,7 @@ class ConductedSession:
         if found is None:
             await self._stop_without_workflow()
             return None
-        first = await self._find_first_execution()
+        first = await find_first_execution(self._client, self._workflow, self._patience)
         given = await self._read_input(first)
         heard = 0
         if self._resources.spec.is_underway:
@@ -280,18 +290,11 @@ class ConductedSession:
             given=given,
         )
 
-    async def _find_first_execution(self) -> str:
-        """Return the first of the executions of the workflow, which continues as new."""
-        events = await HistoryReader(self._client, self._workflow, self._patience, wait=False).read()
-        started = (events or ())[0].workflow_execution_started_event_attributes
-        return started.first_execution_run_id or started.original_execution_run_id
-
     async def _read_input(self, execution: str) -> RunInput:
         """Return the input with which the session began."""
-        reader = HistoryReader(self._client, self._workflow, self._patience, execution=execution, wait=False)
-        events = await reader.read()
-        started = (events or ())[0].workflow_execution_started_event_attributes
-        return await decode_payload(self._client, started.input.payloads[0], RunInput)
+        begun = await read_beginning(self._client, self._workflow, self._patience, execution=execution)
+        payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
+        return await decode_payload(self._client, payload, RunInput)
 
     async def _read_orders(self, found: WorkflowExecutionDescription, given: RunInput) -> Orders:
         """Return the orders that hold; those of a process before this one are taken up here."""
@@ -321,20 +324,8 @@ class ConductedSession:
         memo = found.raw_description.workflow_execution_info.memo.fields
         return await decode_payload(self._client, memo[MEMO_ORDERS], Orders) if MEMO_ORDERS in memo else None
 
-    async def _read_news(self, execution: str, *, wait: bool = True) -> AsyncIterator[NewsItem]:
-        """Yield the news of the workflow from its beginning on, without an end unless it has ended."""
-        reader = HistoryReader(self._client, self._workflow, self._patience, execution=execution, wait=wait)
-        try:
-            while (events := await reader.read()) is not None:
-                for event in events:
-                    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
-                        fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
-                        if MEMO_NEWS in fields:
-                            news = await decode_payload(self._client, fields[MEMO_NEWS], RunNews)
-                            for item in news.items:
-                                yield item
-        except RPCError:
-            return  # the server has it no more
+    def _read_news(self, execution: str, *, wait: bool = True) -> AsyncIterator[NewsItem]:
+        return read_news(self._client, self._workflow, self._patience, execution=execution, wait=wait)
 
     def _make_taker(self) -> ResultTaker:
         resources, taken = self._resources, dict[tuple[str, int], int]()

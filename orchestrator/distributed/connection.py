@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,14 @@ _NO_CONNECTION = 'ConnectError("'
 
 PATIENCE = 15.0
 """Seconds that a server gets for the first answer."""
+
+
+LISTENS_WITHIN = 5.0
+"""Seconds to find out whether anything listens at a port."""
+
+
+class NamespaceMissingError(UsageError):
+    """A server answers, and has no namespace of that name."""
 
 
 class EngineTls(Struct, frozen=True, kw_only=True):
@@ -68,6 +77,14 @@ async def connect(
     return client
 
 
+async def is_listening(host: str, port: int) -> bool:
+    """Return whether anything takes a TCP connection there, whatever it speaks."""
+    with suppress(OSError), anyio.move_on_after(LISTENS_WITHIN):
+        await (await anyio.connect_tcp(host, port)).aclose()
+        return True
+    return False
+
+
 @cache
 def _get_runtime() -> Runtime:
     """Return the library's threads, which all connections of the process share.
@@ -109,7 +126,7 @@ async def _find_namespace(client: Client, address: EngineAddress) -> None:
         await client.count_workflows("WorkflowId = 'undeploy'", rpc_timeout=timedelta(seconds=PATIENCE))
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            raise UsageError(
+            raise NamespaceMissingError(
                 f"the Temporal server at {address.target} has no namespace {address.namespace}"
             ) from None
         # A role that may start workflows need not be one that may list them.

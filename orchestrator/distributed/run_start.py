@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -27,7 +28,10 @@ async def has_search_attributes(client: Client) -> bool:
 
 
 async def start_run(client: Client, given: RunInput, workflow: str, patience: ServerPatience) -> None:
-    """Start the workflow of a session. One of the same id counts as started by an earlier try."""
+    """Start the workflow of a session. One of the same id counts as started by an earlier try.
+
+    So does one that has ended: its results are those of the session.
+    """
 
     async def start() -> None:
         try:
@@ -36,6 +40,8 @@ async def start_run(client: Client, given: RunInput, workflow: str, patience: Se
                 given,
                 id=workflow,
                 task_queue=RUNS_QUEUE,
+                # A session that has ended keeps its id, by which `attach` finds its results.
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 memo=describe_run(given),
                 search_attributes=search_run(given),
                 static_summary=summarize_run(given),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.model.plan import RunId
+from msgspec import Struct
+
+from orchestrator.model.plan import RunId, Window
 
 if TYPE_CHECKING:  # a request holds a conductor, and the resources hold the request
     from orchestrator.engine.controller import Controller
@@ -17,6 +19,20 @@ class EngineLeftError(Exception):
 
     What the engine knows is taken over by a later resume. The text says what is missing, and what to do.
     """
+
+
+class EngineSession(Struct, frozen=True, kw_only=True):
+    """What an engine keeps of one session."""
+
+    started: float = 0.0
+    """Unix seconds."""
+    window: Window | None = None
+    is_open: bool = True
+    """Whether its workers may send something, or its results wait for somebody to take them over."""
+    is_over: bool = False
+    """Whether nothing of it is under way any more."""
+    stopped_by: str | None = None
+    """Why nothing new starts in it, with its ``Reason``; None if nothing has stopped it so far."""
 
 
 class Conductor(Protocol):
@@ -31,8 +47,15 @@ class Conductor(Protocol):
         """Reach the engine. Raises UsageError if that fails; nothing was sent then."""
         ...
 
-    async def is_at_work(self, run: RunId, session: int) -> bool:
-        """Return whether the engine has the work or the results of a session. Raises UsageError as above."""
+    async def is_there(self) -> bool:
+        """Return whether the engine answers, within a bounded time. Raises UsageError if that is unclear."""
+        ...
+
+    async def find_session(self, run: RunId, session: int) -> EngineSession | None:
+        """Return what the engine keeps of a session; None if it has neither its work nor its results.
+
+        ``connect`` comes first.
+        """
         ...
 
     async def conduct(self, resources: RunResources, controller: Controller) -> str | None:

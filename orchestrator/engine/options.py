@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
 
+from orchestrator.engine.conductor import Conductor
 from orchestrator.model.credentials import Secret
 from orchestrator.model.plan import Window
 from orchestrator.plan.protect import ProtectFile
@@ -30,6 +32,13 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """Whether to resume a run of which a restore has begun."""
     engine_gone: bool = False
     """Whether to resume a run here whose distributed engine is gone for good, with what it had not told."""
+    reach_engine: Callable[[str], Conductor] | None = None
+    """Makes the conductor by which an engine is asked that ``engine_gone`` says is gone, by its address.
+
+    None: the caller knows.
+    """
+    take_over_only: bool = False
+    """Whether to leave it at what a distributed engine has done of the run, and begin no session after it."""
     signing_key: Secret | None = None
     """Signs each commit of the journal; None leaves them unsigned."""
     protect: tuple[str, ...] = ()

@@ -50,6 +50,8 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     """The words of the obstacles that a person accepted for a restore."""
     is_underway: bool = False
     """Whether an engine works on this session already: its process here was killed, and this one follows."""
+    is_followed: bool = False
+    """Whether the same command goes on with another session: this one was stopped before it took it over."""
     protection: ProtectionSummary | None = None
     """The patterns that keep targets from the run; None in a restore, from which no pattern keeps any."""
 

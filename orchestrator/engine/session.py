@@ -76,6 +76,8 @@ class Session:
         self._cut = False
         self._void: str | None = None
         self._left: str | None = None
+        self.was_interrupted = False
+        """Whether a signal has come to this process, be it that the session had been stopped before."""
 
     def _gather_resources(self) -> RunResources:
         spec = self._spec
@@ -102,6 +104,7 @@ class Session:
         ``received`` names a signal that came before the session could handle it.
         """
         if received is not None:
+            self.was_interrupted = True
             self._interrupt(received)
         control_socket = self._spec.request.control_socket(self._spec.folder.path)
         end: SessionResult | None = None
@@ -233,6 +236,7 @@ class Session:
     async def _watch_signals(self, scope: anyio.CancelScope) -> None:
         """Let what is in flight land after the first signal; end the session at once after the second."""
         async for name in self._spec.request.signals.receive():
+            self.was_interrupted = True
             if self._run_gate.stop_kind == "interrupt":
                 self._cut = True
                 scope.cancel()

@@ -11,6 +11,7 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.exchange import count_as_unclear
 from orchestrator.lanes.snapshot_reads import SnapshotReads
 from orchestrator.model.events import SnapshotMissed
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.precheck import StateAtApproval, explain_miss, judge_snapshot
@@ -64,12 +65,22 @@ class SnapshotTaker:
         if warning := state_list.note_single_look(target, Reading(verdict=snapshot.verdict)):
             self._lane.announcer.warn(warning)
         snapshot = self._lane.authenticator.mask.clean_snapshot(self._lane.offered_looks.explain(snapshot))
+        if snapshot.verdict is Verdict.DOWN and history.may_have_arrived:
+            # It shows our own work, which an engine that was lost did not tell of: no state to bring back.
+            return Precheck(
+                target, history, TargetEnd(Outcome.UNDEPLOYED, evidence="look"), snapshot=snapshot
+            )
         facts = snapshot.facts
         target = replace(target, pods=facts.pods_responded or 0, name=facts.name or target.name)
         if is_kept:
             self._resources.record.keep_snapshot(target, snapshot, self._resources.environment.now())
         is_up = snapshot.verdict is Verdict.UP
-        history = replace(history, exists=is_up or snapshot.verdict is Verdict.PARTIAL)
+        history = replace(
+            history,
+            exists=is_up or snapshot.verdict is Verdict.PARTIAL,
+            in_doubt=history.in_doubt and not is_up,
+            unsettled_reply=None if is_up else history.unsettled_reply,
+        )
         required = self._resources.spec.snapshot == "required"
         end = judge_snapshot(self._lane.policy, snapshot, approved, required=required)
         if end is None and not is_up:

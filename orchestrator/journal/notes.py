@@ -119,6 +119,12 @@ def read_taken(database: Database, session: int) -> dict[tuple[str, int], int]:
     return taken
 
 
+def has_heard_engine(database: Database, session: int) -> bool:
+    """Return whether anything of another machine's work on a session is in the journal."""
+    query = "SELECT EXISTS (SELECT 1 FROM note WHERE session = ? AND kind IN ('leg', 'taken'))"
+    return bool(database.one(query, (session,))[0])
+
+
 def read_last_begun(database: Database) -> WaveStep | None:
     """Return the step of a wave that began last; None before the first one."""
     return next((decode_wave_step(text) for (text,) in database.rows(_LAST_WAVE_STEP)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from orchestrator.journal.notes import ControlNote, list_begun, list_controls, r
 from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, SNAPSHOT_NAME, WORD
 from orchestrator.journal.sessions import measure_until_last_end
+from orchestrator.journal.untold import UNTOLD
 from orchestrator.model.bindings import Bindings
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import Outcome, Reason
@@ -25,7 +27,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts, split_id
 from orchestrator.rules.dependencies import Prerequisite
 from orchestrator.rules.precheck import StateAtApproval
-from orchestrator.rules.retry import TargetHistory, replay_all
+from orchestrator.rules.retry import TargetHistory, replay_all, uncharge
 from orchestrator.text.characters import show_name
 from orchestrator.text.names import why_vanishing
 
@@ -304,14 +306,19 @@ class PendingTargets:
     def _read_histories(self, seqs: Sequence[int], evidence: str) -> dict[int, TargetHistory]:
         attempts: dict[int, list[tuple[Act, Reading | None]]] = {}
         steps: dict[int, list[tuple[str, Reading | None]]] = {}
+        untold: Counter[int] = Counter()
         for seq, name, via, *row in self._database.rows(_ATTEMPTS, (_encode_numbers(seqs),)):
             act = Act(name)
             reading = decode_reading(act, *row, evidence=evidence)
             if act is Act.LOOK or act in CHANGES:
                 attempts.setdefault(seq, []).append((act, reading))
+                untold[seq] += via == UNTOLD
             else:
                 steps.setdefault(seq, []).append((via, reading))
-        return {seq: replay_all(entries, steps.get(seq, ())) for seq, entries in attempts.items()}
+        return {
+            seq: uncharge(replay_all(entries, steps.get(seq, ())), untold[seq])
+            for seq, entries in attempts.items()
+        }
 
 
 class HoldRule(Struct, frozen=True):

@@ -29,6 +29,11 @@ _WORDS: dict[StopKind, Reason] = {
 }
 
 
+def word_stop(kind: StopKind, text: str) -> str:
+    """Return the reason of a stop, with its first word."""
+    return f"{_WORDS[kind]}: {text}"
+
+
 class RunGate:
     """One run's answer to "may this request still start?". Times are monotonic seconds.
 
@@ -70,7 +75,7 @@ class RunGate:
         if self.stop_kind is not None and STOP_RANK[kind] <= STOP_RANK[self.stop_kind]:
             return
         # A full disk outranks a stop rule, and an interrupt both: after these two not even looks leave.
-        self.stop_kind, self.reason = kind, f"{_WORDS[kind]}: {text}"
+        self.stop_kind, self.reason = kind, word_stop(kind, text)
         self._stopped.ring()
         self._tell_change()
         self._announce(self.reason)

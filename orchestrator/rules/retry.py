@@ -257,6 +257,14 @@ def replay_all(
     return history
 
 
+def uncharge(history: TargetHistory, untold: int) -> TargetHistory:
+    """Return the history without the charge for attempts that another machine may never have made.
+
+    The doubt stays: the next session looks first, and has all of its attempts if the target is still up.
+    """
+    return history if not untold else replace(history, charged=history.charged - untold)
+
+
 def add_step(history: TargetHistory, via: str, reading: Reading | None) -> TargetHistory:
     """Take in one request of a step after the deploy."""
     step = take_in_step(history.steps.get(via, StepHistory()), reading)

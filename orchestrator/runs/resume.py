@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.engine.conductor import EngineSession
+from orchestrator.engine.control_commands import no_control
 from orchestrator.engine.controller import recall_controls
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import RunRequest
@@ -17,7 +19,6 @@ from orchestrator.engine.session import Session
 from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import RunError, UsageError
 from orchestrator.journal.database import Database
-from orchestrator.journal.engine_mark import read_engine_mark, remove_engine_mark
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.overlap import refuse_overlap
@@ -28,6 +29,7 @@ from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, RunId
 from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
+from orchestrator.runs.engine_sessions import EngineLookup, may_go_on
 from orchestrator.runs.load import digest_file
 from orchestrator.runs.prepare import (
     ChosenWindow,
@@ -62,11 +64,39 @@ async def resume_run(
         check_folder(request.options.report_dir)
     # The gate is around the lock: a resume that is refused lets go of the run before the next one looks.
     with ExitStack() as gate, folder.lock() as holder:
+        while True:
+            next_session = _NextSession(folder, request, environment_of, holder, gate)
+            result, goes_on = await next_session.run()
+            if not goes_on:
+                return result
+            folder.remarks, request = (), replace(request, on_start=lambda _: None)
+
+
+class _NextSession:
+    """One session of a resume; another one may follow a session that was taken over."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        request: RunRequest,
+        environment_of: Callable[[Path], Environment],
+        holder: str,
+        gate: ExitStack,
+    ) -> None:
+        self._folder = folder
+        self._request = request
+        self._environment_of = environment_of
+        self._holder = holder
+        self._gate = gate
+
+    async def run(self) -> tuple[RunResult, bool]:
+        """Return the result of the session, and whether another one is to follow at once."""
+        folder, request = self._folder, self._request
         database = open_journal(folder, request.options.signing_key)
         try:
             stopped = _read_stopped_run(folder, database, request.options)
-            environment = environment_of(Path(stopped.meta.folder))
-            spec = await _prepare(stopped, request, environment, holder, gate)
+            environment = self._environment_of(Path(stopped.meta.folder))
+            spec = await _prepare(stopped, request, environment, self._holder, self._gate)
         except BaseException:
             database.close()
             raise
@@ -75,9 +105,17 @@ async def resume_run(
             if spec is None:
                 database.close()
                 # The process before may have been killed before it wrote the reports, or some of them.
-                return write_reports(folder, request.options)
+                return write_reports(folder, request.options), False
             session = Session(spec, database, environment)
-        return await run_and_report(session, spec, held)
+        result = await run_and_report(session, spec, held)
+        goes_on = spec.is_followed and not session.was_interrupted and _has_ended(folder, spec.number)
+        return result, goes_on
+
+
+def _has_ended(folder: RunFolder, session: int) -> bool:
+    """Return whether the journal has the end of a session."""
+    with closing(folder.open(whole=False)) as database:
+        return any(row.number == session and row.ended is not None for row in read_sessions(database))
 
 
 class _StoppedRun(Struct, frozen=True, kw_only=True):
@@ -122,8 +160,13 @@ async def _prepare(
         raise UsageError(
             f"run {stopped.folder.id} was a rehearsal; its simulators are gone. Rehearse it again"
         )
-    if await _is_underway(stopped, request):
-        return _take_over(stopped, request, holder)
+    lookup = EngineLookup(stopped.folder, database, request, stopped.change)
+    if (found := await lookup.find_underway(stopped.newest)) is not None:
+        return await _take_over(stopped, request, holder, found, lookup)
+    if (found := await lookup.adopt_next(stopped.newest)) is not None:
+        return await _take_over(
+            _read_stopped_run(stopped.folder, database, options), request, holder, found, lookup
+        )
     refuse_restored(stopped.folder.id, _find_restores(stopped), options)
     if stopped.newest is not None and stopped.newest.state == "complete":
         return None
@@ -158,35 +201,21 @@ async def _prepare(
     )
 
 
-async def _is_underway(stopped: _StoppedRun, request: RunRequest) -> bool:
-    """Return whether an engine works on the newest session, or has its results; raises UsageError."""
-    folder, conductor, newest = stopped.folder, request.conductor, stopped.newest
-    if (mark := read_engine_mark(folder.path)) is None:
-        return False
-    if newest is not None and newest.ended is not None:
-        # Its process was killed, or the engine was away, before the engine could forget the session.
-        if conductor is not None and conductor.address == mark.address:
-            await conductor.connect()
-            await conductor.release(folder.id, newest.number, folder.path)
-        return False
-    if newest is not None and not request.options.engine_gone:
-        if conductor is None or conductor.address != mark.address:
-            raise UsageError(
-                f"run {folder.id} may still be at work on {mark.address}: --on {mark.address} takes it over."
-                " If that engine is gone for good, --engine-gone goes on without what it had not told"
-            )
-        await conductor.connect()
-        if await conductor.is_at_work(folder.id, newest.number):
-            return True
-    remove_engine_mark(folder.path)
-    return False
-
-
-def _take_over(stopped: _StoppedRun, request: RunRequest, holder: str) -> SessionSpec:
+async def _take_over(
+    stopped: _StoppedRun, request: RunRequest, holder: str, found: EngineSession, lookup: EngineLookup
+) -> SessionSpec:
     """Return the session that an engine works on, to take its results over; raises UsageError."""
     plan, database, options, newest = stopped.plan, stopped.database, request.options, stopped.newest
     assert newest is not None  # noqa: S101 - an engine works on a session
-    if options.only or options.skip or options.waves or options.window or options.past_stop:
+    is_about_next = bool(options.only or options.skip or options.waves or options.window or options.past_stop)
+    is_followed = not options.take_over_only and (
+        may_go_on(found, past_stop=options.past_stop)
+        or (found.is_over and is_about_next)
+        or await lookup.has_later(newest.number)
+    )
+    if is_followed:
+        request = _quieten(stopped.folder, request, newest.number, found)
+    elif is_about_next:
         raise UsageError(
             f"session {newest.number} of run {stopped.folder.id} goes on as it began, so --only, --skip,"
             " --wave, --window, --close-at and --past-stop change nothing of it. Resume it without them"
@@ -207,7 +236,20 @@ def _take_over(stopped: _StoppedRun, request: RunRequest, holder: str) -> Sessio
         skips=skips,
         accepted=stopped.meta.accept,
         is_underway=True,
+        is_followed=is_followed,
         protection=summarize_protection(database, plan, options) if stopped.change == UNDEPLOY else None,
+    )
+
+
+def _quieten(folder: RunFolder, request: RunRequest, session: int, found: EngineSession) -> RunRequest:
+    """Return the request for a session that ended before; the listeners hear the one that follows it."""
+    why = f" was stopped before ({found.stopped_by})" if found.stopped_by else " is over"
+    folder.remarks += (f"session {session}{why}: what it did is taken over, and the run goes on",)
+    return replace(
+        request,
+        listeners=(),
+        prompt=None,
+        control_socket=lambda _: no_control,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeGuard
@@ -10,18 +11,22 @@ from typing import TypeGuard
 import anyio
 import anyio.to_thread
 import pytest
+from msgspec.structs import replace
 from temporalio.client import WorkflowExecutionStatus
 
 from orchestrator.api import RunOptions, load_plan, resume, run
 from orchestrator.display.progress import RunProgress
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.connection import connect
+from orchestrator.distributed.kept_runs import read_run_start
 from orchestrator.distributed.names import name_journal_workflow, name_run_workflow
 from orchestrator.distributed.open_requests import LOST
-from orchestrator.distributed.payloads import ChunkOrder, Orders
+from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.payloads import ChunkOrder, Orders, StopOrder
+from orchestrator.distributed.run_start import start_run
 from orchestrator.engine.control_commands import ContinueRun, ControlCommand, PauseRun, StopRun
 from orchestrator.engine.request import Prompt
-from orchestrator.errors import ExitStatus
+from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.folder import list_runs
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, GatewayWarned, LaneChanged
@@ -77,6 +82,10 @@ class Stage:
         place = order.place
         return self._names[place.gateway][place.first : place.first + place.count]
 
+    def find_all(self, order: ChunkOrder) -> Sequence[tuple[int, str]]:
+        """Return all targets of a gateway, for chunks of a later session: what is done, they leave out."""
+        return self._names[order.place.gateway]
+
     def hear(self, event: AnyEvent) -> None:
         self.events.append(event)
         self.progress.observe(event)
@@ -94,12 +103,18 @@ class Stage:
                 loaded, self.options, listeners=[self.hear], prompt=prompt, conductor=self.conductor()
             )
 
-    async def resume(self) -> RunResult:
+    async def resume(self, state: Path | None = None, *, engine_gone: bool = False) -> RunResult:
         """Go on with the one run that is kept, as a process of its own would."""
-        (folder,) = list_runs(self.options.state)
+        options = replace(
+            self.options,
+            state=state or self.options.state,
+            engine_gone=engine_gone,
+            reach_engine=lambda _: self.conductor(),
+        )
+        (folder,) = list_runs(options.state)
         self.events.clear()
         self.progress = RunProgress()
-        return await resume(folder, self.options, listeners=[self.hear], conductor=self.conductor())
+        return await resume(folder, options, listeners=[self.hear], conductor=self.conductor())
 
     async def run_beside(self, steer: Callable[[], Awaitable[None]]) -> RunResult:
         """Run, while ``steer`` does something beside."""
@@ -449,3 +464,100 @@ def test_a_chunk_that_is_called_back_before_a_worker_took_it_is_none_of_its_resu
 
     assert (result.exit_status, result.report.totals.undeployed) == (ExitStatus.STOPPED, 5)
     assert result.report.totals.not_started == 3
+
+
+# --- taken up again -------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(1)
+def test_a_run_at_work_is_not_begun_beside_itself_because_its_engine_is_said_to_be_gone(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=40, b=2)
+    slow = MadeUpChunks(stage.find_all, seconds=0.1)
+
+    async def main() -> RunResult:
+        async with anyio.create_task_group() as group:
+            group.start_soon(stage.run)
+            await stage.wait_for(5)
+            group.cancel_scope.cancel()
+        with pytest.raises(UsageError, match=r"still open on .*the engine is not gone"):
+            await stage.resume(engine_gone=True)
+        return await stage.resume()
+
+    result = stage.play(main, slow, slow)
+
+    assert (result.exit_status, len(result.report.run.sessions)) == (ExitStatus.DONE, 1)
+    assert result.report.totals.requests == 42
+
+
+@pytest.mark.promise(8)
+def test_a_session_that_was_stopped_without_its_driver_is_followed_by_another_at_once(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=40, b=2)
+    slow = MadeUpChunks(stage.find_all, seconds=0.1)
+
+    async def main() -> RunResult:
+        async with anyio.create_task_group() as group:
+            group.start_soon(stage.run)
+            await stage.wait_for(5)
+            group.cancel_scope.cancel()
+        (folder,) = list_runs(stage.options.state)
+        client = await connect(temporal.address)
+        handle = client.get_workflow_handle(name_run_workflow(folder.id, 1))
+        await handle.signal("orders", Orders(number=9, stop=StopOrder(kind="interrupt", text="SIGINT came")))
+        return await stage.resume()
+
+    result = stage.play(main, slow, slow)
+
+    assert (result.exit_status, result.report.totals.undeployed) == (ExitStatus.DONE, 42)
+    assert [session.exit_status for session in result.report.run.sessions] == [130, 0]
+    assert names(stage.events).count("RunStarted") == 1
+    assert "RunStopping" not in names(stage.events)
+
+
+@pytest.mark.promise(1)
+def test_a_session_that_was_done_from_another_folder_is_taken_over_before_another_begins(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=30, b=2)
+    slow = MadeUpChunks(stage.find_all, seconds=0.1)
+    other = tmp_path / "other"
+
+    async def steer() -> None:
+        await stage.wait_for(5)
+        await stage.send(StopRun())
+
+    async def main() -> RunResult:
+        await stage.run_beside(steer)
+        shutil.copytree(stage.options.state, other)
+        there = await stage.resume(other)
+        assert (there.exit_status, there.report.totals.undeployed) == (ExitStatus.DONE, 32)
+        return await stage.resume()
+
+    result = stage.play(main, slow, slow)
+
+    totals = result.report.totals
+    assert (result.exit_status, totals.undeployed, totals.already_undeployed) == (ExitStatus.DONE, 32, 0)
+    assert len(result.report.run.sessions) == 2
+
+
+def test_a_session_that_has_ended_keeps_the_id_of_its_workflow(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal)
+    chunks = MadeUpChunks(stage.find)
+
+    async def main() -> RunResult:
+        result = await stage.run()
+        client = await connect(temporal.address)
+        workflow = name_run_workflow(result.folder.id, 1)
+        before = await client.get_workflow_handle(workflow).describe()
+        given = (await read_run_start(client, workflow, ServerPatience())).given
+        await start_run(client, given, workflow, ServerPatience())
+        after = await client.get_workflow_handle(workflow).describe()
+        assert after.run_id == before.run_id
+        return result
+
+    assert stage.play(main, chunks, chunks).exit_status is ExitStatus.DONE

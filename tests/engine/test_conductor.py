@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from orchestrator.engine.conductor import EngineSession
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import ExitStatus, RunError, UsageError
@@ -15,11 +16,11 @@ from orchestrator.journal.engine_mark import EngineMark, read_engine_mark, write
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.record import TRANSFERRED
 from orchestrator.journal.sessions import read_sessions
-from orchestrator.model.events import AnyEvent, RunEnded, RunStarted
+from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunStopping
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
 from orchestrator.report.advice import find_resume
-from tests.support.played_conductor import ADDRESS, PlayedConductor, resume_conducted, run_conducted
+from tests.support.played_conductor import ADDRESS, Conduct, PlayedConductor, resume_conducted, run_conducted
 
 PLAN = """\
 version: 1
@@ -148,11 +149,17 @@ def test_a_resume_without_the_engine_is_refused(killed: RunFolder) -> None:
 
 
 def test_a_resume_takes_the_session_over(killed: RunFolder) -> None:
-    conductor = PlayedConductor(take_first, at_work=True)
+    conductor = PlayedConductor(take_first, sessions={1: EngineSession()})
 
     result = resume_conducted(killed, conductor)
 
-    assert conductor.told == ["connect", "is session 1 at work", "conduct session 1", "release session 1"]
+    assert conductor.told == [
+        "connect",
+        "find session 1",
+        "find session 2",
+        "conduct session 1",
+        "release session 1",
+    ]
     assert len(result.report.run.sessions) == 1
     assert result.report.totals.undeployed == 2
 
@@ -167,7 +174,7 @@ def test_a_session_that_was_taken_over_lasted_to_its_last_target(killed: RunFold
         ended = ("undeployed", None, "look", 0.1, began + 0.1, 1)
         resources.record.take_over([("outcome", ended)])
 
-    result = resume_conducted(killed, PlayedConductor(take_one, at_work=True))
+    result = resume_conducted(killed, PlayedConductor(take_one, sessions={1: EngineSession()}))
 
     assert result.report.totals.undeployed == 1
     assert result.report.run.seconds == pytest.approx(0.1)
@@ -184,14 +191,191 @@ def test_a_session_that_the_engine_does_not_know_is_followed_by_another(killed: 
 
 def test_a_takeover_changes_nothing_of_the_session(killed: RunFolder) -> None:
     with pytest.raises(UsageError, match=r"session 1 of run .* goes on as it began"):
-        resume_conducted(killed, PlayedConductor(take_first, at_work=True), only=("a/**",))
+        resume_conducted(killed, PlayedConductor(take_first, sessions={1: EngineSession()}), only=("a/**",))
 
 
-def test_a_run_whose_engine_is_gone_goes_on_once_a_person_says_so(killed: RunFolder) -> None:
-    conductor = PlayedConductor(take_first, address="temporal://elsewhere:7233/default")
+def take_all(*, stop: str | None = None, but: int = 0) -> Conduct:
+    """Return the work of an engine that takes all targets down, ``but`` some, and that ``stop`` stops."""
 
-    result = resume_conducted(killed, conductor, engine_gone=True)
+    async def take(resources: RunResources, _: Controller) -> None:
+        leave_mark(resources)
+        if stop is not None:
+            resources.run_gate.stop("interrupt", stop)
+        targets = [
+            target
+            for gateway in resources.spec.plan.gateways
+            for target, _history in resources.pending.read_batch(WaveStep(0, 0), gateway.name, (-1, 0))[0]
+        ]
+        for target in targets[: len(targets) - but]:
+            outcome = ("undeployed", None, "look", 0.1, 1.0, target.seq)
+            resources.record.take_over([("outcome", outcome)])
 
+    return take
+
+
+ELSEWHERE = "temporal://elsewhere:7233/default"
+
+
+@pytest.mark.promise(1)
+def test_a_run_whose_engine_answers_and_has_it_is_not_taken_for_one_without_an_engine(
+    killed: RunFolder,
+) -> None:
+    there = PlayedConductor(take_first, sessions={1: EngineSession()})
+
+    for given in (there, None, PlayedConductor(take_first, address=ELSEWHERE)):
+        with pytest.raises(UsageError, match=f"still open on {ADDRESS}.*--on {ADDRESS} .*` takes it over"):
+            resume_conducted(killed, given, witness=there, engine_gone=True)
+
+    # Nothing of the run has changed by that.
+    assert read_engine_mark(killed.path) == EngineMark(address=ADDRESS, session=1)
+    resumed = resume_conducted(killed, there)
+    assert len(resumed.report.run.sessions) == 1
+
+
+def test_a_run_whose_engine_cannot_be_asked_is_not_resumed(killed: RunFolder) -> None:
+    class Unclear(PlayedConductor):
+        async def is_there(self) -> bool:
+            raise UsageError("something listens there")
+
+    with pytest.raises(UsageError, match=r"is gone cannot be told: something listens there"):
+        resume_conducted(killed, None, witness=Unclear(take_first), engine_gone=True)
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_run_whose_engine_is_gone_goes_on_once_a_person_says_so(killed: RunFolder, answers: bool) -> None:
+    conductor = PlayedConductor(take_first, address=ELSEWHERE)
+    # A server that answers and knows nothing of the run has another database.
+    witness = PlayedConductor(take_first, answers=answers)
+
+    result = resume_conducted(killed, conductor, witness=witness, engine_gone=True)
+
+    assert len(result.report.run.sessions) == 2
+    assert witness.told[0] == "is it there"
+
+
+@pytest.mark.promise(1)
+def test_what_a_lost_engine_had_and_told_nothing_of_is_in_doubt(killed: RunFolder) -> None:
+    histories = []
+
+    async def look(resources: RunResources, _: Controller) -> None:
+        batch, _cursor = resources.pending.read_batch(WaveStep(0, 0), "a", (-1, 0))
+        histories.extend(history for _target, history in batch)
+
+    result = resume_conducted(killed, PlayedConductor(look, address=ELSEWHERE), engine_gone=True)
+
+    assert [(each.in_doubt, each.may_have_arrived, each.charged) for each in histories] == [
+        (True, True, 0)
+    ] * 2
+    assert (result.report.totals.unknown, result.report.totals.requests) == (5, 0)
+    with result.folder.open_source() as source:
+        (attempt,) = next(iter(source.targets())).attempts
+    assert (attempt.act, attempt.status) == ("undeploy", None)
+    assert f"{ADDRESS} had this target in session 1, and was lost" in (attempt.message or "")
+
+
+def test_what_was_seen_down_before_a_lost_engine_had_it_is_in_no_doubt(killed: RunFolder) -> None:
+    with closing(killed.open(write=True)) as database:
+        database.run("INSERT INTO approved (seq, state) VALUES (1, 'down'), (2, 'up')")
+        database.run("INSERT INTO snapshot VALUES (3, 1.0, 'down', '{}')")
+
+    async def leave(_: RunResources, __: Controller) -> None:
+        return
+
+    result = resume_conducted(killed, PlayedConductor(leave, address=ELSEWHERE), engine_gone=True)
+
+    with result.folder.open_source() as source:
+        outcomes = [target.outcome for target in source.targets()]
+    unknown, not_started = Outcome.UNKNOWN, Outcome.NOT_STARTED
+    assert outcomes == [not_started, unknown, not_started, unknown, unknown]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_session_that_another_server_answers_for_is_in_doubt_once_it_was_heard_of(
+    plan: Path, heard: bool
+) -> None:
+    async def begin(resources: RunResources, controller: Controller) -> None:
+        if heard:
+            resources.record.keep_wave_step(1.0, WaveStep(0, 0))
+        await die(resources, controller)
+
+    async def leave(_: RunResources, __: Controller) -> None:
+        return
+
+    with pytest.raises(BaseExceptionGroup):
+        run_conducted(plan, PlayedConductor(begin))
+    (folder,) = list_runs(plan.parent / "state")
+    result = resume_conducted(folder, PlayedConductor(leave))
+
+    assert result.report.totals.unknown == (5 if heard else 0)
+
+
+@pytest.mark.promise(8)
+def test_a_resume_goes_on_at_once_after_a_session_that_had_been_stopped(killed: RunFolder) -> None:
+    stopped = EngineSession(stopped_by="interrupt: SIGINT was received")
+    engine = PlayedConductor(take_all(stop="SIGINT was received", but=2), take_all(), sessions={1: stopped})
+    events = list[AnyEvent]()
+
+    result = resume_conducted(killed, engine, events=events)
+
+    assert result.exit_status is ExitStatus.DONE
+    assert [session.exit_status for session in result.report.run.sessions] == [130, 0]
+    assert [each for each in engine.told if each.startswith("conduct")] == [
+        "conduct session 1",
+        "conduct session 2",
+    ]
+    # Who listens hears the session that this command began, and no stop that somebody else gave.
+    assert [type(event) for event in events if isinstance(event, RunStarted | RunEnded | RunStopping)] == [
+        RunStarted,
+        RunEnded,
+    ]
+
+
+def test_the_start_of_a_resume_says_that_a_stopped_session_is_taken_over(killed: RunFolder) -> None:
+    stopped = EngineSession(stopped_by="interrupt: SIGINT was received")
+    engine = PlayedConductor(take_all(stop="SIGINT was received", but=2), take_all(), sessions={1: stopped})
+
+    result = resume_conducted(killed, engine, told=(remarks := list[str]()))
+
+    assert result.exit_status is ExitStatus.DONE
+    told = "session 1 was stopped before (interrupt: SIGINT was received): what it did is taken over"
+    assert f"{told}, and the run goes on" in remarks
+
+
+def test_a_session_that_a_stop_rule_ended_is_taken_over_and_left_unless_a_person_goes_past_it(
+    killed: RunFolder,
+) -> None:
+    stopped = EngineSession(stopped_by="stop_rule: failed: 2 in the run")
+
+    async def stop(resources: RunResources, _: Controller) -> None:
+        leave_mark(resources)
+        resources.run_gate.stop("stop_rule", "failed: 2 in the run")
+
+    left = resume_conducted(killed, PlayedConductor(stop, sessions={1: stopped}))
+    past = resume_conducted(killed, PlayedConductor(take_all()), past_stop=True)
+
+    assert (left.exit_status, len(left.report.run.sessions)) == (ExitStatus.STOPPED, 1)
+    assert (past.exit_status, len(past.report.run.sessions)) == (ExitStatus.DONE, 2)
+
+
+def test_a_takeover_alone_begins_no_session_after_it(killed: RunFolder) -> None:
+    stopped = EngineSession(stopped_by="interrupt: SIGINT was received")
+    engine = PlayedConductor(take_all(stop="SIGINT was received", but=2), take_all(), sessions={1: stopped})
+
+    result = resume_conducted(killed, engine, take_over_only=True)
+
+    assert (result.exit_status, len(result.report.run.sessions)) == (ExitStatus.INTERRUPTED, 1)
+
+
+@pytest.mark.promise(1)
+def test_a_session_that_was_begun_from_another_folder_is_taken_over_first(plan: Path) -> None:
+    folder = run_conducted(plan, PlayedConductor(take_first)).folder
+    elsewhere = EngineSession(started=1.0, is_over=True)
+    engine = PlayedConductor(take_all(), sessions={2: elsewhere})
+
+    result = resume_conducted(folder, engine)
+
+    assert (result.exit_status, result.report.totals.undeployed) == (ExitStatus.DONE, 5)
+    assert [each for each in engine.told if each.startswith("conduct")] == ["conduct session 2"]
     assert len(result.report.run.sessions) == 2
 
 

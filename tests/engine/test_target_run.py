@@ -350,3 +350,31 @@ def test_each_attempt_is_told_with_its_number_and_each_wait_before_it() -> None:
     assert {event.target for event in told} == {TargetId("gw/t1")}
     assert [event.number for event in told if isinstance(event, AttemptStarted)] == [1, 2]
     assert [event.wait for event in told if isinstance(event, RetryPlanned)] == [0.5]
+
+
+UNTOLD = TargetHistory(requests=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)
+"""An engine that was lost had the target, and told nothing of it."""
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("snapshot", ["best", "off"])
+def test_what_a_lost_engine_may_have_taken_down_is_undeployed_once_a_look_sees_it_down(
+    snapshot: Literal["best", "off"],
+) -> None:
+    played = target_run([], [DOWN], history=UNTOLD, snapshot=snapshot)
+
+    assert played.end == TargetEnd(Outcome.UNDEPLOYED, evidence="look")
+
+
+@pytest.mark.parametrize("snapshot", ["best", "off"])
+def test_what_a_lost_engine_left_up_goes_down_with_all_of_its_attempts(
+    snapshot: Literal["best", "off"],
+) -> None:
+    once = Retry(attempts=1)
+    played = target_run([REMOVED], [UP], history=UNTOLD, snapshot=snapshot, retry=once)
+
+    assert played.end.outcome is Outcome.UNDEPLOYED
+    assert [act for _, _, act in played.journal.rows if act in (Act.LOOK, Act.UNDEPLOY)] == [
+        Act.LOOK,
+        Act.UNDEPLOY,
+    ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import anyio
 
 from orchestrator.api import RunOptions, load_plan, resume, run
+from orchestrator.engine.conductor import EngineSession
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.request import Prompt
 from orchestrator.engine.resources import RunResources
@@ -22,24 +23,37 @@ Conduct = Callable[[RunResources, Controller], Awaitable[str | None]]
 
 
 class PlayedConductor:
-    """Has a session conducted by a function of the test; ``at_work``: the engine knows it already."""
+    """Has sessions conducted by functions of the test; the engine knows the ``sessions`` already."""
 
-    def __init__(self, conduct: Conduct, *, at_work: bool = False, address: str = ADDRESS) -> None:
+    def __init__(
+        self,
+        *conducts: Conduct,
+        sessions: Mapping[int, EngineSession] | None = None,
+        address: str = ADDRESS,
+        answers: bool = True,
+    ) -> None:
+        """Each of ``conducts`` is for one session, the last one for all that follow."""
         self.address = address
+        self.answers = answers
+        self.sessions = dict(sessions or {})
         self.told: list[str] = []
-        self._conduct = conduct
-        self._at_work = at_work
+        self._conducts = list(conducts)
 
     async def connect(self) -> None:
         self.told.append("connect")
 
-    async def is_at_work(self, run: RunId, session: int) -> bool:
-        self.told.append(f"is session {session} at work")
-        return self._at_work
+    async def is_there(self) -> bool:
+        self.told.append("is it there")
+        return self.answers
+
+    async def find_session(self, run: RunId, session: int) -> EngineSession | None:
+        self.told.append(f"find session {session}")
+        return self.sessions.get(session)
 
     async def conduct(self, resources: RunResources, controller: Controller) -> str | None:
         self.told.append(f"conduct session {resources.spec.number}")
-        return await self._conduct(resources, controller)
+        conduct = self._conducts.pop(0) if len(self._conducts) > 1 else self._conducts[0]
+        return await conduct(resources, controller)
 
     async def release(self, run: RunId, session: int, folder: Path) -> None:
         self.told.append(f"release session {session}")
@@ -64,11 +78,30 @@ def run_conducted(
     return anyio.run(play)
 
 
-def resume_conducted(folder: RunFolder, conductor: PlayedConductor | None, **options: object) -> RunResult:
-    """Resume a run of ``run_conducted``."""
-    given = RunOptions(state=folder.path.parent.parent, **options)  # type: ignore[arg-type]
+def resume_conducted(
+    folder: RunFolder,
+    conductor: PlayedConductor | None,
+    *,
+    witness: PlayedConductor | None = None,
+    events: list[AnyEvent] | None = None,
+    told: list[str] | None = None,
+    **options: object,
+) -> RunResult:
+    """Resume a run of ``run_conducted``. ``witness`` is asked whether the engine is gone.
+
+    ``told`` gets the remarks at the start.
+    """
+    listeners: Sequence[Callable[[AnyEvent], None]] = () if events is None else (events.append,)
+
+    def start(run: RunFolder) -> None:
+        if told is not None:
+            told.extend(run.remarks)
+
+    reach = None if witness is None else lambda _: witness
+    state = folder.path.parent.parent
+    given = RunOptions(state=state, reach_engine=reach, **options)  # type: ignore[arg-type]
 
     async def play() -> RunResult:
-        return await resume(folder, given, conductor=conductor)
+        return await resume(folder, given, listeners=listeners, conductor=conductor, on_start=start)
 
     return anyio.run(play)

@@ -120,8 +120,18 @@ def make_conductor(engine: EngineOptions) -> TemporalConductor | None:
 
     Raises ``UsageError``. Nothing is sent before ``connect``.
     """
-    if (access := engine.find()) is None:
-        return None
+    return None if (access := engine.find()) is None else _conduct_on(access, engine.lease)
+
+
+def reach_conductor(engine: EngineOptions, address: str) -> TemporalConductor:
+    """Return the conductor of the engine at an address, with the options of ``engine``.
+
+    Raises ``UsageError``.
+    """
+    return _conduct_on(engine._replace(on=address).read(), engine.lease)
+
+
+def _conduct_on(access: EngineAccess, lease: float | None) -> TemporalConductor:
     from orchestrator.distributed.conductor import TemporalConductor
     from orchestrator.distributed.names import LEASE
 
@@ -129,7 +139,7 @@ def make_conductor(engine: EngineOptions) -> TemporalConductor | None:
         access.address,
         access.tls,
         api_key=access.revealed_key,
-        lease=LEASE if engine.lease is None else engine.lease,
+        lease=LEASE if lease is None else lease,
     )
 
 

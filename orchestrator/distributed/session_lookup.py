@@ -1,0 +1,150 @@
+"""What a Temporal server keeps of one session of a run, for a process that may take the session over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from orchestrator.distributed.history import HistoryReader, decode_payload
+from orchestrator.distributed.kept_runs import name_state
+from orchestrator.distributed.names import MEMO_NEWS
+from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
+from orchestrator.distributed.payloads import (
+    LanePartBegun,
+    LanePartOver,
+    NewsItem,
+    Orders,
+    RunInput,
+    RunNews,
+    RunOver,
+    RunStopped,
+    StopOrder,
+)
+from orchestrator.engine.conductor import EngineSession
+from orchestrator.lanes.run_gate import word_stop
+from orchestrator.model.outcome import Reason
+
+_ENDS_BY_ITSELF = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
+
+
+async def describe_workflow(
+    client: Client, workflow: str, patience: ServerPatience
+) -> WorkflowExecutionDescription | None:
+    """Return what the server says of a workflow; None if it has none of that id."""
+    handle = client.get_workflow_handle(workflow)
+    try:
+        return await patience.ask(lambda: handle.describe(rpc_timeout=CALL_TIMEOUT))
+    except RPCError:
+        return None
+
+
+async def read_beginning(
+    client: Client, workflow: str, patience: ServerPatience, *, execution: str = ""
+) -> HistoryEvent:
+    """Return the first event of an execution of a workflow; without its id, of the last one."""
+    reader = HistoryReader(client, workflow, patience, execution=execution, wait=False)
+    return (await reader.read() or ())[0]
+
+
+async def find_first_execution(client: Client, workflow: str, patience: ServerPatience) -> str:
+    """Return the first of the executions of a workflow, which continues as new."""
+    started = (await read_beginning(client, workflow, patience)).workflow_execution_started_event_attributes
+    return started.first_execution_run_id or started.original_execution_run_id
+
+
+async def read_news(
+    client: Client, workflow: str, patience: ServerPatience, *, execution: str, wait: bool = True
+) -> AsyncIterator[NewsItem]:
+    """Yield the news of a run's workflow from its first ``execution`` on.
+
+    With ``wait`` there is no end unless the workflow has ended.
+    """
+    async for event in _read_events(client, workflow, patience, execution=execution, wait=wait):
+        for item in await _decode_news(client, event):
+            yield item
+
+
+async def _read_events(
+    client: Client, workflow: str, patience: ServerPatience, *, execution: str, wait: bool
+) -> AsyncIterator[HistoryEvent]:
+    reader = HistoryReader(client, workflow, patience, execution=execution, wait=wait)
+    try:
+        while (events := await reader.read()) is not None:
+            for event in events:
+                yield event
+    except RPCError:
+        return  # the server has it no more
+
+
+async def _decode_news(client: Client, event: HistoryEvent) -> tuple[NewsItem, ...]:
+    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+        return ()
+    fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+    if MEMO_NEWS not in fields:
+        return ()
+    return tuple((await decode_payload(client, fields[MEMO_NEWS], RunNews)).items)
+
+
+async def _decode_stop(client: Client, event: HistoryEvent) -> StopOrder | None:
+    """Return the stop that a driver has ordered by an event, be it that no worker has heard it yet."""
+    signal = event.workflow_execution_signaled_event_attributes
+    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED or signal.signal_name != "orders":
+        return None
+    return (await decode_payload(client, signal.input.payloads[0], Orders)).stop
+
+
+async def find_engine_session(
+    client: Client, workflow: str, patience: ServerPatience
+) -> EngineSession | None:
+    """Return what the server keeps of the session of a run's workflow; None if it has no such workflow."""
+    found = await describe_workflow(client, workflow, patience)
+    if found is None:
+        return None
+    first = await find_first_execution(client, workflow, patience)
+    begun = await read_beginning(client, workflow, patience, execution=first)
+    payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
+    given = await decode_payload(client, payload, RunInput)
+    news: list[NewsItem] = []
+    stops: list[StopOrder] = []
+    async for event in _read_events(client, workflow, patience, execution=first, wait=False):
+        if (ordered := await _decode_stop(client, event)) is not None:
+            stops.append(ordered)
+        for item in await _decode_news(client, event):
+            news.append(item)
+            if isinstance(item, RunStopped):
+                stops.append(item.stop)
+    is_running = found.status is WorkflowExecutionStatus.RUNNING
+    has_lanes = not is_running and await _is_any_lane_open(client, news, patience)
+    return EngineSession(
+        started=begun.event_time.ToDatetime().replace(tzinfo=UTC).timestamp(),
+        window=given.window,
+        is_open=is_running or has_lanes,
+        is_over=any(isinstance(item, RunOver) for item in news) or not (is_running or has_lanes),
+        stopped_by=_word_last_stop(stops) or _find_end_from_outside(found, news),
+    )
+
+
+async def _is_any_lane_open(client: Client, news: Iterable[NewsItem], patience: ServerPatience) -> bool:
+    """Return whether a lane still works, though the run's workflow has ended: one that was terminated."""
+    begun = {item.workflow for item in news if isinstance(item, LanePartBegun)}
+    begun.difference_update(item.workflow for item in news if isinstance(item, LanePartOver))
+    for lane in sorted(begun):
+        described = await describe_workflow(client, lane, patience)
+        if described is not None and described.status is WorkflowExecutionStatus.RUNNING:
+            return True
+    return False
+
+
+def _word_last_stop(stops: Sequence[StopOrder]) -> str | None:
+    return word_stop(stops[-1].kind, stops[-1].text) if stops else None
+
+
+def _find_end_from_outside(found: WorkflowExecutionDescription, news: Iterable[NewsItem]) -> str | None:
+    if found.status in _ENDS_BY_ITSELF or any(isinstance(item, RunOver) for item in news):
+        return None
+    return f"{Reason.INTERRUPT}: its workflow was {name_state(found.status)}"

@@ -1,0 +1,240 @@
+"""The pages of docs/recipes are sound: their commands are real, their files parse, and some of them run."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
+from orchestrator.simulator.process import RunningSimulators, start_simulators
+from tests.support.command_lines import (
+    find_argument_lists,
+    find_command_lines,
+    list_command_lines,
+    list_fences,
+    parse_command_line,
+)
+from tests.support.commands import run_command
+
+pytestmark = pytest.mark.source
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+INDEX = DOCS / "recipes" / "README.md"
+RECIPES = sorted(page for page in INDEX.parent.glob("*.md") if page != INDEX)
+OTHERS = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+TARGETS = tuple(
+    ("Shop", proxy, environment)
+    for proxy in ("orders-api", "baskets-api")
+    for environment in ("test", "production")
+)
+
+
+def name_page(page: Path) -> str:
+    return page.stem
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=name_page)
+def test_each_command_line_of_a_recipe_is_one_that_the_program_takes(page: Path) -> None:
+    lines = list_command_lines(page)
+
+    assert lines
+    for arguments in lines:
+        parse_command_line(arguments)
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=name_page)
+def test_each_command_line_that_a_page_shows_is_one_that_the_program_takes(page: Path) -> None:
+    for fence in list_fences(page, "console", "cron", "sh"):
+        for arguments in find_command_lines(fence.text):
+            assert parse_command_line(arguments).info_name == arguments[0]
+
+
+def test_a_command_line_ends_where_its_shell_or_its_quote_ends() -> None:
+    text = """\
+$ cd /srv && undeploy run plan.yaml --only 'apim/Shop/**' --yes > out # and no more
+sh 'undeploy resume latest --quiet'
+ExecStart=/opt/bin/undeploy worker --zone east \\
+    --on temporal://t:7233/n
+`undeploy run` is a mention, `undeploy check a.yaml` is none; retire-undeploy run is another program
+"""
+    assert find_command_lines(text) == [
+        ["run", "plan.yaml", "--only", "apim/Shop/**", "--yes"],
+        ["resume", "latest", "--quiet"],
+        ["worker", "--zone", "east", "--on", "temporal://t:7233/n"],
+        ["check", "a.yaml"],
+    ]
+    pod = {"containers": [{"command": ["undeploy"], "args": ["runs"]}], "argv": ["undeploy", "status"]}
+    assert list(find_argument_lists(pod)) == [["runs"], ["status"]]
+
+
+def test_the_index_names_every_recipe() -> None:
+    assert {*re.findall(r"\]\((\S+\.md)\) \|", INDEX.read_text("utf-8"))} == {page.name for page in RECIPES}
+
+
+@pytest.mark.parametrize("page", [INDEX, *RECIPES, *OTHERS], ids=name_page)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, heading = link.partition("#")
+        if "://" in link:
+            continue
+        linked = (page.parent / path) if path else page
+        assert linked.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in anchors or linked.suffix == ".html", link
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=name_page)
+def test_the_yaml_of_a_recipe_parses(page: Path) -> None:
+    for fence in list_fences(page, "yaml"):
+        assert all(yaml.safe_load_all(fence.text))
+
+
+@pytest.mark.parametrize("name", ["second-person", "secrets"])
+def test_the_plan_of_a_recipe_is_a_plan(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(capfd, "check", write_plan(name, tmp_path)).status == 0
+
+
+def write_plan(name: str, folder: Path) -> Path:
+    """Write the plan of the page ``name`` into ``folder``."""
+    (plan,) = (
+        fence.text
+        for fence in list_fences(INDEX.parent / f"{name}.md", "yaml")
+        if fence.text.startswith("version: 1\n")
+    )
+    path = folder / "maintenance.yaml"
+    path.write_text(plan, "utf-8")
+    return path
+
+
+def test_each_line_of_a_crontab_is_a_setting_a_comment_or_a_job() -> None:
+    (*crontabs,) = list_fences(INDEX.parent / "cron.md", "cron")
+    line = re.compile(r"([A-Z]+=.*|#.*||((\*|\d+(-\d+)?) +){5}cd /srv/undeploy && undeploy [^%]*)")
+
+    assert len(crontabs) == 2
+    for crontab in crontabs:
+        assert [each for each in crontab.text.splitlines() if not line.fullmatch(each)] == []
+
+
+def read_units() -> dict[str, str]:
+    """Return the units of the page about systemd, by the names of their files."""
+    units = [fence.text for fence in list_fences(INDEX.parent / "systemd.md", "ini")]
+    return {unit.partition("\n")[0].rpartition("/")[2]: unit for unit in units}
+
+
+def test_the_units_of_systemd_land_what_is_in_flight() -> None:
+    for name, text in read_units().items():
+        unit = configparser.RawConfigParser(interpolation=None)
+        unit.optionxform = str  # type: ignore[method-assign, assignment]
+        unit.read_string(text)
+        if name.endswith(".service"):
+            service = unit["Service"]
+            assert int(service["TimeoutStopSec"]) >= 150 + 15
+            assert service["SuccessExitStatus"] == "4"
+            # The root of a state directory is the service's own; the plan is not written to.
+            assert f"=/var/lib/{service['StateDirectory']}/" in service["Environment"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_finds_nothing_wrong_in_the_units(tmp_path: Path) -> None:
+    units = read_units()
+    for name, text in units.items():
+        # It looks whether the program is there, and its user.
+        (tmp_path / name).write_text(text.replace("/opt/undeploy/bin/undeploy", "/bin/true"), "utf-8")
+    found = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(tmp_path / name for name in units)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    ours = [line for line in found.stderr.splitlines() if "undeploy-" in line]
+    assert (len(units), ours) == (3, [])
+
+
+def test_the_brackets_of_the_pipeline_of_jenkins_match() -> None:
+    (fence,) = list_fences(INDEX.parent / "jenkins.md", "groovy")
+    code = re.sub(r"//[^\n]*|'[^'\n]*'|\"[^\"\n]*\"", "", fence.text)
+    open_ones: list[str] = []
+    for bracket in re.findall(r"[(){}\[\]]", code):
+        if bracket in "({[":
+            open_ones.append(bracket)
+        else:
+            assert open_ones.pop() + bracket in {"()", "{}", "[]"}
+
+    assert open_ones == []
+    assert "'" not in code
+
+
+@pytest.fixture(scope="module")
+def manager() -> Iterator[RunningSimulators]:
+    """A simulated manager with the shop's proxies."""
+    with start_simulators(SimulatorFixture(gateways=(ApinizerFixture(name="apim", targets=TARGETS),))) as it:
+        yield it
+
+
+def test_the_window_that_a_second_person_approves_goes_as_its_page_shows(
+    manager: RunningSimulators,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    plan = write_plan("second-person", tmp_path)
+    now = datetime.now(UTC)
+    window = (
+        f"window: {{opens: {now - timedelta(hours=1):%FT%TZ}, closes: {now + timedelta(hours=1):%FT%TZ}}}"
+    )
+    text = plan.read_text("utf-8").replace("https://apim.example.com", manager.urls["apim"])
+    plan.write_text(re.sub(r"window: .*", window, text), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
+    monkeypatch.setenv("UNDEPLOY_APPROVAL_KEY", "a key that is long enough")
+    shown = [
+        re.findall(r"^\$ (.*)$|^(\d+)$", fence.text, re.MULTILINE)
+        for fence in list_fences(INDEX.parent / "second-person.md", "console")
+    ]
+    steps = [step for fence in shown for step in fence if step[0] != "echo $?"]
+    commands, statuses = steps[::2], steps[1::2]
+
+    assert [int(status) for _, status in statuses] == [
+        run_command(capfd, *shlex.split(command)[1:]).status for command, _ in commands
+    ]
+    assert [status for _, status in statuses] == ["0", "2", "0", "0"]
+    books = manager.books().targets
+    assert len(books) == len(TARGETS)
+    assert {(seen.undeploys, seen.down) for seen in books.values()} == {(1, False)}
+
+
+def test_a_credential_comes_from_vault_as_its_page_shows(
+    manager: RunningSimulators,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    plan = write_plan("secrets", tmp_path)
+    value = yaml.safe_load(plan.read_text("utf-8"))
+    gateway = value["gateways"]["from-vault"] | {"url": manager.urls["apim"]}
+    targets = [target for target in value["targets"] if target["gateway"] == "from-vault"]
+    plan.write_text(
+        yaml.safe_dump(value | {"gateways": {"from-vault": gateway}, "targets": targets}), "utf-8"
+    )
+    vault = tmp_path / "vault"
+    vault.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\nprintf '%s\\n' {FAKE_TOKEN}\n", "utf-8")
+    vault.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    assert run_command(capfd, "preview", plan).status == 0
+    assert (tmp_path / "asked").read_text().split() == gateway["auth"]["token"]["command"][1:]
