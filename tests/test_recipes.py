@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,19 @@ def test_the_brackets_of_the_pipeline_of_jenkins_match() -> None:
 
     assert open_ones == []
     assert "'" not in code
+
+
+def test_the_entry_for_the_catalog_of_editors_matches_plans_by_name_and_nothing_else() -> None:
+    entry = json.loads((DOCS / "examples" / "schemastore.json").read_bytes())
+    name = entry["url"].rpartition("/")[2]
+    (settings,) = list_fences(INDEX.parent / "editors.md", "json")
+    (patterns,) = json.loads(settings.text)["yaml.schemas"].values()
+
+    assert set(entry) == {"name", "description", "fileMatch", "url"}
+    assert f"src/schemas/json/{name}" in (INDEX.parent / "editors.md").read_text("utf-8")
+    assert entry["fileMatch"] == patterns
+    assert any(fnmatchcase("orders.undeploy.yaml", pattern) for pattern in patterns)
+    assert not any(fnmatchcase(other, each) for other in ("plan.yaml", "undeploy.yml") for each in patterns)
 
 
 @pytest.fixture(scope="module")

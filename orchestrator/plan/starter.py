@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 STARTER = """\
+# yaml-language-server: $schema=plan.schema.json
+# Editors explain and complete the keys once that file is there: undeploy schema -o plan.schema.json
 # A plan for undeploy. Check it with: undeploy check PLAN
 # Try it without a network and without a credential: undeploy rehearse PLAN
 version: 1

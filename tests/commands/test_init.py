@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.plan.schema import make_plan_schema
+from tests.support.command_lines import find_command_lines
+
 Undeploy = Callable[..., tuple[int, str, str]]
 
 
@@ -35,6 +38,25 @@ def test_the_schema_is_a_json_schema(undeploy: Undeploy) -> None:
 
     assert status == 0
     assert "$schema" in json.loads(out)
+
+
+def test_the_starter_plan_names_the_file_that_schema_writes(undeploy: Undeploy, folder: Path) -> None:
+    undeploy("init")
+    modeline, hint, *_ = (folder / "plan.yaml").read_text().splitlines()
+    _, _, name = modeline.partition("# yaml-language-server: $schema=")
+    (arguments,) = find_command_lines(hint)
+
+    assert undeploy(*arguments) == (0, "", "")
+    assert json.loads((folder / name).read_text()) == make_plan_schema()
+
+
+def test_a_schema_that_is_there_is_replaced_by_force_only(undeploy: Undeploy, folder: Path) -> None:
+    (folder / "mine.json").write_text("mine")
+
+    assert undeploy("schema", "-o", "mine.json")[0] == 2
+    assert (folder / "mine.json").read_text() == "mine"
+    assert undeploy("schema", "-o", "mine.json", "--force")[0] == 0
+    assert (folder / "mine.json").read_text() == undeploy("schema")[1]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
