@@ -1,4 +1,4 @@
-"""The pages of docs/recipes are sound: their commands are real, their files parse, and some of them run."""
+"""The recipes and the page for newcomers are sound: commands are real, files parse, and some of it runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 INDEX = DOCS / "recipes" / "README.md"
 RECIPES = sorted(page for page in INDEX.parent.glob("*.md") if page != INDEX)
-OTHERS = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+NEWCOMERS = DOCS / "coming-from.md"
+OTHERS = [
+    ROOT / "README.md",
+    *sorted(page for page in DOCS.rglob("*.md") if page.parent != INDEX.parent and page != NEWCOMERS),
+]
 TARGETS = tuple(
     ("Shop", proxy, environment)
     for proxy in ("orders-api", "baskets-api")
@@ -47,7 +51,7 @@ def name_page(page: Path) -> str:
     return page.stem
 
 
-@pytest.mark.parametrize("page", RECIPES, ids=name_page)
+@pytest.mark.parametrize("page", [*RECIPES, NEWCOMERS], ids=name_page)
 def test_each_command_line_of_a_recipe_is_one_that_the_program_takes(page: Path) -> None:
     lines = list_command_lines(page)
 
@@ -85,7 +89,7 @@ def test_the_index_names_every_recipe() -> None:
     assert {*re.findall(r"\]\((\S+\.md)\) \|", INDEX.read_text("utf-8"))} == {page.name for page in RECIPES}
 
 
-@pytest.mark.parametrize("page", [INDEX, *RECIPES, *OTHERS], ids=name_page)
+@pytest.mark.parametrize("page", [INDEX, *RECIPES, NEWCOMERS, *OTHERS], ids=name_page)
 def test_what_a_page_links_to_is_there(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         path, _, heading = link.partition("#")
@@ -99,7 +103,7 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
             assert heading in anchors or linked.suffix == ".html", link
 
 
-@pytest.mark.parametrize("page", RECIPES, ids=name_page)
+@pytest.mark.parametrize("page", [*RECIPES, NEWCOMERS], ids=name_page)
 def test_the_yaml_of_a_recipe_parses(page: Path) -> None:
     for fence in list_fences(page, "yaml"):
         assert all(yaml.safe_load_all(fence.text))
@@ -120,6 +124,17 @@ def write_plan(name: str, folder: Path) -> Path:
     path = folder / "maintenance.yaml"
     path.write_text(plan, "utf-8")
     return path
+
+
+def test_the_plans_for_newcomers_are_plans(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "retired.csv").write_text("project,proxy,environment\nShop,orders-api,test\n", "utf-8")
+    texts = [fence.text for fence in list_fences(NEWCOMERS, "yaml")]
+    plans = [text for text in texts if text.startswith("version: 1\n")]
+
+    assert len(plans) == 2
+    for text in plans:
+        (tmp_path / "plan.yaml").write_text(text, "utf-8")
+        assert run_command(capfd, "check", tmp_path / "plan.yaml").status == 0
 
 
 def test_each_line_of_a_crontab_is_a_setting_a_comment_or_a_job() -> None:
