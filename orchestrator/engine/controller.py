@@ -96,7 +96,9 @@ class Controller:
         spec = self._resources.spec
         if spec.request.rehearsal:
             return "a rehearsal is not resumed"
-        return f"`undeploy resume {spec.folder.id}` goes on with {rest}"
+        conductor = spec.request.conductor
+        on = "" if conductor is None else f" --on {conductor.address}"
+        return f"`undeploy resume {spec.folder.id}{on}{spec.folder.state_option}` goes on with {rest}"
 
     def read_status(self) -> LiveStatus:
         """Return where the run stands; another thread may ask, too."""

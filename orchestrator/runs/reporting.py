@@ -76,13 +76,13 @@ def _lose_journal(folder: RunFolder, error: OrchestratorError) -> DiskError:
 def _report(folder: RunFolder, request: RunRequest, end: SessionResult) -> RunResult:
     """Write the reports of a session that has ended."""
     if end.cut:
-        told = f"the reports were not written; `undeploy report {folder.id}` makes them"
+        told = f"the reports were not written; `undeploy report {folder.id}{folder.state_option}` makes them"
         return _read_result(folder, end.status, (told,))
     try:
         with request.signals.hold(before=end.interrupted):
             return write_reports(folder, request.options, end.status)
     except KeyboardInterrupt:
-        told = f"the reports were interrupted; `undeploy report {folder.id}` makes them"
+        told = f"the reports were interrupted; `undeploy report {folder.id}{folder.state_option}` makes them"
         return _read_result(folder, ExitStatus.INTERRUPTED, (told,))
 
 

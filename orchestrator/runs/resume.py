@@ -27,7 +27,7 @@ from orchestrator.journal.restores import Restore, collect_touched_again, find_r
 from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Reason
-from orchestrator.model.plan import Plan, RunId
+from orchestrator.model.plan import Plan
 from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
 from orchestrator.runs.engine_sessions import EngineLookup, may_go_on
 from orchestrator.runs.load import digest_file
@@ -167,7 +167,7 @@ async def _prepare(
         return await _take_over(
             _read_stopped_run(stopped.folder, database, options), request, holder, found, lookup
         )
-    refuse_restored(stopped.folder.id, _find_restores(stopped), options)
+    refuse_restored(stopped.folder, _find_restores(stopped), options)
     if stopped.newest is not None and stopped.newest.state == "complete":
         return None
     _refuse_edited_or_stopped(stopped)
@@ -179,7 +179,7 @@ async def _prepare(
     home = stopped.folder.find_state_folder(options.state)
     await refuse_overlap(gate, home, stopped.folder.journal, make_touch_test(plan, options))
     restores = _find_restores(stopped)
-    refuse_restored(stopped.folder.id, restores, options)  # once more: one may have begun since
+    refuse_restored(stopped.folder, restores, options)  # once more: one may have begun since
     gate.close()
     _reopen(stopped, restores)
     materials = await resolve_credentials(database, plan, chosen.window, request, environment)
@@ -308,7 +308,7 @@ def _reopen(stopped: _StoppedRun, restores: Sequence[Restore]) -> None:
     hold_back(database, list_protections(plan, options))
 
 
-def refuse_restored(run: RunId, restores: Sequence[Restore], options: RunOptions) -> None:
+def refuse_restored(folder: RunFolder, restores: Sequence[Restore], options: RunOptions) -> None:
     """Raise UsageError if a restore of the run has begun, unless ``--after-restore`` accepts that."""
     if not restores or options.after_restore:
         return
@@ -319,12 +319,14 @@ def refuse_restored(run: RunId, restores: Sequence[Restore], options: RunOptions
         began = format_unix_time(newest.begun)
         state = f"restore {newest.id} of it began on {began}"
     raise UsageError(
-        f"run {run} is not resumed: {state}, so that what this run took down is coming up again. Nothing was"
-        " sent. --after-restore goes on all the same, with what was not started or is unknown; what the"
-        f" restore brought back stays up{_advise_on_restore(newest)}"
+        f"run {folder.id} is not resumed: {state}, so that what this run took down is coming up again."
+        " Nothing was sent. --after-restore goes on all the same, with what was not started or is unknown;"
+        f" what the restore brought back stays up{_advise_on_restore(newest, folder.state_option)}"
     )
 
 
-def _advise_on_restore(restore: Restore) -> str:
+def _advise_on_restore(restore: Restore, state_option: str) -> str:
     is_unfinished = not (restore.whole or restore.live)
-    return f". `undeploy resume {restore.id}` goes on with the restore" if is_unfinished else ""
+    if not is_unfinished:
+        return ""
+    return f". `undeploy resume {restore.id}{state_option}` goes on with the restore"

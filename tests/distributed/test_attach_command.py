@@ -208,7 +208,10 @@ def test_a_run_whose_folder_is_gone_is_made_anew(
         before = read_report(tmp_path / "one", run.run)
         shutil.rmtree(tmp_path / "one")
         result = undeploy("attach", run.run, "--on", temporal.url, "--state", "one")
+        refused = undeploy("attach", run.run, "--on", temporal.url, "--state", "one")
 
+    resume = f"`undeploy resume {run.run} --on {temporal.url} --state one` goes on with it"
+    assert (refused.status, resume in refused.err) == (2, True), refused.err
     assert (result.status, result.run) == (0, run.run), result.err
     after = read_report(tmp_path / "one", run.run)
     assert after["totals"] == before["totals"]

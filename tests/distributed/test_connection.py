@@ -10,6 +10,7 @@ import trustme
 from msgspec.structs import replace
 
 from orchestrator.distributed.address import EngineAddress
+from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.connection import EngineTls, connect, read_tls
 from orchestrator.errors import RunError, UsageError
 from tests.support.late_server import make_tls
@@ -87,3 +88,16 @@ def test_certificates_are_read_and_judged(tmp_path: Path) -> None:
     for why, tls in bad.items():
         with pytest.raises(UsageError, match=why):
             read_tls(tls)
+
+
+async def test_an_engine_is_gone_only_where_nothing_listens() -> None:
+    gone = TemporalConductor(EngineAddress(host="127.0.0.1", port=find_free_port()))
+    assert not await gone.is_there()
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with listening(hang_up) as port:
+        unclear = TemporalConductor(EngineAddress(host="127.0.0.1", port=port))
+        with pytest.raises(UsageError, match=f"something listens at 127.0.0.1:{port}"):
+            await unclear.is_there()
