@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from bench.trust.ledger import Ledger, Trial, add_trials, make_trial
 from tests.simulation.play import SeedVerdict, play_seed
 
-SLICE = 400
-"""Seeds that are played before they are kept: some minutes are lost if the command is cut off."""
+SLICE = 100
+"""Seeds that are played before they are kept: a minute is lost if the command is cut off."""
 
 
 @click.command()
