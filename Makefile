@@ -11,7 +11,7 @@ COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs lock simulate seeds mutants chaos bench bench-gate shape pictures build sbom clean
+.PHONY: help setup run test test-all check format lint types layers docs docs-site stories lock simulate seeds mutants chaos bench bench-gate shape pictures build sbom clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -58,8 +58,15 @@ types: setup  ## strict types
 layers: setup  ## the import contracts of pyproject.toml
 	$(BIN)/lint-imports --no-cache --no-logo
 
-docs: setup  ## the README's help texts and the manual page are those of the program
+docs: setup  ## the help texts of the pages and the manual page are those of the program
 	$(BIN)/python -m pytest tests/test_docs.py tests/packaging/test_manual.py
+
+docs-site: setup  ## the site of the documentation, with strict links: make docs-site [TO=folder]; dist/site if not given
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f docs/site/mkdocs.yml \
+	  -d $(abspath $(or $(TO),dist/site))
+
+stories: setup  ## run the commands of the tutorial and the stories again, and write what they print into the pages
+	$(BIN)/python -m docs.stories
 
 simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)

@@ -9,6 +9,7 @@ docs/dependencies.md.
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ PROJECT = """
 [project]
 name = "pins"
 version = "0"
-requires-python = ">=3.11"
+requires-python = ">={python}"
 dependencies = [{pins}]
 """
 
@@ -39,7 +40,9 @@ def ask_registry(uv: str, pins: list[str]) -> dict[str, date]:
     """Return the day of the first upload of each release of which the registry tells it."""
     with tempfile.TemporaryDirectory() as folder:
         listed = ", ".join(f'"{pin}"' for pin in pins)
-        Path(folder, "pyproject.toml").write_text(PROJECT.format(pins=listed), encoding="utf-8")
+        Path(folder, "pyproject.toml").write_text(
+            PROJECT.format(pins=listed, python=platform.python_version()), encoding="utf-8"
+        )
         subprocess.run([uv, "lock", "--quiet", "--project", folder], check=True)
         packages = tomllib.loads(Path(folder, "uv.lock").read_text(encoding="utf-8"))["package"]
     days = {}

@@ -9,7 +9,7 @@ import click
 import pytest
 from msgspec import Struct
 
-from docs import dependencies, events, metrics, packages
+from docs import commands, dependencies, events, metrics, packages
 from docs.made_part import MadePart
 from orchestrator.cli import execute
 from orchestrator.gateways import KINDS
@@ -68,7 +68,9 @@ def test_a_plan_that_is_shown_is_a_plan(
 
 @pytest.mark.source
 @pytest.mark.parametrize(
-    "part", [dependencies.PART, events.PART, metrics.PART, packages.PART], ids=lambda part: part.module
+    "part",
+    [commands.PART, dependencies.PART, events.PART, metrics.PART, packages.PART],
+    ids=lambda part: part.module,
 )
 def test_what_a_command_writes_into_a_page_is_as_the_code_is(part: MadePart) -> None:
     assert part.renew() == part.read(), f"python -m {part.module} writes it anew"

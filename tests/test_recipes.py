@@ -40,6 +40,8 @@ OTHERS = [
     ROOT / "README.md",
     *sorted(page for page in DOCS.rglob("*.md") if page.parent != INDEX.parent and page != NEWCOMERS),
 ]
+# tests/packaging/test_stories.py runs what these show.
+STORIES = [DOCS / "tutorial.md", *(DOCS / "stories").glob("*.md")]
 TARGETS = tuple(
     ("Shop", proxy, environment)
     for proxy in ("orders-api", "baskets-api")
@@ -60,7 +62,7 @@ def test_each_command_line_of_a_recipe_is_one_that_the_program_takes(page: Path)
         parse_command_line(arguments)
 
 
-@pytest.mark.parametrize("page", OTHERS, ids=name_page)
+@pytest.mark.parametrize("page", [page for page in OTHERS if page not in STORIES], ids=name_page)
 def test_each_command_line_that_a_page_shows_is_one_that_the_program_takes(page: Path) -> None:
     for fence in list_fences(page, "console", "cron", "sh"):
         for arguments in find_command_lines(fence.text):
