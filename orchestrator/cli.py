@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "completion": "Print the completion script of a shell.",
     "help": "Show the help of a command.",
 }
-"""The subcommands, each with its line in ``undeploy --help``, which README.md shows.
+"""The subcommands, each with its line in ``undeploy --help``, which docs/commands.md shows.
 
 The command is in ``commands/NAME.py``.
 """

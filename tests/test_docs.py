@@ -1,4 +1,4 @@
-"""The help texts in README.md are those of the program."""
+"""The help texts of the pages are those of the program, and the plans that they show are plans."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from docs import commands, dependencies, events, metrics, packages
 from docs.made_part import MadePart
-from orchestrator.cli import execute
+from orchestrator import cli
 from orchestrator.gateways import KINDS
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
 from orchestrator.model.settings import (
@@ -25,7 +25,7 @@ from orchestrator.model.settings import (
 )
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+COMMANDS = ROOT / "docs" / "commands.md"
 PLAN = re.compile(r"^```yaml\n(?P<plan>version: 1\n.*?)^```$", re.DOTALL | re.MULTILINE)
 # A fenced block whose first line is a command that asks for help; its output follows.
 BLOCK = re.compile(
@@ -33,23 +33,16 @@ BLOCK = re.compile(
 )
 
 
-def blocks() -> dict[str, str]:
-    text = README.read_text(encoding="utf-8") if README.exists() else ""
-    return {found["arguments"]: found["text"] for found in BLOCK.finditer(text)}
-
-
-@pytest.mark.parametrize("arguments", blocks())
-def test_the_readme_shows_the_help_as_it_is(
-    arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_page_about_commands_shows_the_help_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(click.formatting, "FORCED_WIDTH", 80)
-    assert execute(shlex.split(arguments)) == 0
+    shown = {found["arguments"]: found["text"] for found in BLOCK.finditer(COMMANDS.read_text("utf-8"))}
 
-    assert blocks()[arguments].strip() == capsys.readouterr().out.strip()
-
-
-def test_the_readme_shows_the_help_of_the_program_and_of_run() -> None:
-    assert {"--help", "run --help"} <= set(blocks())
+    assert shown.keys() == {"--help", *(f"{name} --help" for name in cli.COMMANDS)}
+    for arguments, text in shown.items():
+        assert cli.execute(shlex.split(arguments)) == 0
+        assert text.strip() == capsys.readouterr().out.strip()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/plan-format.md"])
@@ -63,7 +56,7 @@ def test_a_plan_that_is_shown_is_a_plan(
         plan = tmp_path / f"{number}.yaml"
         plan.write_text(text, encoding="utf-8")
 
-        assert execute(["check", str(plan)]) == 0, capsys.readouterr().err
+        assert cli.execute(["check", str(plan)]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.source
