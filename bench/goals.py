@@ -121,6 +121,8 @@ _ROWS = (
         "P18 fast", "distributed", "the same at gateways without any limit, 100 requests at once",
         Unit.RATIO, better="more",
     ),
+    Yardstick("P18 history", "distributed", "bytes a target of the histories at the server", Unit.COUNT),
+    Yardstick("P18 memory", "distributed", "peak memory of a worker", Unit.MEGABYTES),
 )  # fmt: skip
 
 YARDSTICKS = {row.name: row for row in _ROWS}

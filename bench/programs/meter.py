@@ -6,12 +6,13 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 
-def _read_peak() -> float:
-    """Return the peak of this process's memory in MB."""
+def read_peak(process: int | Literal["self"] = "self") -> float:
+    """Return the peak of a process's memory in MB."""
     # getrusage would tell the peak of the process that started this one, where that was larger.
-    with Path("/proc/self/status").open(encoding="ascii") as file:
+    with Path(f"/proc/{process}/status").open(encoding="ascii") as file:
         peak = next(line for line in file if line.startswith("VmHWM:"))
     return int(peak.split()[1]) / 1024
 
@@ -28,7 +29,7 @@ class Meter:
         values = {
             "seconds": time.perf_counter() - self._began,
             "processor": time.process_time() - self._processor,
-            "peak": _read_peak(),
+            "peak": read_peak(),
             **more,
         }
         json.dump(values, sys.stdout)
