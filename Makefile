@@ -11,7 +11,7 @@ COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs docs-site stories lock simulate seeds mutants chaos bench bench-gate shape pictures build sbom clean
+.PHONY: help setup run test test-all check format lint types layers docs docs-site stories lock simulate seeds mutants chaos fuzz soak bench bench-gate shape pictures build sbom clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -81,6 +81,14 @@ mutants: setup  ## change one place of a deciding module at a time; the tests sh
 
 chaos: setup  ## faults in real processes, judged by the simulators: make chaos [SCENES="kill-run freeze"] [TIMES=5] [SEED=1]
 	$(BIN)/python -m tests.chaos $(SCENES) --times $(or $(TIMES),5) --seed $(or $(SEED),1)
+	$(BIN)/python -m bench.trust
+
+fuzz: setup  ## made-up inputs for the readers; atheris is used if installed: make fuzz [AIMS="roma plan"] [MINUTES=1]
+	$(BIN)/python -m tests.fuzzing $(AIMS) --minutes $(or $(MINUTES),1)
+	$(BIN)/python -m bench.trust
+
+soak: setup  ## whether memory, descriptors or files grow: make soak [NIGHTS=1000] [MINUTES=10]
+	$(BIN)/python -m tests.soak --nights $(or $(NIGHTS),40) --minutes $(or $(MINUTES),2)
 	$(BIN)/python -m bench.trust
 
 bench: setup  ## measure what a run costs, and write docs/benchmarks.md: make bench [PARTS="run p9"]

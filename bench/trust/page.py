@@ -71,6 +71,33 @@ KINDS = (
         "refuses the journal, or tells the truth.",
         "Rounds that broke a promise when they were played",
     ),
+    Kind(
+        "fuzz",
+        "Made-up inputs",
+        "make fuzz MINUTES=60",
+        "Inputs that nobody would write, for the readers of both gateways' replies, of plans, CSV and "
+        "JSON lines tables, lists of ids, approvals and journals: recorded samples with bits, words and "
+        "values changed, texts that hypothesis makes up, and inputs that atheris chooses by the lines "
+        "that they reach. Each input goes to all readers of its sort. A reader takes it, or refuses it "
+        "with its documented error; no reply counts as success without the vendor's full evidence. An "
+        "input that makes a reader fail is kept in `tests/samples/crashes/` and read again by a quick "
+        "test. CI tries a few inputs of each sort on each commit.",
+        "Places where an input made a reader fail; each was mended, and the input is a sample since",
+    ),
+    Kind(
+        "soak",
+        "Long runs",
+        "make soak NIGHTS=1000 MINUTES=60",
+        "The same work again and again: nights of simulated runs with faults but no kill on a virtual "
+        "clock, in one process; and minutes of one real process that undeploys at a steady rate, with "
+        "faults in 5 % of the replies, with its log and its events in files. The memory, the descriptors "
+        "and the sizes of the journal, of its write-ahead log and of the logs are sampled after each "
+        "night, or each second. The second half must be flat: memory rises by 2 % or 1.5 MB at most; "
+        "descriptors do not rise; the write-ahead log is at most half as large again; journal and logs "
+        "take at most a tenth more bytes a request than in the first half. Each night must have the same "
+        "results as the first one.",
+        "What grew, or went wrong otherwise",
+    ),
 )
 
 

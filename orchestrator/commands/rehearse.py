@@ -120,7 +120,7 @@ def command(
             page=page,
         )
         books = running.books()
-    with result.folder.open_source() as source:
+    with result.folder.open_source(ours=True) as source:
         # With --events - stdout holds JSON lines and nothing else.
         write = tell if display.events == "-" else print_result
         missing = seen.list_ids(TargetState.ABSENT) if seen else frozenset[str]()

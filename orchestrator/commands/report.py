@@ -109,7 +109,7 @@ def _verify(folder: RunFolder, verification: VerifyOptions) -> ExitStatus:
 
     key = load_journal_key(verification.journal_key)
     heads = list_noted_heads(folder, verification.head)
-    with closing(folder.open_unchecked()) as database:
+    with closing(folder.open()) as database:
         audit = audit_journal(database, key=key, heads=heads)
     for line in describe_audit(audit):
         print_result(line)

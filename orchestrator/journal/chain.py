@@ -255,7 +255,7 @@ def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, .
         for statement in _TABLES:
             whole.run(statement)
         for index, folder in enumerate(folders):
-            with closing(folder.open()) as database:
+            with closing(folder.open(checked=True)) as database:
                 source = JournalReportSource(database, folder.id, held=folder.describe_holder() is not None)
                 runs.append(ChainedRun(run=source.report.run, totals=source.report.totals))
                 plan = source.plan

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, RunError
+from orchestrator.journal.cells import check_cells
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.holder import LockHeldError, LockHolder, read_lock, take_lock
@@ -112,35 +113,33 @@ class RunFolder:
         """
         return select_restores(self.id, find_restores(self.path.resolve().parent) if among is None else among)
 
-    def open(self, *, write: bool = False, whole: bool = True) -> Database:
+    def open(self, *, write: bool = False, whole: bool = True, checked: bool = False) -> Database:
         """Open the journal. Raises JournalError if that fails, RunError if the folder is another user's.
 
-        ``whole`` is as for ``open_database``, and also looks whether the plan and the targets are those with
-        which the run began.
+        ``whole`` is as for ``open_database``. ``checked`` also looks whether the plan and the targets are
+        those with which the run began, and whether the program can have written all cells.
         """
-        database = self.open_unchecked(write=write, whole=whole)
+        check_run(self.path)
+        database = open_database(self.journal, write=write, whole=whole)
         try:
-            if whole:
+            if checked:
                 check_planned(database)
+                check_cells(database)
         except BaseException:
             database.close()
             raise
         return database
 
-    def open_unchecked(self, *, write: bool = False, whole: bool = True) -> Database:
-        """Open the journal as ``open`` does, whatever its plan and its targets are: an audit tells."""
-        check_run(self.path)
-        return open_database(self.journal, write=write, whole=whole)
-
     @contextmanager
     def open_source(
-        self, *, among: Iterable[Restore] | None = None, whole: bool = True
+        self, *, among: Iterable[Restore] | None = None, whole: bool = True, ours: bool = False
     ) -> Iterator[JournalReportSource]:
         """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment.
 
-        ``among`` is as in ``list_restores``, ``whole`` as for ``open_database``.
+        ``among`` is as in ``list_restores``, ``whole`` as for ``open_database``. All that is read whole is
+        checked as ``open`` does, unless it is ``ours``: this process has just written it.
         """
-        database = self.open(whole=whole)
+        database = self.open(whole=whole, checked=whole and not ours)
         try:
             held = self.describe_holder() is not None
             restores = self.list_restores(among=among)

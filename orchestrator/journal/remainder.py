@@ -146,7 +146,7 @@ def open_remainder(folder: RunFolder) -> Iterator[Remainder]:
 
     Raises RunError if a process works on the run, and UsageError for a restore and for a rehearsal.
     """
-    database = folder.open()
+    database = folder.open(checked=True)
     try:
         meta = read_meta(database)
         if meta.rehearsal:

@@ -117,7 +117,7 @@ def _write_to(place: Path, source: ReportSource) -> str | None:
 
 
 def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...]) -> RunResult:
-    with folder.open_source() as source:
+    with folder.open_source(ours=True) as source:
         return RunResult(exit_status=status, folder=folder, report=source.report, warnings=warnings)
 
 

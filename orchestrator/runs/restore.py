@@ -143,7 +143,7 @@ def _open_journals(parent: RunFolder, chain: Sequence[RunFolder]) -> Iterator[Da
         with merge_journals(chain) as (database, _):
             yield database
     else:
-        with closing(parent.open()) as database:
+        with closing(parent.open(checked=True)) as database:
             yield database
 
 

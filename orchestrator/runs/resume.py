@@ -18,11 +18,13 @@ from orchestrator.engine.resources import SessionSpec
 from orchestrator.engine.session import Session
 from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import RunError, UsageError
+from orchestrator.journal.cells import check_cells
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.overlap import refuse_overlap
 from orchestrator.journal.pending import hold_back, leave_up, recall_lanes, reopen
+from orchestrator.journal.planned import check_planned
 from orchestrator.journal.restores import Restore, collect_touched_again, find_restores, select_restores
 from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.lanes.environment import Environment
@@ -170,6 +172,9 @@ async def _prepare(
     refuse_restored(stopped.folder, _find_restores(stopped), options)
     if stopped.newest is not None and stopped.newest.state == "complete":
         return None
+    # Not before: a run that has ended sends nothing, whatever its journal says.
+    check_planned(database)
+    check_cells(database)
     _refuse_edited_or_stopped(stopped)
     chosen = _choose_window(stopped)
     takes = find_shortest_timeout(plan.gateways)

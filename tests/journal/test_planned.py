@@ -43,18 +43,18 @@ def test_a_changed_plan_or_target_is_refused(run: RunFolder, statement: str, wri
     change(run.journal, statement)
 
     with pytest.raises(JournalError, match=r"damaged \(its plan or its targets were changed since the run"):
-        run.open(write=write)
-    run.open_unchecked().close()  # an audit says where
+        run.open(write=write, checked=True)
+    run.open().close()  # an audit says where
 
 
 def test_what_a_run_writes_changes_nothing_of_it(run: RunFolder) -> None:
     change(run.journal, "UPDATE target SET outcome = 'undeployed', reason = 'x', step = 2 WHERE seq = 2")
 
-    run.open(write=True).close()
+    run.open(write=True, checked=True).close()
 
 
 def test_a_journal_of_an_older_version_is_not_checked(run: RunFolder) -> None:
     change(run.journal, "DELETE FROM meta WHERE key = 'planned'")
     change(run.journal, WAYS[0])
 
-    run.open().close()
+    run.open(checked=True).close()

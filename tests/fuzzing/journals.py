@@ -1,0 +1,87 @@
+"""Journals as inputs: the runs of earlier versions, with bytes and cells changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from io import StringIO
+from pathlib import Path
+from random import Random
+
+from orchestrator.errors import JournalError, RunError, UsageError
+from orchestrator.journal.audit import audit_journal
+from orchestrator.journal.database import Database
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.planned import digest_planned
+from orchestrator.journal.remainder import open_remainder
+from orchestrator.report.formats import FORMATS
+from orchestrator.report.writing import write_report
+from tests.fuzzing.mutator import mutate
+from tests.support.recorded import SAMPLES
+
+CELLS = (
+    None, 0, -1, 1, 2**62, -(2**63), 1e308, float("inf"), "", "x", "undeployed", "\0", "0", "..", "a/b", "{}",
+    "[]", "null", '{"a": 1}', "x" * 5000, b"", b"\xff\xfe", "complete", "2026",
+)  # fmt: skip
+
+
+def list_journals(folder: Path) -> list[bytes]:
+    """Return the journals of the samples, each with the digest of its targets that it has today."""
+    file = folder / "sample.sqlite"
+    found = []
+    for sample in sorted(SAMPLES.glob("journals/*/runs/*/journal.sqlite")):
+        file.write_bytes(sample.read_bytes())
+        with closing(Database(file)) as database:
+            digest = digest_planned(database)
+            database.run("INSERT OR REPLACE INTO meta VALUES ('planned', ?)", (digest,))
+        found.append(file.read_bytes())
+    return found
+
+
+def mutate_journal(dice: Random, data: bytes, others: Sequence[bytes], folder: Path) -> bytes:
+    """Return a journal with changed bytes or cells, which SQLite takes for sound."""
+    if dice.random() < 0.3:
+        return mutate(dice, data, others)
+    file = folder / "mutated.sqlite"
+    file.write_bytes(data)
+    with closing(sqlite3.connect(file, isolation_level=None)) as journal, suppress(sqlite3.Error):
+        for _ in range(dice.choice((1, 1, 2, 5))):
+            _change_cell(dice, journal)
+    return file.read_bytes()
+
+
+def _change_cell(dice: Random, journal: sqlite3.Connection) -> None:
+    tables = journal.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall()
+    table = dice.choice(tables)[0]
+    column = dice.choice(journal.execute(f"PRAGMA table_info({table})").fetchall())[1]
+    keys = journal.execute(f"SELECT {column} FROM {table}").fetchall()
+    if not keys:
+        return
+    old = dice.choice(keys)[0]
+    if dice.random() < 0.15:
+        journal.execute(f"DELETE FROM {table} WHERE {column} IS ?", (old,))
+        return
+    fresh = dice.choice(CELLS)
+    if isinstance(old, str) and old and dice.random() < 0.4:
+        place = dice.randrange(len(old))
+        fresh = old[:place] + chr(ord(old[place]) ^ (1 << dice.randrange(7))) + old[place + 1 :]
+    journal.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} IS ?", (fresh, old))
+
+
+def read_journal(data: bytes, folder: Path) -> None:
+    """Make every report of a journal, audit it, and collect its remainder; or have it refused."""
+    run = folder / "runs" / "20261128-134414024-clean-up-6c6b"
+    run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in run.glob("journal.sqlite*"):
+        left.unlink()
+    (run / "journal.sqlite").write_bytes(data)
+    kept = RunFolder(run)
+    for name in FORMATS:
+        with suppress(JournalError, RunError), kept.open_source() as source:
+            write_report(name, source, StringIO())
+    with suppress(JournalError, RunError), closing(kept.open()) as database:
+        audit_journal(database)
+    # A restore has no remainder, which is a UsageError.
+    with suppress(JournalError, RunError, UsageError), open_remainder(kept) as remainder:
+        assert remainder is not None
