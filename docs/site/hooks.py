@@ -24,11 +24,12 @@ FENCE = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add the pages that the navigation does not name to its how-to section."""
+    """Add the pages that the navigation does not name to its recipes, in the how-to section."""
     named = set(_list_pages(config.nav))
     how_to = next(section["How-to"] for section in config.nav or [] if "How-to" in section)
     pages = (path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md")))
-    how_to += [page for page in pages if page not in named]
+    recipes: list[str] = next(entry["Recipes"] for entry in how_to if "Recipes" in entry)
+    recipes += [page for page in pages if page not in named]
     return config
 
 
