@@ -19,6 +19,7 @@ from orchestrator.distributed.silence import WorkerSilence
 from orchestrator.engine.conductor import EngineLeftError
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
+from orchestrator.model.outcome import NO_WORKER_AT_ALL
 from orchestrator.text.counting import choose_form, join_words
 from orchestrator.text.formats import format_span
 
@@ -87,8 +88,8 @@ class WorkerWatch:
         folder = self._resources.spec.folder
         resume = f"undeploy resume {folder.id} --on {self._address}{folder.state_option}"
         raise EngineLeftError(
-            f"{self._describe()}, so what is in flight there is not known here. The run stays stopped, and"
-            f" `{resume}` takes over what there is once a worker is back"
+            f"{self._describe()}, so that what it had in flight is not known here",
+            f"the run stays stopped, and `{resume}` takes over what there is once a worker is back",
         )
 
     async def _withdraw(self) -> None:
@@ -134,7 +135,7 @@ class WorkerWatch:
             self._recorder.on_lane_state(self._first, "remark", "a worker takes the run's work again", None)
 
     def _describe(self) -> str:
-        return f"no worker at {self._address} takes the run's work"
+        return f"{NO_WORKER_AT_ALL} {self._address} takes the run's work"
 
     def _advise(self) -> str:
         zones = sorted({gateway.zone for gateway in self._resources.spec.plan.gateways})

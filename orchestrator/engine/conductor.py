@@ -17,8 +17,13 @@ if TYPE_CHECKING:  # a request holds a conductor, and the resources hold the req
 class EngineLeftError(Exception):
     """The session was stopped, and the engine does not say what became of it. It has no end here yet.
 
-    What the engine knows is taken over by a later resume. The text says what is missing, and what to do.
+    What the engine knows is taken over by a later resume. The text is the reason of what was left; ``advice``
+    says what to do.
     """
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason)
+        self.advice = advice
 
 
 class EngineSession(Struct, frozen=True, kw_only=True):

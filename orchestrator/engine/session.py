@@ -169,7 +169,7 @@ class Session:
             self._void = await conductor.conduct(self._resources, self._controller)
         except EngineLeftError as left:
             self._left = str(left)
-            self._lane_recorder.warn(self._spec.plan.gateways[0].name, self._left)
+            self._lane_recorder.warn(self._spec.plan.gateways[0].name, f"{left}; {left.advice}")
         if self._void is not None:
             self._run_gate.stop("control", self._void)
 

@@ -53,6 +53,10 @@ NO_WORKER = "no worker of zone"
 """Begins the text behind the word in the reason of a lane, and the zone's name follows it: the lane waited
 for a worker, and its gateway was not asked."""
 
+NO_WORKER_AT_ALL = "no worker at"
+"""Begins the text behind the word in the reason of a run that its own process stopped, since nobody works on
+it; the engine's address follows."""
+
 
 HELD_BACK = frozenset({Reason.FILTERED, Reason.PROTECTED, Reason.SKIPPED})
 """The reasons of targets that were left out of a run on purpose."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from orchestrator.model.outcome import NO_WORKER, Reason
+from orchestrator.model.outcome import NO_WORKER, NO_WORKER_AT_ALL, Reason
 from orchestrator.report.counts import count_current_outcomes, count_done, count_missed
 from orchestrator.report.use import name_callers
 from orchestrator.report.values import GatewayReport, Report, RestoreOutlook, Totals
@@ -111,6 +111,11 @@ def _list_restorable(back: RestoreOutlook) -> Iterator[str]:
 
 def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
     closed = [make_visible(gateway.name) for gateway in report.gateways if gateway.lane == "closed"]
+    if _wants_workers(report):
+        yield NextStep(
+            "Start a worker of each zone, where it reaches its gateways:",
+            f"undeploy worker --zone ZONE --on {report.run.engine}",
+        )
     zones = {gateway.name: _find_missing_zone(gateway) for gateway in report.gateways}
     silent = [
         make_visible(gateway.name)
@@ -175,8 +180,14 @@ def _choose_resume(report: Report, totals: Totals) -> tuple[str, str]:
     return "", ""
 
 
+def _wants_workers(report: Report) -> bool:
+    return (report.run.stopped_by or "").startswith(f"{Reason.INTERRUPT}: {NO_WORKER_AT_ALL} ")
+
+
 def _describe_condition(report: Report) -> str:
     run = report.run
+    if _wants_workers(report):
+        return "Then go on where it ended"
     if run.state == "stopped" and (run.stopped_by or "").startswith(Reason.INTERRUPT):
         return "A person stopped the run. Go on where it ended"
     if any(gateway.lane != "open" for gateway in report.gateways):

@@ -443,7 +443,9 @@ def test_a_stop_after_all_workers_are_lost_leaves_the_session_to_a_resume(
 
     totals = left.report.totals
     assert left.exit_status is ExitStatus.STOPPED
-    assert "takes over what there is once a worker is back" in (left.report.run.stopped_by or "")
+    assert "is not known here" in (left.report.run.stopped_by or "")
+    told = [event.text for event in stage.events if isinstance(event, GatewayWarned)]
+    assert "takes over what there is once a worker is back" in told[-1]
     assert totals.undeployed >= 5
     assert totals.undeployed + totals.not_started + totals.unknown == 31
     assert read_engine_mark(left.folder.path) is not None

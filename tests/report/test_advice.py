@@ -88,6 +88,21 @@ def test_a_lane_that_waited_for_a_worker_wants_one_and_not_a_look_at_its_gateway
     assert not any("answers again" in step.text for step in rest)
 
 
+def test_a_run_that_no_worker_took_was_stopped_by_nobody() -> None:
+    stopped_by = (
+        "interrupt: no worker at temporal://h:7233/default takes the run's work for 10 min (park_for)"
+    )
+    report = build_report(
+        "open", {"state": "stopped", "exit_status": 4, "stopped_by": stopped_by}, not_started=1
+    )
+    report = replace(report, run=replace(report.run, engine="temporal://h:7233/default"))
+
+    first, then = advise(report)
+
+    assert first.command == "undeploy worker --zone ZONE --on temporal://h:7233/default"
+    assert then.text.startswith("Then go on where it ended")
+
+
 @pytest.mark.parametrize(
     ("stopped_by", "lane", "sentence"),
     [
