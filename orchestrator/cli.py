@@ -146,7 +146,8 @@ def _exit_process(streams: StandardStreams, status: int) -> NoReturn:
     """Write the rest of the output, and end the process.
 
     Some threads may still wait for an answer: the look-up of a name, the command of a credential, a terminal.
-    The process ends without them, since everything that must last is written.
+    The process ends without them, since everything that must last is written. Temporal's library has threads
+    that Python does not count, and they crash an interpreter that is taken down below them.
     """
     import os
     from threading import active_count
@@ -161,7 +162,7 @@ def _exit_process(streams: StandardStreams, status: int) -> NoReturn:
     except KeyboardInterrupt:
         status = 130
     ignore_signals()
-    if active_count() > 1:
+    if active_count() > 1 or "temporalio" in sys.modules:
         os._exit(status)
     sys.exit(status)
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
@@ -186,3 +188,14 @@ def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_completion_prints_a_script_for_the_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["completion", shell]) == 0
     assert "_UNDEPLOY_COMPLETE" in capsys.readouterr().out
+
+
+def test_a_process_with_temporal_s_threads_ends_without_taking_the_interpreter_down() -> None:
+    """The threads of its library crash an interpreter that is taken down below them: status 134 or 139."""
+    code = (
+        "import atexit, sys; atexit.register(print, 'taken down'); sys.modules['temporalio'] = sys;"
+        "from orchestrator.cli import main; main(['--version'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, "taken down" in ended.stdout) == (0, False)

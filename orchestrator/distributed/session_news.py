@@ -152,7 +152,8 @@ class SessionNews:
             self._resources.lane_refusals[part.gateway] = part.refusal
             was_silent = self._silent.pop(part.gateway, None) is not None
             if was_silent or part.untold:
-                is_parked = was_silent or part.refusal.startswith(f"{Reason.PARKED}:")
+                is_shut = part.refusal.startswith((f"{Reason.DENIED}:", f"{Reason.WRONG_PLACE}:"))
+                is_parked = part.refusal.startswith(f"{Reason.PARKED}:") or (was_silent and not is_shut)
                 state: LaneNews = "given_up" if is_parked else "closed"
                 self._recorder.on_lane_state(part.gateway, state, part.refusal, None)
         self._lanes.end(part)
@@ -165,7 +166,9 @@ class SessionNews:
         self._recorder.on_probe(silent.gateway, wait, wait)
 
     def _hear_zone(self, gateway: str) -> None:
-        if self._silent.pop(gateway, None) is not None and self._heard <= 0:
+        # The word of a worker may come after that of its end: a lane that is over does not open again.
+        was_silent = self._silent.pop(gateway, None) is not None
+        if was_silent and self._heard <= 0 and gateway not in self._resources.lane_refusals:
             self._recorder.on_lane_state(gateway, "open", None, None)
 
     # Waits.

@@ -255,6 +255,20 @@ def test_a_zone_without_a_worker_parks_its_lanes(tmp_path: Path) -> None:
     assert "no worker of zone dmz takes its work; given up at 2030-03-17" in gateway.warnings[0]
 
 
+def test_a_worker_that_lacks_the_credential_closes_a_lane_that_waited_for_it(tmp_path: Path) -> None:
+    refusal = "denied: gateway a: T is not set"
+    over = LanePartOver(workflow=PART.workflow, gateway="a", dispatches=1, refusal=refusal, untold=True)
+    late = ZoneAnswers(gateway="a", zone="dmz")
+    listener = Listener(StepBegun(index=0), PART, SILENT, over, late, StepOver(index=0), RunOver())
+
+    result = play(tmp_path, listener)
+
+    states = [(each.state, each.given_up) for each in listener.told if type(each).__name__ == "LaneChanged"]
+    assert states == [("parked", False), ("closed", False)]
+    (gateway,) = result.report.gateways
+    assert gateway.lane == "closed"
+
+
 def test_a_credential_that_a_zone_lacks_is_told_when_it_closes_the_lane(tmp_path: Path) -> None:
     refusal = "denied: gateway a: T is not set"
     over = LanePartOver(workflow=PART.workflow, gateway="a", dispatches=1, refusal=refusal, untold=True)
