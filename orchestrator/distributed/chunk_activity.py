@@ -39,6 +39,9 @@ LAST_CLOSE = 1.0
 LONGEST_TEXT = 2000
 """Characters of a failure that the server keeps."""
 
+_ABANDON_PERIOD = 1.0
+"""Seconds between two questions whether a chunk is worth waiting for."""
+
 
 class ChunkWorker:
     """Takes the chunks of a zone, and brings each of them to its result."""
@@ -79,14 +82,14 @@ class ChunkWorker:
         """Land what flies: the chunks under way come back, and go on elsewhere."""
         self._is_leaving = True
         for chunk in self._open:
-            chunk.come_back(LEAVING)
+            chunk.leave()
 
     async def _carry_out(self, order: ChunkOrder, handle: AsyncActivityHandle) -> None:
         chunk = OpenChunk(self._client, handle, order, self._environment, self._worker)
         self._open.add(chunk)
         try:
             if self._is_leaving:
-                chunk.come_back(LEAVING)
+                chunk.leave()
             await chunk.carry_out(self._store)
         except Exception as error:  # noqa: BLE001 - the other chunks go on; this one is handed out again
             why = chunk.clean(describe_bug(find_cause(error)))
@@ -125,6 +128,7 @@ class OpenChunk:
         self._run: ChunkRun | None = None
         self._called_back: str | None = None
         self._is_asking = False
+        self._is_leaving = False
 
     def come_back(self, why: str) -> None:
         """Have the chunk land what flies, and return."""
@@ -132,12 +136,18 @@ class OpenChunk:
         if self._run is not None:
             self._run.come_back(self._called_back)
 
+    def leave(self) -> None:
+        """Come back since the worker ends: it does not wait for a server that is away."""
+        self._is_leaving = True
+        self.come_back(LEAVING)
+
     async def carry_out(self, store: SessionStore) -> None:
         """Work on the chunk and tell the server what came of it; nothing once the chunk is another's."""
         async with anyio.create_task_group() as group:
             self._group = group
             group.start_soon(self._tell_taken)
             group.start_soon(self._beat_until_lost, group.cancel_scope)
+            group.start_soon(self._abandon, group.cancel_scope)
             ended = await self._work(store)
             # The heartbeats go on until the server has the result: it may be away for longer than the lease.
             await self._settle(ended)
@@ -148,6 +158,17 @@ class OpenChunk:
         await self._beats.run()
         if self._lease.is_lost:
             scope.cancel()
+
+    async def _abandon(self, scope: anyio.CancelScope) -> None:
+        """End the chunk of a worker that ends, once the server has not heard of it for two leases.
+
+        Its result would come too late: the next worker looks at what the last heartbeat left open.
+        """
+        silent = 0.0
+        while not (self._is_leaving and silent >= self._order.lease):
+            await anyio.sleep(_ABANDON_PERIOD)
+            silent = 0.0 if self._lease.is_alive else silent + _ABANDON_PERIOD
+        scope.cancel()
 
     async def _work(self, store: SessionStore) -> ChunkEnd | ApplicationError:
         try:

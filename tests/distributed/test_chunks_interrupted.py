@@ -233,6 +233,26 @@ def test_a_result_waits_for_a_server_that_is_away(tmp_path: Path) -> None:
     assert server.ends[0].left == 0
 
 
+@pytest.mark.promise(10)
+def test_a_worker_that_ends_does_not_wait_for_a_server_that_is_away(tmp_path: Path) -> None:
+    zone, server = PlayedZone(tmp_path, top=WITHOUT_SNAPSHOTS, apim=60, latency=0.5), PlayedServer()
+
+    async def main() -> None:
+        async with zone.worker(server) as worker:
+            await give(worker, zone.make_order("apim", 60))
+            await wait_until(lambda: len(zone.seen) >= 10)
+            server.is_away = True
+            await anyio.sleep(3)
+            worker.leave()
+            told.append(zone.loop.time())
+        told.append(zone.loop.time())
+
+    told: list[float] = []
+    zone.play(main)
+    assert server.ends == server.failures == []
+    assert told[1] - told[0] < 2 * LEASE + 2
+
+
 def test_a_full_disk_stops_the_run_and_not_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
