@@ -73,10 +73,14 @@ def split_commands(text: str) -> Iterator[Command]:
 
 
 def mask(text: str) -> str:
-    """Return a page without what differs from one recording to the next: ids, digests, numbers, widths."""
+    """Return a page without what differs from one recording to the next: ids, digests, numbers, widths.
+
+    A duration may have another unit, too: ``920 ms`` and ``1 min 02 s`` read alike.
+    """
     text = re.sub(r"\b\d{8}-\d{9}-(?P<name>[a-z-]+)-[0-9a-f]{4}\b", r"<\g<name>>", text)
     text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{8,64}\b", "<hex>", text)
     text = re.sub(r"\d[\d,.]*", "<n>", text)
+    text = re.sub(r"<n> (?:min <n> s|min|ms|s)\b", "<time>", text)
     return re.sub(r" +", " ", text)
 
 

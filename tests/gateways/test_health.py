@@ -33,7 +33,7 @@ def verdict(check: HealthCheck, answer: Reply) -> Verdict | str:
     return read if isinstance(read, str) else read.verdict
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", every_kind("health"))
 def test_nothing_that_is_asked_can_change_anything(kind: str) -> None:
     for check in [feature(kind, "health").build_greeting(), *checks(kind)]:
         assert check.request.method == "GET"
@@ -41,7 +41,7 @@ def test_nothing_that_is_asked_can_change_anything(kind: str) -> None:
         assert urlsplit(check.request.url).hostname == urlsplit(gateway(kind).url).hostname
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", every_kind("health"))
 def test_the_greeting_shows_no_credential_and_the_checks_show_it_in_headers_only(kind: str) -> None:
     assert feature(kind, "health").build_greeting().request.headers.keys() == {"Accept"}
     for check in checks(kind):
@@ -49,7 +49,7 @@ def test_the_greeting_shows_no_credential_and_the_checks_show_it_in_headers_only
         assert TOKEN not in check.request.url
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", every_kind("health"))
 @given(status=st.integers(100, 599), body=st.binary(max_size=80))
 def test_no_bytes_make_a_read_fail(kind: str, status: int, body: bytes) -> None:
     for check in [feature(kind, "health").build_greeting(), *checks(kind)]:

@@ -54,7 +54,7 @@ def test_a_sample_is_read_as_it_wants(folder: Path) -> None:
     assert found == {via: _convert(fields) for via, fields in said["readings"].items()}
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", every_kind("listing"))
 @settings(deadline=None)
 @given(reply=replies)
 def test_no_reply_makes_a_list_raise_or_say_what_it_cannot_know(kind: str, reply: Reply) -> None:
@@ -67,7 +67,7 @@ def test_no_reply_makes_a_list_raise_or_say_what_it_cannot_know(kind: str, reply
             assert page.verdict in {Verdict.BUSY, Verdict.DENIED, Verdict.NOT_OFFERED, Verdict.UNCLEAR}
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", every_kind("listing"))
 def test_a_list_is_a_read_with_a_bound_of_its_own(kind: str) -> None:
     listing = feature(kind, "listing")
     for name in listing.names:
@@ -78,7 +78,7 @@ def test_a_list_is_a_read_with_a_bound_of_its_own(kind: str) -> None:
         assert "marker-token" not in request.url
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", every_kind("listing"))
 def test_a_list_that_leaves_a_target_out_says_nothing_of_it(kind: str) -> None:
     listing = feature(kind, "listing")
 

@@ -35,7 +35,7 @@ samples = st.lists(
 )
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", every_kind("traffic"))
 @settings(deadline=None)
 @given(reply=replies)
 def test_no_reply_makes_a_shared_read_raise(kind: str, reply: Reply) -> None:

@@ -73,9 +73,18 @@ def facts_of(kind: str) -> KindFacts | None:
     return msgspec.yaml.decode(file.read_bytes(), type=KindFacts) if file.exists() else None
 
 
-def every_kind() -> list[Any]:
-    """Return a test's parameter for each kind of the table; a kind without samples is skipped by name."""
-    return [pytest.param(kind, id=kind, marks=_skip_unknown(kind)) for kind in KINDS]
+def every_kind(offers: str = "") -> list[Any]:
+    """Return a test's parameter for each kind of the table, or for those that offer a feature.
+
+    A kind without samples is skipped by name.
+    """
+    kinds = [kind for kind in KINDS if not offers or (facts_of(kind) and _offers(gateway(kind), offers))]
+    return [pytest.param(kind, id=kind, marks=_skip_unknown(kind)) for kind in kinds]
+
+
+def _offers(asked: Gateway, name: str) -> bool:
+    found = getattr(asked, name)
+    return found is not None and type(found) is not LookOnlyRestore
 
 
 def every_operation() -> list[Any]:
@@ -100,11 +109,10 @@ def _skip_unknown(kind: str) -> list[pytest.MarkDecorator]:
 
 
 def feature(kind: str, name: str, **keys: Any) -> Any:
-    """Return a feature of a kind; skip the test by name where the kind does not offer the feature."""
-    found = getattr(gateway(kind, **keys), name)
-    if found is None or type(found) is LookOnlyRestore:
-        pytest.skip(f"the kind {kind} offers no feature {name}")
-    return found
+    """Return a feature of a kind that offers it."""
+    asked = gateway(kind, **keys)
+    assert _offers(asked, name), f"the kind {kind} offers no feature {name}"
+    return getattr(asked, name)
 
 
 PARTS = {kind: facts.target for kind in KINDS if (facts := facts_of(kind))}

@@ -111,7 +111,7 @@ def test_a_killed_driver_s_run_goes_on_and_its_results_are_kept(
     assert stage.assert_sound() == []
     assert stage.requests() == 330
     assert len(stage.report()["run"]["sessions"]) == 1
-    assert stage.list_open_workflows() == []
+    until(lambda: stage.list_open_workflows() == [])  # the server lists an end a moment later
 
 
 @pytest.mark.promise(1)
