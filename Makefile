@@ -11,7 +11,7 @@ COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format lint types layers docs docs-site stories lock simulate seeds mutants chaos fuzz soak bench bench-gate shape pictures build sbom clean
+.PHONY: help setup run test test-all check coverage format lint types layers docs docs-site stories lock simulate seeds mutants chaos fuzz soak bench bench-gate shape pictures build sbom clean
 
 help:  ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -41,7 +41,10 @@ test: setup  ## all tests but the long ones: under two minutes on two cores
 test-all: setup  ## all tests, with those that run real processes for long
 	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-check: setup lint types layers  ## everything that CI runs on the source: lint, types, layers, all tests, coverage
+check: setup lint types layers  ## everything that CI runs on the source: lint, types, layers, all tests
+	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
+
+coverage: setup  ## all tests once more, and which lines they reach; at least twice as long as they take alone
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 format: setup  ## write the code in the house format

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.commands.worker import command
+from tests.support.command_lines import parse_command_line
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -30,7 +30,7 @@ def _read_deployment() -> dict[str, Any]:
 
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the values of a worker's options. Fails on an option that it does not have."""
-    return command.make_context("worker", list(arguments), resilient_parsing=False).params
+    return parse_command_line(["worker", *arguments]).params
 
 
 @pytest.mark.source
