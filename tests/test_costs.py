@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestrator.model.globs import make_matcher
 from tests.support.costs import count_calls, measure_growth
 
@@ -11,6 +13,7 @@ def search_each_in_each(count: int) -> None:
     assert all(each in sought for each in range(count))
 
 
+@pytest.mark.long("counts calls at several sizes")
 def test_growth_tells_a_search_from_a_walk() -> None:
     assert measure_growth(lambda count: sorted(range(count * 10)), 400, 8_000) < 5
     assert measure_growth(search_each_in_each, 400, 8_000) > 5

@@ -135,6 +135,7 @@ def find_misplaced_aiohttp(package: Path) -> list[str]:
     return found
 
 
+@pytest.mark.long("reads the whole tree")
 def test_aiohttp_has_its_servers_and_its_client_at_home(tmp_path: Path) -> None:
     """import-linter knows aiohttp only as a whole."""
     lines = [
@@ -149,6 +150,7 @@ def test_aiohttp_has_its_servers_and_its_client_at_home(tmp_path: Path) -> None:
     assert find_misplaced_aiohttp(copy(tmp_path, lines) / "orchestrator") == sorted(path for path, _ in lines)
 
 
+@pytest.mark.long("reads the whole tree")
 def test_nothing_catches_everything() -> None:
     """A few places may: to make status 3, to drop a listener that fails, to tell those who wait for a commit,
     to answer whoever steers a run or looks at its page (a bug there must not end it), to call a library whose
@@ -202,6 +204,7 @@ def statements(text: str) -> list[int]:
     ]
 
 
+@pytest.mark.long("reads the whole tree")
 def test_only_the_journal_speaks_sql() -> None:
     elsewhere = [
         f"{path.relative_to(PACKAGE)}:{line}"

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.source
 PACKAGE = Path(__file__).parent.parent / "orchestrator"
 
 
+@pytest.mark.long("reads the whole tree")
 def test_no_two_classes_have_one_name() -> None:
     places = defaultdict[str, list[str]](list)
     for path in sorted(PACKAGE.rglob("*.py")):

@@ -98,6 +98,7 @@ def test_a_seed_that_once_found_a_fault_finds_none(seed: int) -> None:
     assert find_broken(seed, seed) == ""
 
 
+@pytest.mark.long("plays two whole seeds")
 def test_the_same_seed_plays_the_same() -> None:
     for seed in (3, 7):
         assert play_seed(seed) == play_seed(seed)

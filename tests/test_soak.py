@@ -82,6 +82,7 @@ def test_the_gauges_see_this_process(tmp_path: Path) -> None:
         os.close(handle)
 
 
+@pytest.mark.long("plays whole nights")
 def test_nights_are_alike_and_counted() -> None:
     told = []
     samples = list(play_nights(2, lambda night, sample: told.append((night, sample)), [15]))

@@ -30,7 +30,7 @@ from tests.support.page_measures import (
     weigh,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long("drives a browser")]
 
 long = pytest.mark.long("a page takes a second on a busy machine")
 SHOWN = "body:not(.waits-for-first)"

@@ -66,6 +66,7 @@ def test_a_rehearsal_is_kept_apart_and_cannot_be_resumed(plan: Write, undeploy: 
     assert "is a rehearsal" in resumed.err
 
 
+@pytest.mark.long("rehearses twice")
 def test_a_storm_is_the_same_for_the_same_seed(plan: Write, undeploy: Undeploy) -> None:
     path = plan("https://apim.example.com")
     struck = [

@@ -186,6 +186,7 @@ async def test_a_file_of_the_plan_that_is_missing_is_told() -> None:
     assert "gone.pem" in find_finding(result, "tls").text
 
 
+@pytest.mark.long("starts a proxy")
 async def test_the_certificate_is_read_through_a_proxy(ca: trustme.CA, folder: Path) -> None:
     (folder / "proxy").mkdir()
     with forwarding(folder / "proxy", "--basic-auth", CREDENTIALS) as forward:

@@ -74,6 +74,7 @@ def choose_answer(kind: str, act: Act) -> Answer:
 @pytest.mark.promise(1)
 @settings(max_examples=80, deadline=None)
 @given(drawn=draw_graph(), workers=st.integers(1, 4))
+@pytest.mark.long("plays many made-up plans")
 def test_a_target_goes_only_after_those_it_requires_are_down_and_each_gets_one_outcome(
     drawn: DrawnGraph, workers: int
 ) -> None:

@@ -212,6 +212,7 @@ def run_over_the_table(*options: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.long("starts pytest anew")
 def test_the_contract_tests_pick_it_up() -> None:
     """They run for its samples and its operations, and leave out the features that it does not offer."""
     told = run_over_the_table()

@@ -149,6 +149,7 @@ def test_more_can_be_kept_once_it_is_finished(tmp_path: Path) -> None:
         assert read_meta(database).approval_ends == 2.5
 
 
+@pytest.mark.long("writes a large draft")
 def test_a_hundred_thousand_targets_take_about_a_second(tmp_path: Path) -> None:
     count = 100_000
     targets = [target(seq, f"roma/{seq:032x}") for seq in range(1, count + 1)]

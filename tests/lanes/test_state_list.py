@@ -1028,6 +1028,7 @@ def test_a_page_that_was_never_sent_is_no_request(tmp_path: Path) -> None:
     assert went.listed == 0
 
 
+@pytest.mark.long("plays a long list")
 def test_a_list_that_was_too_long_for_few_targets_serves_many(tmp_path: Path) -> None:
     """The first step has too few targets for so many pages; the second one has enough."""
     platform = Platform(2300)

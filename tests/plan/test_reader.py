@@ -288,6 +288,7 @@ def test_a_matrix_without_end_is_refused_before_it_is_made(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.long("measures memory")
 def test_the_reader_holds_no_targets(tmp_path: Path) -> None:
     """Memory is that of one entry, whatever the number of targets."""
     import tracemalloc

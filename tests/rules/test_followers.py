@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def test_a_number_is_counted_down_alone_or_at_once() -> None:
     assert (list(followers.waits_for), list(followers.awaited_by)) == ([6], [2])
 
 
+@pytest.mark.long("measures memory at several sizes")
 def test_a_dependency_takes_twenty_bytes_however_many_there_are() -> None:
     count = 100_000
     tracemalloc.start()

@@ -44,6 +44,7 @@ def measured(
 Measured = tuple[str, RunCosts, RunCosts]
 
 
+@pytest.mark.long("counts whole runs")
 def test_a_target_costs_one_request_and_lists_a_small_share_of_one(measured: Measured) -> None:
     for count, costs in zip((FEW, MANY), measured[1:], strict=True):
         assert costs.requests - costs.lists == count

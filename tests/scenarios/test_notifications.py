@@ -19,6 +19,7 @@ def assert_no_secret(stage: Stage, *texts: str) -> None:
 
 
 @pytest.mark.promise(9)
+@pytest.mark.long("runs real processes")
 def test_people_are_told_of_a_run_from_its_beginning_to_its_end(staged: Callable[..., Stage]) -> None:
     stage = staged(4, 2)
     stage.write_plan(top="reason: CHG-1042\nstop_when: {failed: 100%}", waves=True)
@@ -107,6 +108,7 @@ def test_a_plan_names_who_is_told_and_a_resume_tells_them_again(staged: Callable
     assert_no_secret(stage, stopped.out, stopped.err, ended.out, ended.err)
 
 
+@pytest.mark.long("runs real processes")
 def test_an_address_that_is_none_is_2_and_nothing_is_sent(staged: Callable[..., Stage]) -> None:
     stage = staged(2, 0)
     stage.write_plan()

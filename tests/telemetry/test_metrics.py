@@ -86,6 +86,7 @@ def test_requests_are_counted_and_timed_as_opentelemetry_has_them() -> None:
 
 
 @pytest.mark.promise(10)
+@pytest.mark.long("plays many lanes")
 def test_the_requests_of_many_lanes_that_answer_with_every_status_fit_the_control_socket() -> None:
     names = [f"gateway-{number}" for number in range(MOST_LANES)]
     answers = [

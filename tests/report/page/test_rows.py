@@ -7,6 +7,8 @@ from base64 import b64decode
 from io import StringIO
 from random import Random
 
+import pytest
+
 from orchestrator.report.page.rows import PackedWriter
 from tests.support.made_up_runs import make_up_run, render_report
 
@@ -26,6 +28,7 @@ def test_a_packed_text_comes_out_as_it_went_in_whatever_its_pieces() -> None:
     assert "<" not in out.getvalue()
 
 
+@pytest.mark.long("writes a large report")
 def test_the_page_of_many_targets_takes_less_than_a_hundred_bytes_of_each() -> None:
     many = len(render_report("html", make_up_run(12_000)))
     few = len(render_report("html", make_up_run(4_000)))
