@@ -102,6 +102,7 @@ def test_a_run_that_has_ended_is_not_steered(
     assert also.err == f"run {stopped} has ended (stopped); `undeploy resume {stopped}` goes on with it\n"
 
 
+@pytest.mark.long("kills a process")
 def test_a_rehearsal_that_was_killed_names_no_command_that_would_be_refused(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_rehearsal_that_was_killed_names_no_command_that_would_be_refused(
     assert (told.status, told.err) == (2, f"run {run} was killed\n")
 
 
+@pytest.mark.long("kills a process")
 def test_a_run_that_was_killed_is_resumed_not_steered(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:

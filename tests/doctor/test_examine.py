@@ -40,6 +40,7 @@ def test_the_first_the_middle_and_the_last_are_looked_at(
     assert none == []
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_the_gateways_are_visited_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCTOR_TOKEN", "t")
     async with AsyncExitStack() as stack:

@@ -199,6 +199,7 @@ async def test_a_gateway_that_does_not_answer_is_told(
     assert find_finding(found, "latency")[0] is FindingState.UNKNOWN
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_gateway_is_given_up_on_in_the_end() -> None:
     async with serving(silence) as peer:
         found = await run_visit(peer, patience=1.0)

@@ -263,6 +263,7 @@ def test_a_server_that_has_no_pages_ends() -> None:
     ],
     ids=["long pages", "pages of one", "the same one", "without ids"],
 )
+@pytest.mark.long("reads very long lists")
 def test_a_list_without_an_end_ends(entries: Callable[[int], list[str | None]], most: int) -> None:
     """By its own word it has a thousand million million entries."""
     asked = [gateway("roma").search.start(TargetFilter())]

@@ -211,6 +211,7 @@ def test_the_runs_are_listed_as_in_their_time(undeploy: Undeploy, tmp_path: Path
 # --- format 2: what goes on ----------------------------------------------------------------------------
 
 
+@pytest.mark.long("runs real processes")
 def test_a_stopped_run_is_resumed(undeploy: Undeploy, tmp_path: Path, simulators: RunningSimulators) -> None:
     simulators.refill(fixture_with({roma_id(2)}))
     unpack(2, tmp_path, dict(simulators.urls))
@@ -302,6 +303,7 @@ def test_a_signed_journal_of_format_4_is_verified_as_in_its_time(
     assert "all of them are signed with this key" in ended.out
 
 
+@pytest.mark.long("runs real processes")
 def test_a_journal_that_an_older_program_began_has_no_ledger_before_a_resume(
     undeploy: Undeploy, tmp_path: Path, simulators: RunningSimulators
 ) -> None:

@@ -75,6 +75,7 @@ async def test_another_method_is_refused(method: str, path: str, status: int) ->
     assert answer.status == status
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_a_run_that_nobody_looks_at_is_not_read() -> None:
     async with serve_made_up() as server:
         await asyncio.sleep(1.2)
@@ -82,6 +83,7 @@ async def test_a_run_that_nobody_looks_at_is_not_read() -> None:
     assert server.link.reads == 0
 
 
+@pytest.mark.long("waits on the real clock")
 async def test_the_run_is_read_at_most_twice_a_second_however_many_ask() -> None:
     async with serve_made_up() as server:
         began = asyncio.get_running_loop().time()

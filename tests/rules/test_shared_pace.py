@@ -202,6 +202,7 @@ def test_each_wrong_parting_makes_the_next_one_need_more() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000))
+@pytest.mark.long("plays many chances")
 def test_refusals_that_fall_on_either_by_chance_rarely_part_them(seed: int) -> None:
     dice, pace, now, apart = random.Random(seed), SharedPace(), 0.0, 0
     for _ in range(200):

@@ -221,6 +221,7 @@ async def test_a_compressed_body_is_read(encoding: bytes, press: Callable[[bytes
     assert reply.body == text
 
 
+@pytest.mark.long("sends a very large body")
 async def test_a_body_that_swells_beyond_measure_is_lost_before_it_fills_the_memory() -> None:
     press = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(press.compress(bytes(1 << 20)) for _ in range(256)) + press.flush()
