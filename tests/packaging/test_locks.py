@@ -69,7 +69,7 @@ def test_a_lock_names_no_address(path: Path) -> None:
     assert [line for line in text.splitlines() if line.startswith("-")] == []
 
 
-@pytest.mark.parametrize("line", ["--index-url address\n", "aiohttp==3.14.5\n", "aiohttp>=3 \\\n"])
+@pytest.mark.parametrize("line", ["--pre\n", "aiohttp==3.14.5\n", "aiohttp>=3 \\\n"])
 def test_a_lock_with_anything_but_pins_is_refused(line: str, tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text(RUNTIME_LOCK.read_text(encoding="utf-8") + line, encoding="utf-8")
