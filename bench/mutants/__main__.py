@@ -6,12 +6,13 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
 from bench.mutants.judge import Fate, TestProcess, preload, wait_for
 from bench.mutants.modules import DecidingModule, list_modules
+from bench.mutants.reasons import read_reasons
 from bench.mutants.sites import Mutant, make_mutants
 from bench.trust.ledger import Ledger, make_trial
 
@@ -30,10 +31,11 @@ SLOWER = 8.0
 def main(words: tuple[str, ...], most: int, jobs: int, *, keep: bool) -> None:
     """Try mutants of the modules whose path holds a word; of all that decide without one.
 
-    Exits with 1 if the tests of a module kill fewer than 85 % of its mutants.
+    Exits with 1 if the tests of a module kill fewer than 85 % of its mutants, or if a reason in
+    ``bench/mutants/reasons`` is for none that survived.
     """
     preload()
-    weak = []
+    weak, reasons = [], read_reasons()
     for module in list_modules(words):
         mutants = _choose(make_mutants(module.file.read_text(encoding="utf-8")), most)
         if not mutants:
@@ -41,14 +43,28 @@ def main(words: tuple[str, ...], most: int, jobs: int, *, keep: bool) -> None:
         survivors = [mutant.name for mutant, fate in _judge(module, mutants, jobs) if fate is Fate.SURVIVED]
         killed = len(mutants) - len(survivors)
         click.echo(f"{module.path}: {killed} of {len(mutants)} killed ({killed / len(mutants):.0%})")
-        for name in survivors:
-            click.echo(f"  survived: {name}")
-        if killed < LEAST * len(mutants):
+        stale = _tell_survivors(survivors, reasons.get(module.path, {}), whole=not most)
+        if stale or killed < LEAST * len(mutants):
             weak.append(module.path)
         if keep:
             counts = {"mutants": len(mutants), "killed": killed}
             Ledger("mutants").replace(make_trial(module.path, counts, broke=tuple(survivors)))
-    sys.exit(f"fewer than {LEAST:.0%} killed: {', '.join(weak)}" if weak else 0)
+    sys.exit(
+        f"fewer than {LEAST:.0%} killed, or reasons without a survivor: {', '.join(weak)}" if weak else 0
+    )
+
+
+def _tell_survivors(survivors: Sequence[str], reasons: Mapping[str, str], *, whole: bool) -> bool:
+    """Print the survivors with their reasons; return whether a reason is for none of them.
+
+    ``whole``: all mutants of the module were tried.
+    """
+    for name in survivors:
+        click.echo(f"  survived: {name}" + (f" [{reasons[name]}]" if name in reasons else ""))
+    stale = [name for name in reasons if name not in survivors] if whole else []
+    for name in stale:
+        click.echo(f"  has a reason, and did not survive: {name}")
+    return bool(stale)
 
 
 def _choose(mutants: list[Mutant], most: int) -> list[Mutant]:

@@ -129,7 +129,11 @@ def _is_dead(node: ast.AST) -> bool:
     if isinstance(node, ast.Import | ast.ImportFrom | ast.Raise | ast.Assert):
         return True
     is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    return is_text or _is_for_types(node) or (isinstance(node, ast.Assign) and _is_type_name(node))
+    is_strict = (
+        isinstance(node, ast.keyword) and node.arg == "strict"
+    )  # of zip: lengths that are equal anyway
+    is_type = isinstance(node, ast.Assign) and _is_type_name(node)
+    return is_text or is_strict or is_type or _is_for_types(node)
 
 
 def _is_for_types(node: ast.AST) -> bool:
@@ -157,15 +161,26 @@ def _change_node(node: ast.AST, site: _Site) -> Iterator[_Change]:
             yield _Change(site, node, "value", not value if isinstance(value, bool) else value + 1)
         case ast.Call(func=ast.Name(id=name)) if name in _CALLS:
             yield _Change(site, node, "func", ast.Name(_CALLS[name], ast.Load()))
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        case ast.Return(value=ast.expr() as value) if not _is_none_or_bool(value):
             yield _Change(site, node, "value", ast.Constant(None))
-        case ast.If() | ast.While() | ast.IfExp():
+        case ast.If() | ast.While() | ast.IfExp() if not _is_negated_by_change(node.test):
             yield _Change(site, node, "test", ast.UnaryOp(ast.Not(), node.test))
     yield from _drop_statements(node, site)
 
 
-def _is_none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+def _is_none_or_bool(value: ast.expr) -> bool:
+    """Return whether None in the place of this value changes nothing that its own change does not."""
+    return isinstance(value, ast.Constant) and (value.value is None or isinstance(value.value, bool))
+
+
+def _is_negated_by_change(test: ast.expr) -> bool:
+    """Return whether a condition has a change of its own that says its contrary."""
+    match test:
+        case ast.Compare(ops=[ast.Eq() | ast.NotEq() | ast.Is() | ast.IsNot() | ast.In() | ast.NotIn()]):
+            return True
+        case ast.UnaryOp(op=ast.Not()):
+            return True
+    return False
 
 
 def _drop_statements(node: ast.AST, site: _Site) -> Iterator[_Change]:

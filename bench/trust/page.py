@@ -9,6 +9,7 @@ from textwrap import fill
 
 from msgspec import Struct
 
+from bench.mutants.reasons import Reasons, read_reasons
 from bench.processes import ROOT
 from bench.trust.ledger import FOLDER, Ledger, Trial
 
@@ -27,13 +28,17 @@ command runs anywhere: clone, `make setup`, and the command. What the program pr
 
 
 class Kind(Struct, frozen=True):
-    """One way to try. ``about`` is a paragraph; ``broke`` is the heading of the cases that broke."""
+    """One way to try. ``about`` is a paragraph; ``broke`` is the heading of the cases that broke.
+
+    ``column`` is the heading of their number in the table.
+    """
 
     name: str
     heading: str
     command: str
     about: str
     broke: str
+    column: str = "broke"
 
 
 KINDS = (
@@ -54,8 +59,10 @@ KINDS = (
         "make mutants",
         "One place of a module at a time is changed: a comparison, a number, an `and`, a statement left out,"
         " a return without its value. The tests of the module should fail; where none does, the change stands"
-        " below. The quick tests of the module's own folder judge, and not the scenarios and simulated runs.",
+        " below, with the reason why it does not matter. The module's own quick tests judge, and not the"
+        " scenarios and simulated runs. The tests of each module should notice 85 % of its changes.",
         "Changes that no test noticed",
+        "survived",
     ),
     Kind(
         "chaos",
@@ -101,12 +108,15 @@ KINDS = (
 )
 
 
-def write_page(folder: Path = FOLDER) -> str:
-    """Return the page of the trials that ``folder`` keeps."""
-    return "\n".join(_write_lines(folder))
+def write_page(folder: Path = FOLDER, reasons: Reasons | None = None) -> str:
+    """Return the page of the trials that ``folder`` keeps.
+
+    ``reasons`` are those for which mutants may survive; by default the kept ones.
+    """
+    return "\n".join(_write_lines(folder, read_reasons() if reasons is None else reasons))
 
 
-def _write_lines(folder: Path) -> Iterator[str]:
+def _write_lines(folder: Path, reasons: Reasons) -> Iterator[str]:
     yield _INTRODUCTION
     for kind in KINDS:
         yield f"## {kind.heading}\n\n{fill(kind.about, WIDTH)}\n\n```console\n$ {kind.command}\n```\n"
@@ -114,14 +124,18 @@ def _write_lines(folder: Path) -> Iterator[str]:
         if not trials:
             yield "Not tried yet.\n"
             continue
-        yield from _write_table(trials)
-        yield from _write_broken(kind, trials)
+        yield from _write_table(kind, trials)
+        broke = list(_write_survivors(trials, reasons) if kind.name == "mutants" else _write_broken(trials))
+        if broke:
+            yield f"{kind.broke}:\n"
+            yield from broke
+            yield ""
 
 
-def _write_table(trials: Sequence[Trial]) -> Iterator[str]:
+def _write_table(kind: Kind, trials: Sequence[Trial]) -> Iterator[str]:
     """Yield a row for each thing that was tried: the sums of its trials, their last date and commit."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.counts))
-    yield f"| tried | {' | '.join(names)} | broke | last | commit |"
+    yield f"| tried | {' | '.join(names)} | {kind.column} | last | commit |"
     yield f"|---|{'---:|' * (len(names) + 1)}---|---|"
     for of in dict.fromkeys(trial.of for trial in trials):
         same = [trial for trial in trials if trial.of == of]
@@ -134,9 +148,14 @@ def _write_table(trials: Sequence[Trial]) -> Iterator[str]:
     yield ""
 
 
-def _write_broken(kind: Kind, trials: Sequence[Trial]) -> Iterator[str]:
-    broke = [f"- {each} ({trial.commit})" for trial in trials for each in trial.broke]
-    if broke:
-        yield f"{kind.broke}:\n"
-        yield from broke
-        yield ""
+def _write_broken(trials: Sequence[Trial]) -> Iterator[str]:
+    return (f"- {each} ({trial.commit})" for trial in trials for each in trial.broke)
+
+
+def _write_survivors(trials: Sequence[Trial], reasons: Reasons) -> Iterator[str]:
+    """Yield a line for each module of which mutants survived, and one for each of these with its reason."""
+    for trial in trials:
+        if trial.broke:
+            yield f"- {trial.of}"
+        for name in trial.broke:
+            yield f"  - `{name}`: {reasons.get(trial.of, {}).get(name, 'not judged yet')}"

@@ -1,10 +1,13 @@
 """A mutant changes one place of what runs, and says which."""
 
 import ast
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from bench.mutants.modules import list_modules
+from bench.mutants.reasons import FOLDER, read_reasons
 from bench.mutants.sites import make_mutants
 
 SOURCE = '''
@@ -61,3 +64,26 @@ def test_each_module_that_decides_is_there_with_its_tests() -> None:
     for module in list_modules():
         assert module.file.is_file(), module.path
         assert module.tests, module.path
+
+
+def test_a_change_is_made_once() -> None:
+    made = [mutant.name for mutant in make_mutants("def f(a):\n    if a is None:\n        return False\n")]
+
+    assert made == ["f: a is None -> a is not None", "f: return False -> return True"]
+
+
+def test_a_reason_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text('["rules/pace.py"]\n"f: a -> b" = " "\n', encoding="utf-8")
+
+    with pytest.raises(ValueError, match="no reason for f: a -> b"):
+        read_reasons(tmp_path)
+
+
+@pytest.mark.source
+def test_each_reason_is_for_a_module_that_decides_and_stands_in_its_package() -> None:
+    paths = {module.path for module in list_modules()}
+
+    for file in FOLDER.glob("*.toml"):
+        for path in tomllib.loads(file.read_text(encoding="utf-8")):
+            assert path in paths
+            assert path.startswith(f"{file.stem}/")

@@ -58,6 +58,15 @@ def test_a_trial_of_a_changed_program_replaces_what_was_kept(tmp_path: Path) -> 
     ]
 
 
+def test_a_mutant_that_survived_stands_with_its_reason(tmp_path: Path) -> None:
+    Ledger("mutants", tmp_path).keep(replace(TRIAL, of="rules/pace.py", broke=("f: a -> b", "f: a -> c")))
+
+    told = write_page(tmp_path, {"rules/pace.py": {"f: a -> b": "nothing reaches it"}})
+
+    assert "| rules/pace.py | 400 | 2 |" in told
+    assert "  - `f: a -> b`: nothing reaches it\n  - `f: a -> c`: not judged yet\n" in told
+
+
 def test_what_was_never_tried_is_said(tmp_path: Path) -> None:
     assert write_page(tmp_path).count("Not tried yet.") == len(KINDS)
 
