@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import TypeVar
 
 from msgspec import Struct
 
@@ -21,8 +20,6 @@ _LONG = 70
 _DEAD = ("annotation", "returns", "decorator_list", "bases", "type_comment")
 _CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
-Node = TypeVar("Node", bound=ast.AST)
-
 
 class Mutant(Struct, frozen=True):
     """A module with one change. ``name`` is where and what: ``decide: a < b -> a <= b``."""
@@ -33,15 +30,14 @@ class Mutant(Struct, frozen=True):
 
 def make_mutants(source: str) -> list[Mutant]:
     """Return each mutant of a module, in the order of its text; two changes of one name are numbered."""
-    count = sum(1 for _ in _list_changes(ast.parse(source)))
+    tree = ast.parse(source)
     made, seen = [], dict[str, int]()
-    for number in range(count):
-        tree = ast.parse(source)
-        change = next(change for place, change in enumerate(_list_changes(tree)) if place == number)
+    for change in list(_list_changes(tree)):
         name = change.apply()
         seen[name] = seen.get(name, 0) + 1
         label = name if seen[name] == 1 else f"{name} ({seen[name]})"
         made.append(Mutant(label, ast.unparse(ast.fix_missing_locations(tree))))
+        change.swap()
     return made
 
 
@@ -61,14 +57,20 @@ class _Change:
         self._index = index
 
     def apply(self) -> str:
-        """Make the change, and return its name."""
+        """Make the change, and return its name; ``swap`` takes it back."""
         before = " ".join(ast.unparse(self._find_shown()).split())
-        if self._index is None:
-            setattr(self._node, self._field, self._after)
-        else:
-            getattr(self._node, self._field)[self._index] = self._after
+        self.swap()
         after = " ".join(ast.unparse(self._find_shown()).split())
         return f"{self._site.place}: {_cut(before, after)} -> {_cut(after, before)}"
+
+    def swap(self) -> None:
+        """Make the change, or take it back."""
+        present = getattr(self._node, self._field)
+        if self._index is None:
+            setattr(self._node, self._field, self._after)
+            self._after = present
+        else:
+            present[self._index], self._after = self._after, present[self._index]
 
     def _find_shown(self) -> ast.AST:
         if self._index is not None:
