@@ -1,0 +1,917 @@
+"""Who may send in a lane and when: its pauses, what parks and closes it, and its probes. No clock."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.model.settings import Limits
+from orchestrator.model.target import TargetId
+from orchestrator.rules.admission import (
+    AdmissionDelayed,
+    AdmissionGranted,
+    AdmissionRefused,
+    AdmissionRequest,
+    LaneState,
+)
+from orchestrator.rules.pacing import IDLE
+from orchestrator.rules.parking import FIRST_PROBE, FOR_OTHERS
+from orchestrator.rules.retry import RetryPolicy
+from tests.support.engine import gateway, reading
+from tests.support.examples import count_examples
+
+LOOK, UNDEPLOY = Act.LOOK, Act.UNDEPLOY
+A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
+DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
+UNSENT = reading(Verdict.UNSENT, message="refused")
+DENIED = reading(Verdict.DENIED, code="E.401", message="bad token")
+ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")
+REMOVED = reading(Verdict.REMOVED)
+REFUSED = reading(Verdict.REFUSED, code="E.403", message="not yours")
+ABSENT = reading(Verdict.ABSENT)
+MANY = 1000
+PARK_FOR = gateway().park_for
+
+
+def busy(wait: float | None = None) -> Reading:
+    return reading(Verdict.BUSY, wait=wait, message="slow down")
+
+
+def state() -> LaneState:
+    return LaneState(RetryPolicy(), PARK_FOR)
+
+
+def ask(
+    lane: LaneState, target: TargetId, now: float, act: Act = UNDEPLOY, *, settling: bool = False
+) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
+    return lane.admit(AdmissionRequest(target, act, settling=settling), now)
+
+
+def tell(
+    lane: LaneState,
+    target: TargetId,
+    said: Reading,
+    now: float,
+    act: Act = UNDEPLOY,
+    *,
+    left: int = MANY,
+    within_reach: int = 8,
+) -> float | None:
+    """What came of a request that left at ``now`` and was answered at once."""
+    turn, reach = AdmissionRequest(target, act), min(left, within_reach)
+    return lane.observe(turn, said, now, began=now, left=left, within_reach=reach)
+
+
+def status(lane: LaneState) -> str:
+    return lane.state
+
+
+def parked(now: float = 0.0) -> LaneState:
+    lane = state()
+    for number in range(5):
+        tell(lane, TargetId(f"gw/faulty-{number}"), DOUBT, now)
+    assert status(lane) == "parked"
+    return lane
+
+
+# --- the pace -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(6)
+def test_a_429_pauses_the_whole_lane_for_as_long_as_it_asks() -> None:
+    lane = state()
+
+    assert tell(lane, A, busy(12.0), 100.0) == 12.0
+    for target in (A, B):
+        assert ask(lane, target, 105.0) == AdmissionDelayed(7.0)
+        assert ask(lane, target, 105.0, LOOK, settling=True) == AdmissionDelayed(7.0)
+        assert ask(lane, target, 112.0) == AdmissionGranted()
+
+
+@pytest.mark.promise(6)
+def test_a_429_to_a_look_pauses_the_looks_only() -> None:
+    lane = state()
+    tell(lane, A, busy(12.0), 100.0, LOOK)
+
+    assert ask(lane, B, 101.0, LOOK) == AdmissionDelayed(11.0)
+    assert ask(lane, B, 101.0) == AdmissionGranted()
+    assert ask(lane, B, 112.0, LOOK) == AdmissionGranted()
+
+
+def test_an_absurd_retry_after_is_bounded() -> None:
+    lane = state()
+
+    assert tell(lane, A, busy(1e300), 0.0) == PARK_FOR
+    tell(lane, A, busy(1e300), 0.0, LOOK)
+    assert ask(lane, A, PARK_FOR, LOOK) == AdmissionGranted()
+
+
+def test_a_shorter_wait_does_not_shorten_a_pause() -> None:
+    """Several requests in flight get their 429 each; only the first one is told as a pause."""
+    lane = state()
+
+    assert tell(lane, A, busy(12.0), 0.0) == 12.0
+    assert tell(lane, B, busy(2.0), 1.0) is None
+    assert ask(lane, C, 1.0) == AdmissionDelayed(11.0)
+
+
+def test_a_429_without_a_wait_backs_off_and_never_less_than_a_second() -> None:
+    lane = state()
+    now, pauses = 0.0, []
+    for _ in range(7):
+        pause = tell(lane, A, busy(), now)
+        assert pause is not None
+        pauses.append(pause)
+        now += pause
+
+    assert pauses == [1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    tell(lane, A, REMOVED, now)
+    assert tell(lane, A, busy(), now) == 1.0
+
+
+# --- parked ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("fault", [DOUBT, UNSENT, reading(Verdict.STRANGE)])
+def test_faults_of_five_targets_park_the_lane(fault: Reading) -> None:
+    lane = state()
+    for number in range(4):
+        tell(lane, TargetId(f"gw/{number}"), fault, 0.0)
+
+    assert status(lane) == "open"
+    tell(lane, TargetId("gw/5"), fault, 0.0)
+    assert status(lane) == "parked"
+
+
+def test_strange_replies_in_the_vendors_own_form_are_answers_and_park_nothing() -> None:
+    lane = state()
+    for number in range(9):
+        tell(lane, TargetId(f"gw/{number}"), reading(Verdict.STRANGE, is_answer=True), 0.0)
+    assert status(lane) == "open"
+
+    for number in range(4):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
+    tell(lane, A, reading(Verdict.STRANGE, is_answer=True), 0.0)
+    tell(lane, B, DOUBT, 0.0)
+    assert status(lane) == "open", "an answer ends the row of faults"
+
+
+def test_unclear_looks_in_the_vendors_own_form_do_not_park_a_restore() -> None:
+    """As of targets in whose place something else is deployed by now."""
+
+    def look_at_nine(**fields: bool) -> str:
+        lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+        for number in range(9):
+            turn = AdmissionRequest(TargetId(f"gw/{number}"), Act.LOOK)
+            unclear = reading(Verdict.UNCLEAR, **fields)
+            lane.observe(turn, unclear, 0.0, began=0.0, left=MANY, within_reach=8, status=200)
+        return lane.state
+
+    assert look_at_nine(is_answer=True) == "open"
+    assert look_at_nine() == "parked"
+
+
+def tell_of_steps(lane: LaneState, act: Act, verdict: Verdict, status: int | None) -> None:
+    for number in range(9):
+        turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
+        lane.observe(turn, reading(verdict), 0.0, began=0.0, left=MANY, within_reach=8, status=status)
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("act", [Act.BIND, Act.PUBLISH])
+@pytest.mark.parametrize(("verdict", "status"), [(Verdict.DOUBT, 500), (Verdict.STRANGE, 200)])
+def test_one_ill_service_behind_the_gateway_does_not_park_a_restore(
+    act: Act, verdict: Verdict, status: int
+) -> None:
+    lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+    tell_of_steps(lane, act, verdict, status)
+    assert lane.state == "open"
+
+    tell_of_steps(lane, Act.DEPLOY, verdict, status)
+    assert lane.state == "parked"
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("status", [None, 408, 502, 503, 504])
+def test_a_gateway_that_answers_no_step_is_parked_in_a_restore(status: int | None) -> None:
+    lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+    tell_of_steps(lane, Act.BIND, Verdict.DOUBT, status)
+
+    assert lane.state == "parked"
+
+
+def test_a_step_that_fails_as_the_probe_of_a_parked_lane_leaves_the_next_probe_to_another() -> None:
+    lane = LaneState(RetryPolicy(act=Act.DEPLOY), PARK_FOR)
+    tell_of_steps(lane, Act.DEPLOY, Verdict.DOUBT, 502)
+    step = AdmissionRequest(A, Act.BIND)
+    assert lane.admit(step, FIRST_PROBE) == AdmissionGranted()
+    lane.observe(
+        step, reading(Verdict.STRANGE), FIRST_PROBE, began=FIRST_PROBE, left=MANY, within_reach=8, status=200
+    )
+
+    assert lane.state == "parked"
+    assert lane.admit(AdmissionRequest(B, Act.DEPLOY), 3 * FIRST_PROBE) == AdmissionGranted()
+
+
+@pytest.mark.promise(6)
+def test_one_bad_target_never_parks_a_lane_that_has_others() -> None:
+    lane = state()
+    for second in range(100):
+        tell(lane, A, DOUBT, float(second))
+
+    assert status(lane) == "open"
+
+
+@pytest.mark.parametrize("answer", [REMOVED, ABSENT, reading(Verdict.REFUSED), reading(Verdict.CONTESTED)])
+def test_an_answered_undeploy_forgets_the_faults(answer: Reading) -> None:
+    lane = state()
+    for number in range(8):
+        tell(lane, TargetId(f"gw/{number}"), answer if number == 4 else DOUBT, 0.0)
+
+    assert status(lane) == "open"
+
+
+@pytest.mark.parametrize("silent", [busy(1.0), DENIED])
+def test_a_429_or_a_401_is_no_answer(silent: Reading) -> None:
+    lane = state()
+    for number in range(6):
+        tell(lane, TargetId(f"gw/{number}"), silent if number == 3 else DOUBT, 0.0)
+
+    assert status(lane) == "parked"
+
+
+@pytest.mark.parametrize("look", [Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR, Verdict.ABSENT])
+def test_a_look_neither_saves_nor_parks_a_lane(look: Verdict) -> None:
+    lane = state()
+    for number in range(4):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
+    for number in range(9):
+        tell(lane, TargetId(f"gw/look-{number}"), reading(look), 0.0, LOOK)
+
+    assert status(lane) == "open"
+    tell(lane, TargetId("gw/5"), DOUBT, 0.0)
+    assert status(lane) == "parked"
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("left", [2, 3, 4, 5])
+def test_a_lane_with_fewer_targets_left_parks_on_those(left: int) -> None:
+    lane = state()
+    for second in range(left - 1):
+        tell(lane, TargetId(f"gw/{second}"), DOUBT, float(second), left=left)
+        tell(lane, TargetId(f"gw/{second}"), DOUBT, float(second), left=left)
+
+    assert status(lane) == "open"
+    tell(lane, A, DOUBT, 5.0, left=left)
+    assert status(lane) == "parked"
+
+
+@pytest.mark.promise(6)
+def test_two_bad_targets_at_the_end_of_a_lane_that_has_answered_do_not_park_it() -> None:
+    """In one that has answered nothing yet they are all that there is to go by."""
+    lane = state()
+    tell(lane, C, REMOVED, 0.0, left=12)
+    for second in range(20):
+        for target in (A, B):
+            tell(lane, target, DOUBT, float(second), left=2)
+
+    assert status(lane) == "open"
+    for number in range(3):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 30.0, left=5)
+    assert status(lane) == "parked"
+
+
+def test_a_parked_lane_is_probed_by_one_target_at_a_time_at_growing_intervals() -> None:
+    lane = parked(now=0.0)
+    now, at = 0.0, []
+    while now < 400.0:
+        match ask(lane, A, now):
+            case AdmissionDelayed(seconds):
+                assert seconds is not None
+                now += seconds
+                continue
+        assert isinstance(ask(lane, B, now), AdmissionDelayed)
+        assert ask(lane, A, now) == AdmissionGranted()
+        at.append(now)
+        tell(lane, A, DOUBT, now)
+
+    assert at == [5.0, 15.0, 35.0, 75.0, 135.0, 195.0, 255.0, 315.0, 375.0]
+
+
+def test_what_was_in_flight_when_the_lane_parked_does_not_put_off_its_probe() -> None:
+    lane = parked(now=0.0)
+    for number in range(20):
+        tell(lane, TargetId(f"gw/late-{number}"), DOUBT, 1.0)
+
+    assert ask(lane, A, FIRST_PROBE) == AdmissionGranted()
+
+
+@pytest.mark.promise(6)
+def test_a_doubt_waits_while_the_lane_is_parked_and_an_undeploy_is_the_probe() -> None:
+    lane = parked()
+
+    assert isinstance(ask(lane, A, 0.0, LOOK, settling=True), AdmissionDelayed)
+    assert isinstance(ask(lane, A, FIRST_PROBE, LOOK, settling=True), AdmissionDelayed)
+    assert ask(lane, B, FIRST_PROBE) == AdmissionGranted()
+    assert isinstance(ask(lane, A, FIRST_PROBE + FOR_OTHERS, LOOK, settling=True), AdmissionDelayed)
+
+
+def test_where_only_doubts_are_left_a_look_is_the_probe_and_each_keeps_its_last_one() -> None:
+    """Else a gateway that is well again would be waited for to the end of park_for."""
+    lane, due = parked(), FIRST_PROBE + FOR_OTHERS
+    spent = AdmissionRequest(C, LOOK, settling=True, last=True)
+    assert ask(lane, A, due, LOOK, settling=True) == AdmissionGranted()
+    assert isinstance(ask(lane, B, due, LOOK, settling=True), AdmissionDelayed)
+    look(lane, A, Verdict.UNCLEAR, due)
+
+    # It failed: the next one waits twice as long, and opens nothing when it is answered, but may be followed.
+    assert ask(lane, B, due, LOOK, settling=True) == AdmissionDelayed(2 * FIRST_PROBE + FOR_OTHERS)
+    due += 2 * FIRST_PROBE + FOR_OTHERS
+    assert isinstance(lane.admit(spent, due), AdmissionDelayed)
+    for target in (B, A):
+        assert ask(lane, target, due, LOOK, settling=True) == AdmissionGranted()
+        look(lane, target, Verdict.UP, due)
+    assert status(lane) == "parked"
+    assert ask(lane, A, due) == AdmissionGranted()
+    tell(lane, A, REMOVED, due)
+    assert status(lane) == "open"
+    assert lane.admit(spent, due) == AdmissionGranted()
+
+
+def look(lane: LaneState, target: TargetId, verdict: Verdict, now: float) -> None:
+    """What came of a look that was to settle a doubt."""
+    turn = AdmissionRequest(target, LOOK, settling=True)
+    lane.observe(turn, reading(verdict, message="HTTP 500"), now, began=now, left=MANY, within_reach=8)
+
+
+def test_a_prober_that_ends_makes_room_for_another() -> None:
+    lane = parked()
+    assert ask(lane, A, 5.0, LOOK) == AdmissionGranted()
+
+    assert lane.leave(B) is False
+    assert lane.leave(A) is True
+    assert ask(lane, B, 5.0) == AdmissionGranted()
+
+
+@pytest.mark.promise(6)
+def test_an_answer_opens_the_lane_again() -> None:
+    lane = parked()
+    ask(lane, A, 5.0)
+    tell(lane, A, REMOVED, 6.0)
+
+    assert (lane.state, lane.reason) == ("open", None)
+    assert ask(lane, B, 6.0) == AdmissionGranted()
+
+
+@pytest.mark.promise(6)
+def test_a_parked_lane_gives_up_after_park_for() -> None:
+    lane = parked(now=10.0)
+    ask(lane, A, 15.0)
+    tell(lane, A, DOUBT, 15.0)
+
+    assert ask(lane, A, 10.0 + PARK_FOR - 0.001) == AdmissionGranted()
+    tell(lane, A, DOUBT, 10.0 + PARK_FOR)
+    assert ask(lane, B, 10.0 + PARK_FOR) == AdmissionRefused("parked: HTTP 502")
+    assert lane.refusal(UNDEPLOY) == lane.refusal(LOOK) == "parked: HTTP 502"
+    assert ask(lane, A, 1e6, LOOK, settling=True) == AdmissionGranted()  # a doubt may still be settled
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("fault", [Verdict.UNCLEAR, Verdict.UNSENT])
+def test_the_first_fault_of_a_look_ends_the_doubts_of_a_lane_that_was_given_up(fault: Verdict) -> None:
+    lane = parked()
+    until_refused(lane, 0.0)
+    for target in (A, B):
+        assert ask(lane, target, 700.0, LOOK, settling=True) == AdmissionGranted()
+        look(lane, target, Verdict.UP, 700.0)
+    look(lane, C, fault, 700.0)
+
+    assert ask(lane, A, 700.0, LOOK, settling=True) == AdmissionRefused("parked: HTTP 502")
+    assert lane.hopeless == "parked: HTTP 502"
+
+
+def test_a_probe_that_was_due_before_the_end_is_made_by_a_later_wave() -> None:
+    """The time counts on between waves, in which nobody is there to probe."""
+    lane = parked()
+    assert ask(lane, A, PARK_FOR + 60.0) == AdmissionGranted()
+    assert isinstance(ask(lane, B, PARK_FOR + 60.0), AdmissionDelayed)
+    tell(lane, A, REMOVED, PARK_FOR + 61.0)
+    assert status(lane) == "open"
+
+    lane = parked()
+    assert ask(lane, A, PARK_FOR + 60.0) == AdmissionGranted()
+    tell(lane, A, DOUBT, PARK_FOR + 61.0)
+    assert ask(lane, B, PARK_FOR + 61.0) == AdmissionRefused("parked: HTTP 502")
+
+
+def test_no_pause_that_a_probe_is_asked_for_outlasts_park_for() -> None:
+    lane = parked()
+    assert ask(lane, A, 500.0) == AdmissionGranted()
+    tell(lane, A, busy(400.0), 500.0)
+
+    assert ask(lane, A, 500.0) == AdmissionDelayed(PARK_FOR - 500.0)
+    assert ask(lane, A, PARK_FOR) == AdmissionRefused("parked: HTTP 502")
+
+
+def test_a_lone_request_that_is_never_heard_of_makes_room() -> None:
+    for lane in (alone(), parked()):
+        assert ask(lane, A, FIRST_PROBE) == AdmissionGranted()
+        wait = ask(lane, B, FIRST_PROBE)
+        assert wait == AdmissionDelayed(60.0 + RetryPolicy().ceiling)
+        assert ask(lane, B, FIRST_PROBE + wait.seconds) == AdmissionGranted()
+
+
+def test_a_list_is_not_waited_for_while_the_lane_is_parked() -> None:
+    """Whoever reads it holds up all that want to see it, the probe among them."""
+    lane = parked()
+
+    assert isinstance(lane.admit(AdmissionRequest(A, LOOK, dispensable=True), FIRST_PROBE), AdmissionRefused)
+
+
+def test_park_for_is_never_overslept() -> None:
+    lane = parked(now=0.0)
+    now = 0.0
+    while not isinstance(said := ask(lane, A, now), AdmissionRefused):
+        if isinstance(said, AdmissionDelayed):
+            now += said.seconds
+        else:
+            tell(lane, A, DOUBT, now)
+
+    assert now == PARK_FOR
+
+
+@pytest.mark.promise(6)
+def test_nothing_but_429_parks_the_lane_after_park_for() -> None:
+    lane = state()
+    now = 0.0
+    while lane.state == "open":
+        now += tell(lane, A, busy(100.0), now) or 0.0
+
+    assert now - 100.0 == PARK_FOR
+    assert lane.refusal(UNDEPLOY)
+    assert lane.refusal(LOOK, settling=True) is None
+    assert lane.reason == "parked: nothing but refusals to take more: slow down"
+
+
+def test_a_fault_between_two_429_begins_their_time_anew() -> None:
+    lane = state()
+    tell(lane, A, busy(1.0), 0.0)
+    tell(lane, A, DOUBT, 300.0)
+    tell(lane, A, busy(1.0), PARK_FOR)
+
+    assert status(lane) == "open"
+
+
+def test_one_bad_target_among_answered_ones_never_parks_a_lane() -> None:
+    """Another one's answer, be it a refusal, stands between its faults and those that come next."""
+    lane = state()
+    for second in range(200):
+        tell(lane, A, DOUBT, float(second))
+        if second % 4 == 3:
+            tell(lane, TargetId(f"gw/{second}"), REFUSED if second % 8 == 3 else REMOVED, float(second))
+        assert status(lane) == "open"
+
+
+@pytest.mark.parametrize("fault", [DOUBT, reading(Verdict.STRANGE)])
+def test_the_last_target_alone_does_not_park_a_lane_by_its_faults(fault: Reading) -> None:
+    lane = state()
+    for second in range(100):
+        tell(lane, A, fault, float(second), left=1)
+
+    assert status(lane) == "open"
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize(("left", "within_reach"), [(1, 1), (100, 1), (100, 2)])
+def test_five_requests_in_a_row_that_could_not_be_sent_park_a_lane(left: int, within_reach: int) -> None:
+    """Once all that are under way have met that; they cost no attempt, so nothing else would end it."""
+    lane = state()
+    for number in range(4):
+        tell(lane, A if number % 2 else B, UNSENT, 0.0, left=max(left, 100), within_reach=within_reach)
+    assert status(lane) == "open"
+    tell(lane, A, UNSENT, 0.0, left=max(left, 100), within_reach=within_reach)
+    assert status(lane) == "parked"
+
+    lane = state()
+    for number in range(30):
+        tell(lane, A, UNSENT if number % 5 != 4 else DOUBT, 0.0, left=left, within_reach=1)
+    assert status(lane) == "open"
+
+
+@pytest.mark.promise(6)
+def test_park_for_counts_once_until_the_gateway_answers() -> None:
+    """Nobody probes twice for ten minutes, whichever targets come; after an answer the time begins anew."""
+    lane = parked(now=0.0)
+    now = until_refused(lane, 0.0)
+    assert now == PARK_FOR
+    assert [ask(lane, TargetId(f"gw/later-{number}"), now + number) for number in range(3)] == [
+        AdmissionRefused("parked: HTTP 502")
+    ] * 3
+
+    lane = parked(now=0.0)
+    assert ask(lane, A, 500.0) == AdmissionGranted()
+    tell(lane, A, REFUSED, 500.0)
+    assert status(lane) == "open"
+    for number in range(5):
+        tell(lane, TargetId(f"gw/again-{number}"), DOUBT, 510.0)
+    assert until_refused(lane, 510.0) == 510.0 + PARK_FOR
+
+
+def until_refused(lane: LaneState, now: float) -> float:
+    """When a lane that only faults come from refuses a target."""
+    while not isinstance(said := ask(lane, A, now), AdmissionRefused):
+        if isinstance(said, AdmissionDelayed):
+            now += said.seconds
+        else:
+            tell(lane, A, DOUBT, now)
+    return now
+
+
+def test_probes_go_at_growing_intervals_and_one_at_a_time() -> None:
+    lane, now, at = parked(now=0.0), 0.0, list[float]()
+    targets = [TargetId(f"gw/{number}") for number in range(8)]
+    while len(at) < 6:
+        said = [ask(lane, target, now) for target in targets]
+        if AdmissionGranted() in said:
+            assert said.count(AdmissionGranted()) == 1
+            assert sum(isinstance(one, AdmissionDelayed) for one in said) == 7
+            at.append(now)
+            tell(lane, targets[said.index(AdmissionGranted())], DOUBT, now)
+        else:
+            (wait,) = {one.seconds for one in said if isinstance(one, AdmissionDelayed)}
+            now += wait
+
+    assert at == [5.0, 15.0, 35.0, 75.0, 135.0, 195.0]
+
+
+def test_a_probe_that_is_denied_keeps_its_turn() -> None:
+    """The next credential is tried by the same one: nobody else goes meanwhile."""
+    lane = parked()
+    assert ask(lane, A, 5.0) == AdmissionGranted()
+    tell(lane, A, DENIED, 5.0)
+
+    assert isinstance(ask(lane, B, 5.0), AdmissionDelayed)
+    assert ask(lane, A, 5.0) == AdmissionGranted()
+
+
+# --- a signature that was never let in ------------------------------------------------------------------
+
+
+def alone() -> LaneState:
+    return LaneState(RetryPolicy(), PARK_FOR, first_alone=True)
+
+
+@pytest.mark.promise(5)
+def test_a_parked_lane_whose_signature_was_never_let_in_is_probed_like_any_other() -> None:
+    lane = alone()
+    for number in range(5):
+        assert ask(lane, TargetId(f"gw/{number}"), 0.0) == AdmissionGranted()
+        assert isinstance(ask(lane, A, 0.0), AdmissionDelayed)
+        tell(lane, TargetId(f"gw/{number}"), UNSENT, 0.0)
+
+    assert status(lane) == "parked"
+    assert ask(lane, A, 0.0) == AdmissionDelayed(FIRST_PROBE)
+    assert until_refused(lane, 0.0) == PARK_FOR
+
+
+@pytest.mark.promise(5)
+def test_a_denied_first_signature_lets_no_other_request_go() -> None:
+    lane = alone()
+    assert ask(lane, A, 0.0) == AdmissionGranted()
+    tell(lane, A, DENIED, 0.0)
+
+    assert isinstance(ask(lane, B, 0.0), AdmissionDelayed)
+
+
+# --- retries --------------------------------------------------------------------------------------------
+
+
+def repeat(
+    lane: LaneState, number: int, now: float
+) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
+    return lane.admit(AdmissionRequest(TargetId(f"gw/{number}"), UNDEPLOY, repeats=True), now)
+
+
+@pytest.mark.promise(7)
+def test_the_fifty_first_retry_waits_until_time_or_success_gives_one_back() -> None:
+    lane = state()
+    assert [repeat(lane, number, 0.0) for number in range(50)] == [AdmissionGranted()] * 50
+    assert repeat(lane, 51, 0.0) == AdmissionDelayed(1.0)
+    assert repeat(lane, 52, 0.25) == AdmissionDelayed(0.75)
+    assert ask(lane, A, 0.25) == AdmissionGranted()  # a first undeploy is no retry
+    assert ask(lane, A, 0.25, LOOK, settling=True) == AdmissionGranted()
+
+    tell(lane, A, REMOVED, 0.25)
+    assert repeat(lane, 51, 0.25) == AdmissionDelayed(0.25)
+    tell(lane, A, REMOVED, 0.25)
+    assert repeat(lane, 51, 0.25) == AdmissionGranted()
+    tell(lane, A, REFUSED, 0.25)  # answered, but no success
+    assert repeat(lane, 52, 0.5) == AdmissionDelayed(0.5)
+    assert repeat(lane, 52, 1.0) == AdmissionGranted()
+
+
+@pytest.mark.promise(7)
+def test_a_probe_needs_no_share_of_the_retries() -> None:
+    lane = state()
+    for number in range(50):
+        assert repeat(lane, number, 0.0) == AdmissionGranted()
+    for number in range(5):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
+    lane._retry_budget._at = FIRST_PROBE  # as if no time had passed for it
+
+    assert repeat(lane, 1, FIRST_PROBE) == AdmissionGranted()
+
+
+def test_a_retry_that_waits_for_its_slot_spends_its_share_once() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=1.0))
+    assert ask(lane, A, 0.0) == AdmissionGranted()
+    turn = AdmissionRequest(B, UNDEPLOY, repeats=True)
+    for tenth in range(10):
+        assert isinstance(lane.admit(turn, tenth / 10), AdmissionDelayed)
+
+    assert lane.admit(turn, 1.0) == AdmissionGranted()
+    assert lane._retry_budget._left == 49.0
+
+
+# --- one request alone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("why", ["fruitless", "parked", "first"])
+def test_a_request_that_goes_alone_keeps_the_plan_s_rate(why: str) -> None:
+    """A gateway that asks for pauses of a second is not asked once a second where the plan says 0.05/s."""
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=0.05), first_alone=why == "first")
+    now, at = 0.0, list[float]()
+    if why == "parked":
+        for number in range(5):
+            tell(lane, TargetId(f"gw/{number}"), DOUBT, now)
+    while len(at) < 6:
+        turn = AdmissionRequest(A, UNDEPLOY)
+        while isinstance(said := lane.admit(turn, now), AdmissionDelayed):
+            assert said.seconds
+            now += said.seconds
+        at.append(now)
+        tell(lane, A, {"fruitless": busy(1.0), "parked": DOUBT, "first": UNSENT}[why], now)
+
+    assert all(later - before >= 19.999 for before, later in pairwise(at))
+
+
+def test_a_lone_request_that_waited_for_a_login_goes_at_once_afterwards() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=0.1), first_alone=True)
+    turn = AdmissionRequest(A, UNDEPLOY)
+
+    assert [lane.admit(turn, 0.0), lane.admit(turn, 2.0)] == [AdmissionGranted(), AdmissionGranted()]
+    assert lane.leave(A)
+    assert ask(lane, B, 2.0) == AdmissionDelayed(8.0)
+
+
+# --- looks beside undeploys -----------------------------------------------------------------------------
+
+
+def test_looks_and_undeploys_are_paced_apart() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=2.0))
+    said = [ask(lane, TargetId(f"gw/{number}"), 0.0, act) for number in range(3) for act in (UNDEPLOY, LOOK)]
+
+    assert said == [
+        AdmissionGranted(),
+        AdmissionGranted(),
+        AdmissionDelayed(0.5),
+        AdmissionDelayed(0.5),
+        AdmissionDelayed(1.0),
+        AdmissionDelayed(1.0),
+    ]
+
+
+def test_a_lower_rate_is_in_force_at_once_and_slots_from_before_are_void() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=2.0))
+    turns = [AdmissionRequest(TargetId(f"gw/{number}"), UNDEPLOY) for number in range(3)]
+    assert [lane.admit(turn, 0.0) for turn in turns] == [
+        AdmissionGranted(),
+        AdmissionDelayed(0.5),
+        AdmissionDelayed(1.0),
+    ]
+
+    lane.limit(0.1, 0.25)
+    assert [lane.admit(turn, 0.5) for turn in turns[1:]] == [AdmissionDelayed(9.5), AdmissionDelayed(19.5)]
+    lane.limit(None, 1.0)
+    assert [lane.admit(turn, 1.0) for turn in turns[1:]] == [AdmissionGranted(), AdmissionGranted()]
+
+
+# --- closed ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(4)
+def test_a_wrong_place_closes_the_lane_at_once_and_for_good() -> None:
+    lane = state()
+    tell(lane, A, ELSEWHERE, 0.0)
+    refused = AdmissionRefused("wrong_place: E.3030 no instance")
+
+    assert ask(lane, B, 0.0) == refused
+    assert ask(lane, B, 0.0, LOOK, settling=True) == refused
+
+
+def test_a_gateway_that_takes_nothing_is_asked_by_one_at_a_time() -> None:
+    """Two pauses with nothing but refusals: from then on one request a pause, until one is taken."""
+    lane, now = state(), 0.0
+    sent = []
+    for _ in range(6):
+        going = [
+            one
+            for one in (A, B)
+            if isinstance(lane.admit(AdmissionRequest(one, UNDEPLOY), now), AdmissionGranted)
+        ]
+        sent.append(len(going))
+        for one in going:
+            tell(lane, one, busy(1.0), now)
+        now += 1.0
+
+    assert sent == [2, 2, 1, 1, 1, 1]
+
+    assert isinstance(lane.admit(AdmissionRequest(A, UNDEPLOY), now), AdmissionGranted)
+    tell(lane, A, REMOVED, now)
+    assert not lane.is_fruitless
+
+
+@pytest.mark.promise(6)
+def test_nothing_but_429_to_looks_ends_the_looks_after_park_for() -> None:
+    """A refused look costs its target nothing, so the lane must bound how long it may go on."""
+    lane = LaneState(RetryPolicy(), PARK_FOR)
+    busy = reading(Verdict.BUSY, wait=30.0)
+    for second in range(0, int(PARK_FOR) + 30, 30):
+        assert lane.refusal(Act.LOOK) is None
+        tell(lane, A, busy, float(second), LOOK)
+
+    assert "parked" in (lane.refusal(Act.LOOK) or "")
+    assert lane.refusal(Act.UNDEPLOY) is None
+
+
+@pytest.mark.promise(10)
+def test_nothing_but_looks_that_cannot_be_sent_gives_the_lane_up_after_park_for() -> None:
+    lane, unsent = state(), reading(Verdict.UNSENT, message="refused")
+    for second in range(0, int(PARK_FOR), 30):
+        assert lane.refusal(LOOK, settling=True) is None
+        tell(lane, A, unsent, float(second), LOOK)
+    assert status(lane) == "open"
+    tell(lane, A, unsent, PARK_FOR, LOOK)
+
+    assert (status(lane), lane.given_up) == ("parked", True)
+    assert lane.refusal(LOOK, settling=True) == lane.refusal(UNDEPLOY) == "parked: refused"
+
+
+def test_a_few_looks_that_could_not_be_sent_in_a_long_night_give_up_nothing() -> None:
+    lane, unsent = state(), reading(Verdict.UNSENT, message="refused")
+    for hour in range(4):
+        tell(lane, A, unsent, 3600.0 * hour, LOOK)
+    tell(lane, B, REMOVED, 5 * 3600.0)
+    for hour in range(6, 10):
+        tell(lane, A, unsent, 3600.0 * hour, LOOK)
+
+    assert status(lane) == "open"
+
+
+# --- whatever comes -------------------------------------------------------------------------------------
+
+
+class Machine(RuleBasedStateMachine):
+    """A lane and four workers, one target each: whatever comes, time alone brings every one a decision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.lane = state()
+        self.flying: dict[int, tuple[AdmissionRequest, float, bool]] = {}
+
+    @initialize(first_alone=st.booleans(), rate=st.sampled_from([None, 0.5, 20.0]))
+    def begin(self, first_alone: bool, rate: float | None) -> None:
+        limits = Limits(rate=rate)
+        self.lane = LaneState(RetryPolicy(), PARK_FOR, limits=limits, first_alone=first_alone)
+
+    def name(self, worker: int) -> TargetId:
+        return TargetId(f"gw/{worker}")
+
+    @rule(worker=st.integers(0, 7), act=st.sampled_from([UNDEPLOY, UNDEPLOY, LOOK]), flag=st.booleans())
+    def send(self, worker: int, act: Act, flag: bool) -> None:
+        if worker in self.flying:
+            return
+        looks = act is LOOK
+        turn = AdmissionRequest(self.name(worker), act, settling=looks and flag, repeats=flag and not looks)
+        probing = self.lane.alone or (self.lane.state == "parked" and not self.lane.given_up)
+        match self.lane.admit(turn, self.now):
+            case AdmissionGranted():
+                self.flying[worker] = (turn, self.now, probing)
+            case AdmissionRefused():
+                assert self.lane.state != "open" or (looks and self.lane.refusal(LOOK))
+            case AdmissionDelayed(seconds):
+                assert seconds > 0.0
+
+    @rule(
+        worker=st.integers(0, 7),
+        said=st.sampled_from([REMOVED, REFUSED, DOUBT, DOUBT, UNSENT, busy(), busy(5.0), busy(1e9), DENIED]),
+        takes=st.floats(0, 40),
+    )
+    def land(self, worker: int, said: Reading, takes: float) -> None:
+        if worker not in self.flying:
+            return
+        turn, _, _ = self.flying.pop(worker)
+        self.now += takes
+        if turn.act is LOOK and said.verdict not in (Verdict.BUSY, Verdict.DENIED):
+            said = reading(Verdict.UNCLEAR if said is DOUBT else Verdict.UP)
+        tell(self.lane, turn.target, said, self.now, turn.act)
+        if said not in (UNSENT, DOUBT, DENIED):
+            self.lane.confirm_credential()
+
+    @rule(worker=st.integers(0, 7))
+    def leave(self, worker: int) -> None:
+        if worker not in self.flying:
+            self.lane.leave(self.name(worker))
+
+    @rule(passes=st.floats(0, 700))
+    def wait(self, passes: float) -> None:
+        self.now += passes
+
+    @rule(rate=st.sampled_from([None, 0.5, 20.0]))
+    def limit(self, rate: float | None) -> None:
+        self.lane.limit(rate, self.now)
+
+    @invariant()
+    def one_probe_at_most(self) -> None:
+        probes = [turn for turn, _, probing in self.flying.values() if probing]
+        assert sum(turn.target == self.lane._probes.prober for turn in probes) <= 1
+        assert self.lane.state != "open" or self.lane.refusal(UNDEPLOY) is None
+
+    def teardown(self) -> None:
+        """All that fly land with a fault, their targets end, and one more asks until it is told."""
+        for worker, (turn, _, _) in list(self.flying.items()):
+            tell(
+                self.lane, turn.target, DOUBT if turn.act is UNDEPLOY else reading(Verdict.UNCLEAR), self.now
+            )
+            self.flying.pop(worker)
+        for worker in range(8):
+            self.lane.leave(self.name(worker))
+        turn, waits = AdmissionRequest(A, UNDEPLOY, repeats=True), 0
+        while isinstance(said := self.lane.admit(turn, self.now), AdmissionDelayed):
+            self.now += said.seconds
+            waits += 1
+            assert waits < 10
+
+
+TestWhateverComes = Machine.TestCase
+TestWhateverComes.settings = settings(max_examples=count_examples(1.5), stateful_step_count=40, deadline=None)
+
+
+@given(
+    later=st.lists(
+        st.tuples(
+            st.integers(0, 9),
+            st.sampled_from([REMOVED, DOUBT, UNSENT, busy(), busy(900.0), DENIED, ELSEWHERE]),
+        ),
+        max_size=30,
+    )
+)
+def test_closed_stays_closed_whatever_lands_afterwards(later: list[tuple[int, Reading]]) -> None:
+    """What was in flight when the lane closed may bring faults of five targets, or success."""
+    lane = state()
+    lane.close("denied: no")
+    for number, (target, said) in enumerate(later):
+        tell(lane, TargetId(f"gw/{target}"), said, number * 100.0)
+
+    assert (lane.state, lane.reason) == ("closed", "denied: no")
+    assert ask(lane, A, 1e9) == AdmissionRefused("denied: no")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([UNDEPLOY, UNDEPLOY, LOOK]),
+        st.integers(0, 7),
+        st.sampled_from([REMOVED, DOUBT, DOUBT, UNSENT, busy(), busy(5.0), busy(1e9), DENIED]),
+        st.floats(0, 100),
+    ),
+    max_size=60,
+)
+
+
+@pytest.mark.promise(6)
+@given(steps=STEPS)
+def test_no_lane_waits_longer_than_park_for_without_being_asked_again(
+    steps: list[tuple[Act, int, Reading, float]],
+) -> None:
+    """A wait is finite, or it ends with the probe that is under way. Those who wait for a slot stand in line:
+    each has one behind those before it, and no pace is slower than one in a pause of ``park_for``."""
+    lane, now = state(), 0.0
+    turns: dict[tuple[int, Act], AdmissionRequest] = {}
+    for act, number, said, passes in steps:
+        turn = turns.setdefault((number, act), AdmissionRequest(TargetId(f"gw/{number}"), act))
+        now += passes
+        match lane.admit(turn, now):
+            case AdmissionGranted():
+                del turns[number, act]
+                tell(lane, turn.target, said, now, act)
+            case AdmissionDelayed(seconds):
+                in_line = sum(one.act is act and one.slot is not None for one in turns.values())
+                assert 0.0 < seconds <= (PARK_FOR + IDLE) * max(1, in_line)
