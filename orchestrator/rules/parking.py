@@ -147,7 +147,7 @@ class ProbeSchedule:
 
     def put_off(self, now: float) -> None:
         """Let the next probe wait as long as after the fault of one, and keep the present prober."""
-        self.next_at = max(self.next_at, now + self._wait)
+        self.next_at = now + self._wait
 
     def find_start(self, target: TargetId, now: float, paused: float, *, settling: bool, last: bool) -> float:
         """Return when a target may be the probe, as far as is known now.
