@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import errno
+import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -167,6 +168,26 @@ def test_one_read_of_the_targets_serves_all_formats(tmp_path: Path) -> None:
     write_all(source, tmp_path)
 
     assert (source.reads, source.taken) == (1, 500)
+
+
+def _count_iterators() -> int:
+    gc.collect()
+    return sum(isinstance(each, Iterator) for each in gc.get_objects())
+
+
+def test_a_report_leaves_nothing_in_memory() -> None:
+    source = make_up_run(3)
+
+    def write_each() -> None:
+        for name in FORMATS:
+            write_report(name, source, StringIO())
+
+    write_each()  # what is kept for all further reports
+    before = _count_iterators()
+    write_each()
+    write_each()
+
+    assert _count_iterators() == before
 
 
 def test_a_report_without_targets_reads_none() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -37,7 +37,7 @@ def write(source: ReportSource, out: TextIO) -> ReportStream:
     _write_head(source.report, out)
     separator = '"targets":[\n'
     while targets := (yield):
-        out.write(separator + _encode_lines(map(encode_target, targets)))
+        out.write(separator + _encode_lines([encode_target(target) for target in targets]))
         separator = ",\n"
     out.write('"targets":[]}\n' if separator.startswith('"') else "\n]}\n")
 
@@ -48,14 +48,14 @@ def _write_head(report: Report, out: TextIO) -> None:
     out.write(f'{{"schema":{SCHEMA},\n"run":{_encode_text(head["run"])},\n')
     if report.chain:
         out.write('"chain":')
-        _write_lines(map(_encode_chained, report.chain), out)
+        _write_lines([_encode_chained(each) for each in report.chain], out)
         out.write(",\n")
     out.write(f'"totals":{_encode_text(head["totals"])},\n"gateways":')
     _write_lines(head["gateways"], out)
     out.write(',\n"waves":')
     _write_lines(head["waves"], out)
     out.write(',\n"controls":')
-    _write_lines((replace(control, at=_convert_to_utc(control.at)) for control in report.controls), out)
+    _write_lines([replace(control, at=_convert_to_utc(control.at)) for control in report.controls], out)
     out.write(",\n")
 
 
@@ -73,14 +73,15 @@ def encode_head(report: Report) -> dict[str, Any]:
     }
 
 
-def _write_lines(values: Iterable[Struct | dict[str, Any]], out: TextIO) -> None:
+def _write_lines(values: Sequence[Struct | dict[str, Any]], out: TextIO) -> None:
     """Write a list with a line for each value."""
     lines = _encode_lines(values)
     out.write(f"[\n{lines}\n]" if lines else "[]")
 
 
-def _encode_lines(values: Iterable[Struct | dict[str, Any]]) -> str:
+def _encode_lines(values: Sequence[Struct | dict[str, Any]]) -> str:
     """Return the values with a comma and a line break between them; empty for no value."""
+    # A sequence, since msgspec never lets go of an iterator that it was given.
     # No line break of a text is in the JSON as such, so each one is between two values.
     return _ENCODER.encode_lines(values).rstrip(b"\n").replace(b"\n", b",\n").decode()
 

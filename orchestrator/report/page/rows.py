@@ -67,8 +67,10 @@ class RowWriter:
 
     def write(self, targets: Iterable[TargetReport]) -> None:
         """Write a row for each of the targets."""
+        # A list, since msgspec never lets go of an iterator that it was given.
+        rows = [self._build_row(target) for target in targets]
         # No line break of a text is in the JSON as such, so each one is between two rows.
-        lines = _make_safe(_ENCODER.encode_lines(map(self._build_row, targets))).rstrip("\n")
+        lines = _make_safe(_ENCODER.encode_lines(rows)).rstrip("\n")
         if lines:
             self._write(self._separator + lines.replace("\n", ",\n"))
             self._separator = ",\n"
