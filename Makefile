@@ -74,25 +74,23 @@ stories: setup  ## run the commands of the tutorial and the stories again, and w
 simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEEDS=1000 [FIRST=1]
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)
 
+# The page tells of a trial that failed, too; the verb then fails after the page.
+TRY = $(1) && tried=0 || tried=$$?; $(BIN)/python -m bench.trust && exit $$tried
+
 seeds: setup  ## the same, on from the last seed that was kept for docs/trust.md: make seeds UNTIL=100000
-	$(BIN)/python -m tests.simulation --until $(or $(UNTIL),100000)
-	$(BIN)/python -m bench.trust
+	@$(call TRY,$(BIN)/python -m tests.simulation --until $(or $(UNTIL),100000))
 
 mutants: setup  ## change one place of a deciding module at a time; the tests should notice: make mutants [MODULES="pacing retry"]
-	$(BIN)/python -m bench.mutants $(MODULES)
-	$(BIN)/python -m bench.trust
+	@$(call TRY,$(BIN)/python -m bench.mutants $(MODULES))
 
 chaos: setup  ## faults in real processes, judged by the simulators: make chaos [SCENES="kill-run freeze"] [TIMES=5] [SEED=1]
-	$(BIN)/python -m tests.chaos $(SCENES) --times $(or $(TIMES),5) --seed $(or $(SEED),1)
-	$(BIN)/python -m bench.trust
+	@$(call TRY,$(BIN)/python -m tests.chaos $(SCENES) --times $(or $(TIMES),5) --seed $(or $(SEED),1))
 
 fuzz: setup  ## made-up inputs for the readers; atheris is used if installed: make fuzz [AIMS="roma plan"] [MINUTES=1]
-	$(BIN)/python -m tests.fuzzing $(AIMS) --minutes $(or $(MINUTES),1)
-	$(BIN)/python -m bench.trust
+	@$(call TRY,$(BIN)/python -m tests.fuzzing $(AIMS) --minutes $(or $(MINUTES),1))
 
 soak: setup  ## whether memory, descriptors or files grow: make soak [NIGHTS=1000] [MINUTES=10]
-	$(BIN)/python -m tests.soak --nights $(or $(NIGHTS),40) --minutes $(or $(MINUTES),2)
-	$(BIN)/python -m bench.trust
+	@$(call TRY,$(BIN)/python -m tests.soak --nights $(or $(NIGHTS),40) --minutes $(or $(MINUTES),2))
 
 bench: setup  ## measure what a run costs, and write docs/benchmarks.md: make bench [PARTS="run p9"]
 	$(BIN)/python -m bench $(PARTS)

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.soak.gauges import count_descriptors, read_memory, read_size
-from tests.soak.growth import LEAST_SAMPLES, Sample, compute_slope, list_growth
+from tests.soak.growth import LEAST_SAMPLES, Sample, compute_slope, describe_sample, list_growth
 from tests.soak.nights import play_nights
 
 
@@ -25,6 +25,7 @@ def make_samples(count: int = 40, **grown: float) -> list[Sample]:
             "journal": 8000 * number,
             "ahead": 4_000_000,
             "logs": 20_000 * number,
+            "objects": 90_000,
         }
         late = max(0, number - count // 2)
         found.append(Sample(**{name: value + grown.get(name, 0) * late for name, value in flat.items()}))
@@ -40,6 +41,7 @@ def test_the_same_work_with_the_same_needs_is_flat() -> None:
     [
         ("memory", 0.2, "memory rose by"),
         ("descriptors", 1, "descriptors rose from 21 to"),
+        ("objects", 1, "objects rose from 90,000 to"),
         ("ahead", 200_000, "the write-ahead log rose"),
         ("journal", 2000, "journal: 250 bytes a request"),
         ("logs", 5000, "logs: "),
@@ -56,6 +58,12 @@ def test_a_start_that_needs_more_and_more_is_no_growth() -> None:
     warm = [replace(each, memory=30.0 + number) for number, each in enumerate(samples[:20])]
 
     assert list(list_growth([*warm, *samples[20:]])) == []
+
+
+def test_what_was_not_measured_is_not_told() -> None:
+    told = describe_sample(Sample(memory=50.04, descriptors=20, requests=4_000, simulated=90.0))
+
+    assert told == "50.0 MB, 20 descriptors, 4,000 requests, 2 simulated minutes"
 
 
 def test_few_samples_say_nothing() -> None:
@@ -89,3 +97,5 @@ def test_nights_are_alike_and_counted() -> None:
 
     assert [night for night, _ in told] == [1, 2]
     assert samples[1].requests == 2 * samples[0].requests > 0
+    assert samples[1].simulated == 2 * samples[0].simulated > 0
+    assert samples[1].objects > 10_000

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,15 +69,27 @@ class Ledger:
     def keep(self, trial: Trial) -> None:
         """Add a trial, or put it in the place of the same one as it was a while ago."""
         same = (trial.of, trial.when)
-        self._write([*(each for each in self.read() if (each.of, each.when) != same), trial])
+        with self._hold():
+            self._write([*(each for each in self.read() if (each.of, each.when) != same), trial])
 
     def replace(self, trial: Trial) -> None:
         """Keep a trial in the place of all earlier ones of its name."""
-        self._write([*(each for each in self.read() if each.of != trial.of), trial])
+        with self._hold():
+            self._write([*(each for each in self.read() if each.of != trial.of), trial])
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """Keep other commands from the figures: two of them may try different things at the same time."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self._file.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _write(self, trials: Sequence[Trial]) -> None:
         """Write the file whole or not at all: whoever tries for hours may be cut off here, too."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._file.with_suffix(".part")
         fresh.write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1) + b"\n")
         fresh.replace(self._file)

@@ -1,5 +1,8 @@
 """docs/trust.md is written by the command, and its figures are sums of the trials that were kept."""
 
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,15 @@ def test_a_mutant_that_survived_stands_with_its_reason(tmp_path: Path) -> None:
     assert "  - `f: a -> b`: nothing reaches it\n  - `f: a -> c`: not judged yet\n" in told
 
 
+def test_trials_that_are_kept_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    names = [f"aim {number}" for number in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: Ledger("fuzz", tmp_path).keep(replace(TRIAL, of=name)), names))
+
+    assert sorted(each.of for each in Ledger("fuzz", tmp_path).read()) == sorted(names)
+
+
 def test_what_was_never_tried_is_said(tmp_path: Path) -> None:
     assert write_page(tmp_path).count("Not tried yet.") == len(KINDS)
 
@@ -77,3 +89,26 @@ def test_each_command_of_the_page_is_a_verb_of_the_makefile() -> None:
 
     for kind in KINDS:
         assert f"\n{kind.command.split()[1]}:" in verbs
+
+
+@pytest.mark.source
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("status", [0, 1])
+@pytest.mark.parametrize("verb", [kind.command.split()[1] for kind in KINDS])
+def test_a_verb_writes_the_page_of_a_trial_that_failed_and_fails_then(
+    verb: str, status: int, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$2" >> {tmp_path}/called\ncase "$2" in *.trust) ;; *) exit {status};; esac\n'
+    )
+    python.chmod(0o700)
+    ready = tmp_path / "ready"
+    ready.touch()
+
+    done = subprocess.run(
+        ["make", verb, f"BIN={tmp_path}", f"READY={ready}"], cwd=page.ROOT, capture_output=True, check=False
+    )
+
+    assert [*(tmp_path / "called").read_text().split()][1:] == ["bench.trust"]
+    assert bool(done.returncode) is bool(status)

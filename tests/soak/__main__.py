@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from bench.trust.ledger import Ledger, make_trial
-from tests.soak.growth import Sample, list_growth
+from tests.soak.growth import Sample, describe_sample, list_growth
 from tests.soak.minutes import play_minutes
 from tests.soak.nights import play_nights
 
@@ -50,7 +50,10 @@ def _soak(name: str, unit: str, length: int, samples: Iterator[Sample], *, keep:
     found += list_growth(taken)
     for each in found:
         click.echo(f"{name}: {each}")
-    counts = {unit: length, "samples": len(taken), "requests": taken[-1].requests if taken else 0}
+    last = taken[-1] if taken else Sample(memory=0.0, descriptors=0, requests=0)
+    counts = {unit: length, "samples": len(taken), "requests": last.requests}
+    if last.simulated:
+        counts["simulated hours"] = int(last.simulated / 3600)
     click.echo(f"{name}: {', '.join(f'{count:,} {what}' for what, count in counts.items())}")
     if keep:
         Ledger("soak").keep(make_trial(name, counts, broke=tuple(found)))
@@ -59,10 +62,7 @@ def _soak(name: str, unit: str, length: int, samples: Iterator[Sample], *, keep:
 
 def _tell(number: int, sample: Sample) -> None:
     if number % 10 == 1:
-        click.echo(
-            f"{number}: {sample.memory:.1f} MB, {sample.descriptors} descriptors, {sample.requests:,}"
-            f" requests, journal {sample.journal:,}, ahead {sample.ahead:,}, logs {sample.logs:,} bytes"
-        )
+        click.echo(f"{number}: {describe_sample(sample)}")
 
 
 if __name__ == "__main__":

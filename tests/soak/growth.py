@@ -23,16 +23,35 @@ LOG_AHEAD_SHARE = 1.5
 class Sample(Struct, frozen=True, kw_only=True):
     """What a process had at one moment. ``requests`` counts those of the platforms until then.
 
-    The journal, its write-ahead log and the logs (events and messages) are in bytes.
+    The journal, its write-ahead log and the logs (events and messages) are in bytes. What is not measured is 0.
     """
 
     memory: float
     """Resident memory in MB."""
     descriptors: int
     requests: int
+    objects: int = 0
+    """What Python's collector watches, after a collection."""
+    simulated: float = 0.0
+    """Seconds on the virtual clock until then."""
     journal: int = 0
     ahead: int = 0
     logs: int = 0
+
+
+def describe_sample(sample: Sample) -> str:
+    """Return in words what was measured."""
+    measured = {
+        "descriptors": sample.descriptors,
+        "objects": sample.objects,
+        "requests": sample.requests,
+        "simulated minutes": round(sample.simulated / 60),
+        "bytes of journal": sample.journal,
+        "bytes of write-ahead log": sample.ahead,
+        "bytes of logs": sample.logs,
+    }
+    counts = [f"{count:,} {what}" for what, count in measured.items() if count]
+    return ", ".join([f"{sample.memory:.1f} MB", *counts])
 
 
 def list_growth(samples: Sequence[Sample]) -> Iterator[str]:
@@ -45,9 +64,10 @@ def list_growth(samples: Sequence[Sample]) -> Iterator[str]:
     allowed = max(MEMORY_SHARE * memory[0], MEMORY_LEAST)
     if (rise := compute_slope(memory) * (len(memory) - 1)) > allowed:
         yield f"memory rose by {rise:.1f} MB in the second half, and {allowed:.1f} MB are allowed"
-    before, after = (max(each.descriptors for each in half) for half in (first, second))
-    if after > before:
-        yield f"descriptors rose from {before} to {after}"
+    for name in ("descriptors", "objects"):
+        before, after = (max(getattr(each, name) for each in half) for half in (first, second))
+        if after > before:
+            yield f"{name} rose from {before:,} to {after:,}"
     before, after = (max(each.ahead for each in half) for half in (first, second))
     if after > LOG_AHEAD_SHARE * before:
         yield f"the write-ahead log rose from {before:,} to {after:,} bytes"

@@ -21,7 +21,7 @@ def play_nights(
 ) -> Iterator[Sample]:
     """Play nights, and yield a sample after each. Raises AssertionError if a night was not as the first."""
     first: list[int] | None = None
-    requests = 0
+    requests, simulated = 0, 0.0
     for night in range(1, nights + 1):
         verdicts = [play_seed(seed) for seed in seeds]
         broken = [line for verdict in verdicts for line in verdict.broken]
@@ -30,7 +30,14 @@ def play_nights(
         first = first or traces
         assert traces == first, f"night {night} was not as the first one"
         requests += sum(verdict.requests for verdict in verdicts)
+        simulated += sum(verdict.seconds for verdict in verdicts)
         gc.collect()  # what waits for the collector has not leaked
-        sample = Sample(memory=read_memory(), descriptors=count_descriptors(), requests=requests)
+        sample = Sample(
+            memory=read_memory(),
+            descriptors=count_descriptors(),
+            requests=requests,
+            objects=len(gc.get_objects()),
+            simulated=simulated,
+        )
         tell(night, sample)
         yield sample
