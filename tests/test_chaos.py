@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from orchestrator.journal.audit import audit_journal
+from orchestrator.journal.database import open_database
+from orchestrator.journal.schema import FORMAT
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from tests.chaos import program
 from tests.chaos.__main__ import play_round
+from tests.chaos.earlier import OLDEST, make_earlier, read_planned
 from tests.chaos.faults import damage, limit_process
 from tests.chaos.scenes import SCENES
 from tests.chaos.sessions import ChaosRound, check_status
 from tests.support.commands import CommandResult
+from tests.support.recorded import SAMPLES
 from tests.support.stage import make_fixture
 
 
@@ -41,6 +48,40 @@ def test_the_same_seed_damages_a_file_the_same_way(tmp_path: Path) -> None:
         told.append(one.split()[0])
 
     assert set(told) == {"flipped", "cut", "blank"}
+
+
+def _list_parts(journal: Path) -> list[tuple[str, str]]:
+    """Return the name of each table and index of a journal, with its columns."""
+    with closing(sqlite3.connect(f"file:{journal}?immutable=1", uri=True)) as connection:
+        return connection.execute(
+            "SELECT parts.name, columns.name FROM sqlite_master AS parts, pragma_table_xinfo(parts.name)"
+            " AS columns UNION ALL SELECT parts.name, columns.name FROM sqlite_master AS parts,"
+            " pragma_index_info(parts.name) AS columns ORDER BY 1, 2"
+        ).fetchall()
+
+
+@pytest.mark.parametrize("version", range(OLDEST, FORMAT))
+def test_an_earlier_journal_has_the_parts_that_the_program_of_its_time_made(
+    version: int, tmp_path: Path
+) -> None:
+    def find_sample(number: int) -> Path:
+        return min(SAMPLES.glob(f"journals/format-{number}/runs/*/journal.sqlite"))
+
+    journal = tmp_path / "journal.sqlite"
+    journal.write_bytes(find_sample(FORMAT).read_bytes())
+
+    make_earlier(journal, version)
+
+    assert _list_parts(journal) == _list_parts(find_sample(version))
+    assert read_planned(journal, tmp_path / "copy") == read_planned(find_sample(FORMAT), tmp_path / "sample")
+    with closing(open_database(journal, write=True)) as database:
+        assert audit_journal(database).faults == ()
+
+
+def test_what_cannot_be_read_is_no_plan(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite").write_bytes(b"no journal" * 100)
+
+    assert read_planned(tmp_path / "journal.sqlite", tmp_path / "copy") is None
 
 
 def test_a_limit_holds_in_the_process_that_it_is_set_for(tmp_path: Path) -> None:

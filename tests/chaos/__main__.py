@@ -53,6 +53,7 @@ def play_round(name: str, number: int, platform: RunningSimulators) -> Trial:
             broke = (f"seed {number}: {_shorten(str(error))}",)
         requests = platform.books().requests
     counts = {"rounds": 1, "faults": play.faults, "processes": play.processes, "requests": requests}
+    counts |= {f"{command} killed": count for command, count in play.killed.items() if count}
     return make_trial(name, counts, broke=broke)
 
 

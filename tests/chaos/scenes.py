@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from random import Random
+from time import monotonic
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from orchestrator.journal.schema import FORMAT
+from tests.chaos.earlier import OLDEST, make_earlier, read_planned
 from tests.chaos.faults import (
+    Process,
     damage,
     freeze_somewhere,
     grow_disk,
@@ -20,7 +27,7 @@ from tests.chaos.faults import (
 )
 from tests.chaos.sessions import PATIENCE, ChaosRound, check_status
 from tests.support.commands import CommandResult
-from tests.support.stage import kill
+from tests.support.stage import Stage, kill
 
 KILLS = 4
 
@@ -36,7 +43,7 @@ def kill_run(play: ChaosRound) -> None:
 
 def kill_restore(play: ChaosRound) -> None:
     """Let the run end, and kill its restore and the resumes of that."""
-    play.stage.write_plan(top="snapshot: best")
+    play.write_plan(top="snapshot: best")
     play.finish()
     play.begin_restore("--accept", "new-front-end-id")
     for _ in range(play.dice.randint(1, KILLS)):
@@ -50,23 +57,50 @@ def kill_reader(play: ChaosRound) -> None:
     if not play.has_run:
         play.finish()
     run, file = str(play.stage.run), play.stage.folder / "told.json"
+    began = monotonic()
     before = play.run_process(("report", run)).out
+    kill_while_it_reads = partial(kill_within, monotonic() - began)
     for _ in range(3):
         command = play.dice.choice(
             (("report", run, "-o", file.name, "--force"), ("status", run), ("report", run, "--verify"))
         )
-        play.run_process(command, kill_somewhere_in_start)
+        play.run_process(command, kill_while_it_reads)
         assert not file.exists() or json.loads(file.read_bytes())["targets"]
         assert play.run_process(("report", run)).out == before
     play.finish()
 
 
-def kill_somewhere_in_start(stage: Any, dice: Any, process: Any) -> None:
-    """Kill a command that only reads: no request tells how far it is."""
-    try:
-        process.wait(dice.uniform(0.0, 0.6))
-    except Exception:  # noqa: BLE001 - it still runs
-        kill(process)
+def kill_within(longest: float, _stage: Stage, dice: Random, process: Process) -> None:
+    """Kill a command that only reads within so many seconds: no request tells how far it is."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(dice.uniform(0.0, longest))
+        return
+    kill(process)
+
+
+def earlier_format(play: ChaosRound) -> None:
+    """Let a journal be one of an earlier format; kill the resumes, which convert it, and a restore."""
+    play.write_plan(top="snapshot: best")
+    _begin_killed(play)
+    _age_journal(play)
+    for _ in range(play.dice.randint(1, KILLS)):
+        play.run_session(kill_somewhere)
+    play.finish()
+    _age_journal(play)
+    play.begin_restore("--accept", "new-front-end-id", "--accept", "missing-history")
+    play.run_session(kill_somewhere)
+    play.finish()
+
+
+def _begin_killed(play: ChaosRound) -> None:
+    """Kill the first session of a run that exists then."""
+    while not play.has_run:
+        play.run_session(kill_somewhere)
+
+
+def _age_journal(play: ChaosRound) -> None:
+    make_earlier(play.stage.run / "journal.sqlite", play.dice.randrange(OLDEST, FORMAT))
+    play.faults += 1
 
 
 def freeze(play: ChaosRound) -> None:
@@ -139,19 +173,44 @@ def jump_clock(play: ChaosRound) -> None:
 
 def damage_journal(play: ChaosRound) -> None:
     """Damage the journal of a killed run; then each command refuses it, or agrees with the books."""
-    while not play.has_run:
-        play.run_session(kill_somewhere)
+    _begin_killed(play)
+    _read_damaged(play, _damage(play), ("report --verify", "report", "resume"))
+
+
+def damage_earlier_format(play: ChaosRound) -> None:
+    """Do so to a journal of an earlier format, which has no digest of its plan and its targets.
+
+    Where these were damaged no command can know it: then they are only read, and end as documented.
+    """
+    _begin_killed(play)
+    _age_journal(play)
+    journal = play.stage.run / "journal.sqlite"
+    before = read_planned(journal, play.stage.folder / "before")
+    done = _damage(play)
+    if read_planned(journal, play.stage.folder / "after") in (None, before):
+        _read_damaged(play, done, ("report --verify", "report", "resume"))
+    else:
+        for command in ("report", "report --verify", "status", "remainder"):
+            name, *options = command.split()
+            play.run_process((name, str(play.stage.run), *options))
+
+
+def _damage(play: ChaosRound) -> str:
+    """Damage the journal of a run without a process; return in words what was done."""
     run = play.stage.run
     if play.dice.random() < 0.6:
         move_into_journal(run / "journal.sqlite")
     files = [path for path in sorted(run.glob("journal.sqlite*")) if path.stat().st_size]
     held = play.dice.choice([path for path in files if not path.name.endswith("-shm")])
-    done = damage(held, play.dice, play.stage.ids)
     play.faults += 1
+    return damage(held, play.dice, play.stage.ids)
+
+
+def _read_damaged(play: ChaosRound, done: str, commands: Sequence[str]) -> None:
     try:
-        for command in (("report", str(run), "--verify"), ("report", str(run)), ("resume", str(run))):
-            ended = play.run_process(command)
-            _check_damaged(play, command[0], ended)
+        for command in commands:
+            name, *options = command.split()
+            _check_damaged(play, name, play.run_process((name, str(play.stage.run), *options)))
     except AssertionError as error:
         raise AssertionError(f"{done}: {error}") from None
 
@@ -185,8 +244,7 @@ def _check_told(play: ChaosRound, report: Mapping[str, Any]) -> None:
 
 def resume_twice(play: ChaosRound) -> None:
     """Let two or three processes resume one killed run at the same moment."""
-    while not play.has_run:
-        play.run_session(kill_somewhere)
+    _begin_killed(play)
     before, doubtful = play.stage.settled(), play.list_doubtful()
     command = ("resume", str(play.stage.run))
     with ExitStack() as stack:
@@ -217,7 +275,9 @@ SCENES: Mapping[str, Scene] = MappingProxyType(
         "limit-memory": limit_memory,
         "slow-disk": slow_disk,
         "jump-clock": jump_clock,
+        "earlier-format": earlier_format,
         "damage-journal": damage_journal,
+        "damage-earlier-format": damage_earlier_format,
         "resume-twice": resume_twice,
     }
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -33,24 +35,30 @@ Disturbance: TypeAlias = Callable[[Stage, Random, Process], None]
 class ChaosRound:
     """One plan, both platforms, and the sessions of its run. ``folder`` is empty.
 
-    The methods raise AssertionError if a promise is broken. ``processes`` and ``faults`` count.
+    The methods raise AssertionError if a promise is broken. ``processes`` and ``faults`` count, and
+    ``killed`` the processes that were killed, by the command that they ran.
     """
 
-    def __init__(self, folder: Path, platform: RunningSimulators, dice: Random, *, top: str = "") -> None:
+    def __init__(self, folder: Path, platform: RunningSimulators, dice: Random) -> None:
         self.dice = dice
         self.act = Act.UNDEPLOY
         self.processes = self.faults = 0
+        self.killed = Counter[str]()
         roma, apim = dice.randint(20, 60), dice.randint(8, 25)
         platform.refill(make_fixture(roma + BYSTANDERS, apim + BYSTANDERS, latency=dice.uniform(0.0, 0.03)))
         is_stormy = dice.random() < 0.4
         storm = FaultStorm(share=0.15, seed=dice.randrange(1000), kinds=STORM) if is_stormy else None
         platform.expect(FaultScenario(storm=storm))
         self.stage = Stage(folder, platform, roma, apim)
-        self.stage.write_plan(roma=QUICK, apim=QUICK, top=top)
+        self.write_plan()
         self.first: tuple[str, ...] = ("run", "plan.yaml", "--yes")
         """The command that begins the run."""
         self._parent: Path | None = None
         self._finished: dict[str, int] = {}
+
+    def write_plan(self, top: str = "") -> None:
+        """Write the plan, whose requests soon time out and are soon repeated; ``top`` are further lines."""
+        self.stage.write_plan(roma=QUICK, apim=QUICK, top=top)
 
     @property
     def has_run(self) -> bool:
@@ -88,6 +96,7 @@ class ChaosRound:
                 self.faults += 1
             ended = _wait(process)
         self.processes += 1
+        self.killed[command[0]] += ended.status == -signal.SIGKILL
         self.stage.settled()
         check_status(ended)
         return ended

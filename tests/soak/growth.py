@@ -23,7 +23,7 @@ LOG_AHEAD_SHARE = 1.5
 class Sample(Struct, frozen=True, kw_only=True):
     """What a process had at one moment. ``requests`` counts those of the platforms until then.
 
-    The journal, its write-ahead log and the logs (events and messages) are in bytes. What is not measured is 0.
+    The journal, its write-ahead log and the logs (events and messages) are in bytes. 0 is not measured.
     """
 
     memory: float
