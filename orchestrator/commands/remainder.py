@@ -36,7 +36,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     if folder.path.parent.name == REHEARSALS:
         raise UsageError(f"{folder.id} is a rehearsal and has no remainder; rehearse the plan again")
     # The new plan names the run as its `parent`, whose form this is.
-    if re.search(RUN_ID, folder.id) is None:
+    if re.fullmatch(RUN_ID.pattern, folder.id) is None:
         raise UsageError(f"{folder.id} is not what a run is called; give its folder its own name back")
     if output is not None:
         check_place(output, replace=force)

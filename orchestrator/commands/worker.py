@@ -83,10 +83,10 @@ async def _serve(
 
 
 def _check_zone(zone: str) -> None:
-    import re
+    from orchestrator.errors import UnfitError, UsageError
+    from orchestrator.model.gateway import ZONE_NAME
 
-    from orchestrator.errors import UsageError
-    from orchestrator.model.gateway import ZONE
-
-    if not re.match(ZONE, zone):
-        raise UsageError(f"--zone {zone!r}: a zone has letters, digits, and . _ - only")
+    try:
+        ZONE_NAME.check(zone)
+    except UnfitError as unfit:
+        raise UsageError(f"--zone: {unfit.message}; {unfit.hint}") from None

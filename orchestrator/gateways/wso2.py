@@ -31,6 +31,7 @@ from orchestrator.model.http import Reply, Request
 from orchestrator.model.obstacles import MISSING_HISTORY, Obstacle
 from orchestrator.model.reading import Act, LookFacts, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
+from orchestrator.model.text_form import TextForm
 from orchestrator.text.urls import normalize_url
 
 REVISIONS = Operation(Act.LOOK, "revisions")
@@ -41,8 +42,14 @@ API = Operation(Act.LOOK, "api")
 FULL_EVIDENCE = "deployments"
 """The list of a revision's deployments in the reply: reports name the proof so."""
 
-_ID = r"[A-Za-z0-9_-]{1,64}"
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+UUID = TextForm(
+    pattern=r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    noun="a UUID",
+    words="write it as the Publisher shows it, such as 7a2298c4-c905-403f-8fac-38c73301631f",
+    piece=r"[0-9a-f-]{1,36}",
+)
+# In a text of the vendor's the case may differ.
+_UUID = re.compile(UUID.pattern, re.IGNORECASE)
 # The same code means something else in another version, so a code counts with its status alone.
 _GONE = frozenset({(404, 900308), (404, 900301), (404, 900347), (404, 900506), (400, 900504)})
 _OF_ENVIRONMENT = frozenset({900504, 900506})
@@ -71,14 +78,14 @@ class Wso2(Gateway, frozen=True, kw_only=True, tag="wso2", tag_field="kind"):
         Coordinate(
             name="api",
             plural="",
-            pattern=_ID,
+            form=UUID,
             doc="UUID of the API.",
             examples=("0c5a1f2e-6b7d-4e0a-9f37-0d2b8c4a51e6",),
         ),
         Coordinate(
             name="revision",
             plural="",
-            pattern=_ID,
+            form=UUID,
             doc="UUID of the revision that is deployed.",
             examples=("7d1f3b8c-52e4-4c19-8a6b-e0f9a2d47c35",),
         ),

@@ -6,6 +6,7 @@ Each page is a read of its own: a target that ends between two pages may be in b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Annotated, NamedTuple
@@ -52,6 +53,7 @@ FROM target WHERE {group} AND seq > ? AND {where} ORDER BY seq LIMIT ?
 """
 _COUNT = "SELECT COUNT(*) FROM target WHERE {groups} AND {where}"
 _FIND = "SELECT seq FROM target WHERE id = ?"
+_PAGE_END = re.compile(r"[0-9]{1,2}-[0-9]{1,18}")
 
 
 class TargetQuery(Struct, frozen=True, kw_only=True):
@@ -63,13 +65,15 @@ class TargetQuery(Struct, frozen=True, kw_only=True):
     """Outcomes with commas between them; ``open`` stands for none yet."""
     gateway: str = ""
     wave: str = ""
-    after: Annotated[str, Meta(pattern=r"^([0-9]{1,2}-[0-9]{1,18})?\Z")] = ""
+    after: str = ""
     """The ``next`` of the page before; empty for the first page."""
     n: Annotated[int, Meta(ge=1, le=MOST_ROWS)] = 100
 
     def __post_init__(self) -> None:
         if strange := self.outcomes - {word for word, _ in _GROUPS}:
             raise ValueError(f"there is no outcome {min(strange)!r}")
+        if self.after and _PAGE_END.fullmatch(self.after) is None:
+            raise ValueError("after is not the next of a page of targets")
 
     @property
     def outcomes(self) -> frozenset[str]:

@@ -38,13 +38,17 @@ from orchestrator.model.settings import (
     Url,
 )
 from orchestrator.model.target import Target
-from orchestrator.text.characters import NO_LINE_FEED
+from orchestrator.model.text_form import TextForm
 
-NAME_FORM = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
-"""The form of the name of a gateway, and of a zone; ``re.fullmatch`` wants all of a text."""
+GATEWAY_NAME = TextForm(
+    pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}",
+    noun="a name for a gateway",
+    words="write 1 to 64 of A to Z, a to z, 0 to 9, _, - and .; begin with neither - nor .",
+)
+"""It stands first in the ids of the gateway's targets, which people type."""
 
-ZONE = rf"^{NAME_FORM}${NO_LINE_FEED}"
-"""The form of a zone's name: it becomes a part of the name of a task queue."""
+ZONE_NAME = replace(GATEWAY_NAME, noun="the name of a zone")
+"""It becomes a part of the name of a task queue."""
 
 DEFAULT_ZONE = "default"
 """The zone of a gateway that names none."""
@@ -55,8 +59,8 @@ class Coordinate(Struct, frozen=True, kw_only=True):
 
     name: str
     plural: str
-    pattern: str | None = None
-    """A regular expression that the whole text matches; ``None`` is any text without control characters."""
+    form: TextForm | None = None
+    """Its form, where a program made it; ``None`` is any text that may be a name in an address."""
     doc: str = ""
     examples: tuple[str, ...] = ()
     """Values of it, for editors."""
@@ -125,7 +129,7 @@ class Gateway(Struct, frozen=True, kw_only=True, metaclass=AbstractStructMeta):
         ),
     ] = 600.0
     zone: Annotated[
-        Annotated[str, Meta(pattern=ZONE)],
+        Annotated[str, ZONE_NAME.meta],
         Meta(
             description="The network zone whose worker reaches it in a run on a distributed engine;"
             " default if not given.",

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, NewType
 from msgspec import Meta, Struct
 
 from orchestrator.model.settings import CredentialReference, Prose, Seconds
-from orchestrator.text.characters import NO_LINE_FEED
+from orchestrator.model.text_form import TextForm
 
 if TYPE_CHECKING:  # a list of runs reads the head of each plan, and none of its gateways
     from orchestrator.model.gateway import Gateway
 
 RunId = NewType("RunId", str)
 
-RUN_ID = rf"^[0-9]{{8}}-[0-9]{{6,9}}-[a-z0-9-]{{1,64}}${NO_LINE_FEED}"
-"""The form of a run's id."""
+RUN_ID = TextForm(
+    pattern=r"[0-9]{8}-[0-9]{6,9}-[a-z0-9-]{1,64}",
+    noun="the id of a run",
+    words="write it as `undeploy runs` shows it, such as 20261122-190003412-retirement-7f3a",
+)
 
 IdPattern = Annotated[str, Meta(extra={"form": "pattern"})]
 """A pattern of target ids."""
@@ -162,7 +165,7 @@ class PlanHeader(Struct, frozen=True, kw_only=True):
         str, Meta(description="What the plan is called in reports.", examples=["orders-retirement"])
     ]
     parent: Annotated[
-        Annotated[str, Meta(pattern=RUN_ID)] | None,
+        Annotated[str, RUN_ID.meta] | None,
         Meta(
             description="Id of the run whose remainder this is: reports name it, report --chain adds up.",
             examples=["20261122-190003412-retirement-7f3a"],

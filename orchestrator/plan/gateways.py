@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from msgspec import Struct
 
 from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
-from orchestrator.model.gateway import NAME_FORM, Gateway
+from orchestrator.model.gateway import GATEWAY_NAME, Gateway
 from orchestrator.model.settings import Retry
 from orchestrator.model.target_id import split_id
 from orchestrator.plan.auth_forms import check_auth, check_store, check_tls
@@ -50,9 +49,10 @@ def read_gateways(node: Node | None, problems: Problems) -> dict[str, NamedGatew
 
 def _read_gateway(name: str, node: Node | None, among: MappingNode, problems: Problems) -> NamedGateway:
     path = join_path("gateways", name)
-    if not re.fullmatch(NAME_FORM, name):
-        hint = "1 to 64 letters, digits, _, - and . make a name; it begins with none of the last two"
-        problems.add(among.keys[name], "gateways", f"{quote_text(name)} is no name for a gateway", hint)
+    try:
+        GATEWAY_NAME.check(name)
+    except UnfitError as unfit:
+        problems.add(among.keys[name], "gateways", unfit.message, unfit.hint)
     if not isinstance(node, MappingNode):
         if node is not None:
             problems.add(

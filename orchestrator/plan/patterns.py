@@ -251,8 +251,8 @@ def _can_match_part(part: str, coordinate: Coordinate) -> bool:
     """Return whether a pattern of one part can match the coordinate, by its literal characters."""
     said = _WILD.sub("", part).replace("%2F", "/").replace("%25", "%")
     wild = _WILD.search(part) is not None
-    if coordinate.pattern is not None:
-        return (wild and not said) or re.fullmatch(coordinate.pattern, said) is not None
+    if wild and coordinate.form is not None:
+        return coordinate.form.may_hold(said)
     try:
         check_coordinate(coordinate, said)
     except UnfitError:

@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, inspect
 from orchestrator.errors import UnfitError
 from orchestrator.model.plan import CallBound, StepSize, Threshold
 from orchestrator.model.settings import Auth, CredentialReference
+from orchestrator.model.text_form import TextForm
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
@@ -49,7 +50,8 @@ class KeyField(Struct, frozen=True):
     def form(self) -> str:
         """How a plan writes the value, such as ``path``; empty if the type says it."""
         extra = self.type.extra if isinstance(self.type, inspect.Metadata) else None
-        return str(extra["form"]) if extra else ""
+        form = (extra or {}).get("form")
+        return form if isinstance(form, str) else ""
 
 
 @cache
@@ -248,11 +250,11 @@ def _read_scalar(scalar: ScalarNode, kind: inspect.Type) -> Any:
         case inspect.Metadata(type=inspect.FloatType() as bounds, extra={"form": "duration"}):
             read = partial(scalars.read_duration, bounds=bounds)
         case inspect.Metadata(extra={"form": form}):
-            read = _FORMS[form]
+            read = partial(scalars.read_text, form=form) if isinstance(form, TextForm) else _FORMS[form]
         case inspect.Metadata(type=inner):
             read = partial(_read_scalar, kind=inner)
-        case inspect.StrType(pattern=pattern):
-            read = partial(scalars.read_text, pattern=pattern)
+        case inspect.StrType(pattern=None):
+            read = scalars.read_text
         case inspect.IntType() as bounds:
             read = partial(scalars.read_whole, bounds=bounds)
         case inspect.BoolType():

@@ -15,10 +15,11 @@ from msgspec import inspect
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.plan import CallBound, StepSize, Threshold
+from orchestrator.model.text_form import TextForm
 from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.pattern_text import find_text_fault
 from orchestrator.plan.problems import suggest_nearest
-from orchestrator.text.characters import CONTROL, NO_LINE_FEED, quote_text, why_hidden, why_not_prose
+from orchestrator.text.characters import CONTROL, quote_text, why_hidden, why_not_prose
 from orchestrator.text.names import why_at_ends
 
 WHOLE = r"(0|[1-9][0-9]{0,17})"
@@ -67,12 +68,10 @@ def _check_one_line(text: str, why: str | None) -> str:
     return text
 
 
-def read_text(scalar: ScalarNode, pattern: str | None = None) -> str:
-    """Return a text as written. Like JSON Schema, ``pattern`` may match any part of the text."""
+def read_text(scalar: ScalarNode, form: TextForm | None = None) -> str:
+    """Return a text as written, which has the ``form`` if one is given."""
     value = check_line(scalar.text)
-    if pattern is not None and not re.search(pattern, value):
-        raise UnfitError(f"{quote_text(value)} does not fit the pattern {pattern.removesuffix(NO_LINE_FEED)}")
-    return value
+    return value if form is None else form.check(value)
 
 
 def read_index(scalar: ScalarNode) -> str:

@@ -11,14 +11,15 @@ from typing import Any
 from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
-from orchestrator.model.gateway import NAME_FORM, Coordinate, Gateway
+from orchestrator.model.gateway import GATEWAY_NAME, Coordinate, Gateway
 from orchestrator.model.plan import CallBound, PlanHeader, StepSize, Threshold, Wave
 from orchestrator.model.settings import Auth, CredentialReference, Tls
+from orchestrator.model.text_form import TextForm
 from orchestrator.plan import scalars
 from orchestrator.plan.auth_forms import AUTH_FORMS, STORE_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.records import KeyField, list_keys
-from orchestrator.text.characters import NO_LINE_FEED, STRANGE_SPACES, UNSEEN
+from orchestrator.text.characters import STRANGE_SPACES, UNSEEN
 
 Schema = dict[str, Any]
 
@@ -127,7 +128,7 @@ def _make_gateways() -> Schema:
         "description": "The installations that are talked to, by name.",
         "examples": [{"apim": example}],
         "minProperties": 1,
-        "propertyNames": {"pattern": f"^{NAME_FORM}$"},
+        "propertyNames": {"pattern": f"^{GATEWAY_NAME.pattern}$"},
         "additionalProperties": {"oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in KINDS]},
     }
 
@@ -211,7 +212,11 @@ def _make_target(kind: type[Gateway]) -> Schema:
 
 
 def _make_coordinate(coordinate: Coordinate) -> Schema:
-    return _NAME if coordinate.pattern is None else {**_TEXT, "pattern": f"^(?:{coordinate.pattern})$"}
+    return _NAME if coordinate.form is None else _make_formed(coordinate.form)
+
+
+def _make_formed(form: TextForm) -> Schema:
+    return {**_TEXT, "pattern": f"^(?:{form.pattern})$"}
 
 
 def _require_either(coordinate: Coordinate) -> Schema:
@@ -247,7 +252,7 @@ def _make_value(kind: inspect.Type) -> Schema:
     match kind:
         case inspect.StructType(cls=cls):
             return _make_record(cls)
-        case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": form}) as item):
+        case inspect.VarTupleType(item_type=inspect.Metadata(extra={"form": str(form)}) as item):
             # A list of arguments begins with a program; a list of patterns may be empty.
             return {"type": "array", "items": _make_value(item), "minItems": int(form == "argument")}
         case inspect.VarTupleType(item_type=inspect.StructType(cls=cls) as item) if cls is StepSize:
@@ -255,7 +260,9 @@ def _make_value(kind: inspect.Type) -> Schema:
             return {"type": "array", "items": _make_value(item), "minItems": 1, "contains": whole}
         case inspect.VarTupleType(item_type=item):
             return {"type": "array", "items": _make_value(item), "minItems": 1}
-        case inspect.Metadata(extra={"form": form}):
+        case inspect.Metadata(extra={"form": TextForm() as form}):
+            return _make_formed(form)
+        case inspect.Metadata(extra={"form": str(form)}):
             return dict(_FORMS[form])
         case inspect.Metadata(type=inner, extra_json_schema=more):
             return _make_value(inner) | (more or {})
@@ -264,9 +271,7 @@ def _make_value(kind: inspect.Type) -> Schema:
 
 def _make_single(kind: inspect.Type) -> Schema:
     match kind:
-        case inspect.StrType(pattern=str(pattern)):
-            return {**_TEXT, "pattern": pattern.removesuffix(NO_LINE_FEED)}
-        case inspect.StrType():
+        case inspect.StrType(pattern=None):
             return dict(_LINE)
         case inspect.IntType(ge=low, le=high):
             bounds = {"minimum": low, "maximum": high}

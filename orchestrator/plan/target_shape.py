@@ -21,7 +21,7 @@ TargetRow = tuple[tuple[str, ...], str | None, bool | None]
 
 def make_test(coordinate: Coordinate) -> Callable[[str], object]:
     """Return a function that tests whether a text may be the ``coordinate``."""
-    return is_name if coordinate.pattern is None else re.compile(coordinate.pattern).fullmatch
+    return is_name if coordinate.form is None else re.compile(coordinate.form.pattern).fullmatch
 
 
 def check_coordinate(coordinate: Coordinate, text: str) -> None:
@@ -30,8 +30,8 @@ def check_coordinate(coordinate: Coordinate, text: str) -> None:
         return
     if not text:
         raise UnfitError("is empty; a text is expected")
-    if coordinate.pattern is not None:
-        raise UnfitError(f"{quote_text(text)} does not fit the pattern {coordinate.pattern}")
+    if coordinate.form is not None:
+        coordinate.form.check(text)
     raise UnfitError(f"{quote_text(text)} {why_no_name(text)}")
 
 

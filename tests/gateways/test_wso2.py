@@ -28,7 +28,8 @@ from orchestrator.simulator.wso2 import Wso2Fixture
 from tests.gateways.test_third import ran, report
 from tests.support.recorded import gateway, our_target, samples, target
 
-A, R, OTHER = "7a2298c4-c905-403f-8fac-38c73301631f", "2c9a6d10-3f0e-4a58-9b71-5b6f7f4d2e10", "r-4"
+A, R = "7a2298c4-c905-403f-8fac-38c73301631f", "2c9a6d10-3f0e-4a58-9b71-5b6f7f4d2e10"
+OTHER, MISSING = "91e0c4b2-5a7d-4f13-8c26-d40b9e7f1a58", "c3d8f0a6-1b94-4e72-a5d1-60f7e2b8c934"
 PLAN = f"""\
 version: 1
 name: wso2
@@ -41,7 +42,7 @@ gateways:
 stop_when: {{failed: 100%, surprising: 100%, unknown: 100%}}
 targets:
   - {{gateway: am, api: {A}, revision: {R}, environments: [Default, Staging, Gone]}}
-  - {{gateway: am, api: missing, revision: {R}, environment: Default}}
+  - {{gateway: am, api: {MISSING}, revision: {R}, environment: Default}}
 """
 
 
@@ -178,7 +179,7 @@ async def run_against(tmp_path: Path, plane: ControlPlane) -> dict[str, tuple[st
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
     told = json.loads(report(await ran(plan, plane), "report.json"))["targets"]
-    names = ["api" if one["api"] == "missing" else one["environment"] for one in told]
+    names = ["api" if one["api"] == MISSING else one["environment"] for one in told]
     return {name: (one["outcome"], one["evidence"]) for name, one in zip(names, told, strict=True)}
 
 

@@ -23,21 +23,24 @@ from orchestrator.model.gateway import Coordinate, Gateway
 from orchestrator.model.http import Reply, Request, Send
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
+from orchestrator.model.text_form import TextForm
 from orchestrator.text.urls import normalize_url
 from tests.support.recorded import FOLDERS
 
 ROUTE = Operation(Act.LOOK, "route")
+STAGE_NAME = TextForm(pattern="[a-z]+", noun="the name of a stage", words="write small letters")
+TENANT_NAME = TextForm(pattern="[a-z]{1,20}", noun="a tenant", words="write 1 to 20 small letters")
 
 
 class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind"):
     """A gateway that has routes in stages, and takes one off with a PATCH."""
 
-    tenant: Annotated[str, Meta(pattern="^[a-z]{1,20}$", description="The tenant that owns the routes.")]
+    tenant: Annotated[str, TENANT_NAME.meta, Meta(description="The tenant that owns the routes.")]
 
     KIND: ClassVar[str] = "beacon"
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
         Coordinate(name="route", plural="routes", doc="The route to take offline."),
-        Coordinate(name="stage", plural="", pattern="[a-z]+", doc="Its stage."),
+        Coordinate(name="stage", plural="", form=STAGE_NAME, doc="Its stage."),
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token"})
     LOOKS: ClassVar[tuple[Operation, ...]] = (ROUTE,)

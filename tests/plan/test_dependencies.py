@@ -105,7 +105,7 @@ WRONG = {
     "no gateway": ("[rma/a]", 'after[0]: "rma/a": the plan has no such gateway; did you mean "roma"?'),
     "too short": ("[apim/P]", 'after[0]: "apim/P" is no id of a target there; its form is apim/<project>/'),
     "stray percent": ("[apim/P/5%/e]", "after[0]: "),
-    "no such text": ("['roma/a b']", 'after[0]: "roma/a b": ld_api_id "a b" does not fit the pattern'),
+    "no such text": ("['roma/a b']", 'after[0]: "roma/a b": ld_api_id "a b" is not an id of ROMA'),
     "itself": ("[roma/second]", 'after: the target "roma/second" comes after itself'),
     "twice": ("[roma/first-one, roma/first-one]", 'after[1]: "roma/first-one" is given twice in one list'),
     "alias": ("*nobody", "after: the alias names no anchor that stands before it"),

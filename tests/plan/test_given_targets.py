@@ -63,7 +63,7 @@ def test_the_digest_covers_the_ids(tmp_path: Path) -> None:
         ("roma", '--target: "roma" is no id of a target there; its form is roma/<ld_api_id>'),
         ("apim/a/b", "its form is apim/<project>/<proxy>/<environment>"),
         ("roma/a/b", "its form is roma/<ld_api_id>"),
-        ("roma/a b", '--target: "roma/a b": ld_api_id "a b" does not fit the pattern'),
+        ("roma/a b", '--target: "roma/a b": ld_api_id "a b" is not an id of ROMA'),
         ("apim/a/../c", '"apim/a/../c": proxy ".." would vanish from an address'),
         ("apim/a//c", '"apim/a//c": proxy is empty'),
         ("apim/a/50%/c", "holds a % that is neither %25 nor %2F"),
@@ -132,7 +132,7 @@ def test_each_fault_is_reported_where_the_id_was_given(tmp_path: Path) -> None:
         "ids.txt:4:3",
         "ids.txt:5:1",
     ]
-    assert '"c\\u00a0" does not fit' in found[3]
+    assert '"c\\u00a0" is not an id of ROMA' in found[3]
     assert found[1].endswith("first at ids.txt:2:1")
 
 

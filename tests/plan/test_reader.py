@@ -129,7 +129,7 @@ def test_targets_may_stand_before_the_gateways(tmp_path: Path) -> None:
     assert loaded.digest != load_plan(tmp_path, HEAD + ONE)[0].digest
     assert read_one_problem(
         tmp_path, f"{TOP}targets: [{{gateway: roma, ld_api_id: 'a b'}}]\n{GATEWAYS}"
-    ).startswith('plan.yaml:3:38 targets[0].ld_api_id: "a b" does not fit')
+    ).startswith('plan.yaml:3:38 targets[0].ld_api_id: "a b" is not an id of ROMA')
 
 
 def test_a_wave_may_name_itself_after_its_targets(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_spaces_at_the_ends_of_a_cell_are_left_out_with_a_warning(tmp_path: Path
 def test_invisible_characters_in_a_cell_are_a_problem(tmp_path: Path) -> None:
     found = read_one_problem(tmp_path, plan(tmp_path, "roma", "a.csv", "ld_api_id\nab\u200b\n"))
 
-    assert found.startswith('a.csv:2:1 ld_api_id: "ab\\u200b" does not fit')
+    assert found.startswith('a.csv:2:1 ld_api_id: "ab\\u200b" is not an id of ROMA')
 
 
 def test_an_id_that_a_spreadsheet_spoilt_is_reported(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ JSON = {
     "nested": ('{"ld_api_id": {"a": "b"}}\n', 'the value of "ld_api_id" is no text'),
     "long number": ('{"ld_api_id": ' + "9" * 9999 + "}\n", "a number or a nesting without end"),
     "nesting": ("[" * 500_000 + "\n", "cannot be read as JSON"),
-    "half a character": ('{"ld_api_id": "\\ud800"}\n', 'ld_api_id: "\\ud800" does not fit the pattern'),
+    "half a character": ('{"ld_api_id": "\\ud800"}\n', 'ld_api_id: "\\ud800" is not an id of ROMA'),
 }
 
 

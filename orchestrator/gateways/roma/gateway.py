@@ -13,7 +13,7 @@ from orchestrator.gateways.roma import replies
 from orchestrator.gateways.roma.binding_types import decode_bound_read, decode_create
 from orchestrator.gateways.roma.completion import read_deploy, read_publication
 from orchestrator.gateways.roma.requests import (
-    ID_PATTERN,
+    ID,
     SHOW,
     STATISTICS,
     RomaRequests,
@@ -28,7 +28,6 @@ from orchestrator.model.obstacles import Obstacle
 from orchestrator.model.reading import Act, Operation, Reading
 from orchestrator.model.settings import Url
 from orchestrator.model.target import Target
-from orchestrator.text.characters import NO_LINE_FEED
 from orchestrator.text.urls import normalize_url
 
 if TYPE_CHECKING:  # `check` uses none of these features, and their modules delay its start
@@ -39,8 +38,6 @@ if TYPE_CHECKING:  # `check` uses none of these features, and their modules dela
     from orchestrator.gateways.roma.search import RomaSearch
     from orchestrator.gateways.roma.usage import RomaUsage
 
-_WHOLE_ID = f"^{ID_PATTERN}${NO_LINE_FEED}"
-
 
 class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field="kind"):
     """One ROMA Connect instance. Its targets are backend ("livedata") APIs.
@@ -49,17 +46,15 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
     """
 
     project_id: Annotated[
-        str,
+        Annotated[str, ID.meta],
         Meta(
-            pattern=_WHOLE_ID,
             description="The project (tenant of one region) that holds the instance.",
             examples=["0123456789abcdef0123456789abcdef"],
         ),
     ]
     instance_id: Annotated[
-        str,
+        Annotated[str, ID.meta],
         Meta(
-            pattern=_WHOLE_ID,
             description="The ROMA Connect instance.",
             examples=["f0fa1789-3b76-433b-a787-9892951c620e"],
         ),
@@ -77,7 +72,7 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         Coordinate(
             name="ld_api_id",
             plural="ld_api_ids",
-            pattern=ID_PATTERN,
+            form=ID,
             doc="Id of the backend API to take offline.",
             examples=("bd42841c20184da6bbf457c6d8a06e37",),
         ),

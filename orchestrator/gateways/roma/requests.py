@@ -30,9 +30,14 @@ from orchestrator.model.credentials import Access, AccessKeys
 from orchestrator.model.http import Request
 from orchestrator.model.reading import Act, Operation
 from orchestrator.model.target import Target
+from orchestrator.model.text_form import TextForm
 
-ID_PATTERN = r"[A-Za-z0-9_-]{1,64}"
-_is_id = re.compile(ID_PATTERN).fullmatch
+ID = TextForm(
+    pattern=r"[A-Za-z0-9_-]{1,64}",
+    noun="an id of ROMA",
+    words="write 1 to 64 of A to Z, a to z, 0 to 9, _ and -",
+)
+_is_id = re.compile(ID.pattern).fullmatch
 
 SHOW = Operation(Act.LOOK, "show")
 DEFINITION = Operation(Act.LOOK, "definition")
@@ -227,9 +232,7 @@ def _cut_page(url: str, offset: int, limit: int) -> str:
 def check_id(text: str) -> str:
     """Return an id of the form that ids have. Raises ``ValueError`` for any other text."""
     if _is_id(text) is None:
-        raise ValueError(
-            f"{show_text(text)} does not fit the pattern {ID_PATTERN}; it would name something else"
-        )
+        raise ValueError(f"{show_text(text)} is not {ID.noun}; it would name something else")
     return text
 
 
