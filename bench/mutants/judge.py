@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -15,17 +16,23 @@ from enum import StrEnum
 from types import ModuleType
 
 PRELOADED = (
+    "_hypothesis_pytestplugin",
     "aiohttp",
-    "anyio",
-    "hypothesis",
+    "anyio.pytest_plugin",
+    "anyio._backends._asyncio",
+    "hypothesis.stateful",
     "msgspec",
-    "pytest",
-    "pytest_asyncio",
+    "pytest_asyncio.plugin",
+    "pytest_timeout",
     "structlog",
     "tenacity",
     "yaml",
 )
 """What every mutant's process would import for itself; nothing of the program is among it."""
+
+
+_NEEDLESS = ("xdist", "xdist.looponfail", "pytest_cov", "platformdirs")
+"""Plugins of pytest that no mutant's process uses; to load them takes as long as many a module's tests."""
 
 
 class Fate(StrEnum):
@@ -40,6 +47,7 @@ def preload() -> None:
     """Import once what each forked process needs. Raises AssertionError if that brings the program in."""
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # so that no process's garbage collection goes through all of this again
     assert not any(name.partition(".")[0] == "orchestrator" for name in sys.modules)
 
 
@@ -104,6 +112,7 @@ def _run_tests(module: str, path: str, source: str, tests: Sequence[str]) -> Non
 
         preloaded = "ignore::pytest.PytestAssertRewriteWarning"
         options = ["-x", "-m", "not long", "--hypothesis-seed=0", "--timeout=30", "-W", preloaded]
+        options += [word for plugin in _NEEDLESS for word in ("-p", f"no:{plugin}")]
         status = int(pytest.main([*options, *tests]))
     finally:
         os._exit(status)

@@ -28,6 +28,7 @@ _FURTHER = {
     "gateways/apinizer": ("tests/gateways",),
     "gateways/roma": ("tests/gateways",),
     "lanes/lane.py": ("tests/lanes",),
+    "rules/retry.py": ("tests/rules/test_mirrored.py",),
 }
 """Tests beside those of a module's own name, for a module or a folder of them."""
 

@@ -46,18 +46,8 @@ from tests.engine.test_waves import (
     run_waves,
     sizes,
 )
-from tests.support.engine import (
-    EPOCH,
-    Answer,
-    Heard,
-    environment,
-    gateway,
-    lane,
-    played,
-    reading,
-    resources,
-    target,
-)
+from tests.support.engine import EPOCH, Answer, Heard, environment, gateway, lane, played, resources, target
+from tests.support.readings import reading
 
 ADA = Operator(user="ada", origin="ops-1, process 7, pts/3")
 UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)

@@ -29,7 +29,8 @@ from tests.engine.test_waves import (
     make_signing_gateway,
     run_waves,
 )
-from tests.support.engine import EPOCH, Answer, reading, target
+from tests.support.engine import EPOCH, Answer, target
+from tests.support.readings import reading
 
 ELSEWHERE = reading(Verdict.ELSEWHERE, message="no instance")
 

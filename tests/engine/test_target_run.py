@@ -29,11 +29,11 @@ from tests.support.engine import (
     gateway,
     lane,
     played,
-    reading,
     resources,
     script,
     target,
 )
+from tests.support.readings import reading
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 DOUBT = reading(Verdict.DOUBT, message="HTTP 502")

@@ -32,10 +32,10 @@ from tests.support.engine import (
     gateway,
     lane,
     played,
-    reading,
     resources,
     target,
 )
+from tests.support.readings import reading
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 DOUBT = reading(Verdict.DOUBT, message="HTTP 502")

@@ -56,10 +56,10 @@ from tests.support.engine import (
     gateway,
     lane,
     played,
-    reading,
     resources,
     target,
 )
+from tests.support.readings import reading
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 REFUSED = reading(Verdict.REFUSED, message="no")

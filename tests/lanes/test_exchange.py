@@ -19,18 +19,8 @@ from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import UNDEPLOY, Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.rules.admission import AdmissionRequest
-from tests.support.engine import (
-    LOOK,
-    Answer,
-    Wire,
-    environment,
-    gateway,
-    lane,
-    played,
-    reading,
-    script,
-    target,
-)
+from tests.support.engine import LOOK, Answer, Wire, environment, gateway, lane, played, script, target
+from tests.support.readings import reading
 
 REMOVED = reading(Verdict.REMOVED)
 DENIED = reading(Verdict.DENIED, message="bad token")

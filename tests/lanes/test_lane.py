@@ -16,7 +16,8 @@ from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.pacing import FIRST_CUT
 from tests.support import engine
-from tests.support.engine import Heard, environment, gateway, played, reading
+from tests.support.engine import Heard, environment, gateway, played
+from tests.support.readings import reading
 
 UNDEPLOY = Act.UNDEPLOY
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")

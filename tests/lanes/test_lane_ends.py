@@ -27,8 +27,9 @@ from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
-from tests.support.engine import EPOCH, Scripted, environment, gateway, lane, played, reading
+from tests.support.engine import EPOCH, Scripted, environment, gateway, lane, played
 from tests.support.examples import count_examples
+from tests.support.readings import reading
 
 PARK_FOR = 60.0
 SECRET = Secret("the-password")

@@ -29,7 +29,8 @@ from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from tests.support import engine
-from tests.support.engine import EPOCH, Heard, Scripted, environment, gateway, played, reading
+from tests.support.engine import EPOCH, Heard, Scripted, environment, gateway, played
+from tests.support.readings import reading
 
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
 UNDEPLOY, LOOK = Act.UNDEPLOY, Act.LOOK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.lanes.offered_looks import MOST_REFUSALS, OfferedLooks
 from orchestrator.model.reading import Snapshot, Verdict
-from tests.support.engine import reading
+from tests.support.readings import reading
 
 MISSING = reading(Verdict.NOT_OFFERED)
 

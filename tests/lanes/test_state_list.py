@@ -42,10 +42,10 @@ from tests.support.engine import (
     environment,
     lane,
     played,
-    reading,
     resources,
     target,
 )
+from tests.support.readings import reading
 
 REMOVED = reading(Verdict.REMOVED, evidence="204")
 UP, DOWN, UNCLEAR = (reading(verdict) for verdict in (Verdict.UP, Verdict.DOWN, Verdict.UNCLEAR))

@@ -17,17 +17,8 @@ from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
 from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Answers, Counted, calls
-from tests.support.engine import (
-    Answer,
-    Heard,
-    Wire,
-    environment,
-    gateway,
-    lane,
-    played,
-    reading,
-    target,
-)
+from tests.support.engine import Answer, Heard, Wire, environment, gateway, lane, played, target
+from tests.support.readings import reading
 
 LOST = Lost(sent=True, detail="no reply within 30 s")
 REFUSED = reading(Verdict.NOT_OFFERED, code="APIG.1005", message="No permission")

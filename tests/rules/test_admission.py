@@ -22,8 +22,8 @@ from orchestrator.rules.admission import (
 from orchestrator.rules.pacing import IDLE
 from orchestrator.rules.parking import FIRST_PROBE, FOR_OTHERS
 from orchestrator.rules.retry import RetryPolicy
-from tests.support.engine import gateway, reading
 from tests.support.examples import count_examples
+from tests.support.readings import reading
 
 LOOK, UNDEPLOY = Act.LOOK, Act.UNDEPLOY
 A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
@@ -35,7 +35,7 @@ REMOVED = reading(Verdict.REMOVED)
 REFUSED = reading(Verdict.REFUSED, code="E.403", message="not yours")
 ABSENT = reading(Verdict.ABSENT)
 MANY = 1000
-PARK_FOR = gateway().park_for
+PARK_FOR = 600.0
 
 
 def busy(wait: float | None = None) -> Reading:

@@ -36,8 +36,8 @@ from orchestrator.rules.pacing import (
 )
 from orchestrator.rules.retry import RetryPolicy
 from orchestrator.simulator.limits import RateLimit, TokenBucket
-from tests.support.engine import reading
 from tests.support.gateway_at_rate import Drive, Scattered, Windows, drive
+from tests.support.readings import reading
 
 CLOSE = 1e-6
 RATES = st.sampled_from([1 / 3600, 1 / 60, 0.5, 1.0, 20.0, 1000.0])

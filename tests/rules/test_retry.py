@@ -29,7 +29,7 @@ from orchestrator.rules.retry import (
     replay,
     replay_all,
 )
-from tests.support.engine import reading
+from tests.support.readings import reading
 
 POLICY = RetryPolicy()
 ALWAYS = RetryPolicy(always_look=True)

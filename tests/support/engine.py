@@ -86,11 +86,6 @@ def target(seq: int = 1, gateway: str = "gw", *, like: str | None = None, wave: 
     return Target(seq, TargetId("/".join((gateway, *parts))), gateway, wave, parts)
 
 
-def reading(verdict: Verdict, **fields: Any) -> Reading:
-    """Return a reading with only the fields that a test needs."""
-    return Reading(verdict=verdict, **fields)
-
-
 def _nothing(*_: object) -> Any:
     raise AssertionError("this test needs no journal and no connection")
 

@@ -14,7 +14,7 @@ from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionDelayed, AdmissionGranted, AdmissionRequest, LaneState
 from orchestrator.simulator.limits import RateLimit, TokenBucket
-from tests.support.engine import reading
+from tests.support.readings import reading
 
 WAKES = 0.1
 """Seconds after which whoever waits asks again at the latest."""
