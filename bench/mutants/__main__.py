@@ -13,6 +13,7 @@ import click
 from bench.mutants.judge import Fate, TestProcess, preload, wait_for
 from bench.mutants.modules import DecidingModule, list_modules
 from bench.mutants.reasons import read_reasons
+from bench.mutants.relevance import Selection, record_tests
 from bench.mutants.sites import Mutant, make_mutants
 from bench.trust.ledger import Ledger, make_trial
 
@@ -76,12 +77,16 @@ def _choose(mutants: list[Mutant], most: int) -> list[Mutant]:
 
 def _judge(module: DecidingModule, mutants: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, Fate]]:
     """Yield the fate of each mutant, after the tests have passed with the module as it is."""
-    longest = max(10.0, SLOWER * _time_tests(module))
+    record = record_tests(module)
+    longest = max(10.0, SLOWER * record.seconds)
     waiting, running = list(reversed(mutants)), dict[TestProcess, Mutant]()
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop()
-            running[_start(module, mutant.source)] = mutant
+            if chosen := record.choose(mutant):
+                running[_start(module, mutant, Selection(chosen))] = mutant
+            else:
+                yield mutant, Fate.SURVIVED
         for process in wait_for(list(running), 1.0):
             yield running.pop(process), process.read_fate()
         for process in [each for each in running if time.monotonic() - each.began > longest]:
@@ -89,16 +94,8 @@ def _judge(module: DecidingModule, mutants: Sequence[Mutant], jobs: int) -> Iter
             yield running.pop(process), Fate.TIMED_OUT
 
 
-def _start(module: DecidingModule, source: str) -> TestProcess:
-    return TestProcess(module.name, str(module.file), source, module.tests)
-
-
-def _time_tests(module: DecidingModule) -> float:
-    """Return the seconds of the tests with the module as it is; exit if they fail."""
-    process = _start(module, module.file.read_text(encoding="utf-8"))
-    if process.read_fate() is not Fate.SURVIVED:
-        sys.exit(f"{' '.join(module.tests)} fails with {module.path} as it is")
-    return time.monotonic() - process.began
+def _start(module: DecidingModule, mutant: Mutant, selection: Selection) -> TestProcess:
+    return TestProcess(module.name, str(module.file), mutant.source, selection.files, selection)
 
 
 if __name__ == "__main__":

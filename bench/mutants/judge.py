@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from enum import StrEnum
-from types import ModuleType
+from types import CodeType, ModuleType
 
 PRELOADED = (
     "_hypothesis_pytestplugin",
@@ -69,17 +69,24 @@ class _MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def get_source(self, _: str) -> str:
         return self._source
 
+    def get_code(self, _: str) -> CodeType:
+        """Return the mutant's code, under the name of the module's file."""
+        return self.source_to_code(self._source, self._path)
+
 
 class TestProcess:
-    """A forked process that runs tests against a module with the given source."""
+    """A forked process that runs tests against a module with the given source.
+
+    ``tests`` are files or folders; ``plugin`` is one of pytest.
+    """
 
     __test__ = False  # not a test, whatever its name
 
-    def __init__(self, module: str, path: str, source: str, tests: Sequence[str]) -> None:
+    def __init__(self, module: str, path: str, source: str, tests: Sequence[str], plugin: object) -> None:
         self.began = time.monotonic()
         self._pid = os.fork()
         if self._pid == 0:
-            _run_tests(module, path, source, tests)
+            _run_tests(_MutantFinder(module, path, source), tests, plugin)
         self._end = os.pidfd_open(self._pid)
 
     def fileno(self) -> int:
@@ -99,7 +106,7 @@ class TestProcess:
         os.close(self._end)
 
 
-def _run_tests(module: str, path: str, source: str, tests: Sequence[str]) -> None:
+def _run_tests(finder: _MutantFinder, tests: Sequence[str], plugin: object) -> None:
     """Run the tests in this forked process, and end it with their status."""
     os.setpgid(0, 0)
     silence = os.open(os.devnull, os.O_RDWR)
@@ -107,13 +114,13 @@ def _run_tests(module: str, path: str, source: str, tests: Sequence[str]) -> Non
         os.dup2(silence, number)
     status = 70
     try:
-        sys.meta_path.insert(0, _MutantFinder(module, path, source))
+        sys.meta_path.insert(0, finder)
         import pytest  # noqa: PLC0415 - preloaded; this module itself must be cheap to import
 
         preloaded = "ignore::pytest.PytestAssertRewriteWarning"
         options = ["-x", "-m", "not long", "--hypothesis-seed=0", "--timeout=30", "-W", preloaded]
         options += [word for plugin in _NEEDLESS for word in ("-p", f"no:{plugin}")]
-        status = int(pytest.main([*options, *tests]))
+        status = int(pytest.main([*options, *tests], [plugin]))
     finally:
         os._exit(status)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -26,6 +27,8 @@ class Mutant(Struct, frozen=True):
 
     name: str
     source: str
+    function: str | None
+    """The function whose run the change concerns; None for what is run when the module is imported."""
 
 
 def make_mutants(source: str) -> list[Mutant]:
@@ -36,7 +39,7 @@ def make_mutants(source: str) -> list[Mutant]:
         name = change.apply()
         seen[name] = seen.get(name, 0) + 1
         label = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        made.append(Mutant(label, ast.unparse(ast.fix_missing_locations(tree))))
+        made.append(Mutant(label, ast.unparse(ast.fix_missing_locations(tree)), change.function))
         change.swap()
     return made
 
@@ -55,6 +58,11 @@ class _Change:
         self._field = field
         self._after = after
         self._index = index
+
+    @property
+    def function(self) -> str | None:
+        """The function that changes; None outside of functions."""
+        return self._site.place if self._site.is_function else None
 
     def apply(self) -> str:
         """Make the change, and return its name; ``swap`` takes it back."""
@@ -86,14 +94,16 @@ class _Site(Struct, frozen=True):
 
     place: str
     shown: ast.AST | None = None
+    is_function: bool = False
 
     def enter(self, node: ast.AST) -> _Site:
         """Return the site of a node below this one."""
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            return _Site(node.name if self.place == "module" else f"{self.place}.{node.name}")
+            place = node.name if self.place == "module" else f"{self.place}.{node.name}"
+            return _Site(place, is_function=not isinstance(node, ast.ClassDef))
         if isinstance(node, ast.stmt):
-            return _Site(self.place, None if hasattr(node, "body") else node)
-        return self if self.shown is not None else _Site(self.place, node)
+            return replace(self, shown=None if hasattr(node, "body") else node)
+        return self if self.shown is not None else replace(self, shown=node)
 
 
 def _cut(text: str, other: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from bench.mutants.modules import list_modules
 from bench.mutants.reasons import FOLDER, read_reasons
+from bench.mutants.relevance import Record, RecordedTest
 from bench.mutants.sites import make_mutants
 
 SOURCE = '''
@@ -70,6 +71,25 @@ def test_a_change_is_made_once() -> None:
     made = [mutant.name for mutant in make_mutants("def f(a):\n    if a is None:\n        return False\n")]
 
     assert made == ["f: a is None -> a is not None", "f: return False -> return True"]
+
+
+def test_a_mutant_is_judged_by_the_tests_that_run_its_function_the_fastest_first() -> None:
+    source = (
+        "LIMIT = 5\ndef f(a=1):\n    return a\nclass C:\n    x: int = 0\n    def g(self):\n        return 2\n"
+    )
+    quick = RecordedTest("t.py::quick", 0.1, frozenset({"f"}))
+    slow = RecordedTest("t.py::slow", 0.2, frozenset({"f", "C.g"}))
+    record = Record((quick, slow), at_import=frozenset(), seconds=0.3)
+    chosen = {mutant.name: record.choose(mutant) for mutant in make_mutants(source)}
+
+    assert chosen == {
+        "module: LIMIT = 5 -> LIMIT = 6": (quick.id, slow.id),
+        "f: a=1 -> a=2": (quick.id, slow.id),
+        "f: return a -> return None": (quick.id, slow.id),
+        "C: x: int = 0 -> x: int = 1": (quick.id, slow.id),
+        "C.g: return 2 -> return None": (slow.id,),
+        "C.g: return 2 -> return 3": (slow.id,),
+    }
 
 
 def test_a_reason_that_says_nothing_is_refused(tmp_path: Path) -> None:
