@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any, TypeVar
+from unicodedata import normalize
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -40,12 +41,11 @@ class Mask:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are the credentials themselves; an empty one is none."""
         self.secrets = frozenset(filter(None, secrets))
-        self._long = tuple(
-            LongSecret(secret) for secret in sorted(self.secrets) if len(secret) >= SHORTEST_SECRET
-        )
+        forms = sorted({form for secret in self.secrets for form in _list_forms(secret)})
+        self._long = tuple(LongSecret(form) for form in forms if len(form) >= SHORTEST_SECRET)
         self._sought: tuple[SoughtSecret, ...] = (
             *self._long,
-            *(ShortSecret(each) for each in sorted(self.secrets) if len(each) < SHORTEST_SECRET),
+            *(ShortSecret(form) for form in forms if len(form) < SHORTEST_SECRET),
         )
 
     def __repr__(self) -> str:
@@ -110,6 +110,24 @@ class Mask:
                 return replace(value, **fields)
             case _:
                 return value
+
+
+def _list_forms(secret: str) -> Iterator[str]:
+    """Yield a credential, and the other texts that a program may turn it into, which look the same or nearly.
+
+    Accents may be taken from their letters or joined with them, and UTF-8 may be read as Latin-1. The search
+    takes capitals for small letters one by one; where a capital is two letters, or the capital of another
+    letter (of a dotless i), both cases are yielded.
+    """
+    yield secret
+    if secret.isascii():
+        return
+    yield normalize("NFC", secret)
+    yield normalize("NFD", secret)
+    yield secret.encode("utf-8", "surrogatepass").decode("latin-1")
+    if len(secret) >= SHORTEST_SECRET:
+        yield secret.lower()
+        yield secret.upper()
 
 
 def list_secrets(material: Material) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class LongSecret:
 
     def __init__(self, secret: str) -> None:
         data = secret.encode("utf-8", "surrogatepass")
-        self._plain = _SearchTexts(_lower(SPLITS.sub("", secret) or secret))
+        self._plain = _SearchTexts(lower(SPLITS.sub("", secret) or secret))
         self._base64 = _SearchTexts(*(_encode_inner_digits(data, before) for before in range(3)))
         self._hex = _SearchTexts(data.hex())
 
@@ -94,19 +94,19 @@ class LongSecret:
 
     def _list_readings(self, text: str) -> tuple[tuple[_SearchTexts, str], ...]:
         return (
-            (self._plain, _lower(text)),
+            (self._plain, lower(text)),
             (self._base64, text.translate(URL_SAFE)),
             (self._hex, text.translate(_CAPITALS)),
         )
 
 
-def _lower(text: str) -> str:
+def lower(text: str) -> str:
     """Return ``text`` in small letters, since some servers write a header's value so.
 
-    A text whose length would change stays as it is: each letter must keep its place.
+    Each letter keeps its place, and has one small form wherever it stands. Two letters would not: ``lower``
+    makes two characters of a dotted capital I, and asks what stands beside a sigma.
     """
-    small = text.lower()
-    return small if len(small) == len(text) else text
+    return text.replace("\u0130", "i").replace("\u03a3", "\u03c3").lower()
 
 
 def _encode_inner_digits(data: bytes, before: int) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.lanes.masking import BLOT, Mask
-from orchestrator.lanes.secret_search import PIECE_LENGTH
+from orchestrator.lanes.secret_search import PIECE_LENGTH, lower
 from orchestrator.lanes.spellings import MOST_LAYERS
 from orchestrator.model.credentials import SHORTEST_SECRET
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
@@ -24,6 +24,9 @@ SECRETS = (
     "M4rk3r-roma/+=.tok~en",
     'M4rk3r"apinizer\\tok&en',
     "zwölf<Ünder>%41&amp;'x'",
+    "Geçit-İSTANBUL-ığ-Şifresi",
+    "ge\u0327c\u0327it-S\u0327ifresi",
+    "\u652f\u4ed8\u7f51\u5173\u5bc6\u7801\U00020000\U00020bb7",
     "p@ss w0rd with spaces",
     "12345678",
     "words of a phrase",
@@ -41,6 +44,37 @@ LONG = 1_000
 def test_a_credential_is_blotted_out_in_every_spelling(secret: str, spelling: str) -> None:
     text = f"{BEFORE}{SPELLINGS[spelling](secret)}{AFTER}"
     assert Mask([secret]).clean_text(text) == f"{BEFORE}{BLOT}{AFTER}"
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_credential_read_in_another_character_set_is_blotted_out(secret: str) -> None:
+    """What is left may be a control character, which is the end of a letter there."""
+    masked = Mask([secret]).clean_text(f"{BEFORE}{secret.encode().decode('latin-1')}{AFTER}")
+
+    assert masked.startswith(f"{BEFORE}{BLOT}")
+    left = masked.removeprefix(f"{BEFORE}{BLOT}").removesuffix(AFTER)
+    assert not any(letter.isprintable() for letter in left)
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(
+    "beside", ["\u0130stek reddedildi: ", "\u03a3\u03a3: ", "\u1e9e\u00df: ", "\u652f\u4ed8: "]
+)
+def test_no_letter_beside_a_credential_hides_it(beside: str) -> None:
+    """The small form of a dotted capital I is two characters long."""
+    for secret in (secret for secret in SECRETS if len(secret) < LONG):
+        assert Mask([secret]).clean_text(f"{beside}{secret} {beside}") == f"{beside}{BLOT} {beside}"
+
+
+@pytest.mark.promise(9)
+def test_the_search_takes_each_letter_for_one_small_letter() -> None:
+    letters = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+
+    small = lower(letters)
+
+    assert len(small) == len(letters)
+    assert all(lower(each) == one for each, one in zip(letters, small, strict=True) if each.isalpha())
 
 
 @pytest.mark.promise(9)

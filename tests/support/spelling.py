@@ -6,6 +6,7 @@ import html
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from unicodedata import normalize
 from urllib.parse import quote, quote_plus
 
 
@@ -17,6 +18,7 @@ def json_all(text: str) -> str:
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "small letters": str.lower,
     "capitals": str.upper,
+    "accents apart": lambda text: normalize("NFD", text),
     "a list of bytes": lambda text: ", ".join(map(str, text.encode())),
     "base64 in base64": lambda text: b64encode(b64encode(text.encode())).decode(),
     "base64 of a form": lambda text: b64encode(f"client_secret={quote_plus(text)}&x=1".encode()).decode(),
