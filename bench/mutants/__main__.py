@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import random
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
-from bench.mutants.judge import Fate, TestProcess, preload, wait_for
-from bench.mutants.modules import DecidingModule, list_modules
+from bench.mutants.judge import Fate, preload
+from bench.mutants.modules import list_modules
 from bench.mutants.reasons import read_reasons
-from bench.mutants.relevance import Selection, record_tests
+from bench.mutants.session import judge_mutants
 from bench.mutants.sites import Mutant, make_mutants
 from bench.trust.ledger import Ledger, make_trial
 
 LEAST = 0.85
 """The share of its mutants that a module's tests should kill."""
-
-SLOWER = 8.0
-"""How many times as long as the module as it is a mutant may take: a loop that turns for ever is killed."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +37,9 @@ def main(words: tuple[str, ...], most: int, jobs: int, *, keep: bool) -> None:
         mutants = _choose(make_mutants(module.file.read_text(encoding="utf-8")), most)
         if not mutants:
             continue
-        survivors = [mutant.name for mutant, fate in _judge(module, mutants, jobs) if fate is Fate.SURVIVED]
+        survivors = [
+            mutant.name for mutant, fate in judge_mutants(module, mutants, jobs) if fate is Fate.SURVIVED
+        ]
         killed = len(mutants) - len(survivors)
         click.echo(f"{module.path}: {killed} of {len(mutants)} killed ({killed / len(mutants):.0%})")
         stale = _tell_survivors(survivors, reasons.get(module.path, {}), whole=not most)
@@ -73,29 +71,6 @@ def _choose(mutants: list[Mutant], most: int) -> list[Mutant]:
         return mutants
     places = sorted(random.Random(0).sample(range(len(mutants)), most))
     return [mutants[place] for place in places]
-
-
-def _judge(module: DecidingModule, mutants: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, Fate]]:
-    """Yield the fate of each mutant, after the tests have passed with the module as it is."""
-    record = record_tests(module)
-    longest = max(10.0, SLOWER * record.seconds)
-    waiting, running = list(reversed(mutants)), dict[TestProcess, Mutant]()
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            mutant = waiting.pop()
-            if chosen := record.choose(mutant):
-                running[_start(module, mutant, Selection(chosen))] = mutant
-            else:
-                yield mutant, Fate.SURVIVED
-        for process in wait_for(list(running), 1.0):
-            yield running.pop(process), process.read_fate()
-        for process in [each for each in running if time.monotonic() - each.began > longest]:
-            process.kill()
-            yield running.pop(process), Fate.TIMED_OUT
-
-
-def _start(module: DecidingModule, mutant: Mutant, selection: Selection) -> TestProcess:
-    return TestProcess(module.name, str(module.file), mutant.source, selection.files, selection)
 
 
 if __name__ == "__main__":

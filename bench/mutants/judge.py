@@ -11,7 +11,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from types import CodeType, ModuleType
 
@@ -41,6 +41,11 @@ class Fate(StrEnum):
     KILLED = "killed"
     SURVIVED = "survived"
     TIMED_OUT = "timed out"
+    UNTRIED = "untried"
+
+
+UNTRIED = 71
+"""The exit status of a process that could not try its mutant."""
 
 
 def preload() -> None:
@@ -75,18 +80,18 @@ class _MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
 
 class TestProcess:
-    """A forked process that runs tests against a module with the given source.
+    """A forked process that runs tests.
 
-    ``tests`` are files or folders; ``plugin`` is one of pytest.
+    ``run`` returns its exit status: 0 if all passed, ``UNTRIED`` if none could be run.
     """
 
     __test__ = False  # not a test, whatever its name
 
-    def __init__(self, module: str, path: str, source: str, tests: Sequence[str], plugin: object) -> None:
+    def __init__(self, run: Callable[[], int]) -> None:
         self.began = time.monotonic()
         self._pid = os.fork()
         if self._pid == 0:
-            _run_tests(_MutantFinder(module, path, source), tests, plugin)
+            _run_silently(run)
         self._end = os.pidfd_open(self._pid)
 
     def fileno(self) -> int:
@@ -97,7 +102,7 @@ class TestProcess:
         """Return what the tests said; wait for them."""
         _, status = os.waitpid(self._pid, 0)
         os.close(self._end)
-        return Fate.SURVIVED if os.waitstatus_to_exitcode(status) == 0 else Fate.KILLED
+        return {0: Fate.SURVIVED, UNTRIED: Fate.UNTRIED}.get(os.waitstatus_to_exitcode(status), Fate.KILLED)
 
     def kill(self) -> None:
         """End the process and what it has started."""
@@ -106,23 +111,31 @@ class TestProcess:
         os.close(self._end)
 
 
-def _run_tests(finder: _MutantFinder, tests: Sequence[str], plugin: object) -> None:
-    """Run the tests in this forked process, and end it with their status."""
+def _run_silently(run: Callable[[], int]) -> None:
+    """End this process with the status that ``run`` returns."""
     os.setpgid(0, 0)
     silence = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(silence, number)
     status = 70
     try:
-        sys.meta_path.insert(0, finder)
-        import pytest  # noqa: PLC0415 - preloaded; this module itself must be cheap to import
-
-        preloaded = "ignore::pytest.PytestAssertRewriteWarning"
-        options = ["-x", "-m", "not long", "--hypothesis-seed=0", "--timeout=30", "-W", preloaded]
-        options += [word for plugin in _NEEDLESS for word in ("-p", f"no:{plugin}")]
-        status = int(pytest.main([*options, *tests], [plugin]))
+        status = run()
     finally:
         os._exit(status)
+
+
+def run_tests(module: str, path: str, source: str, tests: Sequence[str], plugin: object) -> int:
+    """Run tests against a module with the given source; return the status.
+
+    ``tests`` are files or folders; ``plugin`` is one of pytest.
+    """
+    sys.meta_path.insert(0, _MutantFinder(module, path, source))
+    import pytest  # noqa: PLC0415 - preloaded; this module itself must be cheap to import
+
+    preloaded = "ignore::pytest.PytestAssertRewriteWarning"
+    options = ["-x", "--tb=no", "-m", "not long", "--hypothesis-seed=0", "--timeout=30", "-W", preloaded]
+    options += [word for needless in _NEEDLESS for word in ("-p", f"no:{needless}")]
+    return int(pytest.main([*options, *tests], [plugin]))
 
 
 def wait_for(running: Sequence[TestProcess], seconds: float) -> list[TestProcess]:

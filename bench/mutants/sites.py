@@ -101,6 +101,8 @@ class _Site(Struct, frozen=True):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             place = node.name if self.place == "module" else f"{self.place}.{node.name}"
             return _Site(place, is_function=not isinstance(node, ast.ClassDef))
+        if isinstance(node, ast.arguments):  # defaults belong to the import, not to the run
+            return replace(self, shown=node, is_function=False)
         if isinstance(node, ast.stmt):
             return replace(self, shown=None if hasattr(node, "body") else node)
         return self if self.shown is not None else replace(self, shown=node)

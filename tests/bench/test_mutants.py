@@ -1,8 +1,11 @@
 """A mutant changes one place of what runs, and says which."""
 
 import ast
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -10,6 +13,7 @@ from bench.mutants.modules import list_modules
 from bench.mutants.reasons import FOLDER, read_reasons
 from bench.mutants.relevance import Record, RecordedTest
 from bench.mutants.sites import make_mutants
+from bench.mutants.swap import swap_function
 
 SOURCE = '''
 """A module."""
@@ -79,7 +83,7 @@ def test_a_mutant_is_judged_by_the_tests_that_run_its_function_the_fastest_first
     )
     quick = RecordedTest("t.py::quick", 0.1, frozenset({"f"}))
     slow = RecordedTest("t.py::slow", 0.2, frozenset({"f", "C.g"}))
-    record = Record((quick, slow), at_import=frozenset(), seconds=0.3)
+    record = Record((quick, slow), 0.3, at_import=frozenset())
     chosen = {mutant.name: record.choose(mutant) for mutant in make_mutants(source)}
 
     assert chosen == {
@@ -90,6 +94,45 @@ def test_a_mutant_is_judged_by_the_tests_that_run_its_function_the_fastest_first
         "C.g: return 2 -> return None": (slow.id,),
         "C.g: return 2 -> return 3": (slow.id,),
     }
+
+
+class _Gauge:
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    @property
+    def is_full(self) -> bool:
+        return self.most <= 3
+
+
+def _measure(most: int) -> bool:
+    return _Gauge(most).is_full
+
+
+@pytest.fixture
+def here() -> Iterator[ModuleType]:
+    """This module, as it was before a mutant's code took a place in it."""
+    before = [(function, function.__code__) for function in (_measure, _Gauge.__init__, _Gauge.is_full.fget)]
+    yield sys.modules[__name__]
+    for function, code in before:
+        function.__code__ = code
+
+
+def test_a_mutant_takes_the_place_of_its_function_in_an_imported_module(here: ModuleType) -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    mutants = {mutant.name: mutant for mutant in make_mutants(source)}
+    assert (_measure(3), _measure(4)) == (True, False)
+
+    assert swap_function(here, mutants["_Gauge.is_full: return self.most <= 3 -> return self.most < 3"])
+    assert (_measure(3), _measure(4)) == (False, False)
+    assert swap_function(here, mutants["_measure: return _Gauge(most).is_full -> return None"])
+    assert _measure(2) is None
+
+
+def test_what_the_import_makes_of_a_module_needs_a_new_import(here: ModuleType) -> None:
+    mutants = make_mutants("LIMIT = 5\n\ndef _measure(most=1):\n    pass\n")
+
+    assert [swap_function(here, mutant) for mutant in mutants] == [False, False]
 
 
 def test_a_reason_that_says_nothing_is_refused(tmp_path: Path) -> None:

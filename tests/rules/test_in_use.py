@@ -8,7 +8,7 @@ from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import CallBound
 from orchestrator.model.usage import Usage
 from orchestrator.rules.exit_status import choose_exit_status
-from orchestrator.rules.in_use import describe_doubt, is_in_use
+from orchestrator.rules.in_use import describe_doubt, end_in_use, is_in_use
 from orchestrator.rules.stop_rules import is_fruitless
 
 UNREAD = "APIG.1005"
@@ -50,6 +50,10 @@ def test_a_wave_whose_targets_are_all_in_use_is_not_fruitless() -> None:
     assert not is_fruitless(left)
     assert not is_fruitless(left | {(Outcome.NOT_STARTED, Reason.PROTECTED.value): 1})
     assert is_fruitless(left | {(Outcome.FAILED, Reason.REFUSED.value): 1})
+
+
+def test_a_target_that_is_left_for_its_use_says_so_first() -> None:
+    assert end_in_use("2 calls in 72 h") == "in_use: 2 calls in 72 h"
 
 
 def test_targets_in_use_end_a_run_with_1() -> None:

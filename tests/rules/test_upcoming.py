@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model.plan import Wave, WaveStep
-from orchestrator.rules.upcoming import SOON, count_upcoming
+from orchestrator.rules.upcoming import count_upcoming
 
 STEPS = [WaveStep(0, 0), WaveStep(0, 1), WaveStep(1, 0), WaveStep(2, 0)]
 LEFT = {step: {"roma": 10, "apim": number} for number, step in enumerate(STEPS)}
@@ -17,12 +17,12 @@ def count(first: Wave) -> list[int]:
     return [upcoming[step].get("roma", 0) for step in STEPS]
 
 
-@pytest.mark.parametrize("pause", [None, SOON])
+@pytest.mark.parametrize("pause", [None, 10.0])
 def test_targets_come_soon_up_to_the_end_or_a_long_pause(pause: float | None) -> None:
     assert count(Wave(name="a", pause_after=pause)) == [30, 20, 10, 0]
 
 
-@pytest.mark.parametrize("first", [Wave(name="a", pause_after=SOON + 1), Wave(name="a", proceed="ask")])
+@pytest.mark.parametrize("first", [Wave(name="a", pause_after=10.5), Wave(name="a", proceed="ask")])
 def test_behind_a_long_pause_or_a_question_nothing_comes_soon(first: Wave) -> None:
     """Each step of a wave has the wave's pause behind it."""
     assert count(first) == [0, 0, 10, 0]

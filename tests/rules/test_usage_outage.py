@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.rules.usage_outage import LONGEST_PROBE, MOST_FAULTY, RESTS_FOR, UsageOutage
+from orchestrator.rules.usage_outage import UsageOutage
+
+MOST_FAULTY, RESTS_FOR = 5, 300.0
 
 
 def begin(outage: UsageOutage, now: float) -> None:
@@ -28,6 +30,7 @@ def test_targets_wait_and_then_are_not_asked_about_for_a_while() -> None:
     assert [outage.is_waiting(at) for at in (9.0, 10.0, 609.0, 610.0)] == [False, True, True, False]
     assert [outage.explain(at) is None for at in (10.0, 609.0, 610.0)] == [True, True, False]
     assert "HTTP 502" in (outage.explain(611.0) or "")
+    assert outage.explain(609.0 + RESTS_FOR) is not None
     assert outage.explain(610.0 + RESTS_FOR) is None
 
 
@@ -55,5 +58,15 @@ def test_the_waits_grow_up_to_a_bound_and_end_with_the_patience() -> None:
     outage = UsageOutage(300.0)
     begin(outage, 0.0)
 
-    assert [outage.next_wait(0.0) for _ in range(6)] == [5.0, 10.0, 20.0, 40.0, LONGEST_PROBE, LONGEST_PROBE]
+    assert [outage.next_wait(0.0) for _ in range(6)] == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
     assert outage.next_wait(290.0) == 10.0
+    assert outage.next_wait(300.0) == outage.next_wait(301.0) == 0.0
+
+
+def test_an_outage_begins_once() -> None:
+    outage = UsageOutage(300.0)
+    begin(outage, 0.0)
+
+    assert not outage.take_in(0.0, "HTTP 503")
+    assert not outage.take_in(1.0, "HTTP 503")
+    assert "HTTP 502" in (outage.explain(300.0) or "")
