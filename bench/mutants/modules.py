@@ -22,13 +22,18 @@ _SINGLE = (
     "distributed/lane_conduct.py", "distributed/lease.py",
 )  # fmt: skip
 
+_SAMPLES = "tests/gateways/test_contract.py::test_a_sample_is_read_as_it_wants"
+_APINIZER = (
+    _SAMPLES, "tests/gateways/test_missing_things.py", "tests/gateways/test_apinizer.py",
+    "tests/gateways/test_contradictions.py",
+)  # fmt: skip
+_ROMA = (_SAMPLES, "tests/gateways/test_roma.py", "tests/gateways/test_contradictions.py")
 _FURTHER = {
-    "runs/selection.py": ("tests/plan/test_protect.py",),
-    "journal/taken_down.py": ("tests/journal", "tests/commands/test_restore.py"),
-    "gateways/apinizer": ("tests/gateways",),
-    "gateways/roma": ("tests/gateways",),
-    "lanes/lane.py": ("tests/lanes",),
     "rules/retry.py": ("tests/rules/test_mirrored.py",),
+    "preview/assessment.py": ("tests/preview/test_verdict.py",),
+    "gateways/apinizer": _APINIZER,
+    "gateways/roma": _ROMA,
+    "lanes/lane.py": ("tests/lanes/test_lane_ends.py", "tests/lanes/test_login.py"),
 }
 """Tests beside those of a module's own name, for a module or a folder of them."""
 
@@ -62,12 +67,15 @@ def _list_files(folder: str) -> list[Path]:
 
 
 def _list_tests(path: str) -> tuple[str, ...]:
-    """Return the tests of the module's own name, then the further ones, then those of its package."""
+    """Return the tests of the module's own name, then the further ones; without both those of its package.
+
+    A gateway's kind is a folder: the tests of its modules have its name, too, or speak of all kinds.
+    """
     package, _, name = path.rpartition("/")
-    top = package.partition("/")[0]
-    own = f"tests/{top}/test_{name}"
+    top, _, kind = package.partition("/")
+    own = [f"tests/{top}/test_{name}", *([f"tests/{top}/test_{kind}_{name}"] if kind else [])]
     further = [
         tests for begin, all_tests in _FURTHER.items() if path.startswith(begin) for tests in all_tests
     ]
-    found = [*([own] if (ROOT / own).is_file() else []), *further]
+    found = [*(each for each in own if (ROOT / each).is_file()), *further]
     return tuple(found or [f"tests/{top}"])

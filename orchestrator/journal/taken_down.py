@@ -16,6 +16,7 @@ from orchestrator.model.obstacles import LOST_BINDINGS
 from orchestrator.model.reading import Snapshot, Verdict
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
+from orchestrator.text.counting import count_noun
 
 if TYPE_CHECKING:
     from orchestrator.model.gateway import Gateway
@@ -178,9 +179,8 @@ def _group_causes(lost: Counter[str]) -> Iterator[UnrestorableTargets]:
     ranked = lost.most_common()
     yield from (UnrestorableTargets(since, count) for since, count in ranked[:_CAUSES])
     if more := sum(count for _, count in ranked[_CAUSES:]):
-        yield UnrestorableTargets(
-            f"the looks before the undeploy met {len(ranked) - _CAUSES:,} other causes", more
-        )
+        others = count_noun(len(ranked) - _CAUSES, "other cause")
+        yield UnrestorableTargets(f"the looks before the undeploy met {others}", more)
 
 
 def keep_snapshots(database: Database, snapshots: Iterable[tuple[int, Snapshot]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -16,13 +17,16 @@ from orchestrator.journal.taken_down import (
     count_unseen,
     keep_snapshots,
     leave_out,
+    list_coming,
     list_order,
+    list_still_down,
     list_taken_down,
 )
+from orchestrator.model.bindings import Bindings
 from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
-from tests.support.journals import plan, writable
+from tests.support.journals import journal, plan, target, writable
 
 UP = Snapshot(
     verdict=Verdict.UP, facts=LookFacts(pods_responded=2), deploy='{"x": 1}', obstacles=("missing-history",)
@@ -58,7 +62,7 @@ def way_back(database: Database) -> RestoreOutlook:
 
 
 @pytest.mark.parametrize(
-    ("heard", "named", "counted"), [(None, 3, 3), (2, 3, 3), (2, None, 2), (None, None, None)]
+    ("heard", "named", "counted"), [(None, 3, 3), (None, 1, 1), (2, 3, 3), (2, None, 2), (None, None, None)]
 )
 def test_a_restore_wants_the_pods_that_the_undeploy_named(
     tmp_path: Path, heard: int | None, named: int | None, counted: int | None
@@ -202,3 +206,146 @@ def test_a_restore_s_targets_have_what_their_deploy_needs(tmp_path: Path) -> Non
         "not_started",
         "skipped: because",
     )
+
+
+def keep(database: Database, seq: int, snapshot: Snapshot) -> None:
+    """Give a target a snapshot, and an undeploy that took it down."""
+    value = msgspec.json.encode(snapshot).decode()
+    database.run("INSERT INTO snapshot VALUES (?, 1.0, ?, ?)", (seq, snapshot.verdict.value, value))
+    database.run(INSERT_INTENT, (seq, 1, "undeploy", "", 1.0))
+    database.run("UPDATE attempt SET verdict = 'removed' WHERE seq = ?", (seq,))
+    database.run("UPDATE target SET outcome = 'undeployed' WHERE seq = ?", (seq,))
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "mode", "told"),
+    [
+        (None, "off", "the plan keeps no snapshots (snapshot: off)"),
+        (None, "best", "no look was made before the undeploy"),
+        (Snapshot(verdict=Verdict.NOT_OFFERED), "best", "this version of the gateway offers no look"),
+        (
+            Snapshot(verdict=Verdict.NOT_OFFERED, message="HTTP 404 without a body"),
+            "best",
+            "this version of the gateway offers no look",
+        ),
+        (
+            Snapshot(verdict=Verdict.NOT_OFFERED, code="E.9", message="no such read"),
+            "best",
+            "the look before the undeploy could not tell: E.9 no such read",
+        ),
+        (
+            Snapshot(verdict=Verdict.UNCLEAR, message="HTTP 502"),
+            "off",
+            "the look before the undeploy could not tell: HTTP 502",
+        ),
+        (
+            Snapshot(verdict=Verdict.UNCLEAR, code="E.5"),
+            "best",
+            "the look before the undeploy could not tell: E.5",
+        ),
+        (
+            Snapshot(verdict=Verdict.UNCLEAR),
+            "best",
+            "the look before the undeploy could not tell: no reason was given",
+        ),
+        (
+            Snapshot(verdict=Verdict.PARTIAL, message="pods"),
+            "best",
+            "the look before the undeploy did not see it deployed in full",
+        ),
+        (
+            Snapshot(verdict=Verdict.DOWN),
+            "best",
+            "the look before the undeploy did not see it deployed in full",
+        ),
+    ],
+)
+def test_a_target_without_a_way_back_has_its_reason(
+    tmp_path: Path, snapshot: Snapshot | None, mode: Literal["best", "off"], told: str
+) -> None:
+    kept = journal(tmp_path, replace(plan(), snapshot=mode), [target(1, "roma/a1")])
+    database = open_database(kept, write=True)
+    keep(database, 1, snapshot or UP)
+    if snapshot is None:
+        database.run("DELETE FROM snapshot")
+
+    assert way_back(database).unrestorable == (UnrestorableTargets(told, 1),)
+
+
+@pytest.mark.parametrize(
+    ("causes", "others"),
+    [(5, []), (6, [("met 1 other cause", 2)]), (8, [("met 3 other causes", 6)])],
+)
+def test_five_causes_are_named_and_the_targets_of_the_others_are_counted(
+    tmp_path: Path, causes: int, others: list[tuple[str, int]]
+) -> None:
+    """The most frequent come first: of each of the first five there are three targets, of the others two."""
+    looks = [
+        Snapshot(verdict=Verdict.UNCLEAR, message=f"cause {number}")
+        for number in range(causes)
+        for _ in range(3 if number < 5 else 2)
+    ]
+    database = filled(tmp_path, *((each, [("undeploy", "removed")], "undeployed") for each in looks))
+    found = [(each.cause, each.count) for each in way_back(database).unrestorable]
+
+    assert sorted(found[:5]) == [
+        (f"the look before the undeploy could not tell: cause {number}", 3) for number in range(5)
+    ]
+    assert found[5:] == [(f"the looks before the undeploy {told}", count) for told, count in others]
+
+
+def test_obstacles_that_an_earlier_version_did_not_know_are_counted_where_the_kind_has_them(
+    tmp_path: Path,
+) -> None:
+    """What hangs on the front ends of ROMA Connect was not always read; Apinizer has nothing of the sort."""
+    names = ["roma/a1", "roma/a2", "roma/a3", "apim/p/x/e"]
+    database = open_database(
+        journal(tmp_path, plan(), [target(seq, name) for seq, name in enumerate(names, 1)]), write=True
+    )
+    published = replace(UP, deploy='{"env_id": "DEFAULT"}', obstacles=("unpublished-edits",))
+    keep(database, 1, published)
+    keep(database, 2, replace(published, bindings=Bindings(), obstacles=("unpublished-edits", "x")))
+    keep(database, 3, replace(published, obstacles=("lost-bindings",)))
+    keep(database, 4, replace(published, obstacles=()))
+
+    found = way_back(database).to_accept
+    assert found == {"lost-bindings": 2, "unpublished-edits": 2, "x": 1}
+    assert list(found) == sorted(found)
+
+
+def test_what_is_still_down_is_what_a_restore_would_bring_back(tmp_path: Path) -> None:
+    down, refused = [("undeploy", "removed")], [("undeploy", "refused")]
+    database = filled(
+        tmp_path,
+        (UP, down, "undeployed"),
+        (UP, refused, "failed"),
+        (Snapshot(verdict=Verdict.DOWN), down, "undeployed"),
+        (UP, [("undeploy", "doubt")], "unknown"),
+    )
+    source = JournalReportSource(database, RunId("r1"), held=False)
+    assert source.plan.gateways[0].name == "roma"
+
+    assert list(list_still_down(database)) == [("roma/a1", 0), ("roma/a4", 0)]
+
+
+def test_the_snapshots_of_a_gateway_s_open_targets_are_what_comes_back_there(tmp_path: Path) -> None:
+    names = ["roma/a1", "apim/p/x/e", "roma/a2"]
+    database = open_database(
+        journal(tmp_path, plan(), [target(seq, name) for seq, name in enumerate(names, 1)]), write=True
+    )
+    first, second, third = (replace(UP, message=name) for name in names)
+    with database.transaction():
+        keep_snapshots(database, [(1, first), (2, second), (3, third)])
+    leave_out(database, [(3, "skipped: because")])
+
+    assert [list(list_coming(database, gateway)) for gateway in (0, 1)] == [[first], [second]]
+
+
+@pytest.mark.parametrize(("given", "told"), [(None, None), (1, True), (0, False)])
+def test_a_restore_knows_whether_the_undeploy_was_to_persist(
+    tmp_path: Path, given: int | None, told: bool | None
+) -> None:
+    database = filled(tmp_path, (UP, [("undeploy", "removed")], "undeployed"))
+    database.run("UPDATE target SET persistent = ?", (given,))
+
+    assert [row.persistent for row in list_taken_down(database)] == [told]

@@ -10,20 +10,28 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.engine.options import RunOptions
-from orchestrator.errors import UsageError
+from orchestrator.errors import PlanError, RunError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
+from orchestrator.journal.folder import name_folder, publish_draft
 from orchestrator.journal.meta import RunMeta
-from orchestrator.model.plan import Plan, Wave
+from orchestrator.journal.overlap import refuse_shared
+from orchestrator.model.plan import Plan, StepSize, Wave
 from orchestrator.model.target import TargetId
 from orchestrator.plan.problems import FilePosition
+from orchestrator.plan.protect import ProtectFile
 from orchestrator.runs.selection import (
     apply_selection,
+    list_idle_warnings,
     make_filter,
     make_touch_test,
+    refuse_dead_patterns,
     refuse_idle_filters,
+    split_waves,
     summarize_protection,
 )
+from orchestrator.text.lists import ListedLine
+from tests.support import journals
 from tests.support.engine import gateway, target
 
 IDS = ("apim/Retail/orders/test", "apim/Retail/orders/production", "apim/Payments/pay/production", "roma/a1")
@@ -234,3 +242,137 @@ def test_a_start_counts_the_patterns_in_force_the_protected_targets_and_the_idle
     ((_, many),) = guard.warnings[2:]
     assert many.startswith("protect: 21 patterns apim/Gone/** (given), apim/Gone0/** (given), ")
     assert many.endswith("apim/Gone8/** (given) and 11 more match none of the targets")
+
+
+def read_protect_file(name: str, *patterns: str) -> ProtectFile:
+    """A protect file with a pattern in each line."""
+    return ProtectFile(name, tuple(ListedLine(text, number, 1) for number, text in enumerate(patterns, 1)))
+
+
+def test_an_idle_pattern_is_told_with_the_place_that_names_it_first(database: Database) -> None:
+    options = RunOptions(
+        protect_files=(
+            read_protect_file("site", "apim/A/**", "apim/B/**"),
+            read_protect_file("x", "apim/B/**"),
+        ),
+        protect=("apim/A/**", "apim/C/**", "apim/D/**"),
+    )
+    plan = replace(PLAN, protect=("apim/D/**",))
+
+    assert list(list_idle_warnings(database, plan, options)) == [
+        (
+            "apim",
+            (
+                "protect: 4 patterns apim/D/** (in the plan), apim/A/** (site:1), apim/B/** (site:2),"
+                " apim/C/** (given) match none of the targets"
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "told"), [(None, "a5 (given) match"), (5, "a5 (given) match"), (4, "1 more")]
+)
+def test_a_warning_names_as_many_patterns_as_its_reader_wants(
+    database: Database, most: int | None, told: str
+) -> None:
+    options = RunOptions(protect=tuple(f"roma/x/a{number}" for number in range(1, 6)))
+    ((gateway, text),) = list_idle_warnings(database, PLAN, options, most=most)
+
+    assert gateway == "roma"
+    assert told in text
+    assert ("more" in text) == (most == 4)
+
+
+def test_patterns_that_name_no_gateway_of_the_plan_are_one_warning_under_its_first_gateway(
+    database: Database,
+) -> None:
+    options = RunOptions(protect=("crm/**", "erp/**"))
+
+    assert list(list_idle_warnings(database, PLAN, options)) == [
+        ("apim", "protect: 2 patterns crm/** (given), erp/** (given) name no gateway of this plan")
+    ]
+
+
+def test_a_run_without_patterns_protects_nothing_and_warns_of_nothing(database: Database) -> None:
+    apply_selection(database, PLAN, RunOptions())
+    guard = summarize_protection(database, PLAN, RunOptions())
+
+    assert (guard.patterns, guard.protected, guard.warnings) == (0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("options", "places"),
+    [
+        ({}, []),
+        ({"protect": ("apim/**",)}, []),
+        ({"protect": ("apim/**", "apim/")}, ["protect:0:0"]),
+        ({"protect_files": (read_protect_file("site", "apim/**", "apim/"),)}, ["site:2:1"]),
+        ({"protect_files": (read_protect_file("site"),)}, ["site:0:0"]),
+        ({"protect_files": (read_protect_file("s", "apim/"),), "protect": ("/x",)}, ["s:1:1", "protect:0:0"]),
+    ],
+)
+def test_a_pattern_that_can_protect_nothing_is_refused_with_its_place(
+    options: dict[str, Any], places: list[str]
+) -> None:
+    found = []
+    try:
+        refuse_dead_patterns(journals.plan(), RunOptions(**options))
+    except PlanError as error:
+        found = [f"{problem.file}:{problem.line}:{problem.column}" for problem in error.problems]
+
+    assert found == places
+
+
+SIZED = Wave(name="canary", sizes=(StepSize(count=1), StepSize(share=1.0)))
+
+
+def test_a_wave_is_split_by_the_targets_that_are_not_held_back(database: Database) -> None:
+    """A wave without sizes stays one step, whatever the others have."""
+    plan = replace(PLAN, waves=(SIZED, PLAN.waves[1]))
+    apply_selection(database, plan, RunOptions())
+    split_waves(database, plan)
+
+    assert [step for (step,) in database.rows("SELECT step FROM target ORDER BY seq")] == [0, 1, 0, 0]
+
+
+def test_a_target_that_is_held_back_takes_no_place_in_the_steps_of_its_wave(database: Database) -> None:
+    plan = replace(PLAN, waves=(SIZED, PLAN.waves[1]))
+    apply_selection(database, plan, RunOptions(skip=("apim/Retail/orders/test",)))
+    split_waves(database, plan)
+
+    assert database.one("SELECT step FROM target WHERE id = ?", (IDS[1],)) == (0,)
+
+
+@pytest.mark.parametrize(
+    ("options", "shared"),
+    [
+        ({}, 3),
+        ({"skip": ("roma/a1",)}, 2),
+        ({"only": ("roma/a1",)}, 1),
+        ({"protect": ("roma/a1",)}, 2),
+        ({"only": ("roma/a1", "roma/a2"), "protect": ("roma/a1",)}, 1),
+        ({"only": ("roma/a1",), "protect": ("roma/a1",)}, 0),
+        ({"skip": ("roma/a1",), "protect": ("roma/a2", "roma/a3")}, 0),
+        ({"waves": ("rest",)}, 1),
+        ({"waves": ("rest",), "skip": ("roma/a3",)}, 0),
+    ],
+)
+def test_what_a_run_leaves_alone_by_filters_or_protection_it_does_not_share_with_a_live_run(
+    tmp_path: Path, options: dict[str, Any], shared: int
+) -> None:
+    plan = journals.plan(waves=("canary", "rest"))
+    places = []
+    for name in ("live", "ours"):
+        (tmp_path / name).mkdir()
+        targets = [journals.target(seq, f"roma/a{seq}", wave=int(seq == 3)) for seq in (1, 2, 3)]
+        places.append(journals.journal(tmp_path / name, plan, targets))
+    live = publish_draft(places[0].parent, name_folder(tmp_path, name="live", suffix="1", at=journals.START))
+    told = "nothing"
+    with live.lock():
+        try:
+            refuse_shared([live], places[1], make_touch_test(plan, RunOptions(**options)))
+        except RunError as error:
+            told = str(error)
+
+    assert ("nothing" if not shared else f"touches {shared} target") in told
