@@ -23,18 +23,16 @@ _SINGLE = (
 )  # fmt: skip
 
 _SAMPLES = "tests/gateways/test_contract.py::test_a_sample_is_read_as_it_wants"
-_APINIZER = (
-    _SAMPLES, "tests/gateways/test_missing_things.py", "tests/gateways/test_apinizer.py",
-    "tests/gateways/test_contradictions.py",
-)  # fmt: skip
-_ROMA = (_SAMPLES, "tests/gateways/test_roma.py", "tests/gateways/test_contradictions.py")
 _FURTHER = {
     "rules/retry.py": ("tests/rules/test_mirrored.py",),
-    "preview/assessment.py": ("tests/preview/test_verdict.py",),
-    "gateways/apinizer": _APINIZER,
-    "gateways/roma": _ROMA,
+    "gateways/apinizer/looks.py": (_SAMPLES, "tests/gateways/test_apinizer.py"),
+    "gateways/apinizer/replies.py": (
+        _SAMPLES, "tests/gateways/test_missing_things.py", "tests/gateways/test_contradictions.py",
+    ),
+    "gateways/roma/gateway.py": (_SAMPLES, "tests/gateways/test_roma.py"),
+    "gateways/roma/replies.py": (_SAMPLES, "tests/gateways/test_roma.py"),
     "lanes/lane.py": ("tests/lanes/test_lane_ends.py", "tests/lanes/test_login.py"),
-}
+}  # fmt: skip
 """Tests beside those of a module's own name, for a module or a folder of them."""
 
 

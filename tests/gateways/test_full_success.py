@@ -109,3 +109,55 @@ PROD = b'"environmentName": "prod"'
 )
 def test_anything_else_is_left_to_the_careful_reader(body: bytes) -> None:
     assert count_proven_rows(TARGET, make_reply(body)) == 0
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 400, 500])
+def test_a_success_has_the_status_200(status: int) -> None:
+    assert count_proven_rows(TARGET, make_reply(json.dumps(BY_POD).encode(), status)) == 0
+
+
+TEST = {**ROW, "environmentName": "test"}
+
+
+def make_overall(**fields: Any) -> dict[str, Any]:
+    """Return a success by environment whose overall result says something else."""
+    return {**BY_ENVIRONMENT, FULL_EVIDENCE: {**BY_ENVIRONMENT[FULL_EVIDENCE], **fields}}
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        ({**BY_POD, "success": True}, 2),
+        ({**BY_POD, "success": False}, 0),
+        ({**BY_ENVIRONMENT, "status": "FAILURE"}, 0),
+        ({**BY_POD, "status": "FAILURE"}, 0),
+        ({FULL_EVIDENCE: BY_POD[FULL_EVIDENCE]}, 0),
+        (make_overall(success=False), 0),
+        (make_overall(environmentName="prod"), 1),
+        (make_overall(envName="prod", environmentName="prod"), 1),
+        (make_overall(environmentName="test"), 0),
+        (make_overall(envName="test", environmentName="prod"), 0),
+        (make_overall(deploymentResults=[ROW, ROW]), 2),
+        (make_overall(deploymentResults=[ROW, TEST]), 0),
+        (make_overall(deploymentResults=[ROW, {**ROW, "success": False}]), 0),
+        (make_overall(deploymentResults=[{**ROW, "envName": "prod"}]), 1),
+        (make_overall(deploymentResults=[{**ROW, "envName": "test"}]), 0),
+        (make_overall(deploymentResults=[ROW, {"success": True, "podName": "w-1"}]), 0),
+        (make_overall(detailList=[POD]), 0),
+        (make_overall(deploymentResults=[]), 0),
+        (make_overall(sign="x"), 0),
+    ],
+)
+def test_every_row_names_the_environment_and_nothing_says_anything_else(
+    body: dict[str, Any], rows: int
+) -> None:
+    assert count_proven_rows(TARGET, make_reply(json.dumps(body).encode())) == rows
+
+
+@pytest.mark.parametrize("text", ["a: b", "a\\u003ab", "a\\u003Ab"])
+def test_a_colon_in_a_text_does_not_hide_a_key_that_stands_there_twice(text: str) -> None:
+    once = b'{"success": true, "resultMessage": "%s", "deploymentResult": {"success": true, ' % text.encode()
+    rows = b'"deploymentResults": [{"environmentName": "prod", "success": true}]}}'
+
+    assert count_proven_rows(TARGET, make_reply(once + rows)) == ("u003" not in text)
+    assert count_proven_rows(TARGET, make_reply(once + b'"success": true, ' + rows)) == 0

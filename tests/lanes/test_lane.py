@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
 
-from orchestrator.lanes.lane import Lane
+from orchestrator.lanes.lane import MOST_RESTING, NOTHING_LEARNED, Lane, LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import AccessKeys, Material, Secret
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.pacing import FIRST_CUT
+from orchestrator.rules.parking import UNSENT_IN_A_ROW
 from tests.support import engine
 from tests.support.engine import Heard, environment, gateway, played
 from tests.support.readings import reading
@@ -37,13 +41,18 @@ def lane_of(
     *,
     run_gate: RunGate | None = None,
     heard: Heard | None = None,
+    learned: LearnedLimits = NOTHING_LEARNED,
+    send: object = None,
+    **fields: Any,
 ) -> Lane:
     return engine.lane(
-        gateway(),
+        gateway(**fields),
         environment(credential),
         run_gate or RunGate(),
         heard,
         material=credential(gateway()),
+        learned=learned,
+        send=send,
     )
 
 
@@ -268,3 +277,335 @@ def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
     assert first == pytest.approx(100.0 * FIRST_CUT, rel=0.05)
     assert 2 <= len(grown) <= 3
     assert grown == sorted(grown, key=lambda rate: rate or 0.0)
+
+
+# --- how many requests may be in flight, and how many workers there are -----------------------------------
+
+
+@pytest.mark.parametrize(
+    ("planned", "learned", "allowed"),
+    [
+        (Limits(), None, gateway().CONCURRENCY),
+        (Limits(concurrency=2), None, 2),
+        (Limits(concurrency=2), Limits(concurrency=3), 3),
+        (Limits(concurrency=2), Limits(), gateway().CONCURRENCY),
+    ],
+)
+def test_an_operator_s_limits_replace_the_plan_s_and_the_kind_s_fill_the_gaps(
+    planned: Limits, learned: Limits | None, allowed: int
+) -> None:
+    async def main() -> int:
+        return lane_of(limits=planned, learned=LearnedLimits(limits=learned)).concurrency
+
+    assert played(main) == allowed
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "flights", "goes"), [(2, [9.0], 0.0), (2, [9.0, 4.0], 4.0), (1, [9.0, 4.0], 9.0)]
+)
+def test_a_request_waits_until_fewer_are_in_flight_than_may_be(
+    concurrency: int, flights: list[float], goes: float
+) -> None:
+    """``flights``: when each request lands that is in flight at the beginning."""
+
+    async def main() -> float:
+        lane = lane_of(limits=Limits(concurrency=concurrency))
+        for _ in flights:
+            lane.begin_flight()
+
+        async def land(after: float) -> None:
+            await anyio.sleep(after)
+            lane.end_flight()
+
+        async with anyio.create_task_group() as group:
+            for after in flights:
+                group.start_soon(land, after)
+            assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
+            return anyio.current_time()
+
+    assert played(main) == goes
+
+
+def admit_beside(
+    act: Act = UNDEPLOY,
+    change: Callable[[Lane], object] = lambda _: None,
+    *,
+    settling: bool = False,
+    prepare: Callable[[Lane], object] = lambda _: None,
+    **fields: Any,
+) -> tuple[float, str | None]:
+    """When a request gets its decision, and which, if the lane changes after 3 s."""
+
+    async def main() -> tuple[float, str | None]:
+        lane = lane_of(**fields)
+        prepare(lane)
+
+        async def change_later() -> None:
+            await anyio.sleep(3.0)
+            change(lane)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(change_later)
+            refused = await lane.admit(AdmissionRequest(A, act, settling=settling))
+            return anyio.current_time(), refused
+
+    return played(main)
+
+
+def test_a_raised_limit_lets_a_waiting_request_go() -> None:
+    def raise_limit(lane: Lane) -> None:
+        lane.limit(concurrency=2)
+
+    one = Limits(concurrency=1)
+    assert admit_beside(change=raise_limit, prepare=Lane.begin_flight, limits=one) == (3.0, None)
+
+
+def test_a_raised_limit_hires_workers_for_the_step_under_way() -> None:
+    hired: list[int] = []
+
+    async def main() -> list[int]:
+        lane, allowed = lane_of(limits=Limits(concurrency=1)), []
+        lane.begin_step(9, hired.append)
+        for concurrency in (4, 4, 2):
+            lane.limit(concurrency=concurrency)
+            allowed.append(lane.concurrency)
+        lane.end_step()
+        lane.limit(concurrency=8)
+        return [*allowed, lane.concurrency]
+
+    assert played(main) == [4, 4, 2, 8]
+    assert hired == [3], "fewer need none, and between two steps there is no work for more"
+
+
+def test_a_limit_that_is_not_given_stays() -> None:
+    heard = Heard()
+
+    async def main() -> list[tuple[int, float | None]]:
+        lane = lane_of(limits=Limits(concurrency=3, rate=2.0), heard=heard)
+        found = [(lane.concurrency, lane.state.pace.find_rate(UNDEPLOY))]
+        for limits in ({"rate": 5.0}, {"concurrency": 7}, {"rate": None}):
+            lane.limit(**limits)  # type: ignore[arg-type]
+            found.append((lane.concurrency, lane.state.pace.find_rate(UNDEPLOY)))
+        return found
+
+    assert played(main) == [(3, 2.0), (3, 5.0), (7, 5.0), (7, None)]
+    assert heard.paces == [2.0, 5.0, None]
+
+
+def test_a_new_limit_of_the_pace_is_told_at_once() -> None:
+    """Others within a second are not, if the pace only grows."""
+    heard = Heard()
+
+    async def main() -> None:
+        lane = lane_of(heard=heard)
+        for rate in (4.0, 5.0, 6.0):
+            lane.limit(rate=rate)
+
+    played(main)
+    assert heard.paces == [4.0, 5.0, 6.0]
+
+
+def test_a_target_that_rests_lends_its_place_to_another_worker() -> None:
+    """As many as four for each request that may be in flight; the lane tells workers which are too many."""
+    hired: list[int] = []
+
+    async def main() -> list[bool]:
+        lane = lane_of(limits=Limits(concurrency=2))
+        lane.begin_step(100, hired.append)
+        enough = [lane.has_enough(2), lane.has_enough(3)]
+        async with anyio.create_task_group() as group:
+            for _ in range(MOST_RESTING * 2 + 3):
+                group.start_soon(lane.rest, 5.0)
+            await anyio.sleep(1.0)
+            enough += [lane.has_enough(13), lane.has_enough(14)]
+        assert anyio.current_time() == 5.0
+        return [*enough, lane.has_enough(2), lane.has_enough(3)]
+
+    assert MOST_RESTING == 4
+    assert played(main) == [False, True, False, True, False, True]
+    assert hired == [1] * 8
+
+
+def test_a_stop_of_the_run_ends_a_rest() -> None:
+    async def main() -> float:
+        run_gate = RunGate()
+        lane = lane_of(run_gate=run_gate)
+        async with anyio.create_task_group() as group:
+            group.start_soon(lane.rest, 100.0)
+            await anyio.sleep(2.0)
+            run_gate.stop("interrupt", "SIGTERM")
+        return anyio.current_time()
+
+    assert played(main) == 2.0
+
+
+def test_a_lane_knows_how_many_targets_are_left_and_come_soon() -> None:
+    async def main() -> list[int]:
+        lane = lane_of()
+        lane.begin_step(5, later=7)
+        counts = [lane.left, lane.ahead]
+        lane.enter(A)
+        lane.leave(A)
+        return [*counts, lane.left, lane.ahead]
+
+    assert played(main) == [5, 12, 4, 11]
+
+
+def test_faults_of_all_targets_that_workers_have_now_park_a_lane_that_cannot_be_reached() -> None:
+    """Nothing would ever bring another target's turn; a target that has left counts no more."""
+
+    async def main() -> list[str]:
+        lane, states = lane_of(), []
+        lane.begin_step(MANY)
+        for target in (A, B, C):
+            lane.enter(target)
+        lane.leave(C)
+        for number in range(UNSENT_IN_A_ROW + 1):
+            landed(lane, (A, B)[number % 2], reading(Verdict.UNSENT, message="refused"))
+            states.append(lane.state.state)
+        return states
+
+    states = played(main)
+    assert (states[0], states[-1]) == ("open", "parked")
+
+
+# --- what a request waits for -----------------------------------------------------------------------------
+
+
+def test_while_an_operator_pauses_the_run_only_doubts_are_settled() -> None:
+    def go(act: Act, *, settling: bool = False) -> tuple[float, str | None]:
+        run_gate = RunGate()
+        run_gate.pause()
+        return admit_beside(act, lambda _: run_gate.go_on(), settling=settling, run_gate=run_gate)
+
+    assert go(UNDEPLOY) == (3.0, None)
+    assert go(Act.LOOK) == (3.0, None)
+    assert go(Act.LOOK, settling=True) == (0.0, None)
+
+
+def test_a_pause_of_the_run_ends_with_its_window() -> None:
+    run_gate = RunGate(closes=40.0)
+    run_gate.pause()
+    decided, refused = admit_beside(run_gate=run_gate)
+
+    assert (round(decided, 1), refused) == (10.0, "window: one timeout no longer fits before it closes")
+
+
+def test_a_look_is_in_vain_where_the_change_behind_it_may_not_start() -> None:
+    """A look that settles a doubt is not: what was sent may have arrived."""
+
+    def ask(act: Act, *, settling: bool = False) -> str | None:
+        run_gate = RunGate()
+        run_gate.stop("stop_rule", "3 failed")
+        return admit_beside(act, settling=settling, run_gate=run_gate)[1]
+
+    assert ask(UNDEPLOY) == ask(Act.LOOK) == "stop_rule: 3 failed"
+    assert ask(Act.LOOK, settling=True) is None
+
+
+def test_a_skipped_target_is_passed_over_unless_a_doubt_about_it_is_open() -> None:
+    def ask(*, settling: bool) -> str | None:
+        run_gate = RunGate(matcher=lambda patterns: lambda _: patterns[0] if patterns else None)
+        run_gate.skip("gw/*", "alice")
+        return admit_beside(Act.LOOK, settling=settling, run_gate=run_gate)[1]
+
+    assert ask(settling=False) == "skipped: gw/*, by alice"
+    assert ask(settling=True) is None
+
+
+@pytest.mark.parametrize(
+    ("act", "wait", "refused"),
+    [
+        (UNDEPLOY, 0.0, None),
+        (UNDEPLOY, 71.0, "window: one timeout no longer fits before it closes"),
+        (Act.LOOK, 71.0, None),
+        (Act.LOOK, 131.0, "window: it closed before a look could settle this"),
+    ],
+)
+def test_a_lane_says_in_advance_what_the_window_will_refuse(
+    act: Act, wait: float, refused: str | None
+) -> None:
+    async def main() -> str | None:
+        return lane_of(run_gate=RunGate(closes=100.0)).refusal(act, wait)
+
+    assert played(main) == refused
+
+
+def test_a_closed_lane_refuses_all_and_an_open_one_nothing() -> None:
+    async def main() -> list[str | None]:
+        lane = lane_of()
+        before = lane.refusal()
+        landed(lane, A, ELSEWHERE)
+        return [before, lane.refusal(), lane.refusal(Act.LOOK, settling=True)]
+
+    assert played(main) == [None, *["wrong_place: E.3030 no instance"] * 2]
+
+
+# --- from one process, or one chunk, to the next ----------------------------------------------------------
+
+
+def test_a_lane_that_goes_on_obeys_the_new_run_gate_and_tells_the_new_listener() -> None:
+    first, second = Heard(), Heard()
+
+    async def main() -> tuple[str | None, float]:
+        lane = lane_of(heard=first)
+        run_gate = RunGate()
+        lane.go_on(run_gate, second)
+        run_gate.pause()
+        async with anyio.create_task_group() as group:
+
+            async def stop() -> None:
+                await anyio.sleep(2.0)
+                run_gate.stop("interrupt", "SIGTERM")
+
+            group.start_soon(stop)
+            refused = await lane.admit(AdmissionRequest(A, UNDEPLOY))
+        landed(lane, A, ELSEWHERE)
+        return refused, anyio.current_time()
+
+    assert played(main) == ("interrupt: SIGTERM", 2.0)
+    assert (first.states, second.states) == ([], [("closed", "wrong_place: E.3030 no instance")])
+
+
+def test_a_lane_stands_in_another_process_where_it_stood_and_tells_only_what_is_new() -> None:
+    heard = Heard()
+
+    async def main() -> tuple[str, str | None, bool]:
+        before, after = lane_of(), lane_of(heard=heard)
+        landed(before, A, ELSEWHERE)
+        after.take_up(before.describe_standing(), heard)
+        after.observe(AdmissionRequest(B, UNDEPLOY), DOUBT, anyio.current_time())
+        return after.state.state, after.state.reason, after.describe_standing() == before.describe_standing()
+
+    state, reason, _ = played(main)
+    assert (state, reason) == ("closed", "wrong_place: E.3030 no instance")
+    assert heard.states == []
+
+
+def test_the_pace_that_an_earlier_session_learned_holds_from_the_first_request_on() -> None:
+    heard = Heard()
+
+    async def main() -> None:
+        lane_of(heard=heard, learned=LearnedLimits(rate=2.5))
+
+    played(main)
+    assert heard.paces == [2.5]
+
+
+def test_each_reply_is_passed_on_and_told() -> None:
+    told: list[object] = []
+
+    class Listener(Heard):
+        def on_answer(self, gateway: str, answer: object, /) -> None:
+            told.append((gateway, answer))
+
+    reply = Reply(204, {}, b"", 0.0)
+
+    async def send(_: Request) -> Reply:
+        return reply
+
+    async def main() -> object:
+        return await lane_of(heard=Listener(), send=send).send(Request("POST", "x", {}))
+
+    assert played(main) is reply
+    assert told == [("gw", reply)]

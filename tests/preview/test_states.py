@@ -14,6 +14,7 @@ from orchestrator.model.plan import Plan, StepSize, Wave, Window
 from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
 from orchestrator.model.settings import Auth, CredentialReference, Limits
 from orchestrator.model.target import Target, TargetId
+from orchestrator.model.usage import Usage
 from orchestrator.preview.forecast import forecast_run
 from orchestrator.preview.losses import list_deleted_front_ends
 from orchestrator.preview.states import (
@@ -24,9 +25,11 @@ from orchestrator.preview.states import (
     SeenTarget,
     SiblingDeployments,
     TargetState,
+    build_approved,
     count_by_group,
 )
 from orchestrator.preview.warnings import PreviewWarning, list_warnings
+from orchestrator.rules.precheck import StateAtApproval
 
 TAKEN = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
 AUTH = Auth(token=CredentialReference(env="T"))
@@ -105,7 +108,56 @@ def test_a_verdict_has_a_state_and_a_group(verdict: Verdict, state: TargetState,
     assert count_by_group([one])[group.value] == count_by_group([one])["targets"] == 1
 
 
+def test_a_preview_is_complete_once_the_state_of_every_target_is_known() -> None:
+    known = [make_seen(number, verdict) for number, verdict in enumerate((Verdict.UP, Verdict.ABSENT), 1)]
+    unclear = make_seen(3, Verdict.UNCLEAR)
+    whole, broken = make_preview(*known), make_preview(*known, unclear)
+
+    assert (whole.unknown, whole.complete) == ((), True)
+    assert (broken.unknown, broken.complete) == ((unclear,), False)
+
+
+@pytest.mark.parametrize(
+    ("usages", "told"),
+    [
+        ((), True),
+        ((None,), True),
+        ((Usage(hours=72, calls=0),), True),
+        ((Usage(hours=72, why="no"),), False),
+        ((Usage(hours=72, calls=3), Usage(hours=72)), False),
+        ((None, Usage(hours=72)), False),
+    ],
+)
+def test_the_use_is_told_if_that_of_each_target_is_that_was_asked_for(
+    usages: tuple[Usage | None, ...], told: bool
+) -> None:
+    seen = [replace(make_seen(number), usage=usage) for number, usage in enumerate(usages, 1)]
+    assert make_preview(*seen).tells_use is told
+
+
+def test_what_a_preview_did_not_do_or_see_counts_for_nothing() -> None:
+    seen = SeenTarget(target=make_seen(1).target, step=0, snapshot=Snapshot(verdict=Verdict.UP))
+    previewed = make_preview(seen)
+
+    assert previewed.requests == len(PLAN.gateways), "one of each gateway"
+    assert (seen.reads, seen.places, seen.use_reads) == (0, 0, 0)
+    assert {place.shared_use_reads for place in previewed.gateways} == {0}
+    assert (previewed.protected, previewed.filtered, previewed.patterns) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_guarded_run_compares_with_the_state_that_was_approved(verdict: Verdict) -> None:
+    """Any state that could not be told is one: that it is not told."""
+    approved = build_approved(make_seen(1, verdict).state.value, "7", "2026")
+    told = verdict if verdict in (Verdict.UP, Verdict.DOWN, Verdict.PARTIAL, Verdict.ABSENT) else None
+
+    assert approved == StateAtApproval(state=(told or Verdict.UNCLEAR).value, revision="7", since="2026")
+
+
 def test_why_is_told_where_something_is_to_be_said() -> None:
+    assert make_seen(1, message="slow").why == "slow"
+    assert make_seen(1, code="E.1").why == "E.1"
+    assert make_seen(1, Verdict.DOWN, code="E.1", message="slow").why == "E.1 slow"
     assert make_seen(1).why is None
     assert make_seen(1, Verdict.NOT_OFFERED).why == "this version offers no look"
     assert make_seen(1, Verdict.UNCLEAR, message="denied: no").why == "denied: no"
