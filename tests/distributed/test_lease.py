@@ -6,6 +6,7 @@ import asyncio
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
 
 from orchestrator.distributed.heartbeats import BeatAnswer, Heartbeats
@@ -15,10 +16,11 @@ from orchestrator.distributed.payloads import ChunkBeat
 from orchestrator.distributed.remote_rows import ChunkLog, RemoteRows, select_rows
 from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.transfer import decode_segment
-from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.http import HELD_BACK, Lost, Reply, Request
 from orchestrator.model.reading import UNDEPLOY
 from orchestrator.model.settings import Tls
 from orchestrator.transport.client import connect
+from tests.support.engine import played
 from tests.support.journals import target, writable
 from tests.support.late_server import LateServer, make_tls
 from tests.support.peer import NO_CONTENT, gateway, saying, serving
@@ -51,6 +53,98 @@ def make_sender(clock: Clock) -> tuple[LeasedSend, Lease]:
     sender, lease = LeasedSend(), Lease(10.0, clock)
     sender.lease = lease
     return sender, lease
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lasts"), [(10.0, 10.0 - LEASE_MARGIN), (2 * LEASE_MARGIN, LEASE_MARGIN), (1.0, 0.5)]
+)
+def test_a_lease_ends_before_the_server_gives_the_chunk_away(seconds: float, lasts: float) -> None:
+    """By a margin; a lease that is no longer than that ends at its half."""
+    clock = Clock()
+    lease = Lease(seconds, clock)
+    assert not lease.is_alive, "the server has not heard of the worker yet"
+    lease.renew(100.0)
+    alive = []
+    for clock.now in (100.0, 100.0 + lasts - 0.001, 100.0 + lasts):
+        alive.append(lease.is_alive)
+
+    assert alive == [True, True, False]
+
+
+def test_a_heartbeat_that_is_acknowledged_late_does_not_shorten_the_lease() -> None:
+    clock = Clock()
+    lease = Lease(10.0, clock)
+    lease.renew(104.0)
+    lease.renew(100.0)
+    clock.now = 104.0 + 10.0 - LEASE_MARGIN - 0.001
+
+    assert lease.is_alive
+    lease.lose()
+    assert (lease.is_alive, lease.is_lost) == (False, True)
+
+
+def test_without_a_chunk_nothing_may_leave() -> None:
+    clock = Clock()
+    sender, lease = make_sender(clock)
+    may_leave = [sender.may_leave()]
+    lease.renew(clock.now)
+    may_leave.append(sender.may_leave())
+    sender.lease = None
+
+    assert [*may_leave, sender.may_leave()] == [False, True, False]
+
+
+def test_what_no_lease_lets_out_is_answered_as_not_sent() -> None:
+    gate = Gate()
+
+    async def main() -> list[Reply | Lost]:
+        sender = LeasedSend()
+        return [await sender.guard(gate.send)(REQUEST), await sender.hold_back(gate.send)(REQUEST)]
+
+    assert played(main) == [LAPSED, LAPSED]
+    assert (gate.requests, LAPSED.sent) == (0, False)
+
+
+def test_a_request_asks_once_more_when_its_connection_stands() -> None:
+    """And waits for the lease again if it was held back there."""
+    clock, asked = Clock(), list[bool]()
+
+    async def main() -> Reply | Lost:
+        sender, lease = make_sender(clock)
+        lease.renew(clock.now)
+
+        async def connect_slowly(request: Request) -> Reply | Lost:
+            if not asked:
+                clock.now += 20.0
+            asked.append(request.may_leave())
+            return Reply(204, {}, b"", 0.0) if asked[-1] else HELD_BACK
+
+        async def renew_later() -> None:
+            await anyio.sleep(5.0)
+            lease.renew(clock.now)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(renew_later)
+            return await sender.guard(sender.hold_back(connect_slowly))(REQUEST)
+
+    assert isinstance(played(main), Reply)
+    assert asked == [False, True]
+
+
+def test_a_wait_for_the_lease_ends_when_it_is_lost() -> None:
+    async def main() -> float:
+        lease = Lease(10.0, Clock())
+
+        async def lose_later() -> None:
+            await anyio.sleep(0.25)
+            lease.lose()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(lose_later)
+            await lease.wait()
+            return anyio.current_time()
+
+    assert played(main) == 0.25
 
 
 async def test_after_the_lease_nothing_leaves_until_the_server_was_heard_again() -> None:

@@ -531,6 +531,22 @@ def test_a_lane_says_in_advance_what_the_window_will_refuse(
     assert played(main) == refused
 
 
+def test_a_lane_asked_without_more_speaks_of_an_undeploy_at_this_moment() -> None:
+    async def main() -> str | None:
+        return lane_of(run_gate=RunGate(closes=30.5)).refusal()
+
+    assert played(main) is None
+
+
+def test_a_lane_that_was_given_up_lets_only_looks_leave_that_settle_doubts() -> None:
+    async def main() -> list[str | None]:
+        lane = lane_of()
+        lane.state.give_up("parked: HTTP 502", anyio.current_time())
+        return [lane.refusal(), lane.refusal(Act.LOOK), lane.refusal(Act.LOOK, settling=True)]
+
+    assert played(main) == ["parked: HTTP 502", "parked: HTTP 502", None]
+
+
 def test_a_closed_lane_refuses_all_and_an_open_one_nothing() -> None:
     async def main() -> list[str | None]:
         lane = lane_of()
