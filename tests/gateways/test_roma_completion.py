@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.gateways.roma.completion import read_deploy, read_publication
 from orchestrator.gateways.roma.kept_deploy import (
     BACKEND_ALONE,
     PERHAPS_WITHOUT_FRONT,
@@ -17,6 +18,7 @@ from orchestrator.gateways.roma.kept_deploy import (
 )
 from orchestrator.gateways.roma.requests import HISTORY
 from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
+from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, Completeness, MissingPart, Operation, Reading, Snapshot, Verdict
 from tests.support.recorded import PARTS, gateway, samples, target
 from tests.support.unbound import follow_reads
@@ -273,3 +275,144 @@ def test_a_front_end_api_that_no_deploy_brings_back_is_missing() -> None:
             (lose(words, "missing-history"),)
         )
     assert decode_deploy(WITHOUT_ITS_FRONT).body == decode_deploy(BACKEND_ALONE).body
+
+
+def answer(status: int, fields: Any) -> Reply:
+    return Reply(status, {}, msgspec.json.encode(fields), 0.0)
+
+
+RECORD = {"id": "record", "ld_api_id": PARTS["roma"][0], "api_id": ID}
+
+
+@pytest.mark.promise(11)
+@pytest.mark.parametrize(
+    ("fields", "verdict", "kept"),
+    [
+        (RECORD, Verdict.REMOVED, {"api_id": ID}),
+        ({**RECORD, "api_id": ""}, Verdict.REMOVED, None),
+        ({**RECORD, "api_id": None}, Verdict.REMOVED, None),
+        ({**RECORD, "id": ""}, Verdict.STRANGE, None),
+        ({**RECORD, "ld_api_id": "another"}, Verdict.STRANGE, None),
+        ({**RECORD, "api_definition": {"id": "another"}}, Verdict.STRANGE, None),
+        ({}, Verdict.STRANGE, None),
+        ([RECORD], Verdict.STRANGE, None),
+    ],
+)
+def test_a_deploy_is_proved_by_its_own_record_which_names_the_front_end_api(
+    fields: Any, verdict: Verdict, kept: dict[str, str] | None
+) -> None:
+    found = read_deploy(PARTS["roma"][0], answer(200, fields))
+
+    assert (found.verdict, found.kept) == (verdict, kept)
+    assert (found.evidence == "code") == (verdict is Verdict.REMOVED)
+    assert (found.message is None) == (verdict is Verdict.REMOVED)
+
+
+@pytest.mark.promise(11)
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, Verdict.REMOVED),
+        ({"publish_id": ""}, Verdict.STRANGE),
+        ({"env_id": TEST}, Verdict.STRANGE),
+        ({"api_id": "another"}, Verdict.STRANGE),
+    ],
+)
+def test_a_publish_is_proved_by_the_record_of_this_very_publication(
+    changed: dict[str, str], verdict: Verdict
+) -> None:
+    record = {"publish_id": "p", "api_id": ID, "env_id": RELEASE, **changed}
+    found = read_publication(ID, RELEASE, answer(201, record))
+
+    assert found.verdict is verdict
+    assert (found.evidence == "code") == (verdict is Verdict.REMOVED)
+    assert (
+        read_publication(ID, RELEASE, answer(201, [])).message == "201 without the record of the publication"
+    )
+
+
+@pytest.mark.promise(11)
+def test_what_hung_on_a_further_front_end_api_is_named_and_never_asked_for() -> None:
+    further = replace(WEB_SHOP, front="another-front")
+
+    assert complete(further) == Completeness(
+        (
+            MissingPart(
+                f"application web-shop in environment {RELEASE} on the further front-end API another-front",
+                None,
+            ),
+        )
+    )
+
+
+def test_without_a_front_end_api_of_the_deploy_all_that_was_is_missing() -> None:
+    """The newest deployment has none; so it is published nowhere, and nothing can hang on it."""
+    kept = replace(OURS, bindings=Bindings(found=(WEB_SHOP,)))
+    records = [{"ld_api_id": OURS.parts[0], "deploy_time": "2026-03-01T09:31:00Z", "api_id": ""}]
+    history = Reading(verdict=Verdict.TOLD, kept={"deploys": records})
+    found = ROMA.restore.next_completion(kept, {HISTORY.via: history}, frozenset(), None)
+
+    assert found == Completeness(
+        (
+            MissingPart(f"environment {RELEASE}", None),
+            MissingPart(f"environment {TEST}", None),
+            MissingPart(f"application web-shop in environment {RELEASE}", None),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([], "the deployment history names no deployment"),
+        ([{"ld_api_id": "another", "api_id": ID}], "the deployment history names no deployment"),
+        ([{"ld_api_id": PARTS["roma"][0], "api_id": "a/b"}], "the deployment history names no front-end API"),
+    ],
+)
+def test_a_history_that_names_nothing_to_read_cannot_tell(records: list[Any], message: str) -> None:
+    found = ask(history=Reading(verdict=Verdict.TOLD, kept={"deploys": records}))
+
+    assert found == Reading(verdict=Verdict.UNCLEAR, message=message)
+
+
+@pytest.mark.parametrize("told", [{"api_id": "a/b"}, {"api_id": ""}, {}, None])
+def test_a_reply_that_names_no_front_end_api_leaves_it_to_the_history(told: dict[str, str] | None) -> None:
+    about = Reading(verdict=Verdict.REMOVED, kept=told)
+
+    assert ask(about=about) == HISTORY
+    lacking = ask(HISTORY.via, about=about)
+    assert isinstance(lacking, Reading)
+    assert lacking.verdict is Verdict.NOT_OFFERED
+
+
+def test_applications_alone_cost_no_read_of_the_front_end_api() -> None:
+    """Only what hangs on a publication needs its id; one environment was published by the deploy itself."""
+    found = complete(WEB_SHOP, THROTTLE)
+
+    assert complete(WEB_SHOP) == Operation(Act.LOOK, APPLICATIONS)
+    assert found == Operation(Act.LOOK, FRONT)
+
+
+@pytest.mark.parametrize("ids", ["of-test", "a/b|c", "", "of-test|p|q"])
+def test_publications_that_cannot_be_told_apart_are_not_named(ids: str) -> None:
+    front = Reading(verdict=Verdict.TOLD, kept={"run_env_id": f"{TEST}|{RELEASE}", "publish_id": ids})
+    found = complete(THROTTLE, front=front, throttles=bound())
+
+    assert isinstance(found, Completeness)
+    assert [(part.name, part.step) for part in found.missing] == [
+        (f"throttling policy 500 a minute in environment {RELEASE}", None)
+    ]
+
+
+def test_two_bindings_of_one_type_and_environment_are_found_by_one_read() -> None:
+    found = complete(WEB_SHOP, BILLING, applications=bound())
+
+    assert isinstance(found, Completeness)
+    assert [part.name for part in found.missing] == [
+        f"application web-shop in environment {RELEASE}",
+        f"application app-2 in environment {RELEASE}",
+    ]
+    assert [part.step for part in found.missing] == [
+        Operation(Act.BIND, f"{APPLICATIONS}/app-1"),
+        Operation(Act.BIND, f"{APPLICATIONS}/app-2"),
+    ]
