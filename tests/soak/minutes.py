@@ -49,7 +49,8 @@ def play_minutes(minutes: float, folder: Path, tell: Callable[[int, Sample], Non
         ):
             yield from _sample(stage, process, minutes * 60 * LATE + 60, tell)
             status = process.wait(timeout=60)
-        assert status in (0, 1), f"the run ended with {status}"
+        last = (folder / "log").read_text(encoding="utf-8").splitlines()[-1:]
+        assert status in (0, 1), f"the run ended with {status}: {' '.join(last)}"
         stage.assert_truth()
 
 

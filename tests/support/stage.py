@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +35,7 @@ PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
 CONCURRENCY = {"roma-eu": 6, "apim": 3}
 FINISHED = frozenset({"undeployed", "already_undeployed", "failed"})
+NAMES_IN_LINE = 1000
 PATIENCE = 30.0
 """Seconds after which a process that should have got somewhere counts as stuck."""
 
@@ -114,8 +115,8 @@ class Stage:
             if counts[name]:
                 limits = "" if "limits" in keys else f"limits: {{concurrency: {CONCURRENCY[name]}}},"
                 lines.append(f"  {name}: {{url: '{at[name]}', {limits} {keys}}}")
-        backends = ", ".join(f"'{backend(number)}'" for number in range(self.roma))
-        proxies = ", ".join(f"proxy-{number}" for number in range(self.apim))
+        backends = _join_names([f"'{backend(number)}'" for number in range(self.roma)])
+        proxies = _join_names([f"proxy-{number}" for number in range(self.apim)])
         entries = [f"  - {{gateway: roma-eu, ld_api_ids: [{backends}]}}"] if self.roma else []
         second = [f"  - {{gateway: apim, project: Retail, proxies: [{proxies}], environment: test}}"]
         if waves:
@@ -270,6 +271,12 @@ class Stage:
             facts = books.targets[target]
             sent = facts.undeploys if act is Act.UNDEPLOY else facts.deploys
             assert kept.undeploys - kept.open_intents <= sent <= kept.undeploys, (target, kept, sent)
+
+
+def _join_names(names: Sequence[str]) -> str:
+    """Return names for a YAML list, on several lines: the program refuses a plan with a very long one."""
+    firsts = range(0, len(names), NAMES_IN_LINE)
+    return ",\n    ".join(", ".join(names[first : first + NAMES_IN_LINE]) for first in firsts)
 
 
 def make_fixture(roma: int, apim: int, **fields: Any) -> SimulatorFixture:
