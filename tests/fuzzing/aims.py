@@ -32,7 +32,7 @@ from orchestrator.preview.approval import (
     encode_approval,
 )
 from orchestrator.preview.states import TargetState
-from tests.fuzzing.journals import list_journals, mutate_journal, read_journal
+from tests.fuzzing.journals import list_earlier_journals, list_journals, mutate_journal, read_journal
 from tests.fuzzing.mutator import mutate
 from tests.fuzzing.replies import encode_reply, list_replies, read_reply
 from tests.gateways.test_contract import bodies, statuses
@@ -185,6 +185,13 @@ AIMS: Mapping[str, Aim] = MappingProxyType(
         "journal": Aim(
             lambda data: read_journal(data, find_folder()),
             _list_journals,
+            st.binary(),
+            2,
+            _mutate_journal,
+        ),
+        "earlier-journal": Aim(
+            lambda data: read_journal(data, find_folder()),
+            list_earlier_journals,
             st.binary(),
             2,
             _mutate_journal,

@@ -9,14 +9,20 @@ from io import StringIO
 from pathlib import Path
 from random import Random
 
+from orchestrator.engine.controller import recall_controls
 from orchestrator.errors import JournalError, RunError, UsageError
 from orchestrator.journal.audit import audit_journal
+from orchestrator.journal.cells import check_cells
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.planned import digest_planned
+from orchestrator.journal.meta import read_meta, read_plan
+from orchestrator.journal.pending import START, PendingTargets, recall_lanes, reopen
+from orchestrator.journal.planned import check_planned, digest_planned
 from orchestrator.journal.remainder import open_remainder
+from orchestrator.journal.sessions import read_sessions
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_report
+from orchestrator.runs.prepare import open_journal
 from tests.fuzzing.mutator import mutate
 from tests.support.recorded import SAMPLES
 
@@ -26,12 +32,17 @@ CELLS = (
 )  # fmt: skip
 
 
+def list_earlier_journals() -> list[bytes]:
+    """Return the journals of the samples as they are: earlier programs kept no digest of the targets."""
+    return [sample.read_bytes() for sample in sorted(SAMPLES.glob("journals/*/runs/*/journal.sqlite"))]
+
+
 def list_journals(folder: Path) -> list[bytes]:
     """Return the journals of the samples, each with the digest of its targets that it has today."""
     file = folder / "sample.sqlite"
     found = []
-    for sample in sorted(SAMPLES.glob("journals/*/runs/*/journal.sqlite")):
-        file.write_bytes(sample.read_bytes())
+    for sample in list_earlier_journals():
+        file.write_bytes(sample)
         with closing(Database(file)) as database:
             digest = digest_planned(database)
             database.run("INSERT OR REPLACE INTO meta VALUES ('planned', ?)", (digest,))
@@ -70,7 +81,10 @@ def _change_cell(dice: Random, journal: sqlite3.Connection) -> None:
 
 
 def read_journal(data: bytes, folder: Path) -> None:
-    """Make every report of a journal, audit it, and collect its remainder; or have it refused."""
+    """Make every report of a journal, audit it, collect its remainder, and prepare its resume.
+
+    The journal may be refused each time.
+    """
     run = folder / "runs" / "20261128-134414024-clean-up-6c6b"
     run.mkdir(parents=True, exist_ok=True, mode=0o700)
     for left in run.glob("journal.sqlite*"):
@@ -85,3 +99,26 @@ def read_journal(data: bytes, folder: Path) -> None:
     # A restore has no remainder, which is a UsageError.
     with suppress(JournalError, RunError, UsageError), open_remainder(kept) as remainder:
         assert remainder is not None
+    with suppress(JournalError, RunError, UsageError), closing(open_journal(kept, None)) as database:
+        _prepare_resume(database)
+
+
+def _prepare_resume(database: Database) -> None:
+    """Do with a journal what a resume does before its first request."""
+    plan = read_plan(database)
+    read_meta(database)
+    read_sessions(database)
+    check_planned(database)
+    check_cells(database)
+    reopen(database, lambda _name, _wave: True)
+    recall_controls(plan.gateways, *recall_lanes(database))
+    pending = PendingTargets(database, plan, resumed=True)
+    pending.refuse_vanishing()
+    pending.count_standing()
+    pending.list_begun()
+    for wave_step, gateway in pending.count_left():
+        list(pending.list_prerequisites(wave_step))
+        batch, _ = pending.read_batch(wave_step, gateway, START)
+        for target, _history in batch:
+            pending.read_approved(target.seq)
+            pending.read_snapshot(target.seq)
