@@ -83,6 +83,18 @@ class DiskError(JournalError):
     """A write to the journal failed. Everything that was durable before stays durable."""
 
 
+def make_damage_error(what: str, path: object = None) -> JournalError:
+    """Return the error for a journal that holds what the program did not write.
+
+    ``what`` is damaged, in a clause; ``path`` is the journal's, where it is known.
+    """
+    where = "" if path is None else f"{path}: "
+    return JournalError(
+        f"{where}the journal is damaged ({what});"
+        " `undeploy report RUN --verify` tells where; restore it from a copy"
+    )
+
+
 class UnfitError(ValueError):
     """A text does not fit its form. ``message`` says what is wrong, ``hint`` how to mend it."""
 

@@ -24,7 +24,7 @@ from orchestrator.engine.control_commands import (
     StopRun,
 )
 from orchestrator.engine.resources import RunResources
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, make_damage_error
 from orchestrator.journal.notes import ControlNote
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import Controlled, GatewayWarned, LimitsChanged, RunContinued, RunWaiting
@@ -32,6 +32,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.settings import Limits
 from orchestrator.plan.patterns import Patterns, find_fault
+from orchestrator.text.characters import quote_text
 from orchestrator.text.counting import choose_form, count_noun
 
 
@@ -208,7 +209,7 @@ def recall_controls(
     entries = {entry.name: entry for entry in gateways}
     skips: dict[str, str] = {}
     for note in notes:
-        match msgspec.json.decode(note.command, type=ControlCommand):
+        match _decode_command(note):
             case SetLimits(gateway=name) as command if name in entries:
                 learned[name] = _replace_limits(learned.get(name, LearnedLimits()), entries[name], command)
             case SkipTargets(pattern):
@@ -216,6 +217,15 @@ def recall_controls(
             case _:
                 pass
     return learned, skips
+
+
+def _decode_command(note: ControlNote) -> ControlCommand:
+    """Return the command of an operator. Nothing is guessed: without it a skipped target would be touched."""
+    try:
+        command: ControlCommand = msgspec.json.decode(note.command, type=ControlCommand)
+    except msgspec.DecodeError as error:
+        raise make_damage_error(f"the command {quote_text(note.act)} cannot be read: {error}") from error
+    return command
 
 
 def _replace_limits(learned: LearnedLimits, gateway: Gateway, command: SetLimits) -> LearnedLimits:

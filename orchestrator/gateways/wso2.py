@@ -23,6 +23,7 @@ from orchestrator.gateways.envelope import (
     parse_list,
     parse_object,
 )
+from orchestrator.gateways.kept import refuse_strange_deploy
 from orchestrator.gateways.naming import OF_ANOTHER, is_same_name
 from orchestrator.gateways.text import encode_segment, keep_whole, show_text
 from orchestrator.model.credentials import Access, AccessKeys
@@ -211,10 +212,12 @@ class _Deployment(Struct, frozen=True, omit_defaults=True):
 
 def _encode_deployment(act: Act, target: Target) -> bytes:
     # An undeploy needs the name alone, but older servers fail where the flag is missing.
-    kept: dict[str, Any] = {"displayOnDevportal": False}
+    deployment = _Deployment(target.parts[-1], displayOnDevportal=False)
     if act is Act.DEPLOY and target.deploy is not None:
-        kept = msgspec.json.decode(target.deploy, type=dict[str, Any])
-    return msgspec.json.encode([_Deployment(target.parts[-1], **kept)])
+        with refuse_strange_deploy():
+            kept = msgspec.json.decode(target.deploy, type=dict[str, Any])
+            deployment = _Deployment(target.parts[-1], **kept)
+    return msgspec.json.encode([deployment])
 
 
 class ErrorBody(Struct, frozen=True):

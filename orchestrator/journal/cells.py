@@ -1,28 +1,30 @@
 """Looks for cells that no version of this program writes: of another type, or with an unknown word.
 
 SQLite keeps a cell as it is, whatever its column says. Read as a number or a word, such a cell would be an
-error in the middle of a report.
+error in the middle of a report. Cells of JSON are too many to be looked at beforehand: ``JsonCells`` refuses
+what it cannot read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import get_args
+from typing import Generic, TypeVar, get_args
 
-from orchestrator.errors import JournalError
+import msgspec
+
+from orchestrator.errors import make_damage_error
 from orchestrator.journal.database import Database
+from orchestrator.journal.notes import list_begun
+from orchestrator.journal.planned import COVERED, has_digest
 from orchestrator.journal.sessions import SessionState
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.reading import Act, Snapshot, Verdict
 
 TABLES = ("target", "dependency", "snapshot", "approved", "usage", "attempt", "session", "note")
 
 _TYPES = MappingProxyType({"INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"})
 """By the type of a column, the type of its cells. SQLite makes a whole number in a column of reals a real."""
-
-_DIGESTED = frozenset(("seq", "id", "gateway", "wave"))
-"""The columns of ``target`` that ``planned`` covers."""
 
 _VERDICTS = tuple(verdict.value for verdict in Verdict)
 _WORDS: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType(
@@ -34,25 +36,51 @@ _WORDS: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType(
         ("session", "state"): get_args(SessionState),
     }
 )
+_IS_NO_WAVE = (
+    "SELECT ?1 NOT BETWEEN 0 AND json_array_length(value, '$.waves') - 1 FROM meta WHERE key = 'plan'"
+)
 _LATEST = 253_402_300_799
 """The end of the year 9999 in Unix seconds: no later time can be told."""
 
 
+Value = TypeVar("Value")
+
+
+class JsonCells(Generic[Value]):
+    """Reads the cells of a column whose texts are JSON. ``what`` names one of them to people."""
+
+    def __init__(self, what: str, type_: type[Value]) -> None:
+        self._what = what
+        self._decoder = msgspec.json.Decoder(type_)
+
+    def decode(self, text: str) -> Value:
+        """Return the value of a cell. Raises JournalError for one that the program cannot have written."""
+        try:
+            return self._decoder.decode(text)
+        except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError) as error:
+            raise make_damage_error(f"{self._what} cannot be read: {error}") from error
+
+
+SNAPSHOTS = JsonCells("a snapshot", Snapshot)
+
+
 def check_cells(database: Database) -> None:
     """Raise JournalError if a table has a cell that this program cannot have written."""
+    covered = COVERED if has_digest(database) else frozenset[str]()
     for table in TABLES:
-        fits = " AND ".join(_list_conditions(database, table))
+        fits = " AND ".join(_list_conditions(database, table, covered))
         if fits and database.one(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE NOT ({fits}))")[0]:
-            raise JournalError(
-                f"{database.path}: the journal is damaged (in the table `{table}` stands what this program"
-                " does not write); `undeploy report RUN --verify` tells where; restore it from a copy"
-            )
+            what = f"in the table `{table}` stands what this program does not write"
+            raise make_damage_error(what, database.path)
+    for begun in list_begun(database):
+        if database.one(_IS_NO_WAVE, (begun.wave,))[0]:
+            raise make_damage_error(f"its plan has no wave {begun.wave}, which has begun", database.path)
 
 
-def _list_conditions(database: Database, table: str) -> Iterator[str]:
-    """Yield for each column the condition that its cells meet."""
+def _list_conditions(database: Database, table: str, covered: Container[str]) -> Iterator[str]:
+    """Yield for each column the condition that its cells meet; nothing for targets' ``covered`` columns."""
     for _, name, kind, is_needed, _, key in database.rows(f"PRAGMA table_info({table})"):
-        if table == "target" and name in _DIGESTED:
+        if table == "target" and name in covered:
             continue
         # Fewer words for SQLite than a test of the words and of the type, and a word is a text.
         fits = f"typeof({name}) = '{_TYPES[kind]}'" if kind in _TYPES else "TRUE"

@@ -29,6 +29,7 @@ Entry: TypeAlias = Sequence[Any]
 MOST_ENTRIES = 2000
 """Entries of one row of the ledger. A larger commit, such as the end of a million targets, makes several."""
 
+MOST_OF_INTEGER = 2.0**63
 DIGEST_BYTES = 16
 """Bytes of a SHA-256 that stand for the columns of a long row."""
 
@@ -79,9 +80,14 @@ class EntryKind(Struct, frozen=True, kw_only=True, dict=True):
 
 def digest_values(values: Sequence[Any]) -> bytes:
     """Return the digest that stands for some columns."""
-    # SQLite keeps 2.0 as 2 on disk, and may return either.
-    plain = [int(value) if type(value) is float and value.is_integer() else value for value in values]
-    return hashlib.sha256(_encode(plain)).digest()[:DIGEST_BYTES]
+    return hashlib.sha256(_encode(list(map(_make_plain, values)))).digest()[:DIGEST_BYTES]
+
+
+def _make_plain(value: Any) -> Any:
+    """Return a whole number as an integer: SQLite keeps 2.0 as 2 on disk, and may return either."""
+    # A larger one is no integer of SQLite's, nor of MessagePack's.
+    is_whole = type(value) is float and value.is_integer() and abs(value) < MOST_OF_INTEGER
+    return int(value) if is_whole else value
 
 
 META = EntryKind(name="meta", table="meta", keys=("key",), columns=("key", "value"), digested=True)

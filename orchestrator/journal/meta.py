@@ -5,7 +5,7 @@ Every key is named here and nowhere else. A key that an older program did not wr
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -108,7 +108,7 @@ def read_meta(database: Database) -> RunMeta:
             )
         # SQLite has no booleans.
         return msgspec.convert(values | {"rehearsal": bool(values.get("rehearsal"))}, RunMeta)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, TypeError) as error:
         raise JournalError(f"{database.path}: the table `meta` cannot be read: {error}") from error
 
 
@@ -118,7 +118,7 @@ def _decode_consent(text: str) -> StoredConsent | None:
         stored: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
         how = stored.get("how")
         return msgspec.convert(stored | {"how": _EARLIER_WORDS.get(str(how), how)}, StoredConsent)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, TypeError):
         return None
 
 
@@ -157,7 +157,8 @@ def read_plan_header(database: Database) -> PlanHeader:
 
 def _read_plan_text(database: Database, schema: str) -> bytes:
     for (text,) in database.rows(_PLAN.format(schema=schema)):
-        return cast("str", text).encode()
+        if isinstance(text, str):
+            return text.encode()
     raise JournalError(f"{database.path}: the journal holds no plan")
 
 

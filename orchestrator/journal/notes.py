@@ -5,14 +5,18 @@ The text of a note is encoded and decoded here and nowhere else, whatever its ki
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct, field
 
+from orchestrator.errors import make_damage_error
 from orchestrator.journal.database import Database
 from orchestrator.model.plan import WaveStep
+from orchestrator.text.characters import quote_text
 
 LaneNote: TypeAlias = Literal["open", "paused", "parked", "closed"]
 NoteKind: TypeAlias = (
@@ -71,9 +75,19 @@ def encode_wave_step(wave_step: WaveStep) -> str:
 
 
 def decode_wave_step(text: str) -> WaveStep:
-    """Return the step of a wave that a ``leg`` names."""
-    wave, step = map(int, text.split())
+    """Return the step of a wave that a ``leg`` names. Raises JournalError for a text that is none."""
+    with _refuse_strange("leg", text):
+        wave, step = map(int, text.split())
     return WaveStep(wave, step)
+
+
+@contextmanager
+def _refuse_strange(kind: NoteKind, text: str) -> Iterator[None]:
+    """Turn the error of a text that the program cannot have written into JournalError."""
+    try:
+        yield
+    except ValueError as error:
+        raise make_damage_error(f"the note `{kind}` cannot be read: {quote_text(text)}") from error
 
 
 def encode_taken(workflow: str, dispatch: int, segments: int) -> str:
@@ -114,8 +128,9 @@ def read_taken(database: Database, session: int) -> dict[tuple[str, int], int]:
     """Return how many segments of a session's chunks are in the journal, by workflow and dispatch."""
     taken: dict[tuple[str, int], int] = {}
     for (text,) in database.rows(_SESSION_TEXTS, ("taken", session)):
-        workflow, dispatch, segments = text.rsplit(" ", 2)
-        taken[workflow, int(dispatch)] = int(segments)
+        with _refuse_strange("taken", text):
+            workflow, dispatch, segments = text.rsplit(" ", 2)
+            taken[workflow, int(dispatch)] = int(segments)
     return taken
 
 
@@ -133,7 +148,15 @@ def read_last_begun(database: Database) -> WaveStep | None:
 def read_paces(database: Database) -> dict[str, float]:
     """Return the last bound of each lane that has one, in undeploys a second, by the gateway's name."""
     last: dict[str, str | None] = dict(database.rows(_PACES))
-    return {gateway: float(text) for gateway, text in last.items() if text is not None}
+    return {gateway: _decode_pace(text) for gateway, text in last.items() if text is not None}
+
+
+def _decode_pace(text: str) -> float:
+    with _refuse_strange("pace", text):
+        rate = float(text)
+        if not 0 < rate < math.inf:
+            raise ValueError(text)
+    return rate
 
 
 def list_controls(database: Database) -> Iterator[tuple[float, ControlNote]]:

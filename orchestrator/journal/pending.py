@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from orchestrator.errors import JournalError, UnfitError
+from orchestrator.journal.cells import SNAPSHOTS, JsonCells
 from orchestrator.journal.database import Database, Row
 from orchestrator.journal.earlier_causes import group_earlier_causes
 from orchestrator.journal.ended import KILLED
@@ -241,7 +242,7 @@ class PendingTargets:
     def read_snapshot(self, seq: int) -> Snapshot | None:
         """Return the snapshot of the target with the number ``seq``; None where none was kept."""
         rows = self._database.rows("SELECT value FROM snapshot WHERE seq = ?", (seq,))
-        return next((msgspec.json.decode(value, type=Snapshot) for (value,) in rows), None)
+        return next((SNAPSHOTS.decode(value) for (value,) in rows), None)
 
     def measure_work(self, session: int, before: float) -> float:
         """Return how many seconds a session of several processes took, to its last target ``before``."""
@@ -395,7 +396,7 @@ def _encode_numbers(seqs: Sequence[int]) -> str:
     return msgspec.json.encode(list(seqs)).decode()
 
 
-_decode_bindings = msgspec.json.Decoder(Bindings | None).decode
+_BINDINGS = JsonCells("a snapshot", Bindings)
 
 
 def _decode_target(row: Row, gateway: str) -> Target:
@@ -411,7 +412,7 @@ def _decode_target(row: Row, gateway: str) -> Target:
         deploy,
         pods or 0,
         known_as,
-        None if bindings is None else _decode_bindings(bindings),
+        None if bindings in (None, "null") else _BINDINGS.decode(bindings),
     )
 
 

@@ -11,12 +11,26 @@ from itertools import islice
 
 import msgspec
 
-from orchestrator.errors import JournalError
+from orchestrator.errors import make_damage_error
 from orchestrator.journal.database import Database
+from orchestrator.journal.meta import read_plan
+
+COVERED = frozenset(("seq", "id", "gateway", "wave"))
+"""The columns of ``target`` that the digest covers."""
 
 _PLAN = "SELECT value FROM meta WHERE key = 'plan'"
 _TARGETS = "SELECT seq, id, gateway, wave FROM target ORDER BY seq"
 _KEPT = "SELECT value FROM meta WHERE key = 'planned'"
+_STRANGE = """
+SELECT EXISTS (SELECT 1 FROM target WHERE (
+    typeof(wave) = 'integer' AND wave BETWEEN 0 AND ?1 - 1
+    AND typeof(id) = 'text' AND length(CAST(id AS BLOB)) - length(CAST(replace(id, '/', '') AS BLOB)) = (
+        SELECT value ->> 1 FROM json_each(?2)
+        WHERE key = target.gateway AND instr(target.id, value ->> 0) = 1
+    )
+) IS NOT TRUE)
+"""
+"""Whether a target is of no gateway or wave of the plan, or its id is none of its gateway's."""
 _BATCH = 1000
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -35,11 +49,22 @@ def digest_planned(database: Database) -> str:
 def check_planned(database: Database) -> None:
     """Raise JournalError if the plan or the targets are not those with which the run began.
 
-    A journal of an older version keeps no digest, and is not checked.
+    A journal of an older version keeps no digest: in it, the targets must be such as this plan may have.
     """
     kept = next((value for (value,) in database.rows(_KEPT)), None)
-    if kept is not None and kept != digest_planned(database):
-        raise JournalError(
-            f"{database.path}: the journal is damaged (its plan or its targets were changed since the run"
-            " began); `undeploy report RUN --verify` tells where; restore it from a copy"
-        )
+    is_strange = _has_strange_targets(database) if kept is None else kept != digest_planned(database)
+    if is_strange:
+        what = "its plan or its targets were changed since the run began"
+        raise make_damage_error(what, database.path)
+
+
+def has_digest(database: Database) -> bool:
+    """Return whether a journal keeps the digest."""
+    return any(True for _ in database.rows(_KEPT))
+
+
+def _has_strange_targets(database: Database) -> bool:
+    plan = read_plan(database)
+    kinds = [(f"{gateway.name}/", len(gateway.COORDINATES)) for gateway in plan.gateways]
+    values = (len(plan.waves), msgspec.json.encode(kinds).decode())
+    return bool(database.one(_STRANGE, values)[0])

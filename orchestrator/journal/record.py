@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
+from orchestrator.journal.cells import JsonCells
 from orchestrator.journal.ledger import NOTE, OUTCOME, SESSION, SESSION_END, SNAPSHOT, USAGE
 from orchestrator.journal.notes import (
     ControlNote,
@@ -202,6 +204,17 @@ class SessionRecord:
         await self._writing.flush()
 
 
+class _StoredPods(Struct, frozen=True, array_like=True):
+    """The pods that a reply named, as a row of ``attempt`` has them; numbers may be missing at the end."""
+
+    names: tuple[str, ...] = ()
+    count: int = 0
+    more: int = 0
+
+
+_PODS = JsonCells("the pods of an attempt", _StoredPods)
+
+
 def _encode_pods(reading: Reading) -> str:
     if not (reading.pods or reading.more_pods):
         return f"[[],{reading.pod_count}]"  # a full success names no pod, and nearly all replies are one
@@ -223,13 +236,13 @@ def decode_reading(
     """
     if verdict is None:
         return None
-    names, count, *more = msgspec.json.decode(pods) if pods else ((), 0)
+    found = _PODS.decode(pods) if pods else _StoredPods()
     return Reading(
         verdict=Verdict(verdict),
         code=code,
         message=message,
-        evidence=evidence if names and act is not Act.LOOK else None,
-        pods=tuple(names),
-        more_pods=more[0] if more else 0,
-        pod_count=count,
+        evidence=evidence if found.names and act is not Act.LOOK else None,
+        pods=found.names,
+        more_pods=found.more,
+        pod_count=found.count,
     )

@@ -7,8 +7,7 @@ from functools import cached_property
 from itertools import islice, starmap
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from orchestrator.journal.cells import JsonCells
 from orchestrator.journal.database import Database
 from orchestrator.journal.ended import EVERY, KILLED, create_ended_view
 from orchestrator.journal.ledger import read_journal_head
@@ -229,6 +228,9 @@ def _explain_open_targets(*, held: bool, ending: SessionEnding | None) -> str | 
     return None if held else KILLED
 
 
+_SNAPSHOT_KEYS: JsonCells[dict[str, Any]] = JsonCells("a snapshot", dict[str, Any])
+
+
 def _report_snapshot(taken: float, value: str) -> dict[str, Any]:
     """Return a snapshot as JSON's types; ``taken`` is null in a restore, whose parent took it."""
-    return {"taken": to_datetime(taken) if taken else None, **msgspec.json.decode(value)}
+    return {"taken": to_datetime(taken) if taken else None, **_SNAPSHOT_KEYS.decode(value)}

@@ -54,7 +54,7 @@ SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
 """
 _LATENCIES = """
 SELECT t.gateway, a.seconds FROM attempt AS a JOIN target AS t USING (seq)
-WHERE a.act <> 'look' AND a.status IS NOT NULL ORDER BY t.gateway, a.seconds
+WHERE a.act <> 'look' AND a.status IS NOT NULL AND a.seconds IS NOT NULL ORDER BY t.gateway, a.seconds
 """
 _OUTCOMES = "SELECT outcome, COUNT(*) FROM ended GROUP BY outcome"
 _NOT_STARTED = (

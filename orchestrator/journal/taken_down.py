@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.journal.cells import SNAPSHOTS
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.schema import IN_DOUBT
 from orchestrator.model.obstacles import LOST_BINDINGS
@@ -89,7 +90,7 @@ def list_taken_down(database: Database) -> Iterator[TakenDown]:
     """Yield the targets that the run took down, or may have, the last one first."""
     for seq, name, gateway, wave, persistent, value, pods in database.rows(_TAKEN):
         keeps = None if persistent is None else bool(persistent)
-        snapshot = _count_pods(msgspec.json.decode(value, type=Snapshot), pods or 0)
+        snapshot = _count_pods(SNAPSHOTS.decode(value), pods or 0)
         yield TakenDown(seq, TargetId(name), gateway, wave, keeps, snapshot)
 
 
@@ -147,7 +148,7 @@ def _count_obstacles(database: Database, gateways: Sequence[Gateway]) -> dict[st
     counts: Counter[str] = Counter(dict(database.rows(_WANTS)))
     keep_bindings = [index for index, gateway in enumerate(gateways) if LOST_BINDINGS in gateway.OBSTACLES]
     for index, value in database.rows(_OF_EARLIER, (json.dumps(keep_bindings),)):
-        kept = msgspec.json.decode(value, type=Snapshot)
+        kept = SNAPSHOTS.decode(value)
         counts.update(set(gateways[index].restore.adapt_snapshot(kept).obstacles) - set(kept.obstacles))
     return dict(sorted(counts.items()))
 
@@ -194,8 +195,7 @@ def keep_snapshots(database: Database, snapshots: Iterable[tuple[int, Snapshot]]
 
 def list_coming(database: Database, gateway: int) -> Iterator[Snapshot]:
     """Yield the snapshots of the targets that a restore brings back at a gateway, by its index."""
-    decode = msgspec.json.Decoder(Snapshot).decode
-    return (decode(value) for (value,) in database.rows(_COMING, (gateway,)))
+    return (SNAPSHOTS.decode(value) for (value,) in database.rows(_COMING, (gateway,)))
 
 
 def leave_out(database: Database, left: Iterable[tuple[int, str]]) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
+from orchestrator.journal.cells import JsonCells
 from orchestrator.journal.database import Database
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.target import TargetId
@@ -27,6 +26,9 @@ SELECT id, value, outcome FROM usage CROSS JOIN ended USING (seq) WHERE calls IS
 ORDER BY calls IS NULL, calls DESC, seq LIMIT ?
 """
 _ONE = "SELECT taken, value FROM usage WHERE seq = ?"
+
+
+_USAGE = JsonCells("the use of a target", Usage)
 
 
 class KeptUsage(NamedTuple):
@@ -62,4 +64,4 @@ def _list_most_used(database: Database) -> Iterator[UsedTarget]:
 
 def decode_usage(value: str) -> Usage:
     """Return the use that a row of ``usage`` holds."""
-    return msgspec.json.decode(value, type=Usage)
+    return _USAGE.decode(value)

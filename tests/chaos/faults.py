@@ -19,6 +19,9 @@ from tests.support.stage import Stage, kill
 
 Process: TypeAlias = subprocess.Popen[str]
 
+PATIENCE = 90.0
+"""Seconds after which a process counts as stuck, also on a busy machine."""
+
 START_UP = 0.7
 """Seconds in which a process starts, loads its plan and sends its first requests, on an idle machine."""
 
@@ -28,7 +31,7 @@ def wait_somewhere(stage: Stage, dice: Random, process: Process) -> None:
     if dice.random() < 0.3:
         time.sleep(dice.uniform(0.0, START_UP))
     else:
-        stage.wait_for_requests(stage.requests() + dice.randint(1, 18), process)
+        stage.wait_for_requests(stage.requests() + dice.randint(1, 18), process, patience=PATIENCE)
         time.sleep(dice.uniform(0.0, 0.03))
 
 

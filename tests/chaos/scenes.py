@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from orchestrator.journal.schema import FORMAT
 from tests.chaos.earlier import OLDEST, make_earlier, read_planned
 from tests.chaos.faults import (
+    PATIENCE,
     Process,
     damage,
     freeze_somewhere,
@@ -25,7 +26,7 @@ from tests.chaos.faults import (
     mount_small,
     move_into_journal,
 )
-from tests.chaos.sessions import PATIENCE, ChaosRound, check_status
+from tests.chaos.sessions import ChaosRound, check_status
 from tests.support.commands import CommandResult
 from tests.support.stage import Stage, kill
 

@@ -13,15 +13,12 @@ from typing import Any, TypeAlias
 from orchestrator.model.reading import Act
 from orchestrator.simulator.faults import FaultScenario, FaultStorm
 from orchestrator.simulator.process import RunningSimulators
-from tests.chaos.faults import Process
+from tests.chaos.faults import PATIENCE, Process
 from tests.support.commands import CommandResult
 from tests.support.stage import FINISHED, Stage, first_acts, make_fixture
 
 BYSTANDERS = 5
 """Targets of each platform that the plan does not name: nothing may be sent to them."""
-
-PATIENCE = 90.0
-"""Seconds after which a process counts as stuck, also on a busy machine."""
 
 MOST_SESSIONS = 6
 """Undisturbed sessions within which a run reaches its end: a closed lane is open in the next one."""

@@ -23,7 +23,7 @@ from orchestrator.engine.control_commands import (
     StopRun,
 )
 from orchestrator.engine.controller import Controller, recall_controls
-from orchestrator.errors import DiskError, ExitStatus, UsageError
+from orchestrator.errors import DiskError, ExitStatus, JournalError, UsageError
 from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import LearnedLimits
@@ -539,6 +539,11 @@ def test_a_run_without_a_control_socket_is_warned() -> None:
 def make_note(command: ControlCommand, by: str = "ada") -> ControlNote:
     encoded = msgspec.Raw(msgspec.json.encode(command))
     return ControlNote(act=str(command), by=by, origin="x", command=encoded)
+
+
+def test_a_resume_does_not_guess_a_command_that_cannot_be_read() -> None:
+    with pytest.raises(JournalError, match='the command "skip gw/x" cannot be read'):
+        recall_controls((gateway("gw"),), {}, [ControlNote(act="skip gw/x")])
 
 
 def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_sessions() -> None:

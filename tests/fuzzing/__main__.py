@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import tempfile
@@ -54,8 +55,13 @@ def main(aims: tuple[str, ...], minutes: float, number: int | None, *, keeps: bo
     sys.exit(1 if broke else 0)
 
 
+def _measure_work() -> float:
+    """Return the seconds of processor time that this process and its children have taken."""
+    return sum(os.times()[:4])
+
+
 class FuzzSession:
-    """Tries inputs of one aim. ``counts`` are the inputs, by how they were made."""
+    """Tries inputs of one aim. ``counts`` are the inputs, by how they were made, and what they took."""
 
     def __init__(self, aim: str, number: int) -> None:
         self.counts = Counter[str]({"mutated samples": 0, "made up by hypothesis": 0, "by coverage": 0})
@@ -71,12 +77,13 @@ class FuzzSession:
 
     def run(self, seconds: float) -> None:
         """Try inputs of all sorts for so many seconds."""
-        began = monotonic()
+        began, spent = monotonic(), _measure_work()
         if is_available():
             self._run_coverage(seconds * BY_COVERAGE)
         self._make_up(seconds * MADE_UP)
         while monotonic() < began + seconds:
             self.mutate_samples(BATCH if self._aim.quick > 5 else 10)
+        self.counts["minutes of processor time"] = round((_measure_work() - spent) / 60)
 
     def mutate_samples(self, count: int) -> None:
         """Try so many mutations of samples."""

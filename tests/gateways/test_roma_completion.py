@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.errors import JournalError
 from orchestrator.gateways.roma.completion import read_deploy, read_publication
 from orchestrator.gateways.roma.kept_deploy import (
     BACKEND_ALONE,
@@ -98,6 +99,9 @@ def test_the_body_of_a_deploy_has_one_environment() -> None:
     joined = msgspec.json.encode({**BODY, "env_id": f"{RELEASE}| {TEST} |{TEST}"}).decode()
     assert decode_deploy(joined)[:2] == (BODY, (RELEASE, TEST))
     assert decode_deploy(None)[:2] == ({}, ())
+    for damaged in ("{", "[]", '{"further_env_ids": 5}'):
+        with pytest.raises(JournalError, match="the deploy in a snapshot cannot be read"):
+            decode_deploy(damaged)
 
 
 def test_a_snapshot_keeps_the_further_environments_beside_the_body() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import JournalError
-from orchestrator.journal.cells import TABLES
+from orchestrator.journal.cells import SNAPSHOTS, TABLES
 from orchestrator.journal.folder import RunFolder
 from tests.support.journals import small
 
@@ -56,6 +56,36 @@ def test_a_cell_that_nobody_writes_is_refused(run: RunFolder, table: str, statem
 
     with pytest.raises(JournalError, match=f"damaged .in the table `{table}` stands"):
         run.open(checked=True)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0 x", "1 2 3"])
+def test_a_beginning_of_a_wave_that_nobody_writes_is_refused(run: RunFolder, text: str) -> None:
+    change(run.journal, f"UPDATE note SET kind = 'leg', text = '{text}'")
+
+    with pytest.raises(JournalError, match=r"damaged \(the note `leg` cannot be read"):
+        run.open(checked=True)
+
+
+@pytest.mark.parametrize("text", ["9 0", "-1 0"])
+def test_a_wave_that_the_plan_does_not_have_has_not_begun(run: RunFolder, text: str) -> None:
+    change(run.journal, f"UPDATE note SET kind = 'leg', text = '{text}'")
+
+    with pytest.raises(JournalError, match=r"damaged \(its plan has no wave"):
+        run.open(checked=True)
+
+
+def test_a_target_keeps_its_types_where_no_digest_covers_them(run: RunFolder) -> None:
+    change(run.journal, "DELETE FROM meta WHERE key = 'planned'")
+    change(run.journal, "UPDATE target SET wave = 0.5 WHERE seq = 2")
+
+    with pytest.raises(JournalError, match="damaged"):
+        run.open(checked=True)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "5", '{"verdict": 7}', "[" * 5000])
+def test_json_that_nobody_writes_is_refused(text: str) -> None:
+    with pytest.raises(JournalError, match=r"damaged \(a snapshot cannot be read"):
+        SNAPSHOTS.decode(text)
 
 
 def test_what_the_program_writes_is_taken(run: RunFolder) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database
 from orchestrator.journal.notes import (
     ControlNote,
@@ -20,6 +21,8 @@ from orchestrator.journal.notes import (
     list_controls,
     read_lane,
     read_last_begun,
+    read_paces,
+    read_taken,
 )
 from orchestrator.model.plan import WaveStep
 from tests.support.journals import writable
@@ -51,6 +54,22 @@ def test_the_texts_are_those_that_an_older_program_reads() -> None:
 
 def test_a_control_that_is_no_json_is_the_act_in_words() -> None:
     assert decode_control("stop").act == "stop"
+
+
+@pytest.mark.parametrize("text", ["", "fast", "nan", "inf", "0", "-1"])
+def test_a_pace_that_nobody_writes_is_refused(database: Database, text: str) -> None:
+    database.run(NOTE, (1, 1.0, "roma", "pace", text))
+
+    with pytest.raises(JournalError, match="the note `pace` cannot be read"):
+        read_paces(database)
+
+
+@pytest.mark.parametrize("text", ["", "flow 1", "flow 1 x"])
+def test_a_count_of_segments_that_nobody_writes_is_refused(database: Database, text: str) -> None:
+    database.run(NOTE, (1, 1.0, None, "taken", text))
+
+    with pytest.raises(JournalError, match="the note `taken` cannot be read"):
+        read_taken(database, 1)
 
 
 def test_controls_come_in_order_with_their_times(database: Database) -> None:

@@ -53,8 +53,34 @@ def test_what_a_run_writes_changes_nothing_of_it(run: RunFolder) -> None:
     run.open(write=True, checked=True).close()
 
 
-def test_a_journal_of_an_older_version_is_not_checked(run: RunFolder) -> None:
+def test_a_journal_of_an_older_version_may_name_another_target_of_its_plan(run: RunFolder) -> None:
     change(run.journal, "DELETE FROM meta WHERE key = 'planned'")
     change(run.journal, WAYS[0])
 
     run.open(checked=True).close()
+
+
+@pytest.mark.parametrize(
+    "change_of",
+    [
+        "gateway = 9",
+        "gateway = -1",
+        "gateway = 'x'",
+        "wave = 7",
+        "wave = -1",
+        "wave = X'00'",
+        "id = 'roma'",
+        "id = 'roma/a/b'",
+        "id = 'roma/a' || char(0) || '/b'",
+        "id = 'other/a1'",
+        "id = X'726f6d612f6131'",
+    ],
+)
+def test_a_journal_of_an_older_version_names_no_target_that_its_plan_cannot_have(
+    run: RunFolder, change_of: str
+) -> None:
+    change(run.journal, "DELETE FROM meta WHERE key = 'planned'")
+    change(run.journal, f"UPDATE target SET {change_of} WHERE seq = 2")
+
+    with pytest.raises(JournalError, match=r"damaged \(its plan or its targets were changed since the run"):
+        run.open(checked=True)

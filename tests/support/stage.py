@@ -247,9 +247,13 @@ class Stage:
             time.sleep(0.03)
         return count
 
-    def wait_for_requests(self, count: int, process: subprocess.Popen[str] | None = None) -> None:
+    def wait_for_requests(
+        self, count: int, process: subprocess.Popen[str] | None = None, *, patience: float = PATIENCE
+    ) -> None:
         """Return once ``count`` requests have arrived, or the process that sends them has ended."""
-        until(lambda: self.requests() >= count or (process is not None and process.poll() is not None))
+        until(
+            lambda: self.requests() >= count or (process is not None and process.poll() is not None), patience
+        )
 
     def assert_truth(self) -> None:
         """Assert that the report of the newest run agrees with the platforms."""

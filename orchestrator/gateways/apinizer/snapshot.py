@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, copy_pods, is_offered, join_facts, next_look
+from orchestrator.gateways.kept import refuse_strange_deploy
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS
 from orchestrator.model.reading import Completeness, LookFacts, Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
@@ -24,8 +25,12 @@ PLAIN_DEPLOY = "{}"
 _NO_REVISION = "no read before the undeploy told its revision"
 
 
+@refuse_strange_deploy()
 def find_revision(deploy: str | None) -> str | None:
-    """Return the revision that a deploy first brings back, over the manager's working definition."""
+    """Return the revision that a deploy first brings back, over the manager's working definition.
+
+    Raises JournalError for a deploy that no version of this program has written.
+    """
     return msgspec.json.decode(deploy, type=_RollbackDeploy).revision if deploy else None
 
 

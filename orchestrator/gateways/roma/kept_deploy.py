@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from orchestrator.gateways.kept import refuse_strange_deploy
 from orchestrator.gateways.roma.definition import split_environments
 
 # The keys for what is ours, beside the keys of the body.
@@ -49,13 +50,14 @@ def encode_deploy(body: Mapping[str, Any], further: Sequence[str]) -> str:
     return msgspec.json.encode({**body, **ours}).decode()
 
 
+@refuse_strange_deploy()
 def decode_deploy(text: str | None) -> KeptDeploy:
     """Return the deploy that a snapshot keeps.
 
     Journals of earlier versions name several environments in the body, as the vendor's reads do: joined by a
-    bar, which no deploy accepts.
+    bar, which no deploy accepts. Raises JournalError for a text that no version has written.
     """
-    body = msgspec.json.decode(text or "{}")
+    body = msgspec.json.decode(text or "{}", type=dict[str, Any])
     further, lost_front = body.pop(_FURTHER, ()), body.pop(_LOST_FRONT, None)
     environments = tuple(dict.fromkeys((*split_environments(body.get("env_id")), *further)))
     if environments:
