@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import anyio
@@ -22,13 +24,16 @@ from orchestrator.gateways.roma.snapshot import RomaRestore
 from orchestrator.journal.database import Database
 from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.taken_down import TakenDown, list_taken_down
+from orchestrator.lanes.login import Authenticator
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.http import Reply
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Completeness, Operation, Reading, Verdict
 from orchestrator.model.target import Target
-from orchestrator.rules import completion
+from orchestrator.rules import completion, precheck
+from orchestrator.rules.admission import AdmissionDelayed, AdmissionRequest, LaneState
+from orchestrator.rules.parking import FaultCounter
 from orchestrator.rules.retry import (
     RetryPolicy,
     SendStep,
@@ -67,7 +72,11 @@ JUDGES = pytest.mark.long(
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
 @pytest.mark.promise(3)
+@pytest.mark.promise(4)
+@pytest.mark.promise(5)
+@pytest.mark.promise(6)
 @pytest.mark.promise(7)
+@pytest.mark.promise(8)
 @pytest.mark.promise(9)
 @pytest.mark.promise(10)
 @pytest.mark.timeout(300)  # of pure computing, which a busy machine does slowly
@@ -80,7 +89,11 @@ def test_eight_seeds_break_no_promise() -> None:
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
 @pytest.mark.promise(3)
+@pytest.mark.promise(4)
+@pytest.mark.promise(5)
+@pytest.mark.promise(6)
 @pytest.mark.promise(7)
+@pytest.mark.promise(8)
 @pytest.mark.promise(9)
 @pytest.mark.promise(10)
 @pytest.mark.timeout(300)
@@ -228,6 +241,105 @@ def test_a_target_without_an_outcome_row_is_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(SessionRecord, "keep_outcome", lambda self, target, end, *, seconds, at: None)
 
     assert is_caught("has not reached its end")
+
+
+@JUDGES
+@pytest.mark.promise(4)
+def test_a_lane_that_stays_open_in_a_wrong_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LaneState, "close", lambda self, reason: None)
+
+    assert is_caught("promise 4", seeds=7, first=20)
+
+
+@JUDGES
+@pytest.mark.promise(4)
+def test_any_404_that_is_taken_for_absence_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    proper = Apinizer.read
+
+    def believe(self: Apinizer, operation: Operation, target: Target, reply: Reply) -> Reading:
+        gone = Reading(verdict=Verdict.ABSENT, code="404", evidence="code")
+        return gone if reply.status == 404 else proper(self, operation, target, reply)
+
+    monkeypatch.setattr(Apinizer, "read", believe)
+
+    assert is_caught("promise 4", seeds=10)
+
+
+@JUDGES
+@pytest.mark.promise(5)
+def test_a_rejected_credential_that_is_never_renewed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep(self: Authenticator, generation: int, reading: Reading) -> None:
+        """Go on with it."""
+
+    monkeypatch.setattr(Authenticator, "renew", keep)
+
+    assert is_caught("with a credential that was rejected")
+
+
+@JUDGES
+@pytest.mark.promise(5)
+def test_an_access_key_that_does_not_go_alone_first_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Authenticator, "must_go_alone", False)
+
+    assert is_caught("before its access key was ever let in", seeds=8, first=48)
+
+
+@JUDGES
+@pytest.mark.promise(6)
+def test_a_lane_that_does_not_wait_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LaneState, "_pause", lambda self, reading, began, now: None)
+
+    assert is_caught("promise 6")
+
+
+@JUDGES
+@pytest.mark.promise(6)
+def test_an_ill_gateway_that_is_never_parked_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FaultCounter, "is_ill", lambda self, left, within_reach: False)
+
+    assert is_caught("promise 6", seeds=40)
+
+
+@JUDGES
+@pytest.mark.promise(6)
+def test_a_lane_that_waits_for_a_parked_neighbour_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    proper, states = LaneState.admit, defaultdict[object, list[LaneState]](list)
+
+    def admit_together(self: LaneState, request: AdmissionRequest, now: float) -> object:
+        side_by_side = states[asyncio.get_running_loop()]
+        if self not in side_by_side:
+            side_by_side.append(self)
+        ill = any(each.state == "parked" and not each.given_up for each in side_by_side if each is not self)
+        return AdmissionDelayed(1.0) if ill else proper(self, request, now)
+
+    monkeypatch.setattr(LaneState, "admit", admit_together)
+
+    assert is_caught("by a lane that is well", seeds=60)
+
+
+@JUDGES
+@pytest.mark.promise(8)
+def test_looks_after_an_interrupt_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt stops the run as an operator does, so that doubts are still looked at."""
+    proper = RunGate.stop
+    monkeypatch.setattr(RunGate, "stop", lambda self, kind, text: proper(self, "control", text))
+
+    assert is_caught("promise 8", seeds=60)
+
+
+@JUDGES
+@pytest.mark.promise(8)
+def test_results_that_an_interrupt_loses_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SessionRecord, "keep_result", lambda *_, **__: None)
+
+    assert is_caught("promise 8", seeds=20)
+
+
+@JUDGES
+def test_a_drift_guard_that_lets_everything_pass_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precheck, "describe_drift", lambda approved, now: None)
+
+    assert is_caught("was approved as down", seeds=18, first=3)
 
 
 # --- a restore that is broken on purpose ----------------------------------------------------------------

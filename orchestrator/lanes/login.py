@@ -57,14 +57,16 @@ class ActiveCredential(Struct):
     """Unix time from which a request logs in first; None if the credential is not renewed by time."""
     worked: bool = False
     """The gateway has answered a request with it by something else than 401."""
+    is_rejected: bool = False
+    """The gateway has rejected it, and the next login gives another one."""
 
     def confirm(self) -> None:
         """Keep that the gateway has let it in."""
         self.worked = True
 
     def expire(self) -> None:
-        """Have the next request log in before it leaves."""
-        self.renew_at, self.until = 0.0, None
+        """Have the next request log in before it leaves, since the gateway has rejected the credential."""
+        self.renew_at, self.until, self.is_rejected = 0.0, None, True
 
     def put_off_renewal(self, until: float) -> None:
         """Use the credential until then, a Unix time, before the next try to renew it."""
@@ -165,7 +167,8 @@ class Authenticator:
         """
         async with self._lock:
             active = self.active
-            if active is None or generation != active.generation:
+            # A login that is due, or under way, answers for all 401s to the token before it.
+            if active is None or generation != active.generation or active.is_rejected:
                 return None
             if self._denial is None:
                 self._denial = await self._renew(active, reading)

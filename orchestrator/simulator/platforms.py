@@ -191,6 +191,12 @@ class SimulatedPlatforms:
         """Take one request to a gateway. The caller carries the delivery out, then calls ``finish``."""
         return self._gateways[gateway].handle(method, raw_path, headers, body, now=now)
 
+    def identify(
+        self, gateway: str, method: str, raw_path: str, headers: Mapping[str, str], body: bytes
+    ) -> PlatformCall:
+        """Return the call that a request to a gateway asks for. It does not arrive: nothing is counted."""
+        return self._gateways[gateway].platform.route(ReceivedRequest(method, raw_path, headers, body))
+
     def finish(self, gateway: str, delivery: Delivery) -> None:
         """Note that the answer left or the client went away; ignored if the platforms were refilled since."""
         if delivery.generation == self._generation:

@@ -322,6 +322,29 @@ def test_a_login_s_token_that_dies_early_is_renewed_once_for_all() -> None:
     assert iam.asked == 2
 
 
+@pytest.mark.promise(5)
+def test_the_password_is_read_once_for_all_401s_to_one_token() -> None:
+    """A reference may be a command, and a command may ask a person: it is not run for each 401."""
+    read, iam = [0], Iam(("granted", "token-1", None), Lost(sent=True, detail="no reply"))
+
+    def password(_gateway: Gateway) -> Material:
+        read[0] += 1
+        return LoginPassword(Secret("pass word"))
+
+    async def main() -> str:
+        lane = opened(
+            password, entry=LogsIn(name="gw", url="https://gw.example", auth=gateway().auth), send=iam
+        )
+        await lane.admit(AdmissionRequest(A, UNDEPLOY))
+        lane.confirm_credential(1)
+        for _ in range(4):  # one after the other, while no login has been answered yet
+            await lane.renew_credential(1, DENIED)
+        return lane.state.state
+
+    assert played(main) == "open"
+    assert read == [2]
+
+
 @pytest.mark.promise(7)
 def test_a_login_that_goes_unanswered_is_tried_a_few_times_and_then_the_lane_is_parked() -> None:
     iam = Iam(("unclear", "system error", None))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from hashlib import blake2b
 from random import Random
 
 import anyio
@@ -12,13 +14,13 @@ from yarl import URL
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import Act
-from orchestrator.simulator.exchange import Delivery, DeliveryManner
+from orchestrator.model.target import TargetId
+from orchestrator.simulator.exchange import Delivery, DeliveryManner, FaultKind, RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.disk import ProcessFate
+from tests.simulation.promises import PromiseWitness
 from tests.simulation.scene import ECHO, Illness, SeedScene
-
-ArrivalListener = Callable[[str, Act, float], None]
-"""Gets each request that reached a platform: its target, its act and the virtual second."""
+from tests.simulation.wire import SessionWire, WireExchange
 
 
 class SimulatedNetwork:
@@ -33,7 +35,8 @@ class SimulatedNetwork:
         now: Callable[[], float],
         scene: SeedScene,
         find_illness: Callable[[str], Illness | None],
-        note_arrival: ArrivalListener,
+        witness: PromiseWitness,
+        wire: SessionWire,
     ) -> None:
         self._platforms = platforms
         self._random = random
@@ -41,7 +44,8 @@ class SimulatedNetwork:
         self._now = now
         self._scene = scene
         self._find_illness = find_illness
-        self._note_arrival = note_arrival
+        self._witness = witness
+        self._wire = wire
         self._open: list[tuple[str, Delivery]] = []
 
     @asynccontextmanager
@@ -49,15 +53,43 @@ class SimulatedNetwork:
         """Open the connection of one lane."""
 
         async def send(request: Request) -> Reply | Lost:
-            if self._rolls(self._scene.stuck):
-                await anyio.sleep_forever()
-            if self._rolls(self._scene.unsent):
-                return await self._refuse()
-            with anyio.move_on_after(gateway.reply_timeout):
-                return await self._exchange(gateway.name, request)
-            return Lost(sent=True, detail="no whole reply in time")
+            seen = self._note_departure(gateway, request)
+            try:
+                answer = await self._send(gateway, request, seen)
+                _note_answer(seen, answer)
+                return answer
+            finally:
+                # A dead process gets no reply any more: what still runs here only leaves the memory.
+                seen.came = None if self._fate.dead else self._now()
 
         yield send
+
+    def _note_departure(self, gateway: Gateway, request: Request) -> WireExchange:
+        call = self._platforms.identify(
+            gateway.name, request.method, _find_path(request), request.headers, request.body or b""
+        )
+        seen = WireExchange(
+            gateway=gateway.name,
+            left=self._now(),
+            target=call.row.id if call.row is not None else None,
+            act=call.act,
+            login=call.login,
+            store="_search" in request.url,
+            is_report="/reports/" in request.url,
+            credential="" if call.login else _tell_apart(request),
+            is_astray=not _is_at_home(gateway, request),
+        )
+        self._wire.exchanges.append(seen)
+        return seen
+
+    async def _send(self, gateway: Gateway, request: Request, seen: WireExchange) -> Reply | Lost:
+        if self._rolls(self._scene.stuck):
+            await anyio.sleep_forever()
+        if self._rolls(self._scene.unsent):
+            return await self._refuse()
+        with anyio.move_on_after(gateway.reply_timeout):
+            return await self._exchange(gateway.name, request, seen)
+        return Lost(sent=True, detail="no whole reply in time")
 
     def _rolls(self, share: float) -> bool:
         return share > 0.0 and self._random.random() < share
@@ -66,11 +98,11 @@ class SimulatedNetwork:
         await anyio.sleep(self._random.random())
         return Lost(sent=False, detail="no connection: refused")
 
-    async def _exchange(self, gateway: str, request: Request) -> Reply | Lost:
+    async def _exchange(self, gateway: str, request: Request, seen: WireExchange) -> Reply | Lost:
         await self._fate.step()
         await anyio.sleep(self._random.random() * 0.05)
         await self._fate.step()
-        path = URL(request.url, encoded=True).raw_path_qs
+        path = _find_path(request)
         match self._find_illness(gateway):
             case "502":
                 await anyio.sleep(self._random.random() * 0.05)
@@ -85,12 +117,24 @@ class SimulatedNetwork:
             gateway, request.method, path, request.headers, request.body or b"", now=self._now()
         )
         if delivery.call.row is not None and delivery.call.act is not None:
-            self._note_arrival(delivery.call.row.id, delivery.call.act, self._now())
+            self._witness.note_arrival(delivery.call.row.id, delivery.call.act, self._now())
+        elif delivery.call.act is Act.LOOK:
+            self._witness.note_shared_look(self._list_seen_together(gateway, path))
+        seen.is_elsewhere = delivery.fault == FaultKind.ELSEWHERE.value
+        seen.is_login_refused = delivery.effect is RequestEffect.REFUSED
         self._open.append((gateway, delivery))
         try:
             return await self._deliver(delivery, request)
         finally:
             self._end(gateway, delivery)
+
+    def _list_seen_together(self, gateway: str, path: str) -> list[TargetId]:
+        """Return the targets that one look shows: a control plane lists all that an API has."""
+        return [
+            target.id
+            for target in self._scene.targets
+            if target.gateway == gateway and f"/apis/{target.id.split('/')[1]}/revisions" in path
+        ]
 
     def _end(self, gateway: str, delivery: Delivery) -> None:
         if (gateway, delivery) in self._open:
@@ -115,6 +159,32 @@ class SimulatedNetwork:
             case DeliveryManner.HANG:
                 await anyio.sleep_forever()
         return Lost(sent=True, detail=f"the connection broke ({delivery.manner.value})")
+
+
+def _find_path(request: Request) -> str:
+    return URL(request.url, encoded=True).raw_path_qs
+
+
+def _is_at_home(gateway: Gateway, request: Request) -> bool:
+    """Return whether a request goes to the host of its gateway, and not where a reply has pointed."""
+    url = URL(request.url, encoded=True)
+    return url.origin() == URL(gateway.url).origin() and url.raw_path != "/login"
+
+
+def _tell_apart(request: Request) -> str:
+    """Return a name for what lets a request in: the same for the same token, and for the same access key."""
+    signed = re.search("Access=([^,]+)", request.headers.get("Authorization", ""))
+    text = signed[1] if signed else _read_credential(request)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _note_answer(seen: WireExchange, answer: Reply | Lost) -> None:
+    if isinstance(answer, Lost):
+        seen.is_elsewhere = seen.is_login_refused = False
+        return
+    seen.status = answer.status
+    with suppress(ValueError):
+        seen.wait = float(answer.headers.get("retry-after", ""))
 
 
 def _read_credential(request: Request) -> str:

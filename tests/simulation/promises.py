@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from orchestrator.engine.control_commands import SetLimits
@@ -18,10 +18,11 @@ from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.rules.retry import LOOKS_PER_DOUBT
 from orchestrator.simulator.books import SimulatorBooks
-from orchestrator.simulator.bound_replies import SIGN_KEY, SIGN_SECRET
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.roma_replies import ENVIRONMENT
-from tests.simulation.scene import PASSWORD, TOKENS, SeedScene
+from tests.simulation.credentials import SECRETS
+from tests.simulation.guards import check_guards
+from tests.simulation.scene import SeedScene
 
 RATE_SPAN = 10.0
 
@@ -89,6 +90,11 @@ class PromiseWitness:
         if act is self._act:
             self._check_order(target)
             self._check_rate(gateway, at)
+
+    def note_shared_look(self, targets: Iterable[str]) -> None:
+        """Note that one look at several targets has reached its platform."""
+        for target in targets:
+            self._first.setdefault(target, Act.LOOK)
 
     def _check_order(self, target: str) -> None:
         for before in self._needs.get(target, ()):
@@ -200,6 +206,8 @@ def check_end(scene: SeedScene, books: SimulatorBooks, folder: RunFolder) -> Ite
     for facts in books.gateways.values():
         if facts.overlaps:
             yield f"{facts.name}: two changes of one proxy overlapped"
+        if facts.key_locks or facts.user_locks:
+            yield f"promise 5: {facts.name} has locked an access key or a user"
 
 
 def _check_target(scene: SeedScene, books: SimulatorBooks, target: TargetReport) -> Iterator[str]:
@@ -208,12 +216,15 @@ def _check_target(scene: SeedScene, books: SimulatorBooks, target: TargetReport)
     absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
     # A version without route-health cannot tell that a pod did not obey; its record is all there is to see.
     blind = target.evidence == "look" and not offers_look(scene, target.gateway)
-    # A proxy that was never deployed to an environment is down there for its manager, and in no book.
-    never = facts is None and gateway.KIND == "apinizer" and target.evidence == "look"
+    # A proxy, or a revision, that was never deployed to an environment is down there, and in no book.
+    never = facts is None and gateway.KIND != "roma" and target.evidence in ("look", "deployments")
     if target.outcome is Outcome.UNDEPLOYED and not (blind or never or (facts and facts.down)):
         yield f"promise 3: {target.id} is reported undeployed, and still up"
     if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or never or (facts and facts.down)):
         yield f"promise 3: {target.id} is reported as undeployed before, and still up"
+    if (target.reason or "").startswith("absent") and facts is not None:
+        yield f"promise 4: {target.id} exists, and is reported as {target.reason}"
+    yield from check_guards(scene, target, facts)
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
         yield f"{target.id} is reported as not started, and we took it down"
 
@@ -246,7 +257,7 @@ def find_leaks(folder: Path) -> Iterator[str]:
     found: dict[str, list[str]] = defaultdict(list)
     for path in folder.iterdir():
         held = path.read_bytes()
-        for token in (*TOKENS, PASSWORD, SIGN_KEY, SIGN_SECRET):
+        for token in SECRETS:
             if token.encode() in held:
                 found[path.name].append(token)
     for name in found:

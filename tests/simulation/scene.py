@@ -33,6 +33,7 @@ from orchestrator.model.settings import (
     UsageSources,
 )
 from orchestrator.model.target import Target, TargetId
+from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind
@@ -41,13 +42,10 @@ from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
+from orchestrator.simulator.wso2 import Wso2Fixture
+from tests.simulation.credentials import PASSWORD, TOKENS, CredentialTrouble, choose_troubles, sign_some
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
-
-TOKENS = ("first-secret-marker-5f1c", "second-secret-marker-77aa")
-"""The credential before and after its renewal; no file may hold either of them."""
-
-PASSWORD = "login-secret-marker-c3d9"
-"""The password of all logins; no file may hold it."""
+from tests.simulation.third_kind import add_third_kind, deploy_others, make_control_plane
 
 ECHO = "{credential}"
 """Stands in a vendor's text where the gateway repeats the credential that it got."""
@@ -100,6 +98,10 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     """The targets that are worth a list here: most plans are far too short for the program's own number."""
     acts: tuple[tuple[float, ControlCommand], ...]
     """The commands of the operator in the first session, each with its time."""
+    troubles: dict[str, CredentialTrouble]
+    """The gateways whose references fail."""
+    approved: dict[TargetId, StateAtApproval]
+    """The states of targets that a person has approved, not all of them as they are; empty without one."""
 
 
 def make_scene(number: int) -> SeedScene:
@@ -108,14 +110,17 @@ def make_scene(number: int) -> SeedScene:
     gateways = _make_gateways(random)
     waves = tuple(_make_wave(random, index) for index in range(random.randint(1, 3)))
     targets = _make_targets(random, gateways, len(waves))
+    # What was drawn before goes on with the gateways that it knew.
+    every, targets = add_third_kind(Random(f"third kind of {number}"), gateways, targets)
     plan = Plan(
         name=f"seed-{number}",
         reason=random.choice([None, "CHG-1042"]),
-        gateways=gateways,
+        gateways=sign_some(Random(f"keys of {number}"), every),
         stop_when=_make_stop_when(random),
         waves=waves,
     )
     names = [target.id for target in targets]
+    plan = _guard(Random(f"guards of {number}"), plan, names)
     down = set(random.sample(names, len(names) // 8)) if random.random() < 0.4 else set()
     missing = set(random.sample(names, len(names) // 10)) - down if random.random() < 0.3 else set()
     fixture = SimulatorFixture.from_plan(plan, targets, down=down, missing=missing)
@@ -124,6 +129,7 @@ def make_scene(number: int) -> SeedScene:
         "apinizer": _make_apinizer(random)
         | _make_report(Random(f"report of {number}"))
         | make_access(Random(f"access of {number}")),
+        "wso2": make_control_plane(Random(f"control plane of {number}")) | {"tokens": TOKENS},
     }
     # After the settings, which say of some backend APIs in what else they differ.
     fixture = _publish_widely(Random(f"environments of {number}"), fixture.with_settings(settings))
@@ -135,11 +141,12 @@ def make_scene(number: int) -> SeedScene:
         plan=plan,
         targets=targets,
         fixture=_add_users(fixture, plan),
-        faults=_make_faults(random, number, names),
+        faults=_mislead(Random(f"places of {number}"), _make_faults(random, number, names), names),
         unsent=random.choice([0.0, 0.0, 0.0, 0.1, 0.3]),
         stuck=random.choice([0.0, 0.0, 0.0, 0.0, 0.02]),
         stray=random.choice([0.0, 0.0, 0.0, 0.05]),
-        outages=_make_outages(random, gateways),
+        outages=_make_outages(random, gateways)
+        | _make_outages(Random(f"third outage of {number}"), every[len(gateways) :]),
         crashes=_make_crashes(random, len(targets)),
         full=_make_full_disk(random),
         interrupts=make_interrupts(random, 0.25),
@@ -147,6 +154,8 @@ def make_scene(number: int) -> SeedScene:
         needs=_make_needs(random, targets),
         worth_listing=Random(f"lists of {number}").choice([3, 10, WORTH_LISTING]),
         acts=_make_acts(random, gateways, names),
+        troubles=choose_troubles(Random(f"troubles of {number}"), every),
+        approved=_approve(Random(f"approval of {number}"), names),
     )
 
 
@@ -156,6 +165,39 @@ def make_interrupts(random: Random, share: float) -> tuple[float, ...]:
         return ()
     first = random.uniform(0.0, 5.0)
     return (first, first + random.choice([0.0, 0.5, 3.0])) if random.random() < 0.4 else (first,)
+
+
+def _guard(random: Random, plan: Plan, names: list[TargetId]) -> Plan:
+    """Return the plan with what some plans hold beside their targets: protection, snapshots, stop rules."""
+    if len(names) > 4 and random.random() < 0.15:
+        plan = replace(plan, protect=tuple(random.sample(names, random.randint(1, 3))))
+    if random.random() < 0.2:
+        plan = replace(plan, snapshot=random.choice(["off", "required"]))
+    if random.random() < 0.1:
+        never, some = Threshold(share=1.0), Threshold(count=random.randint(1, 5))
+        stops = [
+            StopWhen(failed=never, unknown=some, surprising=never),
+            StopWhen(failed=never, unknown=never, surprising=some),
+        ]
+        plan = replace(plan, stop_when=random.choice(stops))
+    return plan
+
+
+def _mislead(random: Random, faults: FaultScenario, names: list[TargetId]) -> FaultScenario:
+    """Return the faults with requests that another installation answers, in some scenes."""
+    if random.random() < 0.85:
+        return faults
+    script = dict(faults.script)
+    for name in random.sample(names, min(len(names), random.randint(1, 3))):
+        script[name] = (random.choice(["elsewhere", "elsewhere", "look:elsewhere"]), *script.get(name, ()))
+    return replace(faults, script=script)
+
+
+def _approve(random: Random, names: list[TargetId]) -> dict[TargetId, StateAtApproval]:
+    """Return what a person saw before some runs: each target deployed, but for those that changed since."""
+    if random.random() < 0.9:
+        return {}
+    return {name: StateAtApproval(state="down" if random.random() < 0.1 else "up") for name in names}
 
 
 def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixture:
@@ -177,6 +219,8 @@ def _fill_fronts(number: int, fixture: SimulatorFixture) -> SimulatorFixture:
     """Return the fixture with things that hang on the front ends of ROMA, and with calls of all targets."""
 
     def fill(gateway: AnyFixture) -> AnyFixture:
+        if isinstance(gateway, Wso2Fixture):
+            return deploy_others(Random(f"others of {number}"), gateway)
         if isinstance(gateway, ApinizerFixture):
             return log_traffic(Random(f"traffic of {number} at {gateway.name}"), gateway)
         if not isinstance(gateway, RomaFixture):
@@ -201,7 +245,7 @@ def _name_logs(random: Random, plan: Plan) -> Plan:
 
 def _add_users(fixture: SimulatorFixture, plan: Plan) -> SimulatorFixture:
     """Return the fixture with the users whose logins the plan names."""
-    logins = {gateway.name for gateway in plan.gateways if not gateway.auth.token}
+    logins = {gateway.name for gateway in plan.gateways if gateway.auth.login or gateway.auth.iam}
     users = (
         SimulatedUser(name="cron", password=PASSWORD, domain="acme"),
         SimulatedUser(name="cron", password=PASSWORD),

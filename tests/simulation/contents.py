@@ -1,0 +1,154 @@
+"""The contents of the simulation as data: the oracle of each promise, and what a scene may hold.
+
+docs/trust.md shows both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from orchestrator.simulator.roma_fixture import RomaFixture
+from tests.simulation.scene import SeedScene
+
+ORACLES: dict[int, str] = {
+    1: "Each target of the plan stands once in the report, in the plan's order, and the totals are its sums. "
+    "The run reaches its end within 40 sessions, whatever killed those before.",
+    2: "At each arrival its row is on disk, by the disk's own commits. After a kill no more targets are in "
+    "doubt than requests could be in flight, and the next session sends each of them a look first.",
+    3: "What is reported undeployed is down in the books of its platform; what is reported not started was "
+    "not taken down by us.",
+    4: "What is reported absent is in no book. Once another installation has answered an undeploy nothing "
+    "more leaves for that gateway, and its lane ends closed.",
+    5: "A credential is never used again after its first 401 was read, but by what was let go before. "
+    "References are read once for each rejection; logins go one at a time, each for a cause, and never "
+    "after a refusal; a first signature goes alone. No key and no user is ever locked.",
+    6: "Until a `Retry-After` is over nothing leaves for its gateway, and after one to a look no look. After "
+    "faults of five targets one request goes at a time, and after `park_for` none that changes "
+    "anything. A lane that is well, and has work, never stands still.",
+    7: "Undeploys, deploys and steps of a target within `attempts`; repeats of a gateway within its budget; "
+    "no change leaves that could end after the window, and no look 30 s after it.",
+    8: "Nothing at all leaves after the first interrupt; each request that left before has its result in the "
+    "journal, and all reports are there. After the second the session ends within 5 s.",
+    9: "No file of a run holds a token, password, key or secret, though replies repeat them; each request "
+    "goes to the host of its gateway, and none where a redirect points.",
+    10: "Each session ends within the sum of what its plan allows, and never waits for what cannot come or "
+    "runs on while no time passes.",
+    11: "What is reported restored is up, published where it was, with all that hung on it in the books; "
+    "what lacks is named.",
+}
+"""What judges each promise, by its number, in the words of docs/trust.md."""
+
+
+class Capability(NamedTuple):
+    """Something that the program can do, with the misfortunes that a scene may add to it."""
+
+    name: str
+    misfortunes: str
+    is_in: Callable[[SeedScene], bool]
+    """Whether a scene has it."""
+
+
+def _has_kind(kind: str) -> Callable[[SeedScene], bool]:
+    return lambda scene: any(kind == gateway.KIND for gateway in scene.plan.gateways)
+
+
+CAPABILITIES = (
+    Capability(
+        "ROMA Connect, `v1` and `v2`",
+        "late and shifting lists, unlisted and edited APIs, environments, a second front end",
+        _has_kind("roma"),
+    ),
+    Capability(
+        "Apinizer",
+        "both shapes of replies, inner and quoted falsehoods, pods that do not obey, groups, late reports",
+        _has_kind("apinizer"),
+    ),
+    Capability(
+        "WSO2 API Manager",
+        "what the page and the code say differently, approvals, a list that lags, other revisions in place",
+        _has_kind("wso2"),
+    ),
+    Capability(
+        "tokens, logins, access keys",
+        "early ends, wrong ones, references that cannot be read again, logins that fail",
+        lambda scene: bool(scene.troubles),
+    ),
+    Capability(
+        "waves with `sizes`, `pause_after` and `proceed: ask`",
+        "an operator who answers late",
+        lambda scene: any(wave.sizes for wave in scene.plan.waves),
+    ),
+    Capability("`after`", "what comes first fails, or is skipped", lambda scene: bool(scene.needs)),
+    Capability(
+        "`protect`, `snapshot`, stop rules",
+        "snapshots that cannot be read",
+        lambda scene: bool(scene.plan.protect) or scene.plan.snapshot != "best",
+    ),
+    Capability(
+        "approvals and the drift guard",
+        "targets that changed since",
+        lambda scene: any(state.state == "down" for state in scene.approved.values()),
+    ),
+    Capability(
+        "`in_use`",
+        "calls that cannot be told, a traffic log that is dead or young",
+        lambda scene: scene.plan.in_use == "refuse",
+    ),
+    Capability("a window", "it closes in mid-run", lambda scene: scene.closes is not None),
+    Capability(
+        "`rate`, `concurrency`, pacing",
+        "rate limits with and without `Retry-After`",
+        lambda scene: any(fixture.rate is not None for fixture in scene.fixture.gateways),
+    ),
+    Capability(
+        "parking and probes",
+        "gateways that answer 502, refuse, stay silent, or give no login",
+        lambda scene: bool(scene.outages),
+    ),
+    Capability(
+        "a wrong place",
+        "another installation answers single requests",
+        lambda scene: any("elsewhere" in faults for faults in scene.faults.script.values()),
+    ),
+    Capability(
+        "lists as looks",
+        "lists that miscount, leave out, or are not offered",
+        lambda scene: scene.worth_listing <= 10,
+    ),
+    Capability(
+        "control commands",
+        "pause, continue, stop, skip and limits at any moment",
+        lambda scene: bool(scene.acts),
+    ),
+    Capability(
+        "one and two signals", "at any moment, again in a restore", lambda scene: bool(scene.interrupts)
+    ),
+    Capability(
+        "the journal and `resume`",
+        "up to three kills at any step of disk or network, a full disk",
+        lambda scene: bool(scene.crashes) or bool(scene.full),
+    ),
+    Capability(
+        "the transport",
+        "requests that cannot be sent or never return, and replies that are cut, late, or not HTTP",
+        lambda scene: scene.unsent > 0.0 or scene.stuck > 0.0 or scene.stray > 0.0,
+    ),
+    Capability(
+        "`restore`, with `--accept` and `--roll-back`",
+        "the same faults, and creates that are refused, skipped or doubled",
+        lambda scene: any(
+            isinstance(fixture, RomaFixture) and any(each.bound for each in fixture.about.values())
+            for fixture in scene.fixture.gateways
+        ),
+    ),
+)
+"""Every capability of a run is in some scene; what is not simulated stands in ``NOT_SIMULATED``."""
+
+NOT_SIMULATED = (
+    "preview, discover and doctor",
+    "runs on a Temporal server",
+    "notifications, hooks and telemetry",
+    "jumps of the clock",
+)
+"""What other tests judge."""

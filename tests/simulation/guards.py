@@ -1,0 +1,48 @@
+"""What keeps a target from its undeploy, by the books: protection, a required snapshot, the drift guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.model.reading import Act
+from orchestrator.report.values import TargetReport
+from orchestrator.simulator.books import SeenRequest, TargetFacts
+from orchestrator.simulator.exchange import DeliveryManner
+from orchestrator.simulator.platforms import SimulatedPlatforms
+from tests.simulation.scene import SeedScene
+
+_GUARDED = ("protected", "drifted", "filtered", "snapshot")
+
+
+def check_guards(scene: SeedScene, target: TargetReport, facts: TargetFacts | None) -> Iterator[str]:
+    """Yield each undeploy that a guard of the plan forbade, and each guard that is named without a cause."""
+    undeploys, reason = facts.undeploys if facts is not None else 0, target.reason or ""
+    is_protected = target.id in scene.plan.protect
+    if is_protected != reason.startswith("protected"):
+        yield f"{target.id} is {'' if is_protected else 'not '}protected, and is reported as {reason}"
+    if undeploys and reason.startswith(_GUARDED):
+        yield f"{target.id} was sent {undeploys} undeploys, and is reported as {reason}"
+    if reason.startswith("drifted") and target.id not in scene.approved:
+        yield f"{target.id} was never approved, and is reported as {reason}"
+
+
+def check_drift(scene: SeedScene, requests: Sequence[SeenRequest]) -> Iterator[str]:
+    """Yield each undeploy of a target that was approved as down, and that looks have shown to be up."""
+    changed = {name for name, state in scene.approved.items() if state.state == "down"}
+    if not changed:
+        return
+    first = SimulatedPlatforms(scene.fixture).books().targets
+    for name in changed:
+        facts = first.get(name)
+        if facts is None or facts.down:
+            continue
+        about = [seen for seen in requests if seen.target == name]
+        sent = next((index for index, seen in enumerate(about) if seen.act is Act.UNDEPLOY), 0)
+        looks = [seen for seen in about[:sent] if seen.act is Act.LOOK]
+        # A look that met a fault, or is not offered, proves no change.
+        if looks and all(_is_clean(seen) for seen in looks):
+            yield f"{name} was approved as down, was seen up, and was sent an undeploy"
+
+
+def _is_clean(seen: SeenRequest) -> bool:
+    return seen.status == 200 and seen.fault is None and seen.manner is DeliveryManner.WHOLE

@@ -1,0 +1,35 @@
+"""The oracles of simulated runs: which promise each judges, and by what. docs/trust.md shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.simulation.lanes import (
+    check_astray,
+    check_credentials,
+    check_neighbours,
+    check_parking,
+    check_pauses,
+    check_place,
+    check_repeats,
+)
+from tests.simulation.scene import SeedScene
+from tests.simulation.stopping import check_stop
+from tests.simulation.wire import SessionWire
+
+WIRE_JUDGES: tuple[Callable[[SeedScene, SessionWire], Iterator[str]], ...] = (
+    check_place,
+    check_credentials,
+    check_pauses,
+    check_parking,
+    check_neighbours,
+    check_repeats,
+    check_stop,
+    check_astray,
+)
+
+
+def check_wire(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
+    """Yield each promise that a session broke by what it sent."""
+    for judge in WIRE_JUDGES:
+        yield from judge(scene, wire)
