@@ -44,6 +44,7 @@ from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
 from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
 from orchestrator.report.words import name_stop
+from orchestrator.rules.stop_rules import may_end_so_again
 
 
 class RunProgress:
@@ -346,7 +347,7 @@ class RunProgress:
 
     def _count_trouble(self, event: TargetEnded) -> None:
         """Count a target for the stop rules and by its cause."""
-        is_excused = event.doubted and event.outcome is Outcome.UNKNOWN
+        is_excused = event.doubted and may_end_so_again(event.outcome, event.reason)
         if not (is_excused and self.started is not None and self.started.past_stop):
             self.counts_in_step[event.outcome, find_word(event.outcome, event.reason)] += 1
         if event.outcome in DONE:

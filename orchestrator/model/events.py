@@ -132,7 +132,7 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     stop_when: dict[str, Threshold] = {}
     """The limit of each stop rule, by its key in the plan."""
     past_stop: bool = False
-    """Whether the stop rules leave out the earlier sessions, and the doubts that these left open."""
+    """Whether the stop rules leave out the earlier sessions, and the doubts and drifts that are met again."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):

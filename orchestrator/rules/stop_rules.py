@@ -98,8 +98,8 @@ class StopRules:
     """Counts the outcomes of a run, and tells when a stop rule fires.
 
     Counts are of the whole run, also of the sessions before (``before``); shares are of a wave, and of this
-    session. A session that goes on past a stop accepts what was counted before it, and the doubts that were
-    open then.
+    session. A session that goes on past a stop accepts what was counted before it, and the doubts and drifts
+    that it finds again.
     """
 
     def __init__(
@@ -149,9 +149,9 @@ class StopRules:
     ) -> str | None:
         """Count a target that has ended; return the rule that fires now, in words, or None.
 
-        ``doubted``: an earlier session left it in doubt. ``waited``: ``count_waiting`` counted it before.
+        ``doubted``: an earlier session sent a request for it. ``waited``: ``count_waiting`` has counted it.
         """
-        if doubted and self.past_stop and outcome is Outcome.UNKNOWN:
+        if doubted and self.past_stop and may_end_so_again(outcome, reason):
             return None
         has_ended = outcome is not Outcome.NOT_STARTED or _has_ended(outcome, reason)
         self._ended += has_ended - waited
@@ -165,7 +165,7 @@ class StopRules:
 
     def count_ends(self, outcome: Outcome, word: str, number: int, *, doubted: bool) -> None:
         """Count ended targets that look alike to the rules. ``word`` is as in ``Counts``."""
-        if doubted and self.past_stop and outcome is Outcome.UNKNOWN:
+        if doubted and self.past_stop and may_end_so_again(outcome, word):
             return
         self._ended += number if _has_ended(outcome, word) else 0
         for key in self._match(outcome, word):
@@ -251,6 +251,14 @@ def describe_threshold(threshold: Threshold) -> str:
 def _count_matching(key: str, counts: Counts, *, first_run: bool) -> int:
     matches = STOP_RULES[key].counts
     return sum(count for (outcome, word), count in counts.items() if matches(outcome, word, first_run))
+
+
+def may_end_so_again(outcome: Outcome, reason: str | None) -> bool:
+    """Return whether a resume may find a target as the session before left it: in doubt, or drifted.
+
+    ``reason`` may be its first word alone.
+    """
+    return outcome is Outcome.UNKNOWN or (reason or "").startswith(Reason.DRIFTED)
 
 
 def _has_ended(outcome: Outcome, reason: str | None) -> bool:

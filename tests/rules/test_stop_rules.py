@@ -187,6 +187,21 @@ def test_a_resume_past_a_stop_accepts_earlier_counts_and_doubts() -> None:
     assert count_all(rules, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
 
 
+def test_a_resume_past_a_stop_accepts_targets_that_drifted_before() -> None:
+    """It looks at them again, and finds them as they were: the same stop would end each session."""
+    drifted: Ended = (NOT_STARTED, "drifted: its revision was 3 when it was approved, and is 4 now")
+    rules = make_rules(surprises=Threshold(count=1), first_run=False, past_stop=True)
+
+    assert count_all(rules, [drifted] * 3, doubted=True) == []
+    rules.count_ends(NOT_STARTED, "drifted", 3, doubted=True)
+    assert rules.find_breach() is None
+    # Targets of which no earlier session has told anything are news.
+    assert count_all(rules, [drifted] * 2) == ["surprising: 2 in the run, now in the wave, limit 1"]
+    # Without --past-stop nothing is accepted.
+    careful = make_rules(surprises=Threshold(count=1), first_run=False)
+    assert len(count_all(careful, [drifted] * 2, doubted=True)) == 1
+
+
 def test_the_defaults_are_those_of_the_product() -> None:
     stop_when = StopWhen()
 

@@ -182,6 +182,8 @@ class _SeedPlay:
         self._scene = self._restore.scene
         self._witness = PromiseWitness(self._scene, Act.DEPLOY)
         self._platforms.expect(self._scene.faults)
+        # No restore begins while a list still shows what the run took down.
+        self._elapsed += max(getattr(each, "lag", 0.0) for each in self._scene.fixture.gateways)
         self._began = self._elapsed
         sessions = self._play_sessions()
         broken += self._witness.broken
