@@ -222,8 +222,8 @@ def check_neighbours(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
     """
     if scene.acts:
         return  # an operator may pause the run
-    waves = {target.id: target.wave for target in scene.targets}
-    free = {
+    waves: dict[str, int] = {target.id: target.wave for target in scene.targets}
+    free: set[str] = {
         target.id
         for target in scene.targets
         if not scene.plan.waves[target.wave].sizes and not scene.needs.get(target.seq)

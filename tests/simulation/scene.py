@@ -216,15 +216,13 @@ def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixtu
 
 
 def _fill_fronts(number: int, fixture: SimulatorFixture) -> SimulatorFixture:
-    """Return the fixture with things that hang on the front ends of ROMA, and with calls of all targets."""
+    """Return the fixture with what hangs on front ends, the calls of all targets, and other revisions."""
 
     def fill(gateway: AnyFixture) -> AnyFixture:
         if isinstance(gateway, Wso2Fixture):
             return deploy_others(Random(f"others of {number}"), gateway)
         if isinstance(gateway, ApinizerFixture):
             return log_traffic(Random(f"traffic of {number} at {gateway.name}"), gateway)
-        if not isinstance(gateway, RomaFixture):
-            return gateway
         hung = hang_things(Random(f"bindings of {number}"), gateway)
         return call_fronts(Random(f"calls of {number}"), hung)
 
