@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -29,4 +30,4 @@ def command(file: Path) -> None:
         raise UsageError(f"{file} exists and is left as it is; name another file")
     with write_whole_file(file, replace=False, streams=False) as out:
         out.write(STARTER)
-    click.echo(f"Wrote {file}. Fill it in, then: undeploy check {file}", err=True)
+    click.echo(f"Wrote {file}. Fill it in, then: undeploy check {shlex.quote(str(file))}", err=True)

@@ -109,7 +109,8 @@ def _render_snapshot(kept: TargetRecord) -> Iterator[str]:
     )
     for name, value in kept.snapshot.items():
         if name not in ("taken", "verdict", "bindings") and value not in (None, [], {}, False):
-            yield f"          {name}: {make_visible(value if isinstance(value, str) else json.dumps(value))}"
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield f"          {name}: {make_visible(shown)}"
     yield from _render_bindings(kept.snapshot, _describe_source(kept, "bound"))
 
 

@@ -22,7 +22,7 @@ from orchestrator.display.status import read_status
 from orchestrator.display.tab import TabProgress
 from orchestrator.model.events import AnyEvent, RunStarted
 from orchestrator.system.terminal import Keyboard, handle_suspension, is_in_foreground
-from orchestrator.text.ascii import make_ascii
+from orchestrator.text.charset import fit_charset
 
 PICTURES_PER_SECOND = 4
 """Between two pictures an event only costs its counting."""
@@ -129,8 +129,7 @@ class LiveDisplay:
             with self._console.capture() as rendered:
                 self._console.print(Text("\n").join(new.values()), soft_wrap=True)
             text = rendered.get()
-            encoding = self._out.encoding or "utf-8"
-            lines = (text if encoding.lower().startswith("utf") else make_ascii(text)).split("\n")
+            lines = fit_charset(text, self._out.encoding or "utf-8").split("\n")
             self._rendered |= zip(new, lines, strict=False)
         self._rendered = {key: self._rendered[key] for key in keys}
         return [self._rendered[key] for key in keys]

@@ -26,6 +26,7 @@ from orchestrator.display.waves_table import make_waves_section
 from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.words import OUTCOME_WORDS
+from orchestrator.text.cells import cut_to_width
 from orchestrator.text.counting import name_first
 from orchestrator.text.formats import format_clock, format_span, format_time_of_day
 
@@ -233,7 +234,7 @@ def _wrap_one(text: str, width: int, most: int) -> Iterator[str]:
         if line and cell_len(line) + 1 + cell_len(word) > width:
             lines += 1
             if lines == most:
-                yield f"{line} …" if cell_len(line) + 2 <= width else f"{line[:-1]}…"
+                yield f"{line} …" if cell_len(line) + 2 <= width else f"{cut_to_width(line, width - 1)}…"
                 return
             yield line
             line = word

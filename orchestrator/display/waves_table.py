@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from orchestrator.display.bars import draw_bar
@@ -58,7 +59,7 @@ def _draw_track(status: LiveStatus, here: int, width: int) -> Text:
     for n, wave in enumerate(waves[here:], here):
         text = f"{MARKS[wave.state]} {wave.name} {wave.ended:,}/{wave.total:,}"
         more = len(waves) + status.waves_left_out - n
-        if line.cell_len + len(text) + len(f"  … {more:,} more") > width and n > here:
+        if line.cell_len + cell_len(text) + len(f"  … {more:,} more") > width and n > here:
             return line.append(f"… {more:,} more", "bright_black")
         line.append(f"{text}  ", _STYLES[wave.state])
     line.rstrip()

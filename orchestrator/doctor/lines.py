@@ -18,9 +18,9 @@ _SUMMARY = ("life", "version", "targets", "latency")
 
 def list_summaries(diagnoses: Sequence[GatewayDiagnosis]) -> Iterator[str]:
     """Yield a line for each gateway: its name, its state, and the most important finding."""
-    width = max((len(make_visible(one.gateway)) for one in diagnoses), default=0)
+    width = max((len(one.gateway) for one in diagnoses), default=0)
     for one in diagnoses:
-        yield f"{make_visible(one.gateway).ljust(width)}  {one.state:<4}  {_summarize(one)}"
+        yield f"{one.gateway:<{width}}  {one.state:<4}  {_summarize(one)}"
 
 
 def _summarize(one: GatewayDiagnosis) -> str:

@@ -17,7 +17,7 @@ from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.ledger import BATCHED, ENTRY_KINDS, MOST_ENTRIES, Ledger, begin_ledger
 from orchestrator.journal.migrations import MIGRATIONS
 from orchestrator.journal.schema import APPLICATION_ID, FORMAT, TABLES
-from orchestrator.text.names import to_nfc
+from orchestrator.text.names import fold_for_search, to_nfc
 
 Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
@@ -124,13 +124,15 @@ def _connect(uri: str) -> sqlite3.Connection:
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
     )
     connection.create_function("nfc", 1, to_nfc, deterministic=True)
+    connection.create_function("fold", 1, fold_for_search, deterministic=True)
     return connection
 
 
 class Database:
     """One connection, with explicit transactions, and with our errors instead of SQLite's.
 
-    A statement may call ``nfc(text)``: names are compared in that form.
+    A statement may call ``nfc(text)``, the form in which names are compared, and ``fold(text)``, the form in
+    which a search finds them.
     """
 
     def __init__(self, path: Path, *, write: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -76,7 +77,8 @@ class RunFolder:
         """`` --state DIR`` as a command about this run needs it; empty where it needs none."""
         runs = self.path.parent
         state = runs.parent
-        return f" --state {state}" if runs == runs_folder(state) and state != DEFAULT_STATE else ""
+        is_needed = runs == runs_folder(state) and state != DEFAULT_STATE
+        return f" --state {shlex.quote(str(state))}" if is_needed else ""
 
     def find_state_folder(self, otherwise: Path) -> Path:
         """Return the state folder that the run is kept in; ``otherwise`` if it lies outside of any."""

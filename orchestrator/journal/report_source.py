@@ -41,6 +41,7 @@ from orchestrator.report.values import (
     TargetRecord,
     TargetReport,
 )
+from orchestrator.text.names import to_nfc
 
 if TYPE_CHECKING:
     from orchestrator.journal.timeline import WorkingTimeCurves
@@ -176,11 +177,14 @@ class JournalReportSource:
         An equal id goes before a match of ``ref`` as a pattern, and that before an id that ends with ``ref``,
         or holds it.
         """
+        plain = to_nfc(ref)
+        # An ASCII text is in every id as it stands. For another one each id is put into the form of names.
+        name = "id" if ref.isascii() else "nfc(id)"
         return (
             self._list_ids("id = ?1", ref)
-            or self._list_matching(ref)
-            or self._list_ids("substr(id, -length(?1)) = ?1", ref)
-            or self._list_ids("instr(id, ?1)", ref)
+            or self._list_matching(plain)
+            or self._list_ids(f"substr({name}, -length(?1)) = ?1", plain)
+            or self._list_ids(f"instr({name}, ?1)", plain)
         )
 
     def _list_ids(self, where: str, ref: str) -> list[str]:
@@ -192,7 +196,7 @@ class JournalReportSource:
 
         matches = make_matcher((pattern,))
         names = (name for (name,) in self._database.rows(_IDS))
-        return list(islice((name for name in names if matches(name)), MOST_NAMED + 1))
+        return list(islice((name for name in names if matches(to_nfc(name))), MOST_NAMED + 1))
 
     def read_target(self, name: str) -> TargetRecord:
         """Return all that is kept about the target with that id, which the run has."""

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from orchestrator.journal.database import Database, Row, create_database
 from orchestrator.journal.schema import AFTER_LOADING
-from orchestrator.text.characters import make_visible
+from orchestrator.text.characters import cut_between_letters, make_visible
 
 LONGEST_NAME = 60
 """Characters that a fault quotes of a name."""
@@ -67,4 +67,4 @@ def _name(part: Row) -> str:
 
 def _quote(text: str) -> str:
     shown = make_visible(text)
-    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
+    return shown if len(shown) <= LONGEST_NAME else f"{cut_between_letters(shown, LONGEST_NAME)}…"

@@ -19,10 +19,12 @@ from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import read_plan
 from orchestrator.journal.schema import API_NAME
 from orchestrator.journal.target_reports import stream_targets
+from orchestrator.journal.targets import find_seq
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.report.values import TargetReport
 from orchestrator.text.characters import make_visible
+from orchestrator.text.names import fold_for_search
 
 MOST_ROWS = 200
 """Targets of the longest page."""
@@ -52,7 +54,8 @@ SELECT seq, id, gateway, wave, outcome, reason, seconds, ended,
 FROM target WHERE {group} AND seq > ? AND {where} ORDER BY seq LIMIT ?
 """
 _COUNT = "SELECT COUNT(*) FROM target WHERE {groups} AND {where}"
-_FIND = "SELECT seq FROM target WHERE id = ?"
+# Most ids are ASCII, and only for another text Python is asked.
+_HOLDS = "{column} LIKE ? ESCAPE '\\' OR {column} GLOB '*[^ -~]*' AND fold({column}) LIKE ? ESCAPE '\\'"
 _PAGE_END = re.compile(r"[0-9]{1,2}-[0-9]{1,18}")
 
 
@@ -60,7 +63,7 @@ class TargetQuery(Struct, frozen=True, kw_only=True):
     """What a viewer asks for. Empty texts ask for all."""
 
     filter: Annotated[str, Meta(max_length=LONGEST_FILTER)] = ""
-    """A part of the id, the reason or the name; the case of ASCII letters does not count."""
+    """A part of the id, the reason or the name; neither case nor accents count."""
     outcome: Annotated[str, Meta(max_length=200)] = ""
     """Outcomes with commas between them; ``open`` stands for none yet."""
     gateway: str = ""
@@ -126,10 +129,14 @@ def read_target_report(folder: RunFolder, name: str) -> TargetReport | None:
         database.limit_time(LONGEST_READ)
         database.run("BEGIN")
         create_ended_view(database, None)
-        found = next(database.rows(_FIND, (name,)), None)
-        if found is None:
+        seq = find_seq(database, name)
+        if seq is None:
             return None
-        return next(stream_targets(database, read_plan(database), f"seq = {found[0]}"), None)
+        return next(stream_targets(database, read_plan(database), f"seq = {seq}"), None)
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 class _PageReader:
@@ -153,11 +160,10 @@ class _PageReader:
                 indices = [str(index) for index, name in shown if name == make_visible(wanted)]
                 conditions.append(f"{column} IN ({', '.join(indices)})")
         if query.filter:
-            text = query.filter.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
             columns = ("id", "reason", API_NAME.format(seq="target.seq"))
-            found = " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in columns)
-            conditions.append(f"({found})")
-            values += [f"%{text}%"] * len(columns)
+            conditions.append(f"({' OR '.join(_HOLDS.format(column=column) for column in columns)})")
+            texts = query.filter, fold_for_search(query.filter)
+            values += [f"%{_escape_like(text)}%" for text in texts] * len(columns)
         return " AND ".join(conditions), tuple(values)
 
     def read(self) -> TargetPage:

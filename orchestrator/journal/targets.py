@@ -9,9 +9,22 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts
 
 _IDS = "SELECT id, wave FROM target"
+_SEQ = "SELECT seq FROM target WHERE id = ?"
+_SEQ_ALIKE = "SELECT seq FROM target WHERE nfc(id) = nfc(?)"
 _FIRST_OPEN = "SELECT id FROM target WHERE outcome IS NULL ORDER BY wave, seq LIMIT ?"
 _COUNTS = "SELECT gateway, COUNT(*) FROM target GROUP BY gateway"
 _NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
+
+
+def find_seq(database: Database, name: str) -> int | None:
+    """Return the number of the target with the id ``name``; None if there is none.
+
+    A person may type an accent as a part of its letter where the plan has a character of its own.
+    """
+    found = next(database.rows(_SEQ, (name,)), None)
+    if found is None and not name.isascii():
+        found = next(database.rows(_SEQ_ALIKE, (name,)), None)
+    return None if found is None else int(found[0])
 
 
 def list_ids(database: Database) -> Iterator[tuple[TargetId, int]]:

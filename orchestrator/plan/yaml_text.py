@@ -16,7 +16,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.records import list_keys
 from orchestrator.plan.scalars import UNITS
-from orchestrator.text.characters import escape_character
+from orchestrator.text.characters import cut_between_letters, escape_character
 
 LONGEST_COMMENT = 500
 """Characters of a text from outside in one comment."""
@@ -90,7 +90,7 @@ def format_target(target: Target, kind: type[Gateway], after: Sequence[TargetId]
 
 def format_comment(said: str) -> str:
     """Return ``said`` as a comment behind a ``#``: one line, cut, with invisible characters escaped."""
-    cut = said if len(said) <= LONGEST_COMMENT else f"{said[: LONGEST_COMMENT - 1]}…"
+    cut = said if len(said) <= LONGEST_COMMENT else f"{cut_between_letters(said, LONGEST_COMMENT - 1)}…"
     return "".join(map(_show_letter, cut))
 
 

@@ -6,6 +6,7 @@ import secrets
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import combining, normalize
 
 from msgspec.structs import replace
 
@@ -132,7 +133,16 @@ def _drop_waits(plan: Plan) -> Plan:
     return replace(plan, waves=waves)
 
 
+_SPELLED = str.maketrans({"\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
+"""Latin letters that are no letter with an accent."""
+
+
 def make_slug(name: str) -> str:
-    """Return a plan's name as part of a folder's name: ASCII letters and digits between single hyphens."""
-    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())
-    return "-".join(part for part in kept.split("-") if part)[:40] or "plan"
+    """Return a plan's name as part of a folder's name: ASCII letters and digits between single hyphens.
+
+    Letters lose their accents; those of other scripts are left out.
+    """
+    bare = "".join(letter for letter in normalize("NFKD", name) if not combining(letter))
+    spelled = bare.lower().translate(_SPELLED)
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in spelled)
+    return "-".join(part for part in kept.split("-") if part)[:40].rstrip("-") or "plan"

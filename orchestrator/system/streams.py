@@ -7,6 +7,7 @@ reader takes it, or until there is too much of it.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -217,6 +218,9 @@ class StandardStreams:
 
     def __init__(self) -> None:
         self._outputs = (PatientOutput(1, strict=True), PatientOutput(2, strict=False))
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            # What is typed in another character set is no answer, and must not end a run that asks.
+            sys.stdin.reconfigure(errors="replace")
         sys.stdout = _wrap_stream(self._outputs[0], sys.stdout)
         sys.stderr = _wrap_stream(self._outputs[1], sys.stderr)
 
@@ -234,10 +238,12 @@ class StandardStreams:
 def _wrap_stream(output: PatientOutput, before: TextIO) -> io.TextIOWrapper:
     assert isinstance(before, io.TextIOWrapper)  # noqa: S101 - Python makes no other kind
     before.flush()
+    # A name in another script must not end a run because the terminal's character set lacks its letters.
+    is_complete = codecs.lookup(before.encoding).name.startswith("utf")
     # No buffer in between: if a signal interrupts its write, a buffer writes the same bytes again.
     return io.TextIOWrapper(
         output,
         encoding=before.encoding,
-        errors=before.errors,
+        errors=before.errors if is_complete else "backslashreplace",
         line_buffering=before.line_buffering,
     )

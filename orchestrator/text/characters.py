@@ -70,8 +70,16 @@ def make_visible(text: str) -> str:
 
 def show_briefly(text: str, most: int) -> str:
     """Return ``text`` with its misleading characters written out, cut to ``most`` characters."""
-    visible = make_visible(text[:most])
-    return visible if len(visible) <= most and len(text) <= most else f"{visible[: most - 1]}…"
+    visible = make_visible(text[: most + 1])
+    return visible if len(visible) <= most else f"{cut_between_letters(visible, most - 1)}…"
+
+
+def cut_between_letters(text: str, most: int) -> str:
+    """Return the first ``most`` characters of ``text``, without a letter whose accents would be cut off."""
+    end = most
+    while 0 < end < len(text) and category(text[end]).startswith("M"):
+        end -= 1
+    return text[: end or most]
 
 
 def show_name(text: str) -> str:
@@ -81,7 +89,7 @@ def show_name(text: str) -> str:
 
 def quote_text(text: str) -> str:
     """Return ``text`` in quotes for a message: at most 60 characters, the invisible ones escaped."""
-    cut = text if len(text) <= 60 else f"{text[:57]}..."
+    cut = text if len(text) <= 60 else f"{cut_between_letters(text, 57)}..."
     return f'"{show_name(cut)}"'
 
 

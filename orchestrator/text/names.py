@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from unicodedata import normalize
+from unicodedata import category, normalize
 from urllib.parse import unquote_to_bytes
 
 from orchestrator.text.characters import why_hidden
@@ -47,6 +47,17 @@ def to_nfc(text: str) -> str:
     """Return ``text`` in NFC, the form for comparing names: Unicode writes an accent in two ways."""
     # For comparing only: a manager knows a name by its bytes, so a name is sent as written.
     return text if text.isascii() else normalize("NFC", text)
+
+
+def fold_for_search(text: str) -> str:
+    """Return ``text`` as a search takes it: without accents, and the same for small letters and capitals.
+
+    All four letters I of Turkish become one, since whoever searches types the one that is at hand.
+    """
+    if text.isascii():
+        return text.lower()
+    bare = "".join(letter for letter in normalize("NFD", text) if not category(letter).startswith("M"))
+    return bare.lower().replace("\u0131", "i")
 
 
 def is_name(text: str) -> bool:

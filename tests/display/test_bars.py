@@ -8,7 +8,7 @@ from rich.color import Color
 from orchestrator.display.bars import LEAST_CELLS, draw_bar, share_cells
 from orchestrator.display.palette import ALREADY, DOWN, FAILED, NOT_STARTED, TO_COME, UNKNOWN, CellLook
 from orchestrator.model.outcome import Outcome
-from orchestrator.text.ascii import make_ascii
+from orchestrator.text.charset import fit_charset
 
 LOOKS = (DOWN, ALREADY, FAILED, UNKNOWN, NOT_STARTED, TO_COME)
 SEEN = {
@@ -56,7 +56,7 @@ def test_too_few_cells_draw_no_bar() -> None:
 
 def test_each_outcome_has_a_character_of_its_own_in_ascii_too() -> None:
     assert len({look.character for look in LOOKS}) == len(LOOKS)
-    assert len({make_ascii(look.character) for look in LOOKS}) == len(LOOKS)
+    assert len({fit_charset(look.character, "ascii") for look in LOOKS}) == len(LOOKS)
 
 
 @pytest.mark.parametrize("eyes", SEEN)

@@ -3,7 +3,8 @@
 import io
 
 import pytest
-from rich.cells import cell_len
+from msgspec.structs import replace
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
@@ -11,6 +12,7 @@ from orchestrator.display.picture import CURVE, Picture, draw_curve, draw_pictur
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.outcome import Outcome
+from orchestrator.text.characters import make_visible
 from orchestrator.text.formats import format_clock
 from tests.support.live_statuses import (
     NOW,
@@ -25,6 +27,7 @@ from tests.support.live_statuses import (
     make_verdict,
     make_waves,
 )
+from tests.support.names import NAMES, REASON, TURKISH
 
 SIZES = [(40, 10), (60, 15), (80, 24), (120, 40), (200, 60), (300, 200)]
 
@@ -45,6 +48,46 @@ def test_no_line_is_too_wide_and_no_picture_too_high(status: LiveStatus, width: 
 
     assert max(map(cell_len, lines)) <= width
     assert len(lines) <= height
+
+
+@pytest.mark.parametrize("width", [34, 79, 80, 140])
+@pytest.mark.parametrize("height", [16, 60])
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_any_script_keep_each_line_in_its_cells(name: str, width: int, height: int) -> None:
+    """A wide character that does not fit leaves a cell empty, and none is cut in two."""
+    given = NAMES[name]
+    (cause,) = (replace(cause, examples=(f"apim/{given}/{given}-api",)) for cause in make_causes(1))
+    waves = tuple(replace(wave, name=f"{number} {given}") for number, wave in enumerate(make_waves(8, 3)))
+    status = make_busy_status(
+        run=make_facts(plan=given, reason=make_visible(REASON)),
+        verdict=make_verdict(sentence=f"wave 2 of 8, {given}, goes on"),
+        waves=waves,
+        causes=(cause,),
+        controls=(make_control(f"skip apim/{given}/**"),),
+    )
+    lines = draw(status, width, height).splitlines()
+
+    assert max(map(cell_len, lines)) <= width
+    assert not any("\u0301" <= line[:1] <= "\u0308" for line in lines)
+    if width == 140 and cell_len(given) < 60:
+        assert f"{given} · run" in lines[0]
+        assert f"wave 2 of 8, {given}, goes on" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_columns_of_waves_stand_below_each_other(name: str) -> None:
+    names = [NAMES[name], TURKISH, "a", "支付"]
+    waves = tuple(replace(wave, name=each) for wave, each in zip(make_waves(4, 1), names, strict=True))
+    lines = draw(make_status(waves=waves), 140, 60).splitlines()
+    first = next(
+        number for number, line in enumerate(lines) if line.startswith("wave ") and "unknown" in line
+    )
+    heading, *rows = lines[first : first + 5]
+    end = cell_len(heading[: heading.index("ended") + len("ended")])
+
+    assert [row[: len(set_cell_size(row, end))].split()[-1] for row in rows] == [
+        f"{wave.ended:,}/{wave.total:,}" for wave in waves
+    ]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)

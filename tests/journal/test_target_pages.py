@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from orchestrator.journal.target_pages import (
 )
 from orchestrator.text.characters import make_visible
 from tests.support.journals import apim, journal, plan, roma, target
+from tests.support.names import ACCENTS_APART, NAMES
 
 PLAN = plan(roma("roma"), apim("apim"), waves=("canary", "rest", "rest"))
 RANKS = ["failed", "unknown", "not_started", None, "undeployed", "restored", "already_undeployed"]
@@ -234,3 +236,46 @@ def test_a_wave_is_found_by_its_name_as_it_is_shown(tmp_path: Path) -> None:
 
     for name in ("a\u202eb", make_visible("a\u202eb")):
         assert read_target_page(RunFolder(made.parent), TargetQuery(wave=name)).total == 1
+
+
+def make_named(folder: Path) -> RunFolder:
+    """Return a run of one target for each name, with that name in all its parts."""
+    targets = (target(seq, f"apim/{name}/{name}/test") for seq, name in enumerate(NAMES.values(), 1))
+    made = journal(folder, plan(apim("apim")), targets)
+    folder.chmod(0o700)
+    return RunFolder(made.parent)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("ödeme", {"Turkish", "accents apart"}),
+        ("ODEME", {"Turkish", "accents apart"}),
+        ("\u0130\u015fLEM", {"Turkish"}),
+        ("i\u015flem", {"Turkish"}),
+        ("islem", {"Turkish"}),
+        ("IGU", {"Turkish"}),
+        (normalize("NFC", ACCENTS_APART), {"accents apart"}),
+        ("STRA\u1e9eE", {"German"}),
+        ("网关", {"Chinese", "long Chinese"}),
+        ("\U00020bb7", {"rare Chinese"}),
+        ("\uff08生产", {"Chinese"}),
+    ],
+)
+def test_a_filter_goes_neither_by_case_nor_by_accents(tmp_path: Path, text: str, names: set[str]) -> None:
+    found = {row.id.split("/")[1] for row in read_all(make_named(tmp_path), filter=text)}
+
+    assert found == {NAMES[name] for name in names}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_target_is_found_with_its_accents_as_they_are_typed(
+    tmp_path: Path, name: str, form: Literal["NFC", "NFD"]
+) -> None:
+    given = f"apim/{NAMES[name]}/{NAMES[name]}/test"
+
+    found = read_target_report(make_named(tmp_path), normalize(form, given))
+
+    assert found is not None
+    assert found.id == given

@@ -27,7 +27,9 @@ state_option = click.option(
 
 def format_state_option(state: Path) -> str:
     """Return ``--state`` as a command that the program advises needs it; empty for the default folder."""
-    return "" if state == DEFAULT_STATE else f" --state {state}"
+    import shlex
+
+    return "" if state == DEFAULT_STATE else f" --state {shlex.quote(str(state))}"
 
 
 def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:

@@ -53,13 +53,14 @@ class WorkLine:
 
     def _write(self, text: str) -> None:
         from orchestrator.system.terminal import is_in_foreground
+        from orchestrator.text.cells import cut_to_width
 
         with self._lock, suppress(OSError, ValueError):
             terminal = sys.stderr.fileno()
             if is_in_foreground(terminal):
                 # A longer line would wrap, and the next drawing would leave its first row standing.
                 width = os.get_terminal_size(terminal).columns or 80
-                click.echo(f"\r\x1b[K{text[: width - 1]}", nl=False, err=True)
+                click.echo(f"\r\x1b[K{cut_to_width(text, width - 1)}", nl=False, err=True)
                 self._is_shown = True
 
     def _remove(self) -> None:

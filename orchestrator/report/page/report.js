@@ -33,25 +33,29 @@
       seconds: (target) => (target.seconds === null ? -1 : target.seconds),
     };
 
+    // Neither case nor accents count in a search, and the four letters I of Turkish are one.
+    const fold = (text) => (/[^ -~\n]/.test(text) ? text.normalize("NFD").replace(/\p{M}/gu, "").replace(/\u0131/g, "i") : text)
+      .toLowerCase();
+
     const haystack = (target) => {
       if (target.haystack === null) {
         const replies = target.exchanges.flatMap((attempt) =>
           [attempt[3] === null ? "no reply" : `HTTP ${attempt[3]}`, text(attempt[4]), text(attempt[5])]);
-        target.haystack = [target.id, target.name || "", target.reason, target.wave, ...new Set(replies)].join("\n").toLowerCase();
+        target.haystack = fold([target.id, target.name || "", target.reason, target.wave, ...new Set(replies)].join("\n"));
       }
       return target.haystack;
     };
 
     const select = (filter) => {
-      const needle = filter.q.trim().toLowerCase();
+      const needle = fold(filter.q.trim());
       const words = needle.split(/\s+/).filter(Boolean);
       // A whole id may hold spaces: it is looked for as it is, before its words are.
-      const exact = needle && targets.some((target) => target.id.toLowerCase() === needle);
+      const exact = needle && targets.some((target) => fold(target.id) === needle);
       const found = targets.filter((target) =>
         (!filter.outcomes.length || filter.outcomes.includes(target.outcome)) &&
         (!filter.gateway || target.gateway === filter.gateway) &&
         (!filter.wave || target.wave === filter.wave) &&
-        (exact ? target.id.toLowerCase() === needle : words.every((word) => haystack(target).includes(word))));
+        (exact ? fold(target.id) === needle : words.every((word) => haystack(target).includes(word))));
       const key = KEYS[filter.sort.replace(/^-/, "")], sign = filter.sort.startsWith("-") ? -1 : 1;
       return found.sort((one, other) => {
         const a = key(one), b = key(other);
