@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +33,10 @@ for _signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 for _name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[_name]
 
+# No test reaches a server that one of the system's authorities vouches for. To read all their certificates
+# takes a twentieth of a second for each TLS context, and for each program that the tests start.
+os.environ.update(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -46,3 +52,15 @@ def pytest_configure(config: pytest.Config) -> None:
     # The quick tests are to be quick: all tests together, as in CI, try the usual hundred examples each.
     if "not long" in config.getoption("markexpr"):
         hypothesis.settings.load_profile("quick")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector, which would look again and again at what stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()

@@ -24,12 +24,24 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def walk_near(root: ast.AST, lines: list[int]) -> Iterator[ast.AST]:
+    """Yield the nodes that stand on one of the lines: a walk over all of the tests takes seconds."""
+    for node in ast.iter_child_nodes(root):
+        decorators = getattr(node, "decorator_list", ())
+        first = min([each.lineno for each in decorators], default=getattr(node, "lineno", 0))
+        last = getattr(node, "end_lineno", lines[-1])
+        if any(first <= line <= last for line in lines):
+            yield node
+            yield from walk_near(node, lines)
+
+
 @cache
 def list_marks(path: Path) -> list[tuple[str, ast.expr]]:
     """Return each use of a mark in a file, as ``pytest.mark.long``, with its arguments where it has some."""
-    if "pytest.mark." not in path.read_text(encoding="utf-8"):
-        return []
-    nodes = [node for node in ast.walk(parse(path)) if isinstance(node, (ast.Call, ast.Attribute))]
+    text = path.read_text(encoding="utf-8")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if "pytest.mark." in line]
+    found = walk_near(parse(path), lines) if lines else ()
+    nodes = [node for node in found if isinstance(node, (ast.Call, ast.Attribute))]
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     return [
         (f"pytest.mark.{mark.attr}", node)

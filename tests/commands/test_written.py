@@ -26,12 +26,23 @@ WRITERS: dict[str, tuple[str, ...]] = {
 }
 
 
+OF_A_RUN = ("report", "remainder")
+"""What is written about the latest run."""
+
+
 @pytest.fixture
-def ready(platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path) -> Path:
-    """A folder with a plan, and a run of it that has left something."""
+def name() -> str:
+    """The writer that a test is about, unless the test has it as a parameter."""
+    return "report"
+
+
+@pytest.fixture
+def ready(platform: RunningSimulators, plan: Write, undeploy: Undeploy, folder: Path, name: str) -> Path:
+    """A folder with a plan; and if the writer is about a run, one that has left something."""
     plan(platform.urls["apim"])
     (folder / "frame.yaml").write_text(FRAME.format(url=platform.urls["apim"]))
-    undeploy("run", "plan.yaml", "--yes", "--only", "**/proxy-0/*")
+    if name in OF_A_RUN:
+        undeploy("run", "plan.yaml", "--yes", "--only", "**/proxy-0/*")
     return folder
 
 

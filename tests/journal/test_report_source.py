@@ -186,14 +186,35 @@ def keep(database: Database, rows: Rows) -> None:
     )
 
 
-SEEDS = range(40)
+class Kept(NamedTuple):
+    """Rows that a seed made up, and a journal with them."""
+
+    rows: Rows
+    bounds: list["Note"]
+    path: Path
+
+    @contextmanager
+    def read(self, *, held: bool = False) -> Iterator[JournalReportSource]:
+        with closing(open_database(self.path, write=False)) as database:
+            yield JournalReportSource(database, RunId("r1"), held=held)
+
+
+@pytest.fixture(scope="module", params=range(40))
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A journal for all tests that read it: to make it takes longer than to read it."""
+    random = Random(request.param)
+    rows = made_up(random)
+    bounds = some_bounds(random, rows)
+    folder = tmp_path_factory.mktemp("journal")
+    with account(folder, rows, bounds):
+        pass
+    return Kept(rows, bounds, folder / "journal.sqlite")
 
 
 @pytest.mark.promise(1)
-@pytest.mark.parametrize("seed", SEEDS)
-def test_totals_are_those_of_a_count_by_hand(tmp_path: Path, seed: int) -> None:
-    rows = made_up(Random(seed))
-    with account(tmp_path, rows) as made:
+def test_totals_are_those_of_a_count_by_hand(kept: Kept) -> None:
+    rows = kept.rows
+    with kept.read() as made:
         report = made.report
     everyone = [each.seq for each in rows.targets]
     assert report.totals == rows.totals(everyone)
@@ -228,11 +249,10 @@ def percentiles(rows: Rows, seqs: Sequence[int]) -> LatencyPercentiles:
 
 
 @pytest.mark.promise(1)
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("held", [False, True])
-def test_targets_come_in_order_with_their_own_attempts(tmp_path: Path, seed: int, held: bool) -> None:
-    rows = made_up(Random(seed))
-    with account(tmp_path, rows, held=held) as made:
+def test_targets_come_in_order_with_their_own_attempts(kept: Kept, held: bool) -> None:
+    rows = kept.rows
+    with kept.read(held=held) as made:
         told = [flat(each) for each in made.targets()]
         again = [flat(each) for each in made.targets()]
         trouble = [flat(each) for each in made.trouble()]
@@ -280,10 +300,9 @@ def expectation(rows: Rows, each: Target, *, held: bool) -> tuple[Any, ...]:
     )
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_run_says_how_its_sessions_went(tmp_path: Path, seed: int) -> None:
-    rows = made_up(Random(seed))
-    with account(tmp_path, rows) as made:
+def test_the_run_says_how_its_sessions_went(kept: Kept) -> None:
+    rows = kept.rows
+    with kept.read() as made:
         run = made.report.run
     last = rows.sessions[-1] if rows.sessions else None
     assert (run.id, run.plan, run.reason, run.digest) == ("r1", "retirement", "CHG-1042", "d" * 64)
@@ -301,11 +320,10 @@ def test_a_report_has_the_plan_of_its_run_for_texts_that_show_a_key(tmp_path: Pa
         assert made.report.plan == PLAN
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("buckets", [1, 7])
-def test_the_timeline_adds_up_over_all_sessions(tmp_path: Path, seed: int, buckets: int) -> None:
-    rows = made_up(Random(seed))
-    with account(tmp_path, rows) as made:
+def test_the_timeline_adds_up_over_all_sessions(kept: Kept, buckets: int) -> None:
+    rows = kept.rows
+    with kept.read() as made:
         timeline = made.timeline(buckets)
     width = max(sum(worked for *_, worked in rows.spans()), 0.001) / buckets
     ended: list[Counter[str]] = [Counter() for _ in range(buckets)]
@@ -331,13 +349,10 @@ def test_the_timeline_adds_up_over_all_sessions(tmp_path: Path, seed: int, bucke
 # The pace of a gateway.
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("buckets", [1, 7])
-def test_a_pace_is_that_of_a_count_by_hand(tmp_path: Path, seed: int, buckets: int) -> None:
-    random = Random(seed)
-    rows = made_up(random)
-    bounds = some_bounds(random, rows)
-    with account(tmp_path, rows, bounds) as made:
+def test_a_pace_is_that_of_a_count_by_hand(kept: Kept, buckets: int) -> None:
+    rows, bounds, _ = kept
+    with kept.read() as made:
         told = {pacing.gateway: pacing for pacing in made.pace_timelines(buckets)}
     busy = {
         rows.targets[a.seq - 1].gateway for a in rows.attempts if (a.act, a.verdict) == ("undeploy", "busy")

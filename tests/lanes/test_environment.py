@@ -48,7 +48,8 @@ def test_every_connection_is_opened_where_the_limit_of_an_exchange_holds() -> No
     callers = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        if all(name in (text := path.read_text(encoding="utf-8")) for name in ("environment", "connect"))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("environment.connect")
     }
 

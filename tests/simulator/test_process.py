@@ -76,9 +76,16 @@ def test_they_end_when_the_body_raises():
     assert ends(running.pid)
 
 
-def test_a_refusal_of_the_simulators_is_raised_with_its_reason():
-    with start_simulators(FIXTURE) as running, pytest.raises(SimulatorError, match="moon"):
-        running.expect(FaultScenario(script={"moon": ("500",)}))
+@pytest.fixture(scope="module")
+def served():
+    """Simulators for the tests that start and end none."""
+    with start_simulators(FIXTURE) as running:
+        yield running
+
+
+def test_a_refusal_of_the_simulators_is_raised_with_its_reason(served):
+    with pytest.raises(SimulatorError, match="moon"):
+        served.expect(FaultScenario(script={"moon": ("500",)}))
 
 
 def test_a_start_that_fails_says_why():
@@ -120,9 +127,8 @@ def test_they_end_when_their_parent_is_killed():
     assert ends(child)
 
 
-def test_an_interrupt_of_the_terminal_does_not_reach_them():
-    with start_simulators(FIXTURE) as running:
-        assert os.getsid(running.pid) != os.getsid(0)
+def test_an_interrupt_of_the_terminal_does_not_reach_them(served):
+    assert os.getsid(served.pid) != os.getsid(0)
 
 
 def test_a_large_world_starts():

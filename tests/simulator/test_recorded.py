@@ -5,12 +5,12 @@ Any kind with samples and a simulator is judged here; no kind is named.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-import yaml
 from msgspec.structs import replace
 
 from orchestrator.gateways import KINDS
@@ -26,6 +26,7 @@ from tests.support.recorded import (
     Sample,
     folder_of,
     gateway,
+    read_yaml,
     recorded_requests,
     samples,
 )
@@ -46,13 +47,14 @@ def ask(client: SimulatedClient, request: Request) -> HttpAnswer:
     return answer
 
 
+@cache
 def list_simulated() -> list[Any]:
     """Return each sample with the way to it: the fields of a fixture, and the ``fault`` that strikes."""
     found = []
     for kind in KINDS:
         for sample in samples(kind):
             file = folder_of(kind) / sample.name.partition("/")[2] / "expected.yaml"
-            way = yaml.safe_load(file.read_text("utf-8")).get("simulated")
+            way = read_yaml(file).get("simulated")
             if way is not None:
                 found.append(pytest.param(sample, way, id=sample.name))
     return found
