@@ -68,13 +68,22 @@ def check_cells(database: Database) -> None:
     """Raise JournalError if a table has a cell that this program cannot have written."""
     covered = COVERED if has_digest(database) else frozenset[str]()
     for table in TABLES:
-        fits = " AND ".join(_list_conditions(database, table, covered))
-        if fits and database.one(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE NOT ({fits}))")[0]:
-            what = f"in the table `{table}` stands what this program does not write"
-            raise make_damage_error(what, database.path)
+        _check_table(database, table, covered)
     for begun in list_begun(database):
         if database.one(_IS_NO_WAVE, (begun.wave,))[0]:
             raise make_damage_error(f"its plan has no wave {begun.wave}, which has begun", database.path)
+
+
+def check_sessions(database: Database) -> None:
+    """Raise JournalError if a session has a cell that this program cannot have written."""
+    _check_table(database, "session")
+
+
+def _check_table(database: Database, table: str, covered: Container[str] = ()) -> None:
+    fits = " AND ".join(_list_conditions(database, table, covered))
+    if fits and database.one(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE NOT ({fits}))")[0]:
+        what = f"in the table `{table}` stands what this program does not write"
+        raise make_damage_error(what, database.path)
 
 
 def _list_conditions(database: Database, table: str, covered: Container[str]) -> Iterator[str]:

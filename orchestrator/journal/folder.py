@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, RunError
-from orchestrator.journal.cells import check_cells
+from orchestrator.journal.cells import check_cells, check_sessions
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.holder import LockHeldError, LockHolder, read_lock, take_lock
@@ -139,10 +139,12 @@ class RunFolder:
         """Open the journal for a report. A run that goes on meanwhile is shown as it is at this moment.
 
         ``among`` is as in ``list_restores``, ``whole`` as for ``open_database``. All that is read whole is
-        checked as ``open`` does, unless it is ``ours``: this process has just written it.
+        checked as ``open`` does, unless it is ``ours``: this process has just written it. Else the sessions
+        are checked, which are few.
         """
         database = self.open(whole=whole, checked=whole and not ours)
         try:
+            check_sessions(database)
             held = self.describe_holder() is not None
             restores = self.list_restores(among=among)
             yield JournalReportSource(database, self.id, held=held, ending=self._ending, restores=restores)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
+from orchestrator.errors import make_damage_error
 from orchestrator.journal.database import Database
 from orchestrator.journal.meta import RunMeta, StoredConsent
 from orchestrator.journal.notes import (
@@ -41,6 +42,7 @@ from orchestrator.report.values import (
     WaveReport,
     WindowReport,
 )
+from orchestrator.text.characters import quote_text
 
 if TYPE_CHECKING:
     from orchestrator.model.gateway import Gateway
@@ -157,7 +159,7 @@ def to_datetime(at: float) -> datetime:
 def count_outcomes(database: Database) -> Totals:
     """Count the targets by outcome, and leave the requests at 0: to count those takes three times as long."""
     counts: dict[str, int] = dict(database.rows(_OUTCOMES))
-    return Totals(targets=sum(counts.values()), **counts)
+    return _make_totals({"targets": sum(counts.values())} | counts)
 
 
 def count_all(database: Database) -> Totals:
@@ -181,7 +183,14 @@ def _count_cells(database: Database) -> dict[tuple[int, int], Totals]:
     for gateway, wave, requests, retries in database.rows(_REQUESTS):
         cell = counts[gateway, wave]
         cell["requests"], cell["retries"] = requests, retries
-    return {key: Totals(**cell) for key, cell in counts.items()}
+    return {key: _make_totals(cell) for key, cell in counts.items()}
+
+
+def _make_totals(counts: Mapping[str, int]) -> Totals:
+    """Return the totals. Raises JournalError for an outcome that the program cannot have written."""
+    if strange := counts.keys() - set(Totals.__struct_fields__):
+        raise make_damage_error(f"a target has the outcome {quote_text(str(min(strange, key=str)))}")
+    return Totals(**counts)
 
 
 def _report_gateways(

@@ -1,12 +1,14 @@
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bench.finished_runs import make_finished_run
-from orchestrator.commands.runs import build_row, prune_runs
+from orchestrator.commands.runs import build_row, prune_runs, render_json
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import list_runs
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
@@ -46,6 +48,24 @@ def test_a_journal_that_cannot_be_read_is_said_so_in_its_row(folder: Path, undep
     assert ended.status == 0
     assert "20200101-000000-x-1" in ended.out
     assert "unreadable" in ended.out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "session SET started = 'x'",
+        "session SET ended = 1e300",
+        "session SET seconds = X'00'",
+        "target SET outcome = 'undeploxed' WHERE seq = 2",
+    ],
+)
+def test_a_run_with_damaged_cells_hides_no_other(tmp_path: Path, change: str) -> None:
+    folder = make_finished_run(tmp_path / "state", 5)
+    with closing(sqlite3.connect(folder.journal)) as journal, journal:
+        assert journal.execute(f"UPDATE {change}").rowcount == 1
+
+    assert "the journal is damaged" in build_row(folder, ())[2]
+    assert "the journal is damaged" in json.loads(render_json([folder]))["runs"][0]["error"]
 
 
 def test_a_list_of_runs_reads_no_request_and_checks_no_page(

@@ -8,7 +8,9 @@ from contextlib import closing, suppress
 from io import StringIO
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
+from orchestrator.commands.status import render_json
 from orchestrator.engine.controller import recall_controls
 from orchestrator.errors import JournalError, RunError, UsageError
 from orchestrator.journal.audit import audit_journal
@@ -23,6 +25,7 @@ from orchestrator.journal.sessions import read_sessions
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_report
 from orchestrator.runs.prepare import open_journal
+from orchestrator.runs.restore import Choice, build_restoration
 from tests.fuzzing.mutator import mutate
 from tests.support.recorded import SAMPLES
 
@@ -30,6 +33,8 @@ CELLS = (
     None, 0, -1, 1, 2**62, -(2**63), 1e308, float("inf"), "", "x", "undeployed", "\0", "0", "..", "a/b", "{}",
     "[]", "null", '{"a": 1}', "x" * 5000, b"", b"\xff\xfe", "complete", "2026",
 )  # fmt: skip
+
+ACCEPTED = frozenset(("new-front-end-id", "unpublished-edits", "missing-history", "lost-bindings"))
 
 
 def list_earlier_journals() -> list[bytes]:
@@ -81,9 +86,10 @@ def _change_cell(dice: Random, journal: sqlite3.Connection) -> None:
 
 
 def read_journal(data: bytes, folder: Path) -> None:
-    """Make every report of a journal, audit it, collect its remainder, and prepare its resume.
+    """Do with a journal all that the commands do that send nothing; it may be refused each time.
 
-    The journal may be refused each time.
+    That is its reports, its status, its targets one by one, its line in the list of runs, its audit, its
+    remainder, and what a restore and a resume do before their first requests.
     """
     run = folder / "runs" / "20261128-134414024-clean-up-6c6b"
     run.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -96,6 +102,15 @@ def read_journal(data: bytes, folder: Path) -> None:
             write_report(name, source, StringIO())
     with suppress(JournalError, RunError), closing(kept.open()) as database:
         audit_journal(database)
+    with suppress(JournalError, RunError), kept.open_source() as source:
+        render_json(source, None)
+        for target in source.targets():
+            source.read_target(target.id)
+    with suppress(JournalError, RunError):
+        kept.read_overview(requests=True)
+    (run / "plan.yaml").write_text("version: 1\n", encoding="utf-8")
+    with suppress(JournalError, RunError, UsageError), TemporaryDirectory(dir=folder) as place:
+        build_restoration(kept, Choice(accept=ACCEPTED), Path(place)).forget()
     # A restore has no remainder, which is a UsageError.
     with suppress(JournalError, RunError, UsageError), open_remainder(kept) as remainder:
         assert remainder is not None
