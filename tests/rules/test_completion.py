@@ -60,6 +60,13 @@ def test_a_doubt_is_repeated_after_a_look_that_shows_it_undone() -> None:
     assert plan(sent(None), LACKS_B) == SendSteps((B,), 1.0)  # killed before its result
 
 
+def test_steps_that_go_together_wait_as_long_as_the_one_that_was_tried_most() -> None:
+    history = sent(Verdict.DOUBT, Verdict.DOUBT)
+    history = add_step(history, C.via, reading(Verdict.DOUBT))
+
+    assert plan(history, LACKS_BOTH) == SendSteps((B, C), 2.0)
+
+
 @pytest.mark.promise(7)
 def test_a_step_has_the_attempts_of_the_policy_for_itself() -> None:
     spent = sent(*[Verdict.DOUBT] * RESTORE.attempts)
@@ -119,11 +126,14 @@ def test_a_loss_counts_as_accepted_only_where_a_person_accepted_all_of_it() -> N
 
 
 def test_a_reason_names_so_many_parts_and_counts_the_others() -> None:
-    many = Completeness(tuple(MissingPart(f"application {each}", None) for each in range(MOST_NAMED + 2000)))
-    reason = end_completion(RESTORED, TargetHistory(), many).reason or ""
+    def explain(number: int) -> str:
+        parts = tuple(MissingPart(f"application {each}", None) for each in range(number))
+        return end_completion(RESTORED, TargetHistory(), Completeness(parts)).reason or ""
 
-    assert reason.endswith(", application 9 and 2,000 more")
-    assert reason.count("application") == MOST_NAMED
+    assert explain(MOST_NAMED).endswith(", application 9")
+    assert explain(MOST_NAMED + 1).endswith(", application 9 and 1 more")
+    assert explain(MOST_NAMED + 2000).endswith(", application 9 and 2,000 more")
+    assert explain(MOST_NAMED + 2000).count("application") == MOST_NAMED
 
 
 @pytest.mark.promise(11)

@@ -92,3 +92,28 @@ def test_a_lane_that_ends_settles_the_targets_that_it_did_not_reach() -> None:
     assert dependencies.refusal(2) == "dependency: one/t1, which comes first, was not reached"
     assert dependencies.is_waiting(4)
     assert not dependencies.abandon("one")
+    assert dependencies.take_unblocked() == []
+
+
+def test_a_lane_that_ends_tells_whether_any_of_its_targets_was_awaited_still() -> None:
+    dependencies = Dependencies(lambda: [require(3, 1), require(4, 2)])
+    dependencies.settle(1, TargetId("gw/t1"), Outcome.UNDEPLOYED)
+
+    assert dependencies.abandon("gw")
+    assert not Dependencies(list).abandon("gw")
+
+
+def test_a_step_in_which_no_target_waits_is_empty() -> None:
+    assert Dependencies(list).is_empty
+    assert Dependencies(lambda: [require(3, 1, Outcome.UNDEPLOYED)]).is_empty
+    assert not Dependencies(lambda: [require(3, 1)]).is_empty
+
+
+def test_a_refused_target_that_has_its_outcome_is_refused_no_more() -> None:
+    """A million refusals are not kept to the end of the step."""
+    dependencies = Dependencies(lambda: [require(3, 1)])
+    dependencies.settle(1, TargetId("gw/t1"), Outcome.FAILED)
+    assert dependencies.refusal(3) is not None
+    dependencies.settle(3, TargetId("gw/t3"), Outcome.NOT_STARTED)
+
+    assert dependencies.refusal(3) is None

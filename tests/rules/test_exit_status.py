@@ -50,6 +50,14 @@ def test_success_and_targets_held_back_on_purpose_are_status_0() -> None:
     assert choose_exit_status({}, interrupted=False) is ExitStatus.DONE
 
 
+@pytest.mark.parametrize(("word", "status"), [("skipped", 1), ("filtered", 0), ("protected", 0)])
+def test_in_a_restore_a_skipped_target_is_still_down(word: str, status: int) -> None:
+    """It needs an ``--accept``."""
+    counts = {(Outcome.RESTORED, ""): 3, (NOT_STARTED, word): 1}
+
+    assert choose_exit_status(counts, interrupted=False, restores=True) == status
+
+
 def test_an_interrupt_after_the_last_target_changes_nothing() -> None:
     assert choose_exit_status({(UNDEPLOYED, ""): 3}, interrupted=True) is ExitStatus.DONE
     assert choose_exit_status({(FAILED, "refused"): 3}, interrupted=True) is ExitStatus.UNFINISHED

@@ -16,6 +16,7 @@ DEPENDENCIES = st.sets(st.tuples(st.integers(1, 30), st.integers(1, 30))).map(so
 @given(DEPENDENCIES)
 def test_they_are_what_a_dictionary_of_lists_would_hold(dependencies: list[tuple[int, int]]) -> None:
     followers = Followers(dependencies)
+    assert len(followers) == len(dependencies)
     for number in range(-1, 33):
         assert list(followers[number]) == [seq for seq, earlier in dependencies if earlier == number]
         assert followers.waits_for[number] == sum(seq == number for seq, _ in dependencies)

@@ -97,6 +97,46 @@ def test_while_the_end_is_unknown_only_certainly_late_targets_are_counted() -> N
     assert (parked.done, parked.fits, parked.hindered) == (None, None, "roma is parked")
 
 
+def test_while_a_gateway_stands_still_the_latest_end_is_that_of_each_at_its_longest() -> None:
+    ill = WorkAhead(gateway="roma", targets=10, seconds=None, at_most=600.0)
+    well = WorkAhead(gateway="apim", targets=1, seconds=5.0, at_most=5.0)
+    parts = part("one", ill, rest=10.0), part("two", well)
+
+    assert seen(*parts, hindered="roma is parked").latest == NOW + 600 + 10 + 5
+    assert seen(*parts).latest is None
+    assert seen(part("one", work("roma", 1, 1.0)), hindered="roma is parked").latest is None  # nobody knows
+
+
+def test_the_tightest_gateway_says_how_much_time_is_to_spare() -> None:
+    found = seen(part("all", work("roma", 10, 20.0), work("apim", 5, 50.0)), closes=180, roma=30, apim=100)
+
+    assert found.spare == 80 - 50
+
+
+def test_a_wave_without_a_pause_is_followed_at_once() -> None:
+    first = RunPart(wave="one", work=(work("roma", 1, 5.0),))
+
+    assert seen(first, part("two", work("roma", 1, 5.0))).done == NOW + 10
+
+
+def test_a_pause_between_waves_takes_time_from_the_window() -> None:
+    waves = part("one", work("roma", 1, 1.0), rest=100.0), part("two", work("apim", 3, 1.0))
+
+    assert late(seen(*waves, closes=130, roma=30, apim=30)) == {"roma": 0, "apim": 3}
+    assert late(seen(*waves, closes=132, roma=30, apim=30)) == {"roma": 0, "apim": 0}
+
+
+def test_work_of_unknown_length_makes_no_other_gateway_late() -> None:
+    waves = part("one", work("roma", 10, None)), part("two", work("apim", 3, 0.0))
+
+    assert late(seen(*waves, closes=150.5, roma=30, apim=150)) == {"roma": 0, "apim": 0}
+
+
+def test_at_the_last_instant_a_target_may_start() -> None:
+    assert late(seen(part("one", work("roma", 3, None)), closes=30, roma=30)) == {"roma": 0}
+    assert late(seen(part("one", work("roma", 10, 5.0)), closes=30.5, roma=30)) == {"roma": 9}
+
+
 def test_nothing_left_is_done_now() -> None:
     assert seen(closes=10, roma=30).done == NOW
 
@@ -137,6 +177,9 @@ def test_the_json_of_a_forecast_is_in_utc() -> None:
 
     assert values["done"] == "2026-11-22T19:03:20Z"
     assert values["spare"] == -50
+    assert encode_forecast(seen(part("all", work("roma", 1, 20.0006)), closes=60, roma=30), "spare") == {
+        "spare": 9.999
+    }
     assert (values["fits"], values["late"]) == (False, 25)
     assert values["gateways"][0] == {
         "name": "roma",

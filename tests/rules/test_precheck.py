@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.model.bindings import Bindings, UnreadBindings
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import LookFacts, Snapshot, Verdict
-from orchestrator.rules.precheck import StateAtApproval, describe_drift, judge_snapshot
+from orchestrator.rules.precheck import StateAtApproval, describe_drift, explain_miss, judge_snapshot
 from orchestrator.rules.retry import RetryPolicy, TargetEnd
 
 FAIL, OK = RetryPolicy(), RetryPolicy(absent_ok=True)
@@ -47,6 +48,38 @@ def test_what_a_snapshot_makes_of_a_target(
     for needed, wanted in ((False, best), (True, required)):
         end = judge_snapshot(policy, seen, None, required=needed)
         assert (end and " ".join(filter(None, (end.outcome, end.reason)))) == wanted
+
+
+def test_what_a_version_does_not_offer_is_told_apart_from_a_read_that_failed() -> None:
+    unoffered, required = Snapshot(verdict=Verdict.NOT_OFFERED), "snapshot: this version offers no look"
+
+    assert judge_snapshot(FAIL, unoffered, None, required=True) == TargetEnd(Outcome.NOT_STARTED, required)
+    assert explain_miss(unoffered) == "this version offers no look"
+    assert explain_miss(snapshot(Verdict.NOT_OFFERED)) == "it could not be read: C text"
+
+
+def test_a_restore_is_told_why_a_snapshot_does_not_bring_a_target_back() -> None:
+    assert explain_miss(snapshot(Verdict.PARTIAL)) == "it was not deployed in full: C text"
+    assert explain_miss(snapshot(Verdict.UNCLEAR)) == "it could not be read: C text"
+
+
+def test_what_hangs_on_a_front_end_and_could_not_be_read_is_named_once_by_its_cause() -> None:
+    unread = (
+        UnreadBindings("application", "HTTP 502"),
+        UnreadBindings("plug-in", "no privilege"),
+        UnreadBindings("throttling policy", "HTTP 502"),
+        UnreadBindings("application", "HTTP 502"),
+    )
+    up = Snapshot(verdict=Verdict.UP, bindings=Bindings(unread=unread))
+
+    assert judge_snapshot(FAIL, up, None, required=False) is None
+    assert judge_snapshot(FAIL, up, None, required=True) == TargetEnd(
+        Outcome.NOT_STARTED,
+        "snapshot: what hangs on its front end could not all be read:"
+        " application, throttling policy (HTTP 502); plug-in (no privilege)",
+    )
+    whole = Snapshot(verdict=Verdict.UP, bindings=Bindings())
+    assert judge_snapshot(FAIL, whole, None, required=True) is None
 
 
 def seen(state: str, revision: str | None = None, since: str | None = None) -> StateAtApproval:

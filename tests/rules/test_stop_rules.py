@@ -17,6 +17,7 @@ from orchestrator.rules.stop_rules import (
     STOP_RULES,
     StoppingScope,
     StopRules,
+    StopState,
     adapt_to_restore,
     is_fruitless,
     is_surprising,
@@ -230,6 +231,7 @@ def test_the_defaults_are_those_of_the_product() -> None:
 def test_a_wave_without_a_success_stops_the_run(counts: Counts, left: int, stops: bool) -> None:
     """Also a wave whose targets no worker took, since their lane had closed in the wave before."""
     assert is_fruitless(counts, left=left) is stops
+    assert left or is_fruitless(counts) is stops
 
 
 def test_a_loss_that_a_person_accepted_stops_nothing() -> None:
@@ -319,6 +321,38 @@ def test_a_rule_is_near_once_it_counts_a_target_and_few_more_stop_the_run(failed
     assert (room.near, unused.near) == (near, False)
 
 
+def test_one_target_is_enough_to_be_near_a_limit() -> None:
+    run = StoppingScope(where="the run", counts={(FAILED, "refused"): 1}, left=40)
+
+    (room,) = measure_headroom({"failed": Threshold(count=3)}, run, run, first_run=True)
+
+    assert (room.more, room.near) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("failed", "good", "left", "share", "more"),
+    [
+        (0, 0, 40, 0.0, 20),  # shares count from twenty ended targets on
+        (0, 25, 40, 0.0, 1),
+        (4, 16, 40, 0.2, 1),  # strictly above
+        (5, 16, 40, 0.2, 0),
+        (30, 10, 40, 0.2, 0),
+        (0, 30, 40, 0.5, 31),
+        (0, 30, 30, 0.5, None),
+        (3, 7, 2, 0.5, None),
+        (4, 4, 2, 0.5, 2),  # fewer than twenty: they count once the step has ended
+    ],
+)
+def test_so_many_more_exceed_a_share(
+    failed: int, good: int, left: int, share: float, more: int | None
+) -> None:
+    counts = {(FAILED, "refused"): failed, (UNDEPLOYED, ""): good}
+    step = StoppingScope(where="the wave", counts=counts, left=left)
+    (room,) = measure_headroom({"failed": Threshold(share=share)}, step, step, first_run=True)
+
+    assert room.more == more
+
+
 @given(
     st.lists(st.sampled_from([GOOD, BAD, ABSENT, (UNKNOWN, "spent: 5"), (ALREADY, None)]), max_size=60),
     st.integers(0, 60),
@@ -335,6 +369,17 @@ def test_counts_that_another_process_takes_up_lead_to_the_same_breaches(ends: li
 
     assert before + count_all(second, ends[cut:]) == expected
     assert second.state == whole.state
+
+
+def test_a_wave_begins_with_nothing_counted() -> None:
+    assert make_rules().state == StopState()
+
+
+def test_a_session_counts_on_from_earlier_ones_unless_told_otherwise() -> None:
+    stop_when = StopWhen(failed=Threshold(count=2), unknown=NEVER, surprising=NEVER)
+    rules = StopRules(stop_when, {(FAILED, "refused"): 2}, first_run=False)
+
+    assert count_all(rules, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
 
 
 def test_ends_that_are_counted_together_count_as_each_by_itself() -> None:
@@ -358,3 +403,10 @@ def test_doubts_of_before_an_accepted_stop_do_not_count_together_either() -> Non
     rules.count_ends(UNKNOWN, "", 3, doubted=True)
 
     assert rules.state.ended == 0
+    rules.count_ends(UNKNOWN, "", 3, doubted=False)
+    rules.count_ends(FAILED, "refused", 2, doubted=True)
+    assert (rules.state.ended, rules.state.in_run) == (5, {"unknown": 3, "failed": 2})
+
+    going_on = make_rules()
+    going_on.count_ends(UNKNOWN, "", 3, doubted=True)
+    assert (going_on.state.ended, going_on.state.in_run) == (3, {"unknown": 3})
