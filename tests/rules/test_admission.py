@@ -703,6 +703,294 @@ def test_a_lower_rate_is_in_force_at_once_and_slots_from_before_are_void() -> No
     assert [lane.admit(turn, 1.0) for turn in turns[1:]] == [AdmissionGranted(), AdmissionGranted()]
 
 
+# --- a bare 503 -----------------------------------------------------------------------------------------
+
+
+def test_a_bare_503_pauses_nothing_and_slows_no_lane_where_nothing_is_answered() -> None:
+    lane, turn = state(), AdmissionRequest(A, UNDEPLOY)
+    lane.admit(turn, 0.0)
+    pause = lane.observe(turn, reading(Verdict.DOUBT), 1.0, began=0.0, left=9, within_reach=1, status=503)
+
+    assert pause is None
+    assert lane.pace.find_rate(UNDEPLOY) is None
+    assert ask(lane, B, 1.0) == AdmissionGranted()
+
+
+@pytest.mark.parametrize(
+    ("act", "verdict", "status", "slower"),
+    [
+        (Act.UNDEPLOY, Verdict.DOUBT, 503, True),
+        (Act.UNDEPLOY, Verdict.DOUBT, 502, False),
+        (Act.LOOK, Verdict.UNCLEAR, 503, True),
+        (Act.LOOK, Verdict.UNCLEAR, 500, False),
+    ],
+)
+def test_only_a_503_slows_those_of_its_own_sort(
+    act: Act, verdict: Verdict, status: int, slower: bool
+) -> None:
+    lane = state()
+    for number in range(10):
+        turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
+        assert lane.admit(turn, number / 10) == AdmissionGranted()
+        answer = Verdict.UP if act is Act.LOOK else Verdict.REMOVED
+        lane.observe(
+            turn, reading(answer), number / 10, began=number / 10, left=9, within_reach=1, status=200
+        )
+    turn = AdmissionRequest(TargetId("gw/ill"), act)
+    lane.admit(turn, 1.0)
+    lane.observe(turn, reading(verdict), 1.0, began=1.0, left=9, within_reach=1, status=status)
+    other = Act.UNDEPLOY if act is Act.LOOK else Act.LOOK
+
+    assert (lane.pace.find_rate(act) is not None) is slower
+    assert lane.pace.find_rate(other) is None
+
+
+# --- a login, and what waits for it ---------------------------------------------------------------------
+
+
+def test_the_first_credential_that_is_let_in_opens_the_lane_to_all() -> None:
+    lane = alone()
+    assert ask(lane, A, 0.0) == AdmissionGranted()
+    assert isinstance(ask(lane, B, 0.0), AdmissionDelayed)
+
+    assert lane.confirm_credential()
+    assert not lane.confirm_credential()
+    assert ask(lane, B, 0.0) == AdmissionGranted()
+
+
+def test_the_request_that_went_first_is_no_probe_of_a_lane_that_parks_later() -> None:
+    lane = alone()
+    ask(lane, A, 0.0)
+    lane.confirm_credential()
+    for number in range(5):
+        tell(lane, TargetId(f"gw/{number}"), DOUBT, 0.0)
+
+    assert ask(lane, B, FIRST_PROBE) == AdmissionGranted()
+
+
+def test_logins_that_fail_pause_the_lane_for_growing_times() -> None:
+    lane, now, pauses = state(), 0.0, list[float]()
+    for _ in range(5):
+        pauses.append(lane.pause_for_login(None, now, most=100.0))
+        for act in (UNDEPLOY, LOOK):
+            assert ask(lane, A, now, act) == AdmissionDelayed(pauses[-1])
+        now += pauses[-1]
+
+    assert pauses == [1.0, 1.0, 2.0, 4.0, 8.0]
+
+
+@pytest.mark.parametrize(("wait", "most", "seconds"), [(7.0, 100.0, 7.0), (0.2, 100.0, 1.0), (7.0, 5.0, 5.0)])
+def test_a_login_waits_as_long_as_it_is_asked_to_within_bounds(
+    wait: float, most: float, seconds: float
+) -> None:
+    assert state().pause_for_login(wait, 0.0, most=most) == seconds
+
+
+def test_a_pause_for_a_login_shortens_no_other_one() -> None:
+    lane = state()
+    tell(lane, A, busy(30.0), 0.0)
+    lane.pause_for_login(2.0, 10.0, most=100.0)
+
+    assert ask(lane, B, 10.0) == AdmissionDelayed(20.0)
+
+
+def test_a_request_whose_own_login_took_long_leaves_at_once_and_the_next_slots_come_after_it() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=0.1))
+    assert ask(lane, A, 0.0) == AdmissionGranted()
+    request = AdmissionRequest(B, UNDEPLOY)
+    assert lane.admit(request, 0.0) == AdmissionDelayed(10.0)
+
+    request.note_login(succeeded=True)
+    assert lane.admit(request, 13.0) == AdmissionGranted()
+    assert ask(lane, C, 13.0) == AdmissionDelayed(10.0)
+
+
+def test_a_login_that_failed_gives_no_leave_to_go() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=0.1))
+    ask(lane, A, 0.0)
+    request = AdmissionRequest(B, UNDEPLOY)
+    request.note_login(succeeded=False)
+
+    assert lane.admit(request, 0.0) == AdmissionDelayed(10.0)
+
+
+def test_nothing_may_leave_a_lane_that_pauses_is_closed_or_was_given_up() -> None:
+    lane = state()
+    assert not lane.is_held(0.0)
+    tell(lane, A, busy(5.0), 0.0)
+    assert [lane.is_held(at) for at in (0.0, 4.9, 5.0)] == [True, True, False]
+
+    assert not parked().is_held(10.0)
+    gone, closed = state(), state()
+    gone.give_up("parked: no token", 0.0)
+    closed.close("denied: no")
+    assert gone.is_held(10.0)
+    assert closed.is_held(10.0)
+
+
+# --- slots ----------------------------------------------------------------------------------------------
+
+
+def test_a_request_keeps_its_slot_when_it_asks_again_and_loses_it_when_it_comes_too_late() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=2.0))
+    requests = [AdmissionRequest(target, UNDEPLOY) for target in (A, B, C)]
+    said = [lane.admit(request, 0.0) for request in requests]
+    assert said == [AdmissionGranted(), AdmissionDelayed(0.5), AdmissionDelayed(1.0)]
+
+    assert lane.admit(requests[1], 0.45) == AdmissionDelayed(pytest.approx(0.05))
+    assert lane.admit(requests[1], 0.6) == AdmissionGranted()
+    assert lane.admit(requests[2], 1.11) == AdmissionDelayed(pytest.approx(0.39))
+
+
+def test_a_lone_request_that_asks_twice_in_one_moment_goes_once() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=0.1), first_alone=True)
+    request = AdmissionRequest(A, UNDEPLOY)
+
+    assert [lane.admit(request, 0.0) for _ in range(2)] == [AdmissionGranted(), AdmissionGranted()]
+
+
+def test_looks_go_on_side_by_side_while_undeploys_are_tried_one_by_one() -> None:
+    lane, now = state(), 0.0
+    for _ in range(2):
+        tell(lane, A, busy(1.0), now)
+        now += 1.0
+    assert lane.is_fruitless
+
+    assert ask(lane, A, now) == AdmissionGranted()
+    assert isinstance(ask(lane, B, now), AdmissionDelayed)
+    assert [ask(lane, target, now, LOOK, settling=True) for target in (B, C)] == [AdmissionGranted()] * 2
+
+
+# --- the probes of a parked lane, and its end -----------------------------------------------------------
+
+
+def test_a_parked_lane_tells_when_it_is_probed_next_and_when_it_is_given_up() -> None:
+    lane = state()
+    assert lane.probe_times() is None
+    lane = parked(now=10.0)
+    assert lane.probe_times() == (10.0 + FIRST_PROBE, 10.0 + PARK_FOR)
+    until_refused(lane, 10.0)
+    assert lane.probe_times() is None
+
+
+def test_a_lane_that_is_given_up_says_why_and_settles_doubts_until_one_look_fails() -> None:
+    lane = state()
+    lane.give_up("parked: no token could be had", 0.0)
+
+    assert (status(lane), lane.given_up, lane.hopeless) == ("parked", True, None)
+    assert ask(lane, A, 0.0) == AdmissionRefused("parked: no token could be had")
+    assert ask(lane, A, 0.0, LOOK) == AdmissionRefused("parked: no token could be had")
+    assert ask(lane, A, 0.0, LOOK, settling=True) == AdmissionGranted()
+    tell(lane, A, REMOVED, 1.0)  # it had left before, and opens nothing
+    assert (status(lane), lane.given_up) == ("parked", True)
+    lane.end_doubts()
+    assert lane.hopeless == "parked: no token could be had"
+    assert ask(lane, B, 0.0, LOOK, settling=True) == AdmissionRefused("parked: no token could be had")
+
+
+def test_a_lane_that_is_given_up_has_no_lone_target_any_more() -> None:
+    lane = parked()
+    assert ask(lane, A, PARK_FOR - 1.0) == AdmissionGranted()
+    lane.give_up("parked: no token could be had", PARK_FOR)
+
+    assert not lane.leave(A)
+
+
+def test_a_list_is_refused_with_the_reason_of_the_parked_lane() -> None:
+    request = AdmissionRequest(A, LOOK, dispensable=True)
+
+    assert parked().admit(request, FIRST_PROBE) == AdmissionRefused("parked: HTTP 502")
+
+
+def test_a_look_that_fails_while_its_target_is_the_probe_puts_the_probe_off() -> None:
+    """A snapshot that failed is followed by the undeploy of the same target."""
+    lane = parked()
+    assert ask(lane, A, FIRST_PROBE, LOOK) == AdmissionGranted()
+    tell(lane, A, reading(Verdict.UNCLEAR), 6.0, LOOK)
+
+    assert lane.probe_times() == (6.0 + FIRST_PROBE, PARK_FOR)
+    assert ask(lane, A, 6.0) == AdmissionGranted()
+    assert isinstance(ask(lane, B, 6.0), AdmissionDelayed)
+    tell(lane, C, reading(Verdict.UNCLEAR), 9.0, LOOK)  # another one's look, from before
+    assert lane.probe_times() == (6.0 + FIRST_PROBE, PARK_FOR)
+
+
+def test_a_denied_look_at_a_doubt_keeps_its_turn_as_the_probe() -> None:
+    lane = parked()
+    due = FIRST_PROBE + FOR_OTHERS
+    assert ask(lane, A, due, LOOK, settling=True) == AdmissionGranted()
+    look(lane, A, Verdict.DENIED, due)
+    assert isinstance(ask(lane, B, due, LOOK, settling=True), AdmissionDelayed)
+
+    look(lane, A, Verdict.UP, due)
+    assert ask(lane, B, due, LOOK, settling=True) == AdmissionGranted()
+
+
+def test_a_snapshot_that_was_read_keeps_its_target_the_probe() -> None:
+    lane = parked()
+    assert ask(lane, A, FIRST_PROBE, LOOK) == AdmissionGranted()
+    tell(lane, A, reading(Verdict.UP), FIRST_PROBE, LOOK)
+
+    assert isinstance(ask(lane, B, FIRST_PROBE), AdmissionDelayed)
+    assert ask(lane, A, FIRST_PROBE) == AdmissionGranted()
+
+
+# --- from one process to another ------------------------------------------------------------------------
+
+
+def handed_over(lane: LaneState, now: float) -> LaneState:
+    """Return a lane of another process that goes on where this one stands."""
+    other = state()
+    other.take_up(lane.describe_standing(now), now)
+    assert other.describe_standing(now) == lane.describe_standing(now)
+    return other
+
+
+def test_another_process_probes_a_parked_lane_soon_and_gives_it_up_in_time() -> None:
+    lane = handed_over(parked(now=0.0), 100.0)
+
+    assert (lane.state, lane.reason) == ("parked", "parked: HTTP 502")
+    assert lane.probe_times() == (100.0 + FIRST_PROBE, PARK_FOR)
+
+
+def test_another_process_keeps_the_pause_of_a_lane() -> None:
+    lane = state()
+    tell(lane, A, busy(12.0), 0.0)
+
+    assert lane.describe_standing(4.0).paused_until == 12.0
+    assert ask(handed_over(lane, 4.0), A, 4.0) == AdmissionDelayed(8.0)
+    assert lane.describe_standing(12.0).paused_until is None
+
+
+def test_another_process_knows_the_faults_and_whether_the_gateway_has_answered() -> None:
+    lane = state()
+    tell(lane, C, REMOVED, 0.0)
+    for number in range(4):
+        tell(lane, TargetId(f"gw/{number}"), UNSENT, 0.0)
+    standing = lane.describe_standing(0.0)
+    assert (len(standing.faulty), standing.unsent, standing.has_answered) == (4, 4, True)
+
+    lane = handed_over(lane, 0.0)
+    tell(lane, A, DOUBT, 0.0)
+    assert status(lane) == "parked"
+
+
+def test_another_process_opens_no_lane_that_was_given_up_or_closed() -> None:
+    gone, closed = state(), state()
+    gone.give_up("parked: no token", 0.0)
+    closed.close("denied: no")
+
+    assert ask(handed_over(gone, 1.0), A, 1.0) == AdmissionRefused("parked: no token")
+    assert handed_over(gone, 1.0).probe_times() is None
+    assert ask(handed_over(closed, 1.0), A, 1.0) == AdmissionRefused("denied: no")
+
+
+def test_the_pace_that_a_lane_found_is_told_to_another_process() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, learned=4.0)
+
+    assert lane.describe_standing(0.0).rate == 4.0
+
+
 # --- closed ---------------------------------------------------------------------------------------------
 
 

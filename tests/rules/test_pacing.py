@@ -13,10 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits
-from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import AdmissionGranted, AdmissionRequest, LaneState
+from orchestrator.rules.admission import LaneState
 from orchestrator.rules.pacing import (
     CUT,
     FAST,
@@ -37,7 +35,6 @@ from orchestrator.rules.pacing import (
 from orchestrator.rules.retry import RetryPolicy
 from orchestrator.simulator.limits import RateLimit, TokenBucket
 from tests.support.gateway_at_rate import Drive, Scattered, Windows, drive
-from tests.support.readings import reading
 
 CLOSE = 1e-6
 RATES = st.sampled_from([1 / 3600, 1 / 60, 0.5, 1.0, 20.0, 1000.0])
@@ -531,45 +528,6 @@ def test_bare_503s_at_random_do_not_drive_the_pace_down(share: float) -> None:
     went = drive(lane(), lambda _: door, targets=3000, bare=True)
 
     assert went.seconds <= 45.0  # at 400/s it is 8 s; the retry budget takes longer
-
-
-def test_a_bare_503_pauses_nothing_and_slows_no_lane_where_nothing_is_answered() -> None:
-    state, turn = lane(), AdmissionRequest(TargetId("gw/1"), Act.UNDEPLOY)
-    state.admit(turn, 0.0)
-    pause = state.observe(turn, reading(Verdict.DOUBT), 1.0, began=0.0, left=9, within_reach=1, status=503)
-
-    assert pause is None
-    assert state.pace.find_rate(Act.UNDEPLOY) is None
-    assert state.admit(AdmissionRequest(TargetId("gw/2"), Act.UNDEPLOY), 1.0) == AdmissionGranted()
-
-
-@pytest.mark.parametrize(
-    ("act", "verdict", "status", "slower"),
-    [
-        (Act.UNDEPLOY, Verdict.DOUBT, 503, True),
-        (Act.UNDEPLOY, Verdict.DOUBT, 502, False),
-        (Act.LOOK, Verdict.UNCLEAR, 503, True),
-        (Act.LOOK, Verdict.UNCLEAR, 500, False),
-    ],
-)
-def test_only_a_503_slows_those_of_its_own_sort(
-    act: Act, verdict: Verdict, status: int, slower: bool
-) -> None:
-    state = lane()
-    for number in range(10):
-        turn = AdmissionRequest(TargetId(f"gw/{number}"), act)
-        assert state.admit(turn, number / 10) == AdmissionGranted()
-        answer = Verdict.UP if act is Act.LOOK else Verdict.REMOVED
-        state.observe(
-            turn, reading(answer), number / 10, began=number / 10, left=9, within_reach=1, status=200
-        )
-    turn = AdmissionRequest(TargetId("gw/ill"), act)
-    state.admit(turn, 1.0)
-    state.observe(turn, reading(verdict), 1.0, began=1.0, left=9, within_reach=1, status=status)
-    other = Act.UNDEPLOY if act is Act.LOOK else Act.LOOK
-
-    assert (state.pace.find_rate(act) is not None) is slower
-    assert state.pace.find_rate(other) is None
 
 
 # --- retries --------------------------------------------------------------------------------------------
