@@ -4,99 +4,15 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.model.reading import Act
-from orchestrator.model.settings import Limits
-from orchestrator.rules.admission import LaneState
-from orchestrator.rules.pacing import LATE
-from orchestrator.rules.retry import RetryPolicy
 from orchestrator.rules.shared_pace import SharedPace
-from orchestrator.simulator.limits import RateLimit
-from tests.support.gateway_at_rate import Drive, drive
 
 CLOSE = 1e-6
-NO_LIMIT = RateLimit(per_second=1e6, burst=1e6)
-
-
-def lane(cap: float | None = None, learned: float | None = None) -> LaneState:
-    return LaneState(RetryPolicy(), 600.0, limits=Limits(rate=cap), learned=learned)
-
-
-def from_one_bucket(rate: RateLimit, targets: int, looks: int, **options: Any) -> Drive:
-    """Take down so many targets, each after so many looks, where reads and writes use up one bucket."""
-    return drive(lane(), lambda _: rate, targets=targets, looks=looks, jitter=0.002, **options)
-
-
-# --- whole runs -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.promise(6)
-@pytest.mark.parametrize("looks", [1, 3])
-@pytest.mark.parametrize("named", [None, 100.0])
-@pytest.mark.parametrize(("latency", "concurrency"), [(0.02, 8), (0.2, 50)])
-def test_one_bucket_for_reads_and_writes_is_used_in_full(
-    looks: int, named: float | None, latency: float, concurrency: int
-) -> None:
-    targets = 6000 // (looks + 1)
-    rate = RateLimit(per_second=100.0, burst=100.0)
-    went = from_one_bucket(rate, targets, looks, named=named, latency=latency, concurrency=concurrency)
-
-    assert went.seconds <= 1.05 * 60.0
-    assert went.refused <= 0.05 * 6000
-
-
-@pytest.mark.promise(6)
-@pytest.mark.parametrize(("per_second", "looks"), [(20.0, 1), (20.0, 3), (50.0, 1), (200.0, 3)])
-def test_one_bucket_with_little_slack_is_not_refused_to_both_in_turn(per_second: float, looks: int) -> None:
-    """Two paces that pay no heed to one another took up to ten times as long here."""
-    rate = RateLimit(per_second=per_second, burst=per_second / 10)
-    went = from_one_bucket(rate, int(60 * per_second) // (looks + 1), looks)
-
-    assert went.seconds <= 1.3 * 60.0
-    assert went.refused <= 0.05 * 60 * per_second
-
-
-@pytest.mark.promise(6)
-@pytest.mark.parametrize("looks", [1, 3])
-@pytest.mark.parametrize("limited", [Act.LOOK, Act.UNDEPLOY])
-def test_a_limit_for_one_of_the_two_holds_the_other_back_no_more_than_it_must(
-    looks: int, limited: Act
-) -> None:
-    rate = RateLimit(per_second=20.0, burst=20.0)
-    doors, look_doors = (NO_LIMIT, rate) if limited is Act.LOOK else (rate, NO_LIMIT)
-    targets = 1200 // looks if limited is Act.LOOK else 1200
-    went = drive(lane(), lambda _: doors, look_doors=lambda _: look_doors, targets=targets, looks=looks)
-
-    assert went.seconds <= 1.05 * 60.0
-
-
-@pytest.mark.promise(6)
-@settings(max_examples=40, deadline=None)
-@given(
-    cap=st.floats(5, 60),
-    per_second=st.floats(5, 100),
-    burst=st.floats(1, 100),
-    looks=st.integers(1, 3),
-    concurrency=st.integers(1, 12),
-)
-def test_a_plans_rate_bounds_reads_and_writes_each_whether_or_not_they_share_a_pace(
-    cap: float, per_second: float, burst: float, looks: int, concurrency: int
-) -> None:
-    rate = RateLimit(per_second=per_second, burst=burst)
-    went = drive(lane(cap), lambda _: rate, targets=100, looks=looks, concurrency=concurrency)
-
-    for left in (went.left, went.looked):
-        for first, began in enumerate(left):
-            for number, ended in enumerate(left[first:], 1):
-                assert number <= cap * (ended - began + LATE) + 1 + CLOSE
-
-
-# --- one refusal after another --------------------------------------------------------------------------
 
 
 def send(pace: SharedPace, act: Act, now: float, *, refused: bool = False) -> float:
