@@ -30,6 +30,9 @@ _FURTHER = {
         _SAMPLES, "tests/gateways/test_missing_things.py", "tests/gateways/test_contradictions.py",
     ),
     "gateways/roma/gateway.py": (_SAMPLES, "tests/gateways/test_roma.py"),
+    "gateways/roma/snapshot.py": (
+        "tests/gateways/test_roma_bindings.py", "tests/gateways/test_roma_listing.py",
+    ),
     "gateways/roma/replies.py": (_SAMPLES, "tests/gateways/test_roma.py"),
     "lanes/lane.py": ("tests/lanes/test_lane_ends.py", "tests/lanes/test_login.py"),
 }  # fmt: skip
