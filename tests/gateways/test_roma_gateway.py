@@ -125,3 +125,11 @@ def test_a_read_of_bindings_tells_its_list_and_a_create_its_pair() -> None:
     assert listed.verdict is Verdict.TOLD
     assert read(create, 404, None).verdict is Verdict.REFUSED
     assert read(create, 201, {}).verdict is Verdict.STRANGE
+
+
+def test_an_instance_gets_eight_requests_at_once_of_thirty_seconds_each_unless_the_plan_says_otherwise() -> (
+    None
+):
+    roma = gateway("roma")
+
+    assert (roma.concurrency, roma.reply_timeout) == (8, 30.0)
