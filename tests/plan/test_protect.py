@@ -71,6 +71,20 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
         read_protect_file(Path("/dev/zero"))
 
 
+def test_a_protect_file_gives_its_patterns_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "site").write_text("# the till\na/Payments/**\n\nr/a1\n")
+
+    assert read_protect_file(tmp_path / "site").patterns == ("a/Payments/**", "r/a1")
+
+
+def test_every_dead_pattern_of_a_plan_is_reported_also_behind_one_of_a_wrong_form(tmp_path: Path) -> None:
+    text = f"protect: ['apim//x', 'apimm/P/**', 'apim/*']\n{HEAD}{EITHER}"
+    found = read_problems(tmp_path, text)
+
+    for number in range(3):
+        assert len([each for each in found if f"protect[{number}]" in each]) == 1, number
+
+
 def test_all_files_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("a\n")
     (tmp_path / "two").write_text("r/a1\n/x\n")
