@@ -80,8 +80,11 @@ def test_roma_is_asked_with_a_signature_where_access_keys_are_in_use() -> None:
         (200, {"apis": [{}], "total": 1234, "size": 1}, "lists 1,234 backend APIs"),
         (200, {"apis": []}, "lists its backend APIs"),
         (200, b"<html>Sign in</html>", Verdict.STRANGE),
+        (201, {"apis": [{}], "total": 1}, Verdict.STRANGE),
         (204, b"", Verdict.STRANGE),
         (302, b"", Verdict.STRANGE),
+        (399, b"", Verdict.STRANGE),
+        (400, b"", Verdict.CONTESTED),
         (401, {"error_code": "APIG.1002", "error_msg": "no"}, Verdict.DENIED),
         (403, {"error_code": "APIG.1005", "error_msg": "no"}, Verdict.REFUSED),
         (404, {"error_code": "APIGW.0101", "error_msg": "no"}, Verdict.ELSEWHERE),
@@ -105,7 +108,11 @@ def test_roma_s_list(status: int, body: Any, wanted: Verdict | str) -> None:
     [
         (200, Verdict.STRANGE),
         (302, Verdict.STRANGE),
+        (399, Verdict.STRANGE),
+        (400, "refuses a request without a credential, as it should"),
         (429, Verdict.BUSY),
+        (499, "refuses a request without a credential, as it should"),
+        (500, Verdict.UNCLEAR),
         (503, Verdict.UNCLEAR),
         (401, "refuses a request without a credential, as it should"),
         (404, "refuses a request without a credential, as it should"),
@@ -152,9 +159,13 @@ PROJECTS = {"status": "SUCCESS", "resultList": [{"name": "a"}, {"name": "b"}], "
         ("healthcheck", 200, b"OK", "says that it is well"),
         ("healthcheck", 200, b'"OK"\n', "says that it is well"),
         ("healthcheck", 200, b"<html>OK</html>", Verdict.STRANGE),
+        ("healthcheck", 201, b"OK", Verdict.STRANGE),
         ("healthcheck", 302, b"", Verdict.STRANGE),
+        ("healthcheck", 399, b"", Verdict.STRANGE),
+        ("healthcheck", 400, b"", Verdict.UNCLEAR),
         ("healthcheck", 404, b"<html>", Verdict.NOT_OFFERED),
         ("hello", 200, b"Hello undeploy", "greets the token's user"),
+        ("hello", 201, b"Hello undeploy", Verdict.STRANGE),
         ("hello", 200, b"<html>", Verdict.STRANGE),
         ("hello", 401, {"error": "invalid_token"}, Verdict.DENIED),
         ("hello", 400, {"resultMessage": "Token was expired!"}, Verdict.DENIED),
@@ -165,6 +176,10 @@ PROJECTS = {"status": "SUCCESS", "resultList": [{"name": "a"}, {"name": "b"}], "
         ("projects", 200, {**PROJECTS, "resultList": [{}]}, "sees 1 project"),
         ("projects", 200, {**PROJECTS, "resultList": []}, Verdict.REFUSED),
         ("projects", 200, {**PROJECTS, "status": "FAILURE"}, Verdict.STRANGE),
+        ("projects", 200, {**PROJECTS, "resultList": {}}, Verdict.STRANGE),
+        ("projects", 201, PROJECTS, Verdict.STRANGE),
+        ("projects", 403, {"error": "invalid_token", "resultMessage": "Token was expired"}, Verdict.REFUSED),
+        ("projects", 404, {"resultMessage": "Token was expired"}, Verdict.DENIED),
         ("projects", 429, {"error": "rate_limit_exceeded"}, Verdict.BUSY),
     ],
 )
@@ -172,6 +187,22 @@ def test_apinizer_s_connection_tests(check: str, status: int, body: Any, wanted:
     named = {one.name: one for one in [gateway("apinizer").health.build_greeting(), *checks("apinizer")]}
 
     assert verdict(named[check], reply(status, body)) == wanted
+
+
+def test_what_stands_in_front_of_a_gateway_has_a_hint_and_a_refusal_of_its_own_has_none() -> None:
+    def hint(check: HealthCheck, answer: Reply) -> str:
+        read = check.read(answer)
+        assert isinstance(read, Reading)
+        return read.hint
+
+    wrong = "check url: it is the manager's address, without /apiops"
+    hello, projects = checks("apinizer")
+    assert hint(hello, reply(200, b"<html>")).endswith(wrong)
+    assert hint(hello, reply(404, b"")) == wrong
+    assert hint(hello, reply(403, {"error": "access_denied"})) == ""
+    assert "add the token's user" in hint(projects, reply(200, {**PROJECTS, "resultList": []}))
+    assert hint(gateway("roma").health.build_greeting(), reply(200, b"<html>"))
+    assert hint(checks("roma")[0], reply(200, b"<html>"))
 
 
 @pytest.mark.parametrize(
