@@ -390,7 +390,12 @@ def test_pods_that_all_obeyed_settle_a_doubt_with_what_both_reads_saw() -> None:
 def test_reads_without_facts_are_put_together_all_the_same() -> None:
     bare = Reading(verdict=Verdict.DOWN)
 
-    assert settle({STATUS.via: bare, HEALTH.via: bare}).facts == LookFacts()
+    together = settle({STATUS.via: bare, HEALTH.via: bare})
+    assert (together.verdict, together.facts) == (Verdict.DOWN, LookFacts())
+    one = Reading(verdict=Verdict.PARTIAL, pods=("w1",), pod_count=1)
+    assert settle({STATUS.via: bare, HEALTH.via: bare}, about=one).verdict is Verdict.UNCLEAR
+    untold = settle({STATUS.via: bare, HEALTH.via: Reading(verdict=Verdict.UP)})
+    assert (untold.verdict, untold.more_pods, untold.pod_count) == (Verdict.PARTIAL, 0, 0)
     told = settle({STATUS.via: bare, HEALTH.via: bare}, about=PARTIAL)
     assert (told.verdict, told.message) == (
         Verdict.UNCLEAR,
