@@ -32,10 +32,8 @@ class ExclusiveKeys:
         self._held: set[str] = set()
         self._changed = Wakeup()
 
-    def claim(self, key: str | None) -> bool:
-        """Take the key; return whether it was free. None is always free."""
-        if key is None:
-            return True
+    def claim(self, key: str) -> bool:
+        """Take the key; return whether it was free."""
         if key in self._held:
             return False
         self._held.add(key)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 
+from orchestrator.engine import queue
 from orchestrator.engine.queue import LOOK_AHEAD, DependencyTracker, ExclusiveKeys, QueuedTarget, TargetQueue
 from orchestrator.journal.pending import Cursor
 from orchestrator.model.outcome import Outcome
@@ -114,6 +116,25 @@ def test_only_so_many_targets_are_held_back() -> None:
         return batches.asked
 
     assert played(main) <= LOOK_AHEAD // 2 + 1
+
+
+@pytest.mark.parametrize(("behind", "reached"), [(2, True), (3, False)])
+@pytest.mark.parametrize("waiting", [0, 1, 2])
+def test_targets_that_wait_for_a_key_and_for_another_target_are_held_back_together(
+    monkeypatch: pytest.MonkeyPatch, waiting: int, behind: int, reached: bool
+) -> None:
+    """While so many are held back, none is read that could go."""
+    monkeypatch.setattr(queue, "LOOK_AHEAD", 3)
+
+    async def main() -> list[int | None]:
+        needing = [require(seq, 1) for seq in range(2, 2 + waiting)]
+        order = DependencyTracker(Dependencies(lambda: needing))
+        likes = ["x", *[None] * waiting, *["x"] * (behind - waiting), None]
+        targets = [target(seq, like=like) for seq, like in enumerate(likes, start=1)]
+        source = make_queue(BatchedTargets(targets), order=order)
+        return [one and one.seq for one in [await take_at_once(source), await take_at_once(source)]]
+
+    assert played(main) == [1, behind + 2 if reached else None]
 
 
 def test_two_gateway_names_of_one_installation_share_their_keys() -> None:
