@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -15,18 +15,26 @@ from msgspec.structs import replace
 
 from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
+from orchestrator.model.plan import Window
+from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from orchestrator.preview.approval import (
+    LIFETIME,
+    SHORTEST_KEY,
     Approval,
     ApprovedTarget,
     Approver,
     add_seal,
+    approve,
     check_approval,
+    check_key_length,
     check_names_all,
     compute_hmac,
     decode_approval,
     encode_approval,
+    is_approval,
 )
-from orchestrator.preview.states import TargetState, build_approved
+from orchestrator.preview.states import Preview, SeenTarget, TargetState, build_approved
+from tests.support.journals import target
 
 NOW = datetime(2026, 11, 22, 21, 0, tzinfo=UTC)
 KEY = Secret("a key that is long enough")
@@ -210,3 +218,105 @@ def test_a_run_compares_with_verdicts(state: str, verdict: str) -> None:
 
 def test_an_approval_holds_no_key() -> None:
     assert KEY.reveal() not in msgspec.json.encode(make_approval(KEY)).decode()
+
+
+def make_preview(window: Window | None = None) -> Preview:
+    """A preview of a target that is deployed and of one of which nobody knows."""
+    up = Snapshot(verdict=Verdict.UP, facts=LookFacts(revision="7", since="2026-01-01T00:00:00Z"))
+    seen = (up, Snapshot(verdict=Verdict.UNCLEAR))
+    return Preview(
+        plan="p",
+        reason=None,
+        digest="ab" * 32,
+        taken=NOW.timestamp(),
+        seconds=1.0,
+        window=window,
+        gateways=(),
+        targets=tuple(
+            SeenTarget(target=target(seq, target_id.id), step=0, snapshot=snapshot)
+            for seq, (target_id, snapshot) in enumerate(zip(TARGETS, seen, strict=True), 1)
+        ),
+    )
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("window", "expires"),
+    [
+        (None, NOW + LIFETIME),
+        (Window(NOW, None), NOW + LIFETIME),
+        (Window(None, NOW + 5 * HOUR), NOW + 5 * HOUR),
+        (Window(None, NOW + 50 * HOUR), NOW + 50 * HOUR),
+        (Window(None, NOW), NOW + LIFETIME),
+        (Window(None, NOW - HOUR), NOW + LIFETIME),
+    ],
+)
+def test_an_approval_holds_until_the_window_closes_or_for_a_day(
+    window: Window | None, expires: datetime
+) -> None:
+    """A window that is over says nothing of a later run."""
+    assert timedelta(hours=24) == LIFETIME
+    assert approve(make_preview(window), Approver(user="a", host="h"), taken=NOW).expires == expires
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_was_seen_is_what_is_approved(key: Secret | None) -> None:
+    window = Window(None, NOW + 5 * HOUR)
+
+    made = approve(make_preview(window), Approver(user="alice", host="ops-1"), taken=NOW, key=key)
+    assert made == make_approval(key)
+
+
+def test_an_approval_expires_in_the_zone_in_which_it_was_made() -> None:
+    ankara = timezone(timedelta(hours=3))
+    window = Window(None, NOW + 5 * HOUR)
+    made = approve(make_preview(window), Approver(user="a", host="h"), taken=NOW.astimezone(ankara))
+
+    assert made.expires.isoformat().endswith("+03:00")
+
+
+@pytest.mark.parametrize(
+    ("data", "is_one"),
+    [
+        (encode_approval(make_approval()), True),
+        (b'{"kind": "approval", "schema": 99}', True),
+        (b'{"kind": "preview"}', False),
+        (b'["approval"]', False),
+        (b"kind: approval", False),
+        (b"\xff", False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_an_approval_is_known_by_its_kind_sound_or_not(data: bytes, *, is_one: bool) -> None:
+    assert is_approval(data) is is_one
+
+
+def test_a_key_to_sign_with_has_sixteen_characters_at_least() -> None:
+    assert SHORTEST_KEY == 16
+    key = Secret("k" * 16)
+    assert check_key_length(key, "--hmac-key") is key
+    with pytest.raises(UsageError, match="--hmac-key gives a key of less than 16 characters"):
+        check_key_length(Secret("k" * 15), "--hmac-key")
+
+
+def test_an_approval_holds_up_to_its_last_moment() -> None:
+    made = make_approval()
+    check_approval(made, made.digest, now=made.expires - timedelta(microseconds=1), key=None)
+    with pytest.raises(UsageError, match="it has expired"):
+        check_approval(made, made.digest, now=made.expires, key=None)
+
+
+def test_the_file_has_a_line_for_each_key_and_each_target() -> None:
+    """A person reviews it, perhaps as a diff."""
+    lines = encode_approval(make_approval(KEY)).decode().splitlines()
+
+    keys = [line.lstrip("{").partition(":")[0].strip('"') for line in lines if not line.startswith("  ")]
+    assert keys[:-1] == [
+        "kind", "schema", "plan", "digest", "taken", "expires", "by", "incomplete", "hmac", "seal", "targets",
+    ]  # fmt: skip
+    assert [json.loads(line.rstrip(","))["id"] for line in lines if line.startswith("  ")] == [
+        target.id for target in TARGETS
+    ]
+    assert '"hmac"' not in encode_approval(make_approval()).decode()
