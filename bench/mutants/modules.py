@@ -31,7 +31,13 @@ _FURTHER = {
     ),
     "gateways/roma/gateway.py": (_SAMPLES, "tests/gateways/test_roma.py"),
     "gateways/roma/snapshot.py": (
-        "tests/gateways/test_roma_bindings.py", "tests/gateways/test_roma_listing.py",
+        "tests/gateways/test_roma_listing.py",
+        *(f"tests/gateways/test_roma_bindings.py::{name}" for name in (
+            "test_each_type_is_read_once_in_each_environment_after_the_front_end_is_known",
+            "test_a_backend_without_a_front_end_has_nothing_and_one_that_is_down_was_not_asked",
+            "test_where_the_front_end_could_not_be_read_no_type_is_known",
+            "test_what_hangs_on_a_second_front_end_is_marked_for_no_deploy_brings_that_back",
+        )),
     ),
     "gateways/roma/replies.py": (_SAMPLES, "tests/gateways/test_roma.py"),
     "lanes/lane.py": ("tests/lanes/test_lane_ends.py", "tests/lanes/test_login.py"),
