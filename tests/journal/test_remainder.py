@@ -11,10 +11,11 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.errors import RunError, UsageError
+from orchestrator.errors import JournalError, RunError, UsageError
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder
-from orchestrator.journal.remainder import open_remainder
+from orchestrator.journal.remainder import RemainderCause, open_remainder
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, Wave, Window
 from orchestrator.model.settings import Auth, CredentialReference, Tls
 from orchestrator.model.target import Target, TargetId
@@ -22,7 +23,7 @@ from orchestrator.model.target_id import join_id
 from orchestrator.plan.reader import ParsedPlan, read_plan
 from orchestrator.plan.target_sink import TargetList
 from orchestrator.runs.remainder import write_remainder
-from tests.support.journals import apim, draft, finish, place, roma
+from tests.support.journals import apim, draft, finish, place, roma, small
 
 RUN = "20261122-190003412-retirement-7f3a"
 NAMES = ("no", "1e10", "a/b", "%3F", "ü\u00e9", "' \"", "x: y #z", "-", "~", "支付", "{}", "\ufffe")
@@ -185,3 +186,68 @@ def test_only_a_run_that_undeploys_has_one(tmp_path: Path, key: str, value: obje
 
     with pytest.raises(UsageError, match="was a re"), open_remainder(RunFolder(story.folder)):
         pass
+
+
+def make_run(folder: Path, *outcomes: tuple[str | None, str | None]) -> RunFolder:
+    """A run whose targets ``roma/a1``, ``roma/a2`` ... ended so, with their reasons."""
+    (folder / RUN).mkdir()
+    small(folder / RUN, len(outcomes))
+    with closing(open_database(folder / RUN / "journal.sqlite", write=True)) as database:
+        database.run_many(
+            "UPDATE target SET outcome = ?, reason = ? WHERE seq = ?",
+            [(*ended, seq) for seq, ended in enumerate(outcomes, 1)],
+        )
+        database.run("INSERT INTO dependency VALUES (4, 3)")
+        database.run("INSERT INTO dependency VALUES (4, 2)")
+    return RunFolder(folder / RUN)
+
+
+FAILED, LATE = ("failed", "refused: APIG.1"), ("not_started", "window: it closed")
+
+
+def test_the_causes_come_in_the_order_of_their_first_targets_with_their_numbers(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FAILED, LATE, LATE, LATE, ("undeployed", None), ("failed", "refused: APIG.2"))
+    with open_remainder(run) as rest:
+        assert list(rest.list_causes()) == [
+            RemainderCause(Outcome.FAILED, 2, "refused: APIG.1"),
+            RemainderCause(Outcome.NOT_STARTED, 3, "window: it closed"),
+        ]
+        assert (rest.count, rest.by_wave, rest.stuck_count) == (5, {0: 5}, 0)
+
+
+def test_what_goes_first_and_is_left_too_is_named_with_each_target(tmp_path: Path) -> None:
+    run = make_run(tmp_path, LATE, LATE, ("undeployed", None), LATE)
+    with open_remainder(run) as rest:
+        found = {target.target.id: target.after for target in rest.list_targets()}
+
+    assert found == {"roma/a1": (), "roma/a2": (), "roma/a4": ("roma/a2",)}
+
+
+def test_what_comes_after_a_protected_target_is_counted_and_named_with_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path, LATE, ("not_started", "protected: roma/**"), LATE, LATE)
+    with open_remainder(run) as rest:
+        assert list(rest.list_stuck()) == [("roma/a4", "roma/a2")]
+        assert (rest.stuck_count, rest.count) == (1, 2)
+
+
+@pytest.mark.parametrize(("kept", "told"), [(None, None), (1, True), (0, False)])
+def test_a_target_that_is_left_keeps_what_the_plan_said_of_it(
+    tmp_path: Path, kept: int | None, told: bool | None
+) -> None:
+    run = make_run(tmp_path, FAILED, LATE, LATE, LATE)
+    with closing(open_database(run.journal, write=True)) as database:
+        database.run("UPDATE target SET persistent = ?, description = 'first' WHERE seq = 1", (kept,))
+    with open_remainder(run) as rest:
+        first = next(iter(rest.list_targets()))
+
+    assert (first.target.persistent, first.target.description) == (told, "first")
+    assert (first.outcome, first.reason) == (Outcome.FAILED, "refused: APIG.1")
+
+
+def test_a_remainder_lets_go_of_its_journal(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FAILED, LATE, LATE, LATE)
+    with open_remainder(run) as rest:
+        pass
+
+    with pytest.raises(JournalError):
+        list(rest.list_causes())
