@@ -299,10 +299,9 @@ class LaneConduct:
         """Give the lane up: its worker cannot resolve the credential."""
         self._no_credential = text
 
-    def take_bug(self, text: str, beat: ChunkBeat | None) -> None:
+    def take_bug(self, text: str) -> None:
         """Give the lane up: the program failed in a worker."""
         self._bug = text
-        self._bytes += 0 if beat is None else sum(map(len, beat.segments))
 
     def _refuse(self, reason: str) -> None:
         self._refusal = self._refusal or reason

@@ -183,7 +183,7 @@ class UndeployLane:
         beat = _read_beat(failure.details)
         match failure.type:
             case "bug":
-                self._lane.take_bug(failure.message, beat)
+                self._lane.take_bug(failure.message)
             case "credential":
                 self._lane.take_no_credential(failure.message)
             case _:

@@ -151,6 +151,34 @@ def test_a_part_with_large_results_ends_between_two_chunks_and_leaves_the_rest()
     assert lane.describe_over().refusal is None
 
 
+def test_a_part_ends_at_the_very_byte_that_is_the_bound() -> None:
+    for size, is_over in ((PART_BYTES - 1, False), (PART_BYTES, True)):
+        lane, order = begin()
+        lane.take_end(make_end(order, segments=(b"x" * size,)), AT)
+        assert lane.is_over is is_over, size
+
+
+def test_what_a_chunk_is_handed_out_with_counts_as_results_do() -> None:
+    """Temporal keeps each order in the history of the lane's workflow, and each beat of a lost worker."""
+    megabyte = b"x" * 1_000_000
+    again, order = begin()
+    for _ in range(PART_BYTES // 1_000_000):
+        again.take_end(make_end(order, left=30, rows=megabyte, segments=()), AT)
+        order = again.make_order(AT)
+    again.take_end(make_end(order, count(30), segments=()), AT)
+    assert again.is_over
+    assert again.describe_over().rest == place(200, 200)
+
+    lost, order = begin()
+    for _ in range(PART_BYTES // 2_000_000):
+        lost.take_lost(ChunkBeat(segments=(megabyte,)), "the worker was lost")
+        order = lost.make_order(AT)
+        lost.take_end(make_end(order, left=30, rows=b"", segments=()), AT)
+        order = lost.make_order(AT)
+    lost.take_end(make_end(order, count(30), segments=()), AT)
+    assert lost.is_over
+
+
 # Orders.
 
 
@@ -255,10 +283,11 @@ def test_a_chunk_that_comes_back_without_a_result_is_given_up_unless_orders_call
 
 def test_results_that_no_longer_fit_into_an_order_give_the_lane_up() -> None:
     lane, _ = begin()
-    lane.take_lost(ChunkBeat(segments=(b"x" * (ORDER_BYTES // 2),)), "the worker was lost")
-    assert not lane.is_over
-    lane.make_order(AT)
-    lane.take_lost(ChunkBeat(segments=(b"x" * (ORDER_BYTES // 2 + 1),)), "the worker was lost")
+    for _ in range(2):
+        lane.take_lost(ChunkBeat(segments=(b"x" * (ORDER_BYTES // 2),)), "the worker was lost")
+        assert not lane.is_over
+        lane.make_order(AT)
+    lane.take_lost(ChunkBeat(segments=(b"x",)), "the worker was lost")
 
     assert lane.is_over
     assert str(lane.describe_over().refusal).startswith("parked: ")
@@ -271,7 +300,7 @@ def test_a_credential_and_a_fault_of_the_program_end_the_lane() -> None:
     assert lane.describe_over().no_credential == "TOKEN is not set"
 
     lane, _ = begin()
-    lane.take_bug("KeyError: 'x'", ChunkBeat(segments=(b"told",)))
+    lane.take_bug("KeyError: 'x'")
     assert lane.is_over
     assert lane.describe_over().bug == "KeyError: 'x'"
 
@@ -291,6 +320,7 @@ def test_a_zone_without_a_worker_is_told_and_given_up_after_park_for() -> None:
     lane.take_end(make_end(order), AT)
     lane.make_order(AT + 100)
     assert lane.find_patience(AT + 100) == 60.0
+    assert lane.notice_silence() == ZoneSilent(gateway="apim", zone="dmz", until=AT + 160), "another silence"
     lane.give_up_zone(AT + 160)
     assert lane.describe_over().refusal == "parked: no worker of zone dmz took its work for 1 min"
 

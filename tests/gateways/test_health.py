@@ -68,6 +68,13 @@ def test_roma_is_asked_for_its_shortest_list_in_both_versions(version: str, orde
         assert parts.query == "limit=1&offset=0"
 
 
+def test_roma_is_greeted_by_its_shortest_list_too() -> None:
+    parts = urlsplit(gateway("roma").health.build_greeting().request.url)
+
+    assert parts.path.endswith("/livedata-apis")
+    assert parts.query == "limit=1&offset=0"
+
+
 def test_roma_is_asked_with_a_signature_where_access_keys_are_in_use() -> None:
     for check in gateway("roma").health.build_checks(KEYS, now=NOW):
         assert check.request.headers["Authorization"].startswith("SDK-HMAC-SHA256 Access=FAKEAK")

@@ -18,8 +18,7 @@ def read_protect_problems(path: Path, data: bytes) -> list[str]:
     try:
         refuse_dead_lines([read_protect_file(path)], PLAN)
     except PlanError as error:
-        assert {problem.path for problem in error.problems} == {""}, "a file of lines has no keys"
-        return [f"{problem.line}:{problem.column}" for problem in error.problems]
+        return [f"{problem.path}{problem.line}:{problem.column}" for problem in error.problems]
     return []
 
 
