@@ -285,6 +285,7 @@ def test_a_read_is_believed_that_names_no_other_thing(
         (404, "APIG.3002", "no such API", Verdict.ABSENT),
         (404, "APIG.3002", f"no such API, id:{FRONT}", Verdict.ABSENT),
         (404, "APIG.3002", "no such API, id:another", Verdict.UNCLEAR),
+        (404, "APIG.3002", f"no such API, id:another, id:{FRONT}", Verdict.ABSENT),
         (404, NO_INSTANCE, "no instance", Verdict.UNCLEAR),
         (404, NO_PATH, "no path", Verdict.UNCLEAR),
         (404, None, "no path", Verdict.UNCLEAR),
