@@ -31,6 +31,8 @@ _FURTHER = {
     ),
     "gateways/roma/gateway.py": (_SAMPLES, "tests/gateways/test_roma.py"),
     "gateways/roma/snapshot.py": (
+        "tests/gateways/test_roma.py",
+        "tests/gateways/test_roma_replies.py",
         "tests/gateways/test_roma_listing.py",
         *(f"tests/gateways/test_roma_bindings.py::{name}" for name in (
             "test_each_type_is_read_once_in_each_environment_after_the_front_end_is_known",
@@ -40,7 +42,14 @@ _FURTHER = {
         )),
     ),
     "gateways/roma/replies.py": (_SAMPLES, "tests/gateways/test_roma.py"),
-    "lanes/lane.py": ("tests/lanes/test_lane_ends.py", "tests/lanes/test_login.py"),
+    "lanes/lane.py": (
+        "tests/lanes/test_login.py",
+        *(f"tests/lanes/test_lane_ends.py::{name}" for name in (
+            "test_where_no_token_can_be_had_five_logins_end_every_wait",
+            "test_logins_that_are_put_off_are_tried_for_park_for_and_no_longer",
+            "test_a_look_that_cannot_log_in_ends_the_doubts_of_a_lane_that_was_given_up",
+        )),
+    ),
 }  # fmt: skip
 """Tests beside those of a module's own name, for a module or a folder of them."""
 

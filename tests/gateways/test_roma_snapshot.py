@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from orchestrator.gateways.roma.kept_deploy import BACKEND_ALONE, WITHOUT_ITS_FRONT
-from orchestrator.gateways.roma.snapshot import DEFINITION, HISTORY
+from orchestrator.gateways.roma.snapshot import DEFINITION, HISTORY, LARGEST_FIELD
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Act, FrontEnd, Operation, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, Completeness, FrontEnd, Operation, Reading, Snapshot, Verdict
 from orchestrator.rules.precheck import judge_snapshot
 from orchestrator.rules.retry import RetryPolicy
 from tests.support.recorded import PARTS, gateway, samples, target
@@ -218,3 +218,41 @@ def test_no_reply_whatever_ends_in_an_exception() -> None:
     for body in (b"", b"[]", b"null", b"{", b'{"histories": {}}', b'{"histories": [1, null, {}]}'):
         history = ROMA.read(HISTORY, OURS, Reply(200, {}, body, 0.0))
         assert snapshot(definition=UP, history=history).deploy in (ALONE, WITHOUT)
+
+
+def test_a_snapshot_names_the_backend_and_its_front_end_as_people_know_them() -> None:
+    named = snapshot(definition=told(UP, name="orders\x07"), history=HISTORY_OF, front=PUBLISHED)
+    assert (named.facts.name, named.facts.path) == ("orders\\x07", "/orders")
+    assert named.fronts == (FrontEnd(id=FRONT[6:], name="orders_front", path="/orders"),)
+
+    odd = told(PUBLISHED, name="x\x07", req_uri="/y\x07")
+    (shown,) = snapshot(definition=UP, history=HISTORY_OF, front=odd).fronts
+    assert (shown.name, shown.path) == ("x\\x07", "/y\\x07")
+    nameless = snapshot(definition=told(UP, name=None), history=HISTORY_OF, front=told(PUBLISHED, name=None))
+    assert (nameless.facts.name, nameless.fronts[0].name) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "read", [Reading(verdict=Verdict.TOLD), msgspec.structs.replace(PUBLISHED, verdict=Verdict.UNCLEAR)]
+)
+def test_a_front_end_api_of_which_nothing_is_told_is_not_guessed(read: Reading) -> None:
+    found = snapshot(definition=UP, history=HISTORY_OF, front=read)
+
+    assert (found.deploy, found.obstacles) == (WITHOUT, UNKNOWN)
+
+
+def test_a_field_of_the_largest_size_is_kept() -> None:
+    path = "/" + "x" * (LARGEST_FIELD - 1)
+    found = snapshot(definition=UP, history=HISTORY_OF, front=told(PUBLISHED, req_uri=path))
+
+    assert LARGEST_FIELD == 4096
+    assert msgspec.json.decode(found.deploy or "")["path"] == path
+
+
+def test_the_restore_of_a_target_knows_what_its_snapshot_lost_and_when_it_is_whole() -> None:
+    kept = snapshot(definition=UP, history=HISTORY_OF, front=PUBLISHED)
+    earlier = msgspec.structs.replace(kept, bindings=None)
+
+    assert ROMA.restore.adapt_snapshot(kept) == kept
+    assert ROMA.restore.adapt_snapshot(earlier).obstacles == (*kept.obstacles, "lost-bindings")
+    assert ROMA.restore.next_completion(OURS, {}, frozenset(), None) == Completeness()
