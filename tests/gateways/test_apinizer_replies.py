@@ -47,6 +47,11 @@ def by_pods(*pods: dict[str, Any], **overall: Any) -> dict[str, Any]:
     return {"status": "SUCCESS", "deploymentResult": {"success": True, "detailList": list(pods), **overall}}
 
 
+def say(code: str | None, plain: str) -> ErrorEnvelope:
+    """An error that names nothing of another target."""
+    return ErrorEnvelope(code, plain, of_another=False)
+
+
 # --- errors -----------------------------------------------------------------------------------------------
 
 
@@ -90,6 +95,7 @@ def test_an_error_is_one_by_its_code_its_text_or_its_status(
         ("pod (elsewhere) not found", False),
         (f"ApiProxy ({NAME[:3]}", False),
         ("ApiProxy (", False),
+        ("ApiProxy (elsewhere", True),
     ],
 )
 def test_a_text_is_about_another_target_where_it_names_another_thing(text: str, of_another: bool) -> None:
@@ -114,6 +120,15 @@ def test_a_name_with_brackets_is_still_ours(name: str) -> None:
     assert (own.of_another, others.of_another) == (False, True)
 
 
+def test_a_name_with_brackets_is_ours_also_in_other_letters() -> None:
+    found = find_error(
+        {"resultMessage": "ApiProxy (X (Y)) is not found"}, target(PROJECT, "x (y)", ENVIRONMENT)
+    )
+
+    assert found is not None
+    assert not found.of_another
+
+
 @pytest.mark.parametrize(
     ("code", "plain", "verdict"),
     [
@@ -135,7 +150,7 @@ def test_a_name_with_brackets_is_still_ours(name: str) -> None:
 def test_words_that_leave_no_choice_have_their_verdict(
     code: str | None, plain: str, verdict: Verdict | None
 ) -> None:
-    assert judge_error(ErrorEnvelope(code, plain)) is verdict
+    assert judge_error(say(code, plain)) is verdict
     assert judge_error(None) is None
 
 
@@ -146,6 +161,7 @@ def test_words_that_leave_no_choice_have_their_verdict(
         ("the pod was lost, it does not exist", False),
         ("proxy is up, it was not found", True),
         ("not found: api proxy ()", True),
+        ("not found: api proxy (), ask the owner of the gateway", True),
         ("not found: gateway pod", False),
         ("not found", False),
         ("sorry; environment () doesn't exist", True),
@@ -157,18 +173,18 @@ def test_words_that_leave_no_choice_have_their_verdict(
     ],
 )
 def test_the_clause_with_not_found_must_begin_with_our_thing(plain: str, missing: bool) -> None:
-    assert (judge_error(ErrorEnvelope(None, plain)) is Verdict.ABSENT) is missing
+    assert (judge_error(say(None, plain)) is Verdict.ABSENT) is missing
 
 
 @pytest.mark.parametrize(
     ("error", "hidden"),
     [
         (None, False),
-        (ErrorEnvelope("not_found", ""), True),
-        (ErrorEnvelope("not_found", "no privilege or project not found"), True),
-        (ErrorEnvelope("not_found", "the pod was not found"), True),
-        (ErrorEnvelope("not_found", "project () not found"), False),
-        (ErrorEnvelope("not_found", "gone"), False),
+        (say("not_found", ""), True),
+        (say("not_found", "no privilege or project not found"), True),
+        (say("not_found", "the pod was not found"), True),
+        (say("not_found", "project () not found"), False),
+        (say("not_found", "gone"), False),
     ],
 )
 def test_a_target_may_be_hidden_where_the_words_leave_that_open(
@@ -217,6 +233,12 @@ def test_a_row_that_cannot_be_read_is_one_that_says_nothing(below: Any) -> None:
 
     assert (row.name, row.success, row.leaf, row.is_placed) == ("unnamed", None, True, False)
     assert not overall.leaf
+
+
+def test_a_row_that_cannot_be_read_hides_none_behind_it() -> None:
+    rows = list_rows({"deploymentResult": {"success": True, "detailList": [None, POD]}})
+
+    assert [(row.name, row.success) for row in rows[1:]] == [("unnamed", None), ("w1", True)]
 
 
 @pytest.mark.parametrize(
@@ -347,6 +369,7 @@ def test_a_reading_has_the_vendor_s_code_and_words(
         (200, by_pods({**POD, "sign": 1}), Verdict.REMOVED),
         (200, by_pods({"success": True, "podName": "w1"}), Verdict.REMOVED),
         (200, by_pods({"success": True}), Verdict.STRANGE),
+        (200, by_pods(POD, {"success": True}), Verdict.STRANGE),
         (200, by_pods({**POD, "envName": ENVIRONMENT.upper()}), Verdict.STRANGE),
         (200, by_pods({**POD, "envName": "elsewhere"}), Verdict.STRANGE),
         (200, by_pods({**POD, "success": "true"}), Verdict.STRANGE),

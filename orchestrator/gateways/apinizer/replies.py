@@ -57,7 +57,7 @@ class ErrorEnvelope(Struct, frozen=True):
 
     code: str | None
     plain: str
-    of_another: bool = False
+    of_another: bool
     """The text names a project, a proxy or an environment that is clearly not the target's."""
 
 
