@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -131,16 +132,19 @@ def test_a_request_asks_once_more_when_its_connection_stands() -> None:
     assert asked == [False, True]
 
 
-def test_a_wait_for_the_lease_ends_when_it_is_lost() -> None:
+@pytest.mark.parametrize("change", [Lease.lose, lambda lease: lease.renew(100.0)], ids=["lost", "renewed"])
+def test_a_wait_for_the_lease_ends_at_once_when_it_is_lost_or_renewed(
+    change: Callable[[Lease], None],
+) -> None:
     async def main() -> float:
         lease = Lease(10.0, Clock())
 
-        async def lose_later() -> None:
+        async def change_later() -> None:
             await anyio.sleep(0.25)
-            lease.lose()
+            change(lease)
 
         async with anyio.create_task_group() as group:
-            group.start_soon(lose_later)
+            group.start_soon(change_later)
             await lease.wait()
             return anyio.current_time()
 

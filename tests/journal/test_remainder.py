@@ -251,3 +251,17 @@ def test_a_remainder_lets_go_of_its_journal(tmp_path: Path) -> None:
 
     with pytest.raises(JournalError):
         list(rest.list_causes())
+
+
+def test_a_journal_whose_targets_are_not_those_of_its_run_has_no_remainder(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FAILED, LATE, LATE, LATE)
+    with closing(open_database(run.journal, write=True)) as database:
+        database.run("UPDATE target SET id = 'roma/another' WHERE seq = 1")
+
+    with pytest.raises(JournalError), open_remainder(run):
+        pass
+
+
+def test_a_run_that_nobody_works_on_is_not_told_as_running(tmp_path: Path) -> None:
+    with open_remainder(make_run(tmp_path, FAILED, LATE, LATE, (None, None))) as rest:
+        assert rest.report.run.state == "killed"
