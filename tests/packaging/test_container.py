@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -23,6 +26,7 @@ pytestmark = pytest.mark.source
 
 EXAMPLES = ROOT / "docs" / "examples"
 FILE = EXAMPLES / "Containerfile"
+HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 IMAGE = f"undeploy:{__version__}"
 
 
@@ -115,6 +119,17 @@ def test_the_state_is_in_the_volume() -> None:
     assert list_programs(2)[-1][-1] == volume
     # The program refuses a state folder that others may write to, as the root of a volume may be.
     assert variables["UNDEPLOY_STATE"].startswith(f"{volume}/")
+
+
+@pytest.mark.long("loads a linter of 50 MB")
+@pytest.mark.skipif(HADOLINT is None, reason="there is no hadolint here")
+def test_the_linter_of_containers_finds_nothing() -> None:
+    assert HADOLINT is not None
+    found = subprocess.run(
+        [HADOLINT, "--no-color", FILE], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 
 
 def parse(arguments: Sequence[str]) -> None:
