@@ -12,6 +12,7 @@ from msgspec import Struct
 from bench.mutants.reasons import Reasons, read_reasons
 from bench.processes import ROOT
 from bench.trust.ledger import FOLDER, Ledger, Trial
+from tests.simulation.contents import CAPABILITIES, NOT_SIMULATED, ORACLES
 
 WIDTH = 118
 
@@ -46,10 +47,12 @@ KINDS = (
         "simulation",
         "Simulated runs",
         "make seeds UNTIL=100000",
-        "Each seed makes a plan, both platforms, and all that goes wrong: faults in replies, gateways "
+        "Each seed makes a plan, its platforms, and all that goes wrong: faults in replies, gateways "
         "that are ill, a full disk, a window that closes, an operator who steers, processes that die at "
         "any step. It runs and resumes on a virtual clock until the run has reached its end, restores it, "
         "and compares the reports, the journal and each request with the books of the platforms. The "
+        "oracles use no rule of the engine, and for each there is a test that breaks the engine, or makes "
+        "up a wire, and sees the oracle speak. The "
         "command goes on where the last call ended. CI plays the first 200 seeds on each commit.",
         "Seeds that broke a promise when they were played; each was mended, and is a test since",
     ),
@@ -120,6 +123,9 @@ def _write_lines(folder: Path, reasons: Reasons) -> Iterator[str]:
     yield _INTRODUCTION
     for kind in KINDS:
         yield f"## {kind.heading}\n\n{fill(kind.about, WIDTH)}\n\n```console\n$ {kind.command}\n```\n"
+        if kind.name == "simulation":
+            yield from _write_oracles()
+            yield from _write_scene()
         trials = Ledger(kind.name, folder).read()
         if not trials:
             yield "Not tried yet.\n"
@@ -130,6 +136,25 @@ def _write_lines(folder: Path, reasons: Reasons) -> Iterator[str]:
             yield f"{kind.broke}:\n"
             yield from broke
             yield ""
+
+
+def _write_oracles() -> Iterator[str]:
+    """Yield a row for each promise, with what judges it."""
+    yield "| promise | judged after each seed by |"
+    yield "|---:|---|"
+    for promise, judged in ORACLES.items():
+        yield f"| {promise} | {judged} |"
+    yield ""
+
+
+def _write_scene() -> Iterator[str]:
+    """Yield a row for each capability that a scene may hold, then what is not in any."""
+    yield "| in the scenes of some seeds | with its misfortunes |"
+    yield "|---|---|"
+    for each in CAPABILITIES:
+        yield f"| {each.name} | {each.misfortunes} |"
+    left = ", ".join(NOT_SIMULATED)
+    yield f"\n{fill(f'Other tests judge what is not simulated: {left}.', WIDTH)}\n"
 
 
 def _write_table(kind: Kind, trials: Sequence[Trial]) -> Iterator[str]:

@@ -56,7 +56,7 @@ def _has_kind(kind: str) -> Callable[[SeedScene], bool]:
 CAPABILITIES = (
     Capability(
         "ROMA Connect, `v1` and `v2`",
-        "late and shifting lists, unlisted and edited APIs, environments, a second front end",
+        "lists that are short or miscount, unlisted and edited APIs, environments, second front ends",
         _has_kind("roma"),
     ),
     Capability(
@@ -81,9 +81,9 @@ CAPABILITIES = (
     ),
     Capability("`after`", "what comes first fails, or is skipped", lambda scene: bool(scene.needs)),
     Capability(
-        "`protect`, `snapshot`, stop rules",
+        "`protect`, `--skip`, `snapshot`, stop rules",
         "snapshots that cannot be read",
-        lambda scene: bool(scene.plan.protect) or scene.plan.snapshot != "best",
+        lambda scene: (bool(scene.plan.protect) and bool(scene.skip)) or scene.plan.snapshot == "required",
     ),
     Capability(
         "approvals and the drift guard",
@@ -130,6 +130,11 @@ CAPABILITIES = (
         lambda scene: bool(scene.crashes) or bool(scene.full),
     ),
     Capability(
+        "a process that is stopped",
+        "for a second or for a quarter of an hour, in mid-run",
+        lambda scene: scene.freeze is not None,
+    ),
+    Capability(
         "the transport",
         "requests that cannot be sent or never return, and replies that are cut, late, or not HTTP",
         lambda scene: scene.unsent > 0.0 or scene.stuck > 0.0 or scene.stray > 0.0,
@@ -149,6 +154,6 @@ NOT_SIMULATED = (
     "preview, discover and doctor",
     "runs on a Temporal server",
     "notifications, hooks and telemetry",
-    "jumps of the clock",
+    "a wall clock that jumps",
 )
 """What other tests judge."""

@@ -20,6 +20,9 @@ def check_guards(scene: SeedScene, target: TargetReport, facts: TargetFacts | No
     is_protected = target.id in scene.plan.protect
     if is_protected != reason.startswith("protected"):
         yield f"{target.id} is {'' if is_protected else 'not '}protected, and is reported as {reason}"
+    is_left_out = target.id in scene.skip and not is_protected
+    if is_left_out != reason.startswith("filtered"):
+        yield f"{target.id} is {'' if is_left_out else 'not '}left out, and is reported as {reason}"
     if undeploys and reason.startswith(_GUARDED):
         yield f"{target.id} was sent {undeploys} undeploys, and is reported as {reason}"
     if reason.startswith("drifted") and target.id not in scene.approved:

@@ -65,11 +65,11 @@ def check_credentials(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
         rejected = _find_rejections(exchanges)
         for each in exchanges:
             told = rejected.get(each.credential)
-            if told is not None and each.left > told + ON_ITS_WAY:
+            if told is not None and wire.measure(told, each.left) > ON_ITS_WAY:
                 late = each.left - told
                 yield f"promise 5: {each} left with a credential that was rejected {late:.3f} s ago"
         yield from _check_renewals(gateway, wire, rejected)
-        yield from _check_logins(fixture, exchanges, len(rejected))
+        yield from _check_logins(fixture, wire, exchanges, len(rejected))
         if gateway.auth.access_key is not None:
             yield from _check_first_alone(exchanges)
 
@@ -97,11 +97,13 @@ def _check_renewals(gateway: Gateway, wire: SessionWire, rejected: dict[str, flo
         is_last = credential != order[0] and not worked
         if is_last or gateway.auth.access_key is not None:
             for each in exchanges:
-                if each.left > told + ON_ITS_WAY:
+                if wire.measure(told, each.left) > ON_ITS_WAY:
                     yield f"promise 5: {each} left after the renewed credential was refused at once"
 
 
-def _check_logins(fixture: GatewayFixture, exchanges: Sequence[WireExchange], rejected: int) -> Iterator[str]:
+def _check_logins(
+    fixture: GatewayFixture, wire: SessionWire, exchanges: Sequence[WireExchange], rejected: int
+) -> Iterator[str]:
     """Check that logins are made one at a time, each for a cause, and none after one was refused."""
     logins = [each for each in exchanges if each.login]
     for before, after in pairwise(logins):
@@ -109,7 +111,7 @@ def _check_logins(fixture: GatewayFixture, exchanges: Sequence[WireExchange], re
             yield f"promise 5: {after} left beside another one"
     refused = min((each.came for each in logins if each.is_login_refused and each.came), default=None)
     for each in exchanges:
-        if refused is not None and each.left > refused + ON_ITS_WAY:
+        if refused is not None and wire.measure(refused, each.left) > ON_ITS_WAY:
             yield f"promise 5: {each} left after a login was refused"
     if not logins:
         return
@@ -146,7 +148,7 @@ def check_pauses(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
             looks_only = told.act.value == "look"
             for each in exchanges:
                 waits = not looks_only or (each.act is not None and each.act.value == "look")
-                if waits and told.came + ON_ITS_WAY < each.left < until:
+                if waits and each.left < until and wire.measure(told.came, each.left) > ON_ITS_WAY:
                     early = until - each.left
                     yield f"promise 6: {each} left {early:.3f} s before the end of a {told.status}'s wait"
 
@@ -180,7 +182,8 @@ def _list_illnesses(wire: SessionWire, gateway: str) -> Iterator[tuple[float, fl
 def _check_ill(
     gateway: Gateway, wire: SessionWire, first: float, parked: float, ends: float
 ) -> Iterator[str]:
-    exchanges = [each for each in wire.list_of(gateway.name) if each.left > parked + ON_ITS_WAY]
+    later = (each for each in wire.list_of(gateway.name) if each.left > parked)
+    exchanges = [each for each in later if wire.measure(parked, each.left) > ON_ITS_WAY]
     # It may have been parked at the first fault already: then it is given up so much sooner.
     given_up = min(ends, first + gateway.park_for)
     for before, after in pairwise(exchanges):
@@ -189,6 +192,8 @@ def _check_ill(
     longest = 2 * (2 * gateway.reply_timeout + gateway.retry.ceiling)
     waits = [min(each.wait or 0.0, gateway.park_for) for each in wire.list_of(gateway.name)]
     last = parked + gateway.park_for + longest + max(waits, default=0.0)
+    if wire.frozen is not None and wire.frozen[1] > parked:
+        last = max(last, wire.frozen[1] + longest)  # who has slept may try once more
     for each in exchanges:
         if each.act is wire.change and last < each.left < ends:
             yield f"promise 6: {each} left {each.left - parked:.0f} s after its lane was parked"
@@ -233,25 +238,26 @@ def check_neighbours(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
         if each.target in waves:
             begun.setdefault(waves[each.target], each.left)
     for gateway in scene.plan.gateways:
-        yield from _find_standstills(
-            [each for each in wire.exchanges if each.gateway == gateway.name], waves, free, begun
-        )
+        yield from _find_standstills(wire, gateway.name, waves, free, begun)
 
 
 def _find_standstills(
-    exchanges: Sequence[WireExchange],
+    wire: SessionWire,
+    gateway: str,
     waves: dict[str, int],
     free: set[str],
     begun: dict[int, float],
 ) -> Iterator[str]:
+    # Its traffic log is a part of it: a run may wait for that as well.
+    exchanges = [each for each in wire.exchanges if each.gateway == gateway]
     seen: set[str] = set()
     last: float | None = None
     for each in exchanges:
         target = each.target
         if target is not None and target in free and target not in seen:
-            since = max(begun[waves[target]], last or 0.0)
-            if each.left - since > STANDSTILL and not _is_unwell(exchanges, each.left):
-                yield f"promise 6: {each} was left for {each.left - since:.0f} s by a lane that is well"
+            waited = wire.measure(max(begun[waves[target]], last or 0.0), each.left)
+            if waited > STANDSTILL and not _is_unwell(exchanges, each.left):
+                yield f"promise 6: {each} was left for {waited:.0f} s by a lane that is well"
         if target is not None:
             seen.add(target)
         last = max(last or 0.0, each.left, each.came or float("inf"))

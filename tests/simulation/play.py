@@ -130,7 +130,7 @@ class _SeedPlay:
         self._resolved = 0
         self._number_of_session = 0
         self._restore: SimulatedRestore | None = None
-        self._wire = SessionWire.begin(Act.UNDEPLOY, EPOCH, None)
+        self._wire = SessionWire.begin(Act.UNDEPLOY, EPOCH)
 
     def run(self) -> SeedVerdict:
         sessions = self._play_sessions()
@@ -197,15 +197,21 @@ class _SeedPlay:
         scene = self._scene
         self._number_of_session = number
         loop = VirtualLoop(ends=compute_longest_session(scene))
+        if scene.freeze is not None and number == 1:
+            loop.call_at(scene.freeze.at, loop.jump, scene.freeze.seconds)
         dies_at = scene.crashes[number - 1] if number <= len(scene.crashes) else None
         fate = ProcessFate(loop, dies_at=dies_at, full=scene.full if number == 1 else range(0))
         closes = EPOCH + self._began + scene.closes if scene.closes is not None and number == 1 else None
         self._witness.begin(closes)
         act = Act.UNDEPLOY if self._restore is None else Act.DEPLOY
-        self._wire = SessionWire.begin(act, EPOCH + self._elapsed, closes)
+        began, freeze = EPOCH + self._elapsed, scene.freeze if number == 1 else None
+        frozen = (began + freeze.at, began + freeze.at + freeze.seconds) if freeze is not None else None
+        self._wire = SessionWire.begin(act, began, closes, frozen)
         options = RunOptions(
             state=self._folder,
             past_stop=True,
+            # A resume is not told again: the run's own filters hold.
+            skip=() if self._list_runs() else scene.skip,
             signing_key=SIGNING_KEY,
             window=Window(None, datetime.fromtimestamp(closes, UTC)) if closes else Window(None, None),
         )

@@ -10,13 +10,11 @@ from orchestrator.engine.control_commands import SetLimits
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.schema import UPDATE_OUTCOME
 from orchestrator.journal.writer import RowEntry
-from orchestrator.lanes.environment import compute_exchange_limit
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, is_as_wanted
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
-from orchestrator.rules.retry import LOOKS_PER_DOUBT
 from orchestrator.simulator.books import SimulatorBooks
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.roma_replies import ENVIRONMENT
@@ -31,6 +29,12 @@ ANSWERED_WITHIN = 100.0
 
 READS = 100
 """Requests that may be made about one target beside its changes: state, front ends, bindings and calls."""
+
+LOOKS_PER_DOUBT = 3
+"""Looks that one doubt may cost."""
+
+MORE = 15.0
+"""Seconds that an exchange may take beyond its timeout, for connecting."""
 
 SLOWEST = 5.0
 """Seconds between two requests at the slowest pace that a scene sets."""
@@ -141,12 +145,13 @@ def compute_longest_session(scene: SeedScene) -> float:
     rests = sum(
         ((wave.pause_after or 0.0) + ANSWERED_WITHIN) * max(1, len(wave.sizes)) for wave in scene.plan.waves
     )
+    rests += scene.freeze.seconds if scene.freeze is not None else 0.0
     return rests + sum(_compute_longest(scene, gateway) for gateway in scene.plan.gateways)
 
 
 def _compute_longest(scene: SeedScene, gateway: Gateway) -> float:
     targets = sum(target.gateway == gateway.name for target in scene.targets)
-    each = compute_exchange_limit(gateway) + gateway.retry.ceiling + SLOWEST
+    each = gateway.reply_timeout + MORE + gateway.retry.ceiling + SLOWEST
     changes = (gateway.retry.attempts + 1) * (1 + LOOKS_PER_DOUBT) * (1 + _count_steps(scene, gateway))
     return 4 * gateway.park_for + targets * (READS + changes) * each
 

@@ -73,6 +73,8 @@ def _make_scene(scene: SeedScene, ready: Restoration, parent: RunFolder, random:
         interrupts=make_interrupts(random, 0.2),
         acts=(),
         approved={},
+        freeze=None,
+        skip=(),
     )
 
 

@@ -70,6 +70,13 @@ class GatewayOutage(Struct, frozen=True):
     how: Illness
 
 
+class ProcessFreeze(Struct, frozen=True):
+    """A time in which the process does nothing, while everything else goes on: in seconds of its session."""
+
+    at: float
+    seconds: float
+
+
 class SeedScene(Struct, frozen=True, kw_only=True):
     """The plan, the platforms and the faults of one seed. Times are seconds."""
 
@@ -98,6 +105,10 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     """The targets that are worth a list here: most plans are far too short for the program's own number."""
     acts: tuple[tuple[float, ControlCommand], ...]
     """The commands of the operator in the first session, each with its time."""
+    freeze: ProcessFreeze | None
+    """When the process of the first session is stopped, and goes on."""
+    skip: tuple[TargetId, ...]
+    """The targets that the run's own ``--skip`` leaves out."""
     troubles: dict[str, CredentialTrouble]
     """The gateways whose references fail."""
     approved: dict[TargetId, StateAtApproval]
@@ -137,7 +148,7 @@ def make_scene(number: int) -> SeedScene:
     in_use, in_use_over = choose_gate(Random(f"in use of {number}"))
     plan = replace(plan, in_use=in_use, in_use_over=in_use_over)
     plan = _name_logs(Random(f"stores of {number}"), plan)
-    return SeedScene(
+    scene = SeedScene(
         plan=plan,
         targets=targets,
         fixture=_add_users(fixture, plan),
@@ -154,9 +165,14 @@ def make_scene(number: int) -> SeedScene:
         needs=_make_needs(random, targets),
         worth_listing=Random(f"lists of {number}").choice([3, 10, WORTH_LISTING]),
         acts=_make_acts(random, gateways, names),
+        freeze=_freeze(Random(f"freeze of {number}")),
+        skip=_leave_out(Random(f"skip of {number}"), names),
         troubles=choose_troubles(Random(f"troubles of {number}"), every),
         approved=_approve(Random(f"approval of {number}"), names),
     )
+    # A process that is stopped at a window's end, or after a signal, is late without a fault of its own.
+    is_timed = scene.closes is not None or bool(scene.interrupts)
+    return replace(scene, freeze=None) if is_timed else scene
 
 
 def make_interrupts(random: Random, share: float) -> tuple[float, ...]:
@@ -183,6 +199,18 @@ def _guard(random: Random, plan: Plan, names: list[TargetId]) -> Plan:
     return plan
 
 
+def _freeze(random: Random) -> ProcessFreeze | None:
+    if random.random() < 0.92:
+        return None
+    return ProcessFreeze(random.uniform(0.0, 10.0), random.choice([1.0, 20.0, 50.0, 900.0]))
+
+
+def _leave_out(random: Random, names: list[TargetId]) -> tuple[TargetId, ...]:
+    if len(names) < 6 or random.random() < 0.9:
+        return ()
+    return tuple(random.sample(names, random.randint(1, 4)))
+
+
 def _mislead(random: Random, faults: FaultScenario, names: list[TargetId]) -> FaultScenario:
     """Return the faults with requests that another installation answers, in some scenes."""
     if random.random() < 0.85:
@@ -194,7 +222,7 @@ def _mislead(random: Random, faults: FaultScenario, names: list[TargetId]) -> Fa
 
 
 def _approve(random: Random, names: list[TargetId]) -> dict[TargetId, StateAtApproval]:
-    """Return what a person saw before some runs: each target deployed, but for those that changed since."""
+    """Return what a person saw before some runs: all targets deployed, but for some that changed since."""
     if random.random() < 0.9:
         return {}
     return {name: StateAtApproval(state="down" if random.random() < 0.1 else "up") for name in names}

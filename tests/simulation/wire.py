@@ -83,14 +83,35 @@ class SessionWire(Struct, kw_only=True):
     change: Act
     began: float
     closes: float | None = None
+    frozen: tuple[float, float] | None = None
+    """From when to when the process was stopped."""
     exchanges: list[WireExchange]
     signals: list[float]
     resolved: list[str]
 
     @classmethod
-    def begin(cls, change: Act, began: float, closes: float | None) -> SessionWire:
+    def begin(
+        cls,
+        change: Act,
+        began: float,
+        closes: float | None = None,
+        frozen: tuple[float, float] | None = None,
+    ) -> SessionWire:
         """Return the wire of a session that begins."""
-        return cls(change=change, began=began, closes=closes, exchanges=[], signals=[], resolved=[])
+        return cls(
+            change=change,
+            began=began,
+            closes=closes,
+            frozen=frozen,
+            exchanges=[],
+            signals=[],
+            resolved=[],
+        )
+
+    def measure(self, since: float, until: float) -> float:
+        """Return the seconds between two moments in which the process could do something."""
+        start, end = self.frozen or (since, since)
+        return until - since - max(0.0, min(until, end) - max(since, start))
 
     def list_of(self, gateway: str) -> list[WireExchange]:
         """Return the exchanges with a gateway in the order in which they left; not those with its log."""
