@@ -82,7 +82,8 @@ class SnapshotTaker:
             unsettled_reply=None if is_up else history.unsettled_reply,
         )
         required = self._resources.spec.snapshot == "required"
-        end = judge_snapshot(self._lane.policy, snapshot, approved, required=required)
+        earlier = None if approved is None else self._resources.pending.read_snapshot(target.seq)
+        end = judge_snapshot(self._lane.policy, snapshot, approved, required=required, earlier=earlier)
         if end is None and not is_up:
             self._miss(target, snapshot)
         return Precheck(target, history, end, is_up, snapshot)

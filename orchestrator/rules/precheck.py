@@ -27,15 +27,25 @@ class StateAtApproval(Struct, frozen=True, kw_only=True):
         return cls(state=snapshot.verdict.value, revision=facts.revision, since=facts.since)
 
 
+_UNREAD = (Verdict.UNCLEAR, Verdict.NOT_OFFERED)
+
+
 def judge_snapshot(
-    policy: RetryPolicy, snapshot: Snapshot, approved: StateAtApproval | None, *, required: bool
+    policy: RetryPolicy,
+    snapshot: Snapshot,
+    approved: StateAtApproval | None,
+    *,
+    required: bool,
+    earlier: Snapshot | None = None,
 ) -> TargetEnd | None:
     """Return how a target ends by its snapshot, or None if it is to be undeployed.
 
-    ``required``: the plan wants no undeploy that a restore could not undo.
+    ``required``: the plan wants no undeploy that a restore could not undo. ``earlier`` is the snapshot of an
+    earlier session: what has drifted by that stays so until a read says otherwise.
     """
+    last = earlier if earlier is not None and snapshot.verdict in _UNREAD else snapshot
     # Drift comes first: a person has approved one state, and another one needs a person again.
-    if approved is not None and (change := describe_drift(approved, StateAtApproval.of(snapshot))):
+    if approved is not None and (change := describe_drift(approved, StateAtApproval.of(last))):
         return TargetEnd(Outcome.NOT_STARTED, f"{Reason.DRIFTED}: {change}")
     match snapshot.verdict:
         case Verdict.DOWN:
@@ -71,7 +81,7 @@ def describe_drift(approved: StateAtApproval, now: StateAtApproval) -> str | Non
     A target that is down now needs no undeploy, whoever took it down. A state that could not be read, then or
     now, proves no change.
     """
-    unclear = (Verdict.UNCLEAR.value, Verdict.NOT_OFFERED.value)
+    unclear = tuple(verdict.value for verdict in _UNREAD)
     if now.state in (Verdict.DOWN.value, *unclear):
         return None
     if approved.state not in (now.state, *unclear):

@@ -129,3 +129,17 @@ def test_what_has_drifted_is_left_alone() -> None:
     assert judge_snapshot(FAIL, now, seen("up", "1"), required=False) == TargetEnd(
         Outcome.NOT_STARTED, "drifted: its revision was 1 when it was approved, and is 2 now"
     )
+
+
+def test_what_has_drifted_stays_so_while_no_read_says_otherwise() -> None:
+    """A resume that cannot read a target must not undeploy what the session before has left for its drift."""
+    approved, drifted = seen("up", "1"), Snapshot(verdict=Verdict.UP, facts=LookFacts(revision="2"))
+    unread = [Snapshot(verdict=verdict) for verdict in (Verdict.UNCLEAR, Verdict.NOT_OFFERED)]
+    restored = Snapshot(verdict=Verdict.UP, facts=LookFacts(revision="1"))
+
+    for now in unread:
+        end = judge_snapshot(FAIL, now, approved, required=False, earlier=drifted)
+        assert end is not None
+        assert (end.reason or "").startswith("drifted: its revision was 1")
+        assert judge_snapshot(FAIL, now, approved, required=False, earlier=restored) is None
+    assert judge_snapshot(FAIL, restored, approved, required=False, earlier=drifted) is None

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.reading import Act
 from orchestrator.runs.result import RunResult
 from orchestrator.simulator.gateway_fixture import GatewayFixture
 from tests.simulation.scene import SeedScene
@@ -145,9 +146,9 @@ def check_pauses(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
             if told.act is None:
                 continue  # the reads of calls have a limit of their own
             until = told.came + min(told.wait, gateway.park_for) - 0.001
-            looks_only = told.act.value == "look"
+            looks_only = told.act is Act.LOOK
             for each in exchanges:
-                waits = not looks_only or (each.act is not None and each.act.value == "look")
+                waits = not looks_only or each.act is Act.LOOK
                 if waits and each.left < until and wire.measure(told.came, each.left) > ON_ITS_WAY:
                     early = until - each.left
                     yield f"promise 6: {each} left {early:.3f} s before the end of a {told.status}'s wait"
@@ -162,21 +163,25 @@ def check_parking(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
 
 
 def _list_illnesses(wire: SessionWire, gateway: str) -> Iterator[tuple[float, float, float]]:
-    """Yield the times at which a lane was ill without any doubt: its first fault, its fifth, and its end."""
-    faulty: dict[str, float] = {}
-    parked: float | None = None
-    steps = [each for each in wire.list_of(gateway) if each.act is not None and each.act.value != "look"]
-    for at, each in sort_by_end(steps):
-        if each.may_be_answer or each.is_elsewhere:
-            if parked is not None:
-                yield min(faulty.values()), parked, at
-            faulty, parked = {}, None
-        elif each.is_fault and each.act is wire.change and each.target is not None:
-            faulty.setdefault(each.target, at)
+    """Yield the times at which a lane was ill without any doubt: its first fault, its fifth, and its end.
+
+    The first one may be that of a look: before a deploy, it counts as well.
+    """
+    faulty: set[str] = set()
+    first = parked = None
+    for at, each in sort_by_end([each for each in wire.list_of(gateway) if each.act is not None]):
+        if each.act is not Act.LOOK and (each.may_be_answer or each.is_elsewhere):
+            if first is not None and parked is not None:
+                yield first, parked, at
+            faulty, first, parked = set(), None, None
+        elif each.is_fault:
+            first = at if first is None else first
+            if each.act is wire.change and each.target is not None:
+                faulty.add(each.target)
             if len(faulty) >= FAULTY and parked is None:
                 parked = at
-    if parked is not None:
-        yield min(faulty.values()), parked, float("inf")
+    if first is not None and parked is not None:
+        yield first, parked, float("inf")
 
 
 def _check_ill(

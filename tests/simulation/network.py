@@ -75,7 +75,7 @@ class SimulatedNetwork:
             act=call.act,
             login=call.login,
             store="_search" in request.url,
-            is_report="/reports/" in request.url,
+            is_report=re.search("/apiops/(reports/|environments/$|projects/$)", request.url) is not None,
             credential="" if call.login else _tell_apart(request),
             is_astray=not _is_at_home(gateway, request),
         )

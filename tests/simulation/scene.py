@@ -172,7 +172,8 @@ def make_scene(number: int) -> SeedScene:
     )
     # A process that is stopped at a window's end, or after a signal, is late without a fault of its own.
     is_timed = scene.closes is not None or bool(scene.interrupts)
-    return replace(scene, freeze=None) if is_timed else scene
+    scene = replace(scene, freeze=None) if is_timed else scene
+    return _single_out(Random(f"neighbours of {number}"), scene)
 
 
 def make_interrupts(random: Random, share: float) -> tuple[float, ...]:
@@ -197,6 +198,45 @@ def _guard(random: Random, plan: Plan, names: list[TargetId]) -> Plan:
         ]
         plan = replace(plan, stop_when=random.choice(stops))
     return plan
+
+
+def _single_out(random: Random, scene: SeedScene) -> SeedScene:
+    """Return the scene; in some, all that goes wrong is that one gateway is ill from the first moment on.
+
+    Its neighbours are well and slow, so that it shows whether they wait for it.
+    """
+    gateways = scene.plan.gateways
+    if len(gateways) < 2 or random.random() < 0.9:
+        return scene
+    ill = random.choice(gateways).name
+    well = tuple(
+        entry
+        if entry.name == ill
+        else replace(entry, limits=replace(entry.limits, rate=random.choice([1.0, 2.0])))
+        for entry in gateways
+    )
+    fixtures = tuple(replace(each, rate=None, expiry=None) for each in scene.fixture.gateways)
+    how: list[Illness] = ["502", "refused", "silent"]
+    return replace(
+        scene,
+        plan=replace(
+            scene.plan, gateways=well, waves=tuple(replace(wave, sizes=()) for wave in scene.plan.waves)
+        ),
+        fixture=replace(scene.fixture, gateways=fixtures),
+        faults=FaultScenario(),
+        outages={ill: GatewayOutage(0.0, 2000.0, random.choice(how))},
+        unsent=0.0,
+        stuck=0.0,
+        stray=0.0,
+        crashes=(),
+        full=range(0),
+        interrupts=(),
+        closes=None,
+        needs={},
+        acts=(),
+        freeze=None,
+        troubles={},
+    )
 
 
 def _freeze(random: Random) -> ProcessFreeze | None:

@@ -18,8 +18,8 @@ class WireExchange(Struct, kw_only=True, eq=False):
 
     ``target`` and ``act`` are None if the request names no known target, or is no undeploy, look, deploy,
     publish or bind. ``credential`` tells apart what let the request in; it is no secret itself. ``store``:
-    the request went to the traffic log of its gateway, which is another host. ``is_report``: it was for an
-    administrator's report, where a 401 is about the role of the user.
+    the request went to the traffic log of its gateway, which is another host. ``is_report``: it was for a
+    report or a list of a whole manager, where a 401 may be about the role of the user.
     """
 
     gateway: str
