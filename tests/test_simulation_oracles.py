@@ -8,12 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.events import GatewayWarned
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act
 from orchestrator.model.settings import Auth, CredentialReference, Retry
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.fixtures import SimulatorFixture
 from tests.simulation.contents import CAPABILITIES, ORACLES
+from tests.simulation.credentials import TOKENS
 from tests.simulation.lanes import (
     check_astray,
     check_credentials,
@@ -25,6 +27,7 @@ from tests.simulation.lanes import (
 )
 from tests.simulation.oracles import WIRE_JUDGES, check_wire
 from tests.simulation.scene import SeedScene, make_scene
+from tests.simulation.standing import find_told_secrets
 from tests.simulation.stopping import check_stop
 from tests.simulation.wire import SessionWire, WireExchange
 
@@ -233,6 +236,14 @@ def test_what_leaves_after_an_interrupt_or_long_after_the_window_is_told() -> No
 def test_a_request_to_another_host_is_told() -> None:
     assert find(check_astray, wire(ask(1.0, 2.0))) == []
     assert "promise 9" in find(check_astray, wire(ask(1.0, 2.0, is_astray=True)))[0]
+
+
+@pytest.mark.promise(9)
+def test_an_event_with_a_credential_is_told() -> None:
+    told = GatewayWarned(at=1.0, gateway="gw", text=f"the token is {TOKENS[0]}")
+
+    assert list(find_told_secrets(told)) == ["promise 9: an event GatewayWarned holds a credential"]
+    assert list(find_told_secrets(replace(told, text="the token is •••"))) == []
 
 
 def test_a_quiet_wire_breaks_nothing_and_each_judge_is_asked() -> None:

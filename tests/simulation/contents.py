@@ -30,8 +30,8 @@ ORACLES: dict[int, str] = {
     "no change leaves that could end after the window, and no look 30 s after it.",
     8: "Nothing at all leaves after the first interrupt; each request that left before has its result in the "
     "journal, and all reports are there. After the second the session ends within 5 s.",
-    9: "No file of a run holds a token, password, key or secret, though replies repeat them; each request "
-    "goes to the host of its gateway, and none where a redirect points.",
+    9: "No file of a run and no event holds a token, password, key or secret, though replies repeat them; "
+    "each request goes to the host of its gateway, and none where a redirect points.",
     10: "Each session ends within the sum of what its plan allows, and never waits for what cannot come or "
     "runs on while no time passes.",
     11: "What is reported restored is up, published where it was, with all that hung on it in the books; "

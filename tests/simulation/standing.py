@@ -14,6 +14,9 @@ from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.outcome import DONE, Outcome
 from orchestrator.report.causes import group_by_cause
 from orchestrator.report.values import ReportSource
+from tests.simulation.credentials import SECRETS
+
+_SECRETS = tuple(secret.encode() for secret in SECRETS)
 
 EVERY = 40
 """Events between two looks at the status."""
@@ -30,6 +33,7 @@ class StatusWitness:
     def __call__(self, event: AnyEvent) -> None:
         self._progress.observe(event)
         self._events += 1
+        self.broken += find_told_secrets(event)
         if self._events % EVERY == 0 or isinstance(event, RunEnded):
             self.broken += check_sums(read_status(self._progress, event.at))
         if isinstance(event, RunEnded) and not event.outcomes:
@@ -62,6 +66,13 @@ class StatusWitness:
             told[group.outcome] += group.count
         if counted != told:
             yield f"the status has the causes {counted}, and the report {told}"
+
+
+def find_told_secrets(event: AnyEvent) -> Iterator[str]:
+    """Yield an event that holds a credential, as ``--events`` would write it."""
+    line = msgspec.json.encode(event)
+    if any(secret in line for secret in _SECRETS):
+        yield f"promise 9: an event {type(event).__name__} holds a credential"
 
 
 def check_sums(status: LiveStatus) -> Iterator[str]:
