@@ -75,10 +75,12 @@ KINDS = (
         "run, and resumes it to its end: `kill -9` of a run, of a restore, and of commands that read; "
         "processes that are stopped and go on; a disk that fills up, files that may not grow, few "
         "descriptors, little memory; slow commits and a clock that jumps (both put into the program's "
-        "process, since no user has the right to them); a damaged journal; several resumes at once. After "
-        "each session the simulators' books decide: what was in flight was looked at first, what had "
-        "ended got nothing more, and at the end the report agrees with them. After damage a command "
-        "refuses the journal, or tells the truth.",
+        "process, since no user has the right to them); a damaged journal; several resumes at once; a "
+        "journal of an earlier format, damaged, or converted by resumes that are killed. A process counts "
+        "as killed, under its command, where the signal came before its end. After each session the "
+        "simulators' books decide: what was in flight was looked at first, what had ended got nothing "
+        "more, and at the end the report agrees with them. After damage a command refuses the journal, or "
+        "tells the truth.",
         "Rounds that broke a promise when they were played",
     ),
     Kind(
@@ -86,12 +88,13 @@ KINDS = (
         "Made-up inputs",
         "make fuzz MINUTES=60",
         "Inputs that nobody would write, for the readers of both gateways' replies, of plans, CSV and "
-        "JSON lines tables, lists of ids, approvals and journals: recorded samples with bits, words and "
-        "values changed, texts that hypothesis makes up, and inputs that atheris chooses by the lines "
-        "that they reach. Each input goes to all readers of its sort. A reader takes it, or refuses it "
-        "with its documented error; no reply counts as success without the vendor's full evidence. An "
-        "input that makes a reader fail is kept in `tests/samples/crashes/` and read again by a quick "
-        "test. CI tries a few inputs of each sort on each commit.",
+        "JSON lines tables, lists of ids, approvals and journals of all formats: recorded samples with "
+        "bits, words and values changed, texts that hypothesis makes up, and inputs that atheris chooses "
+        "by the lines that they reach. Each input goes to all readers of its sort, a journal to all that "
+        "commands do with it before a request. A reader takes it, or refuses it with its documented "
+        "error; no reply counts as success without the vendor's full evidence. An input that makes a "
+        "reader fail is kept in `tests/samples/crashes/` and read again by a quick test. CI tries a few "
+        "inputs of each sort on each commit.",
         "Places where an input made a reader fail; each was mended, and the input is a sample since",
     ),
     Kind(
@@ -103,9 +106,9 @@ KINDS = (
         "faults in 5 % of the replies, with its log and its events in files. The memory, the descriptors "
         "and the sizes of the journal, of its write-ahead log and of the logs are sampled after each "
         "night, or each second. The second half must be flat: memory rises by 2 % or 1.5 MB at most; "
-        "descriptors do not rise; the write-ahead log is at most half as large again; journal and logs "
-        "take at most a tenth more bytes a request than in the first half. Each night must have the same "
-        "results as the first one.",
+        "descriptors do not rise, nor do the objects that Python's collector watches; the write-ahead log "
+        "is at most half as large again; journal and logs take at most a tenth more bytes a request than "
+        "in the first half. Each night must have the same results as the first one.",
         "What grew, or went wrong otherwise",
     ),
 )

@@ -23,6 +23,7 @@ from orchestrator.journal.ledger import (
     LedgerHead,
     begin_ledger,
     chain_hash,
+    digest_values,
     go_on_with_ledger,
     sign_hash,
 )
@@ -516,3 +517,12 @@ def test_an_audit_searches_for_each_row_by_its_key(tmp_path: Path, kind: EntryKi
         assert inner, plan_
         assert all(step.startswith("SEARCH") for step in inner)
         assert sum(step.startswith("SCAN") for step in plan_) <= 1
+
+
+@pytest.mark.parametrize("number", [1e308, -1e308, 2.0**63, float("inf")])
+def test_a_number_that_is_no_integer_of_sqlite_has_a_digest_of_its_own(number: float) -> None:
+    assert digest_values([number]) != digest_values([0])
+
+
+def test_a_whole_number_has_the_same_digest_as_a_float() -> None:
+    assert digest_values([2.0, "x"]) == digest_values([2, "x"])
