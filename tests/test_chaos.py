@@ -18,7 +18,7 @@ from orchestrator.journal.database import open_database
 from orchestrator.journal.schema import FORMAT
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from tests.chaos import program
-from tests.chaos.__main__ import play_round
+from tests.chaos.__main__ import play_round, shorten_cause
 from tests.chaos.earlier import OLDEST, make_earlier, read_planned
 from tests.chaos.faults import damage, limit_process
 from tests.chaos.scenes import SCENES
@@ -102,6 +102,15 @@ def test_a_limit_holds_in_the_process_that_it_is_set_for(tmp_path: Path) -> None
 def test_a_process_that_ends_in_an_undocumented_way_has_broken_a_promise(status: int, said: str) -> None:
     with pytest.raises(AssertionError):
         check_status(CommandResult(status, "", said))
+
+
+def test_a_broken_round_is_named_by_the_error_and_not_by_the_advice() -> None:
+    said = "Traceback (most recent call last):\n  File x\nRuntimeError: no thread\nThis is a bug of ours"
+    with pytest.raises(AssertionError) as failed:
+        check_status(CommandResult(3, "", said))
+
+    assert shorten_cause(str(failed.value)) == "RuntimeError: no thread"
+    assert shorten_cause("sent again before a look: ['a']\nmore") == "sent again before a look: ['a']"
 
 
 def test_a_clock_jumps_after_its_time_and_by_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

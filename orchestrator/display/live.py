@@ -22,6 +22,7 @@ from orchestrator.display.status import read_status
 from orchestrator.display.tab import TabProgress
 from orchestrator.model.events import AnyEvent, RunStarted
 from orchestrator.system.terminal import Keyboard, handle_suspension, is_in_foreground
+from orchestrator.system.threads import start_thread
 from orchestrator.text.charset import fit_charset
 
 PICTURES_PER_SECOND = 4
@@ -86,8 +87,7 @@ class LiveDisplay:
         self._stack.callback(self._tab.clear)
         self._stack.enter_context(handle_suspension(self._suspend, self._resume))
         self.draw()
-        self.thread = Thread(target=self._draw_in_turn, name="live picture", daemon=True)
-        self.thread.start()
+        self.thread = start_thread(self._draw_in_turn, "live picture")
 
     def _draw_in_turn(self) -> None:
         while not self._over.wait(1 / PICTURES_PER_SECOND):

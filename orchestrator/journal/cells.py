@@ -43,6 +43,11 @@ _LATEST = 253_402_300_799
 """The end of the year 9999 in Unix seconds: no later time can be told."""
 
 
+def is_time(column: str) -> str:
+    """Return the condition that a cell is a number which can be told as a time, or as a duration."""
+    return f"typeof({column}) = 'real' AND abs({column}) <= {_LATEST}"
+
+
 Value = TypeVar("Value")
 
 
@@ -94,7 +99,7 @@ def _list_conditions(database: Database, table: str, covered: Container[str]) ->
         # Fewer words for SQLite than a test of the words and of the type, and a word is a text.
         fits = f"typeof({name}) = '{_TYPES[kind]}'" if kind in _TYPES else "TRUE"
         if kind == "REAL":
-            fits += f" AND abs({name}) <= {_LATEST}"
+            fits = is_time(name)
         if words := _WORDS.get((table, name)):
             fits = f"{name} IN ({', '.join(map(repr, map(str, words)))})"
         yield f"({fits})" if is_needed or key else f"({name} IS NULL OR {fits})"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from orchestrator.errors import JournalError
+from orchestrator.journal.cells import is_time
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.holder import read_lock
 from orchestrator.journal.meta import read_meta, read_plan
@@ -25,11 +26,12 @@ from orchestrator.model.plan import RunId
 if TYPE_CHECKING:
     from orchestrator.model.gateway import Gateway
 
-# Logins and lists are notes. An intent that never left has `sent` 0.
-_BEGUN = """
-SELECT MIN(at) FROM (
-    SELECT MIN(started) AS at FROM attempt WHERE sent IS NOT 0
-    UNION ALL SELECT MIN(at) FROM note WHERE kind = 'request'
+# Logins and lists are notes. An intent that never left has `sent` 0. A damaged time tells all the same that
+# the restore has begun.
+_BEGUN = f"""
+SELECT MIN(CASE WHEN {is_time("at")} THEN at ELSE 0.0 END) FROM (
+    SELECT started AS at FROM attempt WHERE sent IS NOT 0
+    UNION ALL SELECT at FROM note WHERE kind = 'request'
 )
 """
 _STATE = "SELECT state FROM session ORDER BY number DESC LIMIT 1"
@@ -158,7 +160,8 @@ def _list_ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> I
     with closing(open_database(restore.journal, write=False, whole=False)) as database:
         theirs = _read_installations(database)
         for (name,) in database.rows(query):
-            gateway, _, parts = name.partition("/")
+            # No digest was checked: a damaged id may be no text, or name no gateway.
+            gateway, _, parts = str(name).partition("/")
             # The plan of the run may have two names for the installation, and each of them has ids.
-            for ours in names.get(theirs[gateway], ()):
+            for ours in names.get(theirs.get(gateway, ""), ()):
                 yield f"{ours}/{parts}"

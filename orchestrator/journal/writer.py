@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
 from typing import NamedTuple, Protocol
 
 from orchestrator.errors import DiskError, JournalError
@@ -21,6 +20,7 @@ from orchestrator.journal.database import Database, Value
 from orchestrator.journal.ledger import BATCHED
 from orchestrator.journal.record import IN_PARTS
 from orchestrator.journal.schema import INSERT_INTENT
+from orchestrator.system.threads import start_thread
 
 IDLE = 0.05
 """Seconds after which a result is committed on its own, if no intent follows it."""
@@ -62,8 +62,7 @@ class GroupCommitWriter:
         self._timer: asyncio.Handle | None = None
         self._closed = False
         self._orders: SimpleQueue[_CommitBatch | None] = SimpleQueue()
-        self._thread = Thread(target=self._commit_orders, name="journal", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._commit_orders, "journal")
 
     def post(self, statement: str, values: tuple[Value, ...]) -> None:
         """Queue a row; it is on disk when a later ``write`` or ``flush`` returns."""

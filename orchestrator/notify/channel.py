@@ -9,13 +9,14 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition
 from types import ModuleType
 from typing import Any, Protocol
 
 from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
 from orchestrator.notify.messages import RunMessage, merge_messages
+from orchestrator.system.threads import start_thread
 from orchestrator.text.counting import count_noun
 
 SPACING = 30.0
@@ -46,8 +47,7 @@ class NotificationChannel:
         self._closing = False
         self._next = 0.0
         self._sent = self._failed = 0
-        self._thread = Thread(target=self._work, name="notifications", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._work, "notifications")
 
     def post(self, message: RunMessage) -> None:
         """Queue a message; returns at once."""

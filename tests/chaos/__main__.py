@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -50,17 +51,18 @@ def play_round(name: str, number: int, platform: RunningSimulators) -> Trial:
         try:
             SCENES[name](play)
         except (AssertionError, OrchestratorError) as error:
-            broke = (f"seed {number}: {_shorten(str(error))}",)
+            broke = (f"seed {number}: {shorten_cause(str(error))}",)
         requests = platform.books().requests
     counts = {"rounds": 1, "faults": play.faults, "processes": play.processes, "requests": requests}
     counts |= {f"{command} killed": count for command, count in play.killed.items() if count}
     return make_trial(name, counts, broke=broke)
 
 
-def _shorten(text: str) -> str:
-    """Return the first line of what went wrong, or the last one of a traceback."""
+def shorten_cause(text: str) -> str:
+    """Return the first line of what went wrong, or the error of a traceback."""
     lines = [line for line in text.splitlines() if line.strip()] or ["a check failed without a word"]
-    return (lines[-1] if "Traceback" in lines[0] else lines[0])[:300]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return (errors[-1] if errors and "Traceback" in text else lines[0])[:300]
 
 
 def _tell(name: str, number: int, trial: Trial) -> None:

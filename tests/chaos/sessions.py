@@ -170,7 +170,7 @@ def _wait(process: Process) -> CommandResult:
 
 def check_status(ended: CommandResult) -> None:
     """Check that a process ended as documented, and that nothing in it went wrong by itself."""
-    assert ended.status in (0, 1, 2, 4, 130, -9), ended
+    assert ended.status in (0, 1, 2, 4, 130, -9), f"status {ended.status}: {ended.err}"
     assert "Traceback" not in ended.err, ended.err
     assert "bug of ours" not in ended.err, ended.err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -21,6 +22,7 @@ from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.pending import START, PendingTargets, recall_lanes, reopen
 from orchestrator.journal.planned import check_planned, digest_planned
 from orchestrator.journal.remainder import open_remainder
+from orchestrator.journal.restores import find_restores
 from orchestrator.journal.sessions import read_sessions
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_report
@@ -34,6 +36,8 @@ CELLS = (
     "[]", "null", '{"a": 1}', "x" * 5000, b"", b"\xff\xfe", "complete", "2026",
 )  # fmt: skip
 
+RESTORED = SAMPLES / "journals/format-2/runs/20261128-134430012-spring-clean-up-4897"
+"""The run that the restore among the samples brings back."""
 ACCEPTED = frozenset(("new-front-end-id", "unpublished-edits", "missing-history", "lost-bindings"))
 
 
@@ -111,11 +115,22 @@ def read_journal(data: bytes, folder: Path) -> None:
     (run / "plan.yaml").write_text("version: 1\n", encoding="utf-8")
     with suppress(JournalError, RunError, UsageError), TemporaryDirectory(dir=folder) as place:
         build_restoration(kept, Choice(accept=ACCEPTED), Path(place)).forget()
+    _read_beside(run)
     # A restore has no remainder, which is a UsageError.
     with suppress(JournalError, RunError, UsageError), open_remainder(kept) as remainder:
         assert remainder is not None
     with suppress(JournalError, RunError, UsageError), closing(open_journal(kept, None)) as database:
         _prepare_resume(database)
+
+
+def _read_beside(run: Path) -> None:
+    """Report the run that a restore brings back, which a restore that cannot be read never prevents."""
+    parent = run.with_name(RESTORED.name)
+    if not parent.exists():
+        parent.mkdir(mode=0o700)
+        shutil.copy(RESTORED / "journal.sqlite", parent)
+    with RunFolder(parent).open_source(among=find_restores(run.parent)) as source:
+        write_report("json", source, StringIO())
 
 
 def _prepare_resume(database: Database) -> None:

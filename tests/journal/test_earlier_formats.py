@@ -176,6 +176,19 @@ def test_a_report_is_the_one_that_the_program_of_its_time_made(
     assert PAGE_CODE.sub("", told) == PAGE_CODE.sub("", expected(f"{run}.report.{form}"))
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["target SET id = 'other/x'", "target SET id = X'00'", "target SET id = 5", "attempt SET started = 'x'"],
+)
+def test_a_damaged_restore_keeps_nobody_from_reading_its_run(tmp_path: Path, change: str) -> None:
+    runs = unpack(2, tmp_path) / "runs"
+    with closing(sqlite3.connect(runs / RESTORE / "journal.sqlite")) as connection, connection:
+        assert connection.execute(f"UPDATE {change}").rowcount
+
+    with RunFolder(runs / COMPLETE).open_source() as source:
+        assert [restore.id for restore in source.report.restores] == [RESTORE]
+
+
 @pytest.mark.parametrize("run", RUNS)
 def test_a_status_is_the_one_of_its_time(undeploy: Undeploy, tmp_path: Path, run: str) -> None:
     unpack(2, tmp_path)
