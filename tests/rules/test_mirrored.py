@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Reading, Verdict
-from orchestrator.model.settings import Auth, CredentialReference
+from orchestrator.model.settings import Auth, CredentialReference, Retry
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import (
     AdmissionDelayed,
@@ -232,4 +233,8 @@ def test_a_restore_always_looks_and_never_takes_absence_for_done() -> None:
 
     policy = RetryPolicy.of(entry, Act.DEPLOY)
     assert (policy.always_look, policy.absent_ok, policy.act) == (True, False, Act.DEPLOY)
-    assert RetryPolicy.of(entry).absent_ok
+    assert RetryPolicy.of(entry) == RetryPolicy(
+        attempts=5, first=0.5, ceiling=30.0, always_look=False, absent_ok=True, act=Act.UNDEPLOY
+    )
+    looking = replace(entry, look="always", absent="fail", retry=Retry(attempts=3, first=1.0, ceiling=9.0))
+    assert RetryPolicy.of(looking) == RetryPolicy(attempts=3, first=1.0, ceiling=9.0, always_look=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.model.reading import Act, LookFacts, Reading, Verdict
 from orchestrator.rules.retry import (
     LOOKS_PER_DOUBT,
     LookStep,
@@ -21,13 +21,16 @@ from orchestrator.rules.retry import (
     TargetEnd,
     TargetHistory,
     choose_first_step,
+    choose_pause,
     decide,
     describe,
     describe_wrong_place,
     draw_backoff,
     end_blocked,
+    is_passing_fault,
     replay,
     replay_all,
+    uncharge,
 )
 from tests.support.readings import reading
 
@@ -428,6 +431,109 @@ def test_the_jitter_is_full_and_never_leaves_its_bounds(
         wait, draw_backoff(policy, failures + 1, roll)
     )
     assert draw_backoff(policy, failures, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("wait", "in_a_row", "seconds"),
+    [(7.0, 1, 7.0), (90.0, 1, 60.0), (0.0, 9, 0.0), (None, 1, 1.0), (None, 4, 4.0)],
+)
+def test_a_pause_is_as_long_as_the_gateway_asks_for_or_the_longest_backoff(
+    wait: float | None, in_a_row: int, seconds: float
+) -> None:
+    assert choose_pause(POLICY, reading(Verdict.BUSY, wait=wait), in_a_row, most=60.0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"),
+    [
+        (None, True),
+        (408, True),
+        (500, True),
+        (503, True),
+        (499, False),
+        (404, False),
+        (407, False),
+        (409, False),
+    ],
+)
+def test_timeouts_and_faults_of_the_server_may_pass(status: int | None, passes: bool) -> None:
+    assert is_passing_fault(status) is passes
+
+
+def test_attempts_that_another_machine_may_never_have_made_are_not_charged() -> None:
+    """The doubt stays."""
+    assert uncharge(LAST_DOUBT, 2) == replace(LAST_DOUBT, charged=3)
+    assert uncharge(LAST_DOUBT, 0) == LAST_DOUBT
+
+
+def test_a_fault_that_asks_for_a_wait_is_repeated_no_sooner() -> None:
+    patient = replace(DOUBT, wait=9.0)
+
+    assert decide(POLICY, FRESH, Act.UNDEPLOY, patient, roll=1.0)[1] == SendStep(9.0)
+    assert decide(POLICY, replace(LAST_DOUBT, charged=4), Act.UNDEPLOY, patient, roll=1.0)[1] == LookStep()
+
+
+def test_looks_at_a_doubt_that_cannot_be_sent_do_not_count() -> None:
+    history, waits = IN_DOUBT, list[float]()
+    for _ in range(5):
+        history, step = decide(POLICY, history, Act.LOOK, UNSENT, roll=1.0)
+        assert isinstance(step, LookStep)
+        waits.append(step.wait)
+
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert (history.looks, history.unsent) == (0, 5)
+    history, step = decide(POLICY, history, Act.LOOK, UNCLEAR, roll=1.0)
+    assert (history.looks, history.unsent, step) == (1, 0, LookStep(0.5))
+
+
+@pytest.mark.parametrize("fault", [UNCLEAR, UNSENT])
+def test_a_look_before_the_first_undeploy_is_made_once_more_after_a_fault(fault: Reading) -> None:
+    history, step = decide(ALWAYS, FRESH, Act.LOOK, fault, roll=1.0)
+    assert step == LookStep(0.5)
+
+    assert decide(ALWAYS, history, Act.LOOK, fault, roll=1.0)[1] == SendStep()
+
+
+def test_requests_that_could_not_be_sent_wait_longer_each_time_until_one_was() -> None:
+    history, waits = FRESH, list[float]()
+    for _ in range(3):
+        history, step = decide(POLICY, history, Act.UNDEPLOY, UNSENT, roll=1.0)
+        assert isinstance(step, SendStep)
+        waits.append(step.wait)
+    assert waits == [0.5, 1.0, 2.0]
+
+    for sent in (BUSY, DENIED, DOUBT, CONTESTED):
+        assert decide(POLICY, history, Act.UNDEPLOY, sent, roll=1.0)[0].unsent == 0
+
+
+def test_a_new_doubt_has_all_of_its_looks() -> None:
+    spent = replace(IN_DOUBT, looks=LOOKS_PER_DOUBT - 1)
+
+    for reply in (DOUBT, STRANGE, CONTESTED):
+        assert decide(POLICY, spent, Act.UNDEPLOY, reply, roll=1.0)[0].looks == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "evidence"),
+    [
+        ({"pods": ("a", "b"), "evidence": "rows"}, "a, b", "rows"),
+        ({"pods": ("a",), "more_pods": 1200}, "a and 1,200 more", None),
+        ({"message": "half"}, "something that is not named (half)", None),
+        ({"pods": ("a",), "facts": LookFacts(pods_active=1)}, "a", "look"),
+    ],
+)
+def test_what_did_not_obey_is_named(fields: dict[str, Any], told: str, evidence: str | None) -> None:
+    history = after(FRESH, reading(Verdict.PARTIAL, **fields), may_have_arrived=True, in_doubt=True)
+
+    assert decide(POLICY, history, Act.LOOK, NOT_OFFERED, roll=1.0)[1] == failed(
+        f"partial: not everything obeyed: {told}", evidence
+    )
+
+
+def test_a_reply_that_was_refused_without_a_code_is_no_evidence() -> None:
+    bare = reading(Verdict.REFUSED, message="no")
+
+    assert decide(POLICY, FRESH, Act.UNDEPLOY, bare, roll=1.0)[1] == failed("refused: no")
 
 
 def test_a_reading_in_words_is_never_empty() -> None:

@@ -62,6 +62,132 @@ def test_a_few_looks_among_many_undeploys_do_not_slow_them() -> None:
     assert pace.find_rate(Act.UNDEPLOY) is None
 
 
+def test_a_cap_bounds_each_sort_and_a_shared_pace_may_be_faster() -> None:
+    pace = SharedPace(cap=5.0)
+    send_mixed(pace, 0.0, Act.LOOK)
+
+    assert pace.is_shared
+    assert pace.find_rate(Act.LOOK) == pace.find_rate(Act.UNDEPLOY) == 5.0
+    assert (pace.find_learned(Act.LOOK) or 0.0) > 5.0
+    pace.limit(1.0, 0.0, 0.0)
+    assert pace.find_rate(Act.LOOK) == 1.0
+    pace.limit(None, 0.0, 0.0)
+    assert pace.find_rate(Act.LOOK) == pace.find_learned(Act.LOOK)
+
+
+def test_while_a_pace_is_shared_each_sort_waits_for_its_own_cap_before_it_takes_a_slot() -> None:
+    pace = SharedPace(cap=5.0)
+    pace.note_departure(Act.LOOK, 0.0)
+    assert pace.seconds_until_slots(Act.LOOK, 0.0) == 0.0
+    assert pace.seconds_until_allowed(Act.LOOK, 0.0) == pytest.approx(0.2)
+    now = send_mixed(pace, 1.0, Act.LOOK)
+    pace.note_departure(Act.UNDEPLOY, now)
+
+    assert pace.seconds_until_slots(Act.UNDEPLOY, now) == pytest.approx(0.2)
+    assert pace.seconds_until_slots(Act.LOOK, now) == 0.0
+
+
+def test_another_cap_is_in_force_for_each_sort_from_its_own_time_on() -> None:
+    pace = SharedPace()
+    pace.limit(2.0, 0.0, 5.0)
+
+    assert [pace.reserve(Act.UNDEPLOY, 0.0) for _ in range(2)] == [0.0, 0.5]
+    assert [pace.reserve(Act.LOOK, 0.0) for _ in range(2)] == [5.0, 5.5]
+
+
+def test_a_request_without_a_slot_delays_its_own_sort_or_both_where_they_share_a_pace() -> None:
+    apart = SharedPace(cap=1.0)
+    apart.note_unpaced_departure(Act.LOOK, 0.0)
+    assert (apart.reserve(Act.LOOK, 0.0), apart.reserve(Act.UNDEPLOY, 0.0)) == (1.0, 0.0)
+
+    shared = SharedPace()
+    now = send_mixed(shared, 0.0, Act.LOOK)
+    epoch, rate = shared.find_epoch(Act.UNDEPLOY), shared.find_rate(Act.UNDEPLOY) or 0.0
+    shared.note_unpaced_departure(Act.LOOK, now)
+    assert shared.find_epoch(Act.UNDEPLOY) != epoch
+    assert shared.reserve(Act.UNDEPLOY, now) == pytest.approx(now + 1.0 / rate)
+
+
+def test_a_request_that_left_counts_in_a_shared_pace() -> None:
+    shared = SharedPace()
+    now = send_mixed(shared, 0.0, Act.LOOK)
+    rate = shared.find_rate(Act.UNDEPLOY) or 0.0
+    shared.note_departure(Act.LOOK, now)
+    shared.hold(Act.UNDEPLOY, now)
+
+    assert shared.reserve(Act.UNDEPLOY, now) == pytest.approx(now + 1.0 / rate)
+
+
+def test_slots_from_before_a_pace_was_shared_are_void() -> None:
+    pace = SharedPace()
+    epochs = [pace.find_epoch(act) for act in (Act.LOOK, Act.UNDEPLOY)]
+    send_mixed(pace, 0.0, Act.LOOK)
+
+    assert pace.find_epoch(Act.LOOK) == pace.find_epoch(Act.UNDEPLOY)
+    assert pace.find_epoch(Act.LOOK)[0] not in [changes for changes, _ in epochs]
+
+
+@pytest.mark.parametrize("rest", [0.0, 300.0])
+def test_a_shared_pace_begins_with_what_both_had_sent_and_without_their_rests(rest: float) -> None:
+    """Twenty of each and the refused one left in about 0.4 s; a first refusal leaves a third of that."""
+    pace, now = SharedPace(), 0.0
+    for number in range(20):
+        now = send(pace, Act.LOOK, now)
+        now = send(pace, Act.UNDEPLOY, now) + (rest if number == 9 else 0.0)
+    send(pace, Act.LOOK, now, refused=True)
+
+    assert pace.find_rate(Act.UNDEPLOY) == pytest.approx(0.35 * 41 / 0.41, rel=0.05)
+
+
+def test_a_pace_that_was_found_for_one_sort_is_widened_to_both() -> None:
+    """One request in two is a look: so both together begin at twice the pace of the looks."""
+    pace, now = SharedPace(), 0.0
+    for _ in range(20):
+        now = send(pace, Act.LOOK, now)
+    now = send(pace, Act.LOOK, now, refused=True) + 1.0
+    alone = pace.find_rate(Act.LOOK) or 0.0
+    send_mixed(pace, now, Act.LOOK, number=30)
+
+    assert pace.is_shared
+    assert 1.3 * alone <= (pace.find_rate(Act.LOOK) or 0.0) <= 3.0 * alone
+
+
+@pytest.mark.parametrize(("looks", "is_shared"), [(0, False), (1, False), (2, True)])
+def test_a_tenth_of_each_sort_makes_a_mixture(looks: int, is_shared: bool) -> None:
+    """Of twenty requests, the refused one included."""
+    pace, now = SharedPace(), 0.0
+    for number in range(19):
+        now = send(pace, Act.LOOK if number < looks else Act.UNDEPLOY, now)
+    send(pace, Act.UNDEPLOY, now, refused=True)
+
+    assert pace.is_shared is is_shared
+
+
+def test_what_is_refused_before_anything_was_taken_shows_no_mixture() -> None:
+    pace = SharedPace()
+    for act in (Act.LOOK, Act.UNDEPLOY):
+        pace.reserve(act, 0.0)
+        pace.note_departure(act, 0.0)
+    pace.observe_refusal(Act.LOOK, 0.0, 0.1, wait=1.0)
+
+    assert not pace.is_shared
+
+
+def test_once_they_part_the_limited_sort_keeps_the_pace_and_the_cap_of_the_plan() -> None:
+    pace, now = SharedPace(cap=50.0), 0.0
+    while True:
+        now = send_mixed(pace, now, Act.LOOK)
+        if not pace.is_shared:
+            break
+        shared = pace.find_learned(Act.LOOK) or 0.0
+
+    assert (pace.find_rate(Act.LOOK) or 0.0) <= 50.0
+    assert 0.5 * shared <= (pace.find_learned(Act.LOOK) or 0.0) <= 2.0 * shared
+    assert pace.find_rate(Act.UNDEPLOY) == 50.0
+    first = pace.reserve(Act.LOOK, now)
+    assert pace.reserve(Act.LOOK, now) - first >= 1.0 / 50.0 - CLOSE
+
+
 def test_slots_of_a_shared_pace_are_one_row_for_both() -> None:
     pace = SharedPace()
     now = send_mixed(pace, 0.0, Act.LOOK)
