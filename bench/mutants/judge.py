@@ -6,7 +6,9 @@ import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import math
 import os
+import resource
 import select
 import signal
 import sys
@@ -47,6 +49,8 @@ class Fate(StrEnum):
 UNTRIED = 71
 """The exit status of a process that could not try its mutant."""
 
+_FATES = {0: Fate.SURVIVED, UNTRIED: Fate.UNTRIED, -signal.SIGXCPU: Fate.TIMED_OUT}
+
 
 def preload() -> None:
     """Import once what each forked process needs. Raises AssertionError if that brings the program in."""
@@ -82,16 +86,17 @@ class _MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 class TestProcess:
     """A forked process that runs tests.
 
-    ``run`` returns its exit status: 0 if all passed, ``UNTRIED`` if none could be run.
+    ``run`` returns its exit status: 0 if all passed, ``UNTRIED`` if none could be run. ``seconds`` bounds its
+    processor time: on a busy machine a process may wait for long, and is no slower for it.
     """
 
     __test__ = False  # not a test, whatever its name
 
-    def __init__(self, run: Callable[[], int]) -> None:
+    def __init__(self, run: Callable[[], int], seconds: float = math.inf) -> None:
         self.began = time.monotonic()
         self._pid = os.fork()
         if self._pid == 0:
-            _run_silently(run)
+            _run_silently(run, seconds)
         self._end = os.pidfd_open(self._pid)
 
     def fileno(self) -> int:
@@ -102,7 +107,7 @@ class TestProcess:
         """Return what the tests said; wait for them."""
         _, status = os.waitpid(self._pid, 0)
         os.close(self._end)
-        return {0: Fate.SURVIVED, UNTRIED: Fate.UNTRIED}.get(os.waitstatus_to_exitcode(status), Fate.KILLED)
+        return _FATES.get(os.waitstatus_to_exitcode(status), Fate.KILLED)
 
     def kill(self) -> None:
         """End the process and what it has started."""
@@ -111,9 +116,11 @@ class TestProcess:
         os.close(self._end)
 
 
-def _run_silently(run: Callable[[], int]) -> None:
+def _run_silently(run: Callable[[], int], seconds: float) -> None:
     """End this process with the status that ``run`` returns."""
     os.setpgid(0, 0)
+    if seconds < math.inf:
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
     silence = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(silence, number)
@@ -133,7 +140,7 @@ def run_tests(module: str, path: str, source: str, tests: Sequence[str], plugin:
     import pytest  # noqa: PLC0415 - preloaded; this module itself must be cheap to import
 
     preloaded = "ignore::pytest.PytestAssertRewriteWarning"
-    options = ["-x", "--tb=no", "-m", "not long", "--hypothesis-seed=0", "--timeout=30", "-W", preloaded]
+    options = ["-x", "--tb=no", "-m", "not long", "--hypothesis-seed=0", "--timeout=600", "-W", preloaded]
     options += [word for needless in _NEEDLESS for word in ("-p", f"no:{needless}")]
     return int(pytest.main([*options, *tests], [plugin]))
 

@@ -18,7 +18,7 @@ from bench.mutants.sites import Mutant
 
 
 class RecordedTest(Struct, frozen=True):
-    """A test by its node id, the seconds that it took, and the functions of the module that it ran."""
+    """A test by its node id, the processor time that it took, and the functions of the module that it ran."""
 
     id: str
     seconds: float
@@ -30,7 +30,7 @@ class Record(Struct, frozen=True):
 
     tests: tuple[RecordedTest, ...]
     seconds: float
-    """How long all tests took together."""
+    """The processor time of all tests together."""
     at_import: frozenset[str]
     """The functions that run while the module is imported, so that each test depends on them."""
 
@@ -83,9 +83,9 @@ class Recorder:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Keep what one test runs, its fixtures included."""
         self._trace.take()
-        began = time.monotonic()
+        began = time.process_time()
         result = yield
-        self._tests.append(RecordedTest(item.nodeid, time.monotonic() - began, self._trace.take()))
+        self._tests.append(RecordedTest(item.nodeid, time.process_time() - began, self._trace.take()))
         return result
 
     def make_record(self, at_import: frozenset[str]) -> Record:

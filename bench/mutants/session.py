@@ -7,10 +7,12 @@ the import of the module has a process of its own (``judge``).
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +28,11 @@ from bench.mutants.sites import Mutant
 from bench.mutants.swap import swap_function
 
 SLOWER = 8.0
-"""How many times as long as the module as it is a mutant may take: a loop that turns for ever is killed."""
+"""How many times the processor time of the module as it is a mutant may take: a loop that turns for ever is
+killed."""
+
+LONGEST = 900.0
+"""Seconds after which a mutant is killed that waits for something for ever."""
 
 Key = TypeVar("Key")
 
@@ -49,9 +55,10 @@ def judge_mutants(module: DecidingModule, mutants: Sequence[Mutant], jobs: int) 
 
     def start(mutant: Mutant) -> TestProcess | None:
         chosen = Selection(found.record.choose(mutant))
-        return _start(module, mutant.source, chosen.files, chosen) if chosen.files else None
+        bound = _bound_time(found.record)
+        return _start(module, mutant.source, chosen.files, chosen, bound) if chosen.files else None
 
-    fates = dict(_run_side_by_side(untried, start, jobs, found.record))
+    fates = dict(_run_side_by_side(untried, start, jobs))
     return [(mutant, fates.get(mutant.name, found.find_fate(mutant))) for mutant in mutants]
 
 
@@ -65,8 +72,15 @@ def _judge_in_session(module: DecidingModule, mutants: Sequence[Mutant], jobs: i
         return msgspec.json.decode(file.read_bytes(), type=Findings)
 
 
-def _start(module: DecidingModule, source: str, tests: Sequence[str], plugin: object) -> TestProcess:
-    return TestProcess(lambda: run_tests(module.name, str(module.file), source, tests, plugin))
+def _start(
+    module: DecidingModule, source: str, tests: Sequence[str], plugin: object, seconds: float = math.inf
+) -> TestProcess:
+    return TestProcess(lambda: run_tests(module.name, str(module.file), source, tests, plugin), seconds)
+
+
+def _bound_time(record: Record) -> float:
+    """Return the seconds of processor time that a mutant may take, the start of its process included."""
+    return 10.0 + SLOWER * record.seconds
 
 
 class _JudgingSession:
@@ -97,9 +111,10 @@ class _JudgingSession:
 
             def start(mutant: Mutant) -> TestProcess | None:
                 chosen = Selection(record.choose(mutant)).choose(session.items)
-                return TestProcess(lambda: self._run_mutant(session, chosen, mutant)) if chosen else None
+                run = partial(self._run_mutant, session, chosen, mutant)
+                return TestProcess(run, _bound_time(record)) if chosen else None
 
-            fates = dict(_run_side_by_side(local, start, self._jobs, record))
+            fates = dict(_run_side_by_side(local, start, self._jobs))
             self._file.write_bytes(msgspec.json.encode(Findings(record, fates)))
         return True
 
@@ -129,10 +144,8 @@ def _run_side_by_side(
     mutants: Mapping[str, Mutant],
     start: Callable[[Mutant], TestProcess | None],
     jobs: int,
-    record: Record,
 ) -> Iterator[tuple[str, Fate]]:
     """Yield the names of mutants with their fates. ``start`` returns None for one that no test runs."""
-    longest = max(10.0, SLOWER * record.seconds)
     waiting, running = list(mutants), dict[TestProcess, str]()
     while waiting or running:
         while waiting and len(running) < jobs:
@@ -143,6 +156,6 @@ def _run_side_by_side(
                 yield name, Fate.SURVIVED
         for process in wait_for(list(running), 1.0):
             yield running.pop(process), process.read_fate()
-        for process in [each for each in running if time.monotonic() - each.began > longest]:
+        for process in [each for each in running if time.monotonic() - each.began > LONGEST]:
             process.kill()
             yield running.pop(process), Fate.TIMED_OUT
