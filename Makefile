@@ -2,8 +2,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# Some tests wait for seconds and most for nothing: a worker without tests takes some from the other.
-WORKERS := -n 2 --dist worksteal
+# Some tests wait for seconds and most for nothing: a worker without tests takes some from the others, and while
+# one waits for a disk, a process or a clock, another has its core. Long tests wait most.
+QUICK_WORKERS := -n 3 --dist worksteal
+WORKERS := -n 4 --dist worksteal
 # A lock holds hashes and no address. pip-tools has an environment of its own, so that it adds nothing to the locks.
 COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_ARGS)
@@ -36,7 +38,7 @@ run: setup  ## the main job: the example plan against the embedded simulators
 	$(BIN)/undeploy rehearse plans/example.yaml
 
 test: setup  ## all tests but the long ones: under two minutes on two cores
-	$(BIN)/python -m pytest $(WORKERS) -m "not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(QUICK_WORKERS) -m "not long" $(PYTEST_ARGS)
 
 test-all: setup  ## all tests, with those that run real processes for long
 	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
