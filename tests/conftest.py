@@ -34,8 +34,10 @@ for _name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[_name]
 
 # No test reaches a server that one of the system's authorities vouches for. To read all their certificates
-# takes a twentieth of a second for each TLS context, and for each program that the tests start.
-os.environ.update(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull)
+# takes a twentieth of a second for each TLS context, and for each program that the tests start. One
+# certificate, whose key was thrown away, stands for them all: some libraries refuse to do with none.
+_AUTHORITIES = Path(__file__).parent / "support" / "authorities"
+os.environ.update(SSL_CERT_FILE=str(_AUTHORITIES / "nobody.pem"), SSL_CERT_DIR=str(_AUTHORITIES))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
