@@ -186,5 +186,5 @@ def test_anybody_may_call_what_wants_no_credential() -> None:
 def test_a_read_that_could_name_something_else_is_not_sent(via: str) -> None:
     operation = Operation(encode_statistics(FRONT, HOURS).act, via)
 
-    with pytest.raises(ValueError, match=r"hours|pattern"):
+    with pytest.raises(ValueError, match=r"hours|name something else"):
         ROMA.build_request(operation, OURS, Secret(TOKEN), note=None, now=0.0)
