@@ -9,7 +9,7 @@ import pytest
 
 import orchestrator
 from orchestrator.errors import CredentialError, ExitStatus, UsageError
-from orchestrator.model.events import AnyEvent, GatewayWarned, RunEnded, RunStarted, TargetEnded
+from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunWarned, TargetEnded
 from orchestrator.model.outcome import Outcome
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.faults import FaultScenario, FaultStorm
@@ -168,7 +168,7 @@ async def test_an_aiohttp_that_is_otherwise_is_told_once_and_undeploys_all_the_s
         seen: list[AnyEvent] = [event async for event in events]
         result = events.result
 
-    (warned,) = (event for event in seen if isinstance(event, GatewayWarned))
+    (warned,) = (event for event in seen if isinstance(event, RunWarned))
     assert "is not the one that this program was made for (head, chunks, end)" in warned.text
     assert result is not None
     assert result.report.totals.undeployed == 6

@@ -91,7 +91,7 @@ def render_text(kept: TargetRecord) -> Iterator[str]:
         yield f"restore   {restored.restore}: {make_visible(told)}"
     yield from _render_snapshot(kept)
     yield from _render_usage(kept)
-    yield f"requests  {len(target.attempts)}"
+    yield f"requests  {target.requests}"
     yield from map(_render_attempt, target.attempts)
 
 
@@ -162,8 +162,9 @@ def _render_attempt(attempt: AttemptReport) -> str:
     from orchestrator.text.characters import make_visible
     from orchestrator.text.formats import format_moment, format_span
 
-    status = "no reply" if attempt.status is None else str(attempt.status)
     said = " ".join(filter(None, (attempt.code, attempt.message)))
     took = f" after {format_span(attempt.seconds)}" if attempt.seconds is not None else ""
-    line = f"{attempt.number:>4} {attempt.act.value:<8} {format_moment(attempt.started)}  {status}{took}"
+    line = (
+        f"{attempt.number:>4} {attempt.act.value:<8} {format_moment(attempt.started)}  {attempt.reply}{took}"
+    )
     return f"      {line}{f': {make_visible(said)}' if said else ''}"

@@ -20,10 +20,12 @@ from orchestrator.display.progress import RunProgress
 from orchestrator.display.screen import AlternateScreen
 from orchestrator.display.status import read_status
 from orchestrator.display.tab import TabProgress
-from orchestrator.model.events import AnyEvent, RunStarted
+from orchestrator.model.events import AnyEvent, RunNoted, RunStarted, RunWarned
 from orchestrator.system.terminal import Keyboard, handle_suspension, is_in_foreground
 from orchestrator.system.threads import start_thread
+from orchestrator.text.characters import make_visible
 from orchestrator.text.charset import fit_charset
+from orchestrator.text.formats import format_clock
 
 PICTURES_PER_SECOND = 4
 """Between two pictures an event only costs its counting."""
@@ -75,8 +77,14 @@ class LiveDisplay:
     def __call__(self, event: AnyEvent) -> None:
         """Count ``event``; the next picture shows it."""
         self._progress.observe(event)
-        if isinstance(event, RunStarted) and self.thread is None:
+        if self.thread is not None:
+            return
+        if isinstance(event, RunStarted):
             self._begin()
+        elif isinstance(event, RunWarned | RunNoted):
+            # A session that an earlier command left is taken over first, without a picture.
+            self._out.write(f"{format_clock(event.at)} {make_visible(event.text)}\n")
+            self._out.flush()
 
     def _begin(self) -> None:
         # In reverse at the end: the lines go straight to stderr again once the normal screen is back.

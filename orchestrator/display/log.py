@@ -25,6 +25,7 @@ from orchestrator.model.events import (
     ProbePlanned,
     RunStopping,
     RunWaiting,
+    RunWarned,
     SnapshotMissed,
     TargetInUse,
 )
@@ -48,6 +49,7 @@ EVENT_LEVELS: Mapping[type[AnyEvent], int] = {
     SnapshotMissed: logging.WARNING,
     TargetInUse: logging.WARNING,
     GatewayWarned: logging.WARNING,
+    RunWarned: logging.WARNING,
     RunStopping: logging.WARNING,
 }
 LEVEL_NAMES = {

@@ -168,7 +168,11 @@ def describe_control(event: Controlled) -> str:
 def describe_landing(progress: RunProgress, event: RunStopping) -> str:
     """Return how much a run that stops still awaits, and how to leave at once."""
     again = "; interrupt again to leave at once" if event.interrupted else ""
-    return f"{progress.in_flight} in flight will land{again}"
+    if progress.in_flight:
+        return f"{progress.in_flight:,} in flight will land{again}"
+    # Those of a worker that was lost are in flight no more, and may have arrived all the same.
+    lost = progress.count_unanswered()
+    return f"nothing is in flight{f', and {lost:,} had no reply' if lost else ''}{again}"
 
 
 def describe_lane(event: LaneChanged) -> str:

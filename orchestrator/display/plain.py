@@ -34,9 +34,11 @@ from orchestrator.model.events import (
     RetryPlanned,
     RunContinued,
     RunEnded,
+    RunNoted,
     RunStarted,
     RunStopping,
     RunWaiting,
+    RunWarned,
     StepStarted,
     TargetEnded,
     TargetInUse,
@@ -90,8 +92,8 @@ class PlainDisplay:
                 yield f"warning: {make_visible(event.gateway)}: {make_visible(event.text)}"
             case TargetInUse():
                 yield f"warning: {make_visible(event.target)} goes down in use: {make_visible(event.text)}"
-            case GatewayNoted():
-                yield f"{make_visible(event.gateway)}: {make_visible(event.text)}"
+            case RunWarned():
+                yield f"warning: {make_visible(event.text)}"
             case LaneChanged(state="parked" | "closed"):
                 yield f"{event.gateway}: {describe_lane(event)}"
             case RunStopping():
@@ -142,6 +144,10 @@ class PlainDisplay:
                 yield describe_wait(self._progress, event.at)
             case RunContinued():
                 yield "goes on"
+            case GatewayNoted():
+                yield f"{make_visible(event.gateway)}: {make_visible(event.text)}"
+            case RunNoted():
+                yield make_visible(event.text)
             case Controlled():
                 yield describe_control(event)
             case PaceChanged() if self._take_first_bound(event):

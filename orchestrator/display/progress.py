@@ -30,6 +30,7 @@ from orchestrator.model.events import (
     RunStarted,
     RunStopping,
     RunWaiting,
+    RunWarned,
     SnapshotMissed,
     StepStarted,
     TargetEnded,
@@ -71,7 +72,7 @@ class RunProgress:
         """Those of the wave that goes on, or has just ended, in this session."""
         self.steering: tuple[Controlled, ...] = ()
         """The latest times that a person steered the run."""
-        self.warnings: tuple[GatewayWarned, ...] = ()
+        self.warnings: tuple[GatewayWarned | RunWarned, ...] = ()
         self.unrestorable = 0
         """How many targets went down, or may have, without a snapshot that brings them back."""
         self.stopping: RunStopping | None = None
@@ -105,6 +106,10 @@ class RunProgress:
     def count_in_run(self, outcome: Outcome) -> int:
         """Return how many targets have ended with ``outcome`` in the whole run, earlier sessions included."""
         return sum(wave.outcomes[outcome] for wave in self.waves.values())
+
+    def count_unanswered(self) -> int:
+        """Count the targets in work whose last request had no reply, and is not in flight any more."""
+        return sum(answer.status is None for answer in self._last_answers.values())
 
     def sum_bounds(self) -> float | None:
         """Return how many undeploys a second all open lanes together allow; None if one has no bound."""
@@ -156,9 +161,14 @@ class RunProgress:
                 self._find_lane(event.gateway).ask_list(event.text)
             case GatewayWarned():
                 self._find_lane(event.gateway).warn(event.text)
-                self.warnings = (*self.warnings[1 - MOST_WARNINGS :], event)
+                self._keep_warning(event)
+            case RunWarned():
+                self._keep_warning(event)
             case _:
                 self._observe_run(event)
+
+    def _keep_warning(self, event: GatewayWarned | RunWarned) -> None:
+        self.warnings = (*self.warnings[1 - MOST_WARNINGS :], event)
 
     def _observe_run(self, event: AnyEvent) -> None:
         """Count an event that concerns the run as a whole."""

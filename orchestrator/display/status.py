@@ -15,7 +15,7 @@ from orchestrator.display.progress import RunProgress, merge_counts
 from orchestrator.display.verdict import count_undone, describe_result, find_act, give_verdict
 from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.causes import OTHER_CAUSES, CauseGroup
-from orchestrator.model.events import Controlled, GatewayWarned, RunStarted
+from orchestrator.model.events import Controlled, GatewayWarned, RunStarted, RunWarned
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import (
     LONGEST_TEXT,
@@ -342,8 +342,9 @@ def _read_control(event: Controlled) -> ControlStatus:
     return ControlStatus(at=event.at, act=_show(event.act), by=_show(event.by), origin=_show(event.origin))
 
 
-def _read_warning(event: GatewayWarned) -> str:
-    return f"{_show(event.gateway)}: {_show(event.text)}"
+def _read_warning(event: GatewayWarned | RunWarned) -> str:
+    about = f"{_show(event.gateway)}: " if isinstance(event, GatewayWarned) else ""
+    return f"{about}{_show(event.text)}"
 
 
 def _read_end(progress: RunProgress, headline: str) -> EndStatus | None:

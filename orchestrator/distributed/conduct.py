@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS, name_lane_workflow
-from orchestrator.distributed.order_joining import join_orders
+from orchestrator.distributed.order_joining import take_up_orders
 from orchestrator.distributed.payloads import (
     ChunkPlace,
     ChunkReport,
@@ -165,12 +165,9 @@ class Conduct:
 
     def take_orders(self, orders: Orders) -> None:
         """Obey the orders of a driver, joined to those that another one has given since it knew them."""
-        if orders.before is not None:
-            self.state.orders = join_orders(orders.before, orders, self.state.orders)
-        elif orders.number > self.state.orders.number:
-            self.state.orders = orders
-        else:
-            return  # a driver of an earlier version, whose orders come too late
+        if (joined := take_up_orders(orders, self.state.orders)) is None:
+            return
+        self.state.orders = joined
         if orders.stop is not None:
             self._stop(orders.stop)
         self._tell_orders()

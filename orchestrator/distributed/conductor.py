@@ -24,11 +24,13 @@ from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunOver
 from orchestrator.distributed.run_start import has_search_attributes, start_run
 from orchestrator.distributed.session_lookup import (
+    SessionPast,
     describe_workflow,
     find_engine_session,
     find_first_execution,
     read_beginning,
     read_news,
+    read_past,
 )
 from orchestrator.distributed.session_news import SessionNews
 from orchestrator.distributed.shipping import ship_pages
@@ -45,6 +47,7 @@ from orchestrator.journal.engine_mark import EngineMark, remove_engine_mark, wri
 from orchestrator.journal.notes import list_begun_in, read_taken
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import RunWaiting
+from orchestrator.model.outcome import NO_SERVER
 from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import Act
 
@@ -169,17 +172,16 @@ class ConductedSession:
         self._patience = ServerPatience(self._tell_of_server)
 
     def _tell_of_server(self, why: str | None) -> None:
-        """Tell that the server is away, or is back; under the first gateway, since it is about none."""
-        first = self._resources.spec.plan.gateways[0].name
+        """Tell that the server is away, or is back."""
         if why is not None:
-            told = f"the Temporal server at {self._address} does not answer ({why}); asked until it does"
-            self._recorder.warn(first, told)
+            told = f"{NO_SERVER} {self._address} does not answer ({why}); asked until it does"
+            self._recorder.warn(None, told)
         else:
-            self._recorder.on_lane_state(first, "remark", "the Temporal server answers again", None)
+            self._recorder.remark(None, "the Temporal server answers again")
 
     def _tell_of_other(self) -> None:
         told = "another undeploy command steers this run, too; what is ordered there and here holds together"
-        self._recorder.warn(self._resources.spec.plan.gateways[0].name, told)
+        self._recorder.warn(None, told)
 
     async def start(self, lease: float) -> bool:
         """Send the journal and start the workflow; return whether it was started.
@@ -233,10 +235,12 @@ class ConductedSession:
             return None
         first = await find_first_execution(self._client, self._workflow, self._patience)
         given = await self._read_input(first)
-        heard = 0
+        past = SessionPast(0, given.orders)
         if self._resources.spec.is_underway:
-            heard = len([item async for item in self._read_news(first, wait=False)])
-        last = await self._read_orders(found, given)
+            past = await read_past(
+                self._client, self._workflow, self._patience, execution=first, given=given.orders
+            )
+        last = await self._read_orders(found, past.orders)
         async with anyio.create_task_group() as group:
             lanes = LaneTails(self._client, self._workflow, self._make_taker(), self._patience, group)
             news = SessionNews(
@@ -245,7 +249,7 @@ class ConductedSession:
                 lanes,
                 group,
                 announced=self._find_announced(given),
-                heard=heard,
+                heard=past.news,
             )
             desk = OrderDesk(
                 self._send_orders,
@@ -296,10 +300,14 @@ class ConductedSession:
         payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
         return await decode_payload(self._client, payload, RunInput)
 
-    async def _read_orders(self, found: WorkflowExecutionDescription, given: RunInput) -> Orders:
-        """Return the orders that hold; those of a process before this one are taken up here."""
-        if (orders := await self._decode_orders(found)) is None:
-            return given.orders
+    async def _read_orders(self, found: WorkflowExecutionDescription, ordered: Orders) -> Orders:
+        """Return the orders that hold; those of a process before this one are taken up here.
+
+        ``ordered`` are all that drivers have given, of which the workflow may not have heard the last ones.
+        """
+        orders = await self._decode_orders(found) or ordered
+        if ordered.number > orders.number:
+            orders = replace(ordered, stop=ordered.stop or orders.stop)
         run_gate, learned = self._resources.run_gate, self._controller.learned
         for pattern, operator in orders.skips.items():
             run_gate.skip(pattern, operator)
@@ -324,8 +332,8 @@ class ConductedSession:
         memo = found.raw_description.workflow_execution_info.memo.fields
         return await decode_payload(self._client, memo[MEMO_ORDERS], Orders) if MEMO_ORDERS in memo else None
 
-    def _read_news(self, execution: str, *, wait: bool = True) -> AsyncIterator[NewsItem]:
-        return read_news(self._client, self._workflow, self._patience, execution=execution, wait=wait)
+    def _read_news(self, execution: str) -> AsyncIterator[NewsItem]:
+        return read_news(self._client, self._workflow, self._patience, execution=execution)
 
     def _make_taker(self) -> ResultTaker:
         resources, taken = self._resources, dict[tuple[str, int], int]()

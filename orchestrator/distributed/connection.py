@@ -89,10 +89,10 @@ async def is_listening(host: str, port: int) -> bool:
 def _get_runtime() -> Runtime:
     """Return the library's threads, which all connections of the process share.
 
-    The library would write warnings of its own to the terminal: of each lost connection, of each page of a
-    journal. What a person must know, the program says itself.
+    The library would write lines of its own to the terminal: of each lost connection, again and again, and of
+    each page of a journal. What a person must know, the program says itself.
     """
-    quiet = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    quiet = TelemetryFilter(core_level="OFF", other_level="OFF")
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=quiet)))
 
 

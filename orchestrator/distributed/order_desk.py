@@ -105,4 +105,6 @@ class OrderDesk:
         # The gate no longer rests, and no stop made it so: a person has ended the wait.
         if wait is not None and wait.why != "window" and not run_gate.rests and run_gate.stop_kind is None:
             proceed = max(proceed, wait.number)
-        return compose_orders(run_gate, self._learned, number=self._sent.number + 1, proceed=proceed)
+        orders = compose_orders(run_gate, self._learned, number=self._sent.number + 1, proceed=proceed)
+        # A stop that holds there may come to this gate later, with the news: it is nothing new to order.
+        return replace(orders, stop=orders.stop or self._last.stop)

@@ -25,6 +25,16 @@ def join_orders(before: Orders, here: Orders, there: Orders) -> Orders:
     )
 
 
+def take_up_orders(orders: Orders, there: Orders) -> Orders | None:
+    """Return what holds once ``orders`` come to where ``there`` hold; None if they change nothing.
+
+    A driver of an earlier version does not say what it knew, so its orders count by their number.
+    """
+    if orders.before is not None:
+        return join_orders(orders.before, orders, there)
+    return orders if orders.number > there.number else None
+
+
 def _join_limits(before: Limits | None, here: Limits, there: Limits | None) -> Limits:
     """Return the limits of one gateway: one person may have set the rate, and another the concurrency."""
     if before is None or there is None:

@@ -166,4 +166,5 @@ def _list_warnings(later: LaterRun) -> Iterator[str]:
     if plan.notify:
         yield "the plan's notifications are sent by whoever attaches, and only then"
     if later.spec.protection is not None:
-        yield from (f"{gateway}: {text}" for gateway, text in later.spec.protection.warnings)
+        for gateway, text in later.spec.protection.warnings:
+            yield text if gateway is None else f"{gateway}: {text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC
+from typing import NamedTuple
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -13,6 +14,7 @@ from temporalio.service import RPCError
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.kept_runs import name_state
 from orchestrator.distributed.names import MEMO_NEWS
+from orchestrator.distributed.order_joining import take_up_orders
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
 from orchestrator.distributed.payloads import (
     LanePartBegun,
@@ -69,6 +71,27 @@ async def read_news(
             yield item
 
 
+class SessionPast(NamedTuple):
+    """What the histories of a run's workflow hold so far."""
+
+    news: int
+    """How many items have been told."""
+    orders: Orders
+    """The orders that drivers have given, also those that no worker has heard yet."""
+
+
+async def read_past(
+    client: Client, workflow: str, patience: ServerPatience, *, execution: str, given: Orders
+) -> SessionPast:
+    """Return what has happened from the first ``execution`` on; it began with the ``given`` orders."""
+    news, orders = 0, given
+    async for event in _read_events(client, workflow, patience, execution=execution, wait=False):
+        news += len(await _decode_news(client, event))
+        if (ordered := await _decode_orders(client, event)) is not None:
+            orders = take_up_orders(ordered, orders) or orders
+    return SessionPast(news, orders)
+
+
 async def _read_events(
     client: Client, workflow: str, patience: ServerPatience, *, execution: str, wait: bool
 ) -> AsyncIterator[HistoryEvent]:
@@ -90,12 +113,12 @@ async def _decode_news(client: Client, event: HistoryEvent) -> tuple[NewsItem, .
     return tuple((await decode_payload(client, fields[MEMO_NEWS], RunNews)).items)
 
 
-async def _decode_stop(client: Client, event: HistoryEvent) -> StopOrder | None:
-    """Return the stop that a driver has ordered by an event, be it that no worker has heard it yet."""
+async def _decode_orders(client: Client, event: HistoryEvent) -> Orders | None:
+    """Return what a driver has ordered by an event, be it that no worker has heard it yet."""
     signal = event.workflow_execution_signaled_event_attributes
     if event.event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED or signal.signal_name != "orders":
         return None
-    return (await decode_payload(client, signal.input.payloads[0], Orders)).stop
+    return await decode_payload(client, signal.input.payloads[0], Orders)
 
 
 async def find_engine_session(
@@ -112,8 +135,9 @@ async def find_engine_session(
     news: list[NewsItem] = []
     stops: list[StopOrder] = []
     async for event in _read_events(client, workflow, patience, execution=first, wait=False):
-        if (ordered := await _decode_stop(client, event)) is not None:
-            stops.append(ordered)
+        ordered = await _decode_orders(client, event)
+        if ordered is not None and ordered.stop is not None:
+            stops.append(ordered.stop)
         for item in await _decode_news(client, event):
             news.append(item)
             if isinstance(item, RunStopped):

@@ -42,6 +42,11 @@ class WorkerSilence:
         """Return the seconds for which the same work has waited for a worker."""
         return 0.0 if self._since is None else now - self._since
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing waits for a worker."""
+        return self._since is None
+
     def is_worth_telling(self, now: float) -> bool:
         """Return whether no worker has been there for so long that a person should know."""
         return self.measure(now) >= TOLD_AFTER

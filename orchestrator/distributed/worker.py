@@ -23,6 +23,7 @@ from orchestrator.distributed.look_activity import LookWorker
 from orchestrator.distributed.names import RUNS_QUEUE, name_zone_queue
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages
+from orchestrator.distributed.server_watch import watch_server
 from orchestrator.distributed.shipping import fetch_journal
 from orchestrator.distributed.workflows import RUNNER, WORKFLOWS
 from orchestrator.engine.signals import SignalSource
@@ -73,8 +74,8 @@ async def serve_zone(
 ) -> bool:
     """Serve until a signal comes; then land the chunks under way. A second signal ends that at once.
 
-    ``tell`` gets a line when it serves, and one when it lands. Returns whether all has landed. Raises
-    RunError where ``state`` cannot be used.
+    ``tell`` gets a line when it serves, one when it lands, and two of a server that is lost for a while.
+    Returns whether all has landed. Raises RunError where ``state`` cannot be used.
     """
     with _hold_folder(spec.state) as folder:
         store = SessionStore(folder, environment, partial(_fetch, client), spec.name, spec.observe)
@@ -82,6 +83,7 @@ async def serve_zone(
             async with anyio.create_task_group() as group:
                 end = _End(group.cancel_scope, tell)
                 group.start_soon(end.watch, signals)
+                group.start_soon(watch_server, client, spec.url, tell)
                 chunks = ChunkWorker(client, store, environment, spec.name, tell)
                 await _serve(client, spec, chunks, LookWorker(client, environment, folder), end)
                 group.cancel_scope.cancel()

@@ -19,7 +19,7 @@ from orchestrator.distributed.silence import WorkerSilence
 from orchestrator.engine.conductor import EngineLeftError
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
-from orchestrator.model.outcome import NO_WORKER_AT_ALL
+from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL
 from orchestrator.text.counting import choose_form, join_words
 from orchestrator.text.formats import format_span
 
@@ -55,10 +55,11 @@ class WorkerWatch:
         self._address = address
         self._given = given
         plan = resources.spec.plan
-        self._first = plan.gateways[0].name
         self._park_for = max(each.park_for for each in plan.gateways)
         self._silence = WorkerSilence(lease=given.lease, park_for=self._park_for)
         self._was_taken = False
+        self._is_away = False
+        """Whether the server itself gave no answer last time."""
 
     async def wait_until_hopeless(self) -> None:
         """Return once the run was stopped and no worker takes note of it. Maybe never."""
@@ -66,11 +67,14 @@ class WorkerWatch:
         while True:
             task = await self._find_waiting()
             now = environment.monotonic()
-            silence.observe(task, now, stopped=run_gate.stop_kind is not None, may_start=self._may_start())
+            silence.observe(task, now, stopped=self._is_stopped_here(), may_start=self._may_start())
             self._tell(now)
             if silence.has_parked(now):
                 after = format_span(self._park_for)
                 run_gate.stop("control", f"{self._describe()} for {after} (park_for)")
+                if self._resources.spec.is_followed:
+                    self._was_taken = True
+                    return
             if silence.is_hopeless(now, was_taken=self._was_taken):
                 # Asked now only: one was there if it has made any decision.
                 self._was_taken = self._was_taken or await self._was_any_there()
@@ -87,9 +91,10 @@ class WorkerWatch:
                 return
         folder = self._resources.spec.folder
         resume = f"undeploy resume {folder.id} --on {self._address}{folder.state_option}"
+        there = "it answers again" if self._is_away else "a worker is back"
         raise EngineLeftError(
-            f"{self._describe()}, so that what it had in flight is not known here",
-            f"the run stays stopped, and `{resume}` takes over what there is once a worker is back",
+            f"{self._describe()}, so that what was in flight is not known here",
+            f"the run stays stopped, and `{resume}` takes over what there is once {there}",
         )
 
     async def _withdraw(self) -> None:
@@ -100,6 +105,10 @@ class WorkerWatch:
                 handle = self._client.get_workflow_handle(name)
                 await handle.terminate(reason="stopped before any worker took it", rpc_timeout=CALL_TIMEOUT)
 
+    def _is_stopped_here(self) -> bool:
+        """Return whether the run was stopped, and not only before a command that goes on with it."""
+        return self._resources.run_gate.stop_kind is not None and not self._resources.spec.is_followed
+
     def _may_start(self) -> bool:
         window = self._resources.spec.window
         opens = None if window is None else window.opens
@@ -108,13 +117,15 @@ class WorkerWatch:
     async def _find_waiting(self) -> object:
         """Return what tells the decision apart that waits longest; None if none waits.
 
-        While the server is away all waits; that is told elsewhere.
+        While the server is away all waits, and ``ServerPatience`` has told it.
         """
         handle = self._client.get_workflow_handle(self._workflow)
         try:
             own = find_waiting_task(await handle.describe(rpc_timeout=CALL_TIMEOUT))
         except RPCError as error:
-            return None if is_gone(error) else self._address
+            self._is_away = not is_gone(error)
+            return self._address if self._is_away else None
+        self._is_away = False
         return min((each for each in (own, self._find_lanes()) if each is not None), default=None)
 
     async def _was_any_there(self) -> bool:
@@ -127,14 +138,18 @@ class WorkerWatch:
 
     def _tell(self, now: float) -> None:
         silence = self._silence
+        if self._is_away:
+            return
         if silence.is_worth_telling(now) and not silence.is_told:
             silence.is_told = True
-            self._recorder.warn(self._first, f"{self._describe()}; start one with {self._advise()}")
-        elif silence.is_told and silence.measure(now) == 0.0:
+            self._recorder.warn(None, f"{self._describe()}; start one with {self._advise()}")
+        elif silence.is_told and silence.is_broken:
             silence.is_told = False
-            self._recorder.on_lane_state(self._first, "remark", "a worker takes the run's work again", None)
+            self._recorder.remark(None, "a worker takes the run's work again")
 
     def _describe(self) -> str:
+        if self._is_away:
+            return f"{NO_SERVER} {self._address} does not answer"
         return f"{NO_WORKER_AT_ALL} {self._address} takes the run's work"
 
     def _advise(self) -> str:

@@ -27,7 +27,7 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError, make_damage_error
 from orchestrator.journal.notes import ControlNote
 from orchestrator.lanes.lane import LearnedLimits
-from orchestrator.model.events import Controlled, GatewayWarned, LimitsChanged, RunContinued, RunWaiting
+from orchestrator.model.events import Controlled, LimitsChanged, RunContinued, RunWaiting, RunWarned
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.live_status import LiveStatus
 from orchestrator.model.settings import Limits
@@ -107,9 +107,9 @@ class Controller:
 
     def warn_uncontrollable(self, text: str) -> None:
         """Keep and tell that the run takes no commands, and why."""
-        at, gateway = self._environment.now(), self._plan.gateways[0].name
-        self._record.keep_note(at, "warning", gateway=gateway, text=text)
-        self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
+        at = self._environment.now()
+        self._record.keep_note(at, "warning", text=text)
+        self._emit(RunWarned(at=at, text=text))
 
     async def _answer(self, command: ControlCommand) -> str:
         """Return the effect of a command in words. Raises UsageError if it cannot be carried out."""

@@ -14,12 +14,14 @@ from orchestrator.model.events import (
     ListAsked,
     PaceChanged,
     ProbePlanned,
+    RunNoted,
+    RunWarned,
 )
 from orchestrator.model.http import Lost, Reply
 
 
 class LaneRecorder:
-    """The listener of all lanes of a session. ``now`` gives Unix seconds."""
+    """The listener of all lanes of a session, which also tells of the run. ``now`` gives Unix seconds."""
 
     def __init__(
         self, record: SessionRecord, emit: Callable[[AnyEvent], None], now: Callable[[], float]
@@ -39,7 +41,7 @@ class LaneRecorder:
             self.warn(gateway, reason or "")
             return
         if state == "remark":
-            self._remark(gateway, reason or "")
+            self.remark(gateway, reason or "")
             return
         at, given_up = self._now(), state == "given_up"
         kept = "parked" if state == "given_up" else state
@@ -55,16 +57,19 @@ class LaneRecorder:
             LaneChanged(at=at, gateway=gateway, state=kept, reason=reason, seconds=seconds, given_up=given_up)
         )
 
-    def warn(self, gateway: str, text: str) -> None:
-        """Keep and tell a warning about a gateway."""
+    def warn(self, gateway: str | None, text: str) -> None:
+        """Keep and tell a warning about a gateway; None: about the run as a whole."""
         at = self._now()
         self._record.keep_note(at, "warning", gateway=gateway, text=text)
-        self._emit(GatewayWarned(at=at, gateway=gateway, text=text))
+        whole = RunWarned(at=at, text=text)
+        self._emit(whole if gateway is None else GatewayWarned(at=at, gateway=gateway, text=text))
 
-    def _remark(self, gateway: str, text: str) -> None:
+    def remark(self, gateway: str | None, text: str) -> None:
+        """Keep and tell a remark on a gateway with which nothing is wrong; None: on the run as a whole."""
         at = self._now()
         self._record.keep_note(at, "remark", gateway=gateway, text=text)
-        self._emit(GatewayNoted(at=at, gateway=gateway, text=text))
+        whole = RunNoted(at=at, text=text)
+        self._emit(whole if gateway is None else GatewayNoted(at=at, gateway=gateway, text=text))
 
     def on_pace(self, gateway: str, rate: float | None) -> None:
         """Keep and tell how many undeploys a second a lane sends at most; None is no bound."""

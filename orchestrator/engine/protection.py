@@ -12,5 +12,5 @@ class ProtectionSummary(Struct, frozen=True):
     """How many patterns are in force."""
     protected: int
     """How many targets match them, and are not in the run."""
-    warnings: tuple[tuple[str, str], ...] = ()
-    """Warnings about patterns, in words, each after the gateway that it is about."""
+    warnings: tuple[tuple[str | None, str], ...] = ()
+    """Warnings about patterns, in words, each after the gateway that it is about; None is no single one."""

@@ -76,6 +76,7 @@ class Session:
         self._cut = False
         self._void: str | None = None
         self._left: str | None = None
+        self._working = anyio.CancelScope()
         self.was_interrupted = False
         """Whether a signal has come to this process, be it that the session had been stopped before."""
 
@@ -112,7 +113,8 @@ class Session:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch_signals, group.cancel_scope)
                 async with control_socket(self._controller):
-                    await self._work()
+                    with self._working:
+                        await self._work()
                 end = await self._end() if self._left is None else self._leave(self._left)
                 await self._release(end)
                 # Under the same watch: the first signal must not cut this off, either.
@@ -153,8 +155,7 @@ class Session:
             await self._have_conducted(spec.request.conductor)
             return
         if (text := self._environment.warning()) is not None:
-            # About no gateway: told once, under the first.
-            self._lane_recorder.warn(spec.plan.gateways[0].name, text)
+            self._lane_recorder.warn(None, text)
         await self._window.wait_until_open(self._run_gate, self._emit)
         if self._is_approval_expired():
             return
@@ -169,7 +170,7 @@ class Session:
             self._void = await conductor.conduct(self._resources, self._controller)
         except EngineLeftError as left:
             self._left = str(left)
-            self._lane_recorder.warn(self._spec.plan.gateways[0].name, f"{left}; {left.advice}")
+            self._lane_recorder.warn(None, f"{left}; {left.advice}")
         if self._void is not None:
             self._run_gate.stop("control", self._void)
 
@@ -230,25 +231,38 @@ class Session:
     def _announce_stop(self, reason: str) -> None:
         at = self._environment.now()
         self._record.keep_note(at, "stopping", text=reason)
-        interrupted = self._run_gate.stop_kind == "interrupt"
-        self._emit(RunStopping(at=at, reason=reason, interrupted=interrupted))
+        self._emit(RunStopping(at=at, reason=reason, interrupted=self._is_interrupted))
 
     async def _watch_signals(self, scope: anyio.CancelScope) -> None:
         """Let what is in flight land after the first signal; end the session at once after the second."""
         async for name in self._spec.request.signals.receive():
+            # An interrupt in the run gate of a session that is taken over may be that of an earlier process.
+            is_second = self.was_interrupted if self._spec.is_followed else self._is_interrupted
             self.was_interrupted = True
-            if self._run_gate.stop_kind == "interrupt":
+            if is_second:
                 self._cut = True
                 scope.cancel()
                 return
             self._interrupt(name)
+            if self._spec.is_followed:
+                self._leave_to_engine(name)
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._run_gate.stop_kind == "interrupt"
+
+    def _leave_to_engine(self, signal: str) -> None:
+        """End the takeover of a session that was stopped before: nothing lands here, and nothing is lost."""
+        self._left = f"{signal} was received before all results of session {self._spec.number} were here"
+        self._working.cancel()
 
     def _interrupt(self, name: str) -> None:
         self._run_gate.stop("interrupt", f"{name} was received")
 
     def _leave(self, why: str) -> SessionResult:
         """Return the result of a session that its engine still holds: without an end, like a killed one's."""
-        interrupted = self._run_gate.stop_kind == "interrupt"
+        # An interrupt in the run gate may be that of an earlier process.
+        interrupted = self.was_interrupted
         status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
         self._emit(describe_end(self._resources, self._environment.now(), status))
         return SessionResult(status=status, interrupted=interrupted, left=why, is_kept=False)

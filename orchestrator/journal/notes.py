@@ -43,16 +43,16 @@ SELECT told FROM (
         WHEN kind = 'parked' AND EXISTS (
             SELECT 1 FROM note AS later
             WHERE later.number > note.number AND later.session = note.session
-              AND later.gateway = note.gateway AND later.kind = 'open'
+              AND later.gateway IS note.gateway AND later.kind = 'open'
         ) THEN 'was parked: ' || CASE WHEN text LIKE 'parked: %' THEN substr(text, 9) ELSE text END
             || '; answered again'
         WHEN session < (SELECT MAX(number) FROM session) AND text NOT LIKE 'insecure:%' AND NOT EXISTS (
             SELECT 1 FROM note AS later
-            WHERE later.session > note.session AND later.gateway = note.gateway AND later.text = note.text
+            WHERE later.session > note.session AND later.gateway IS note.gateway AND later.text = note.text
         ) THEN 'in session ' || session || ': ' || text
         ELSE text
     END AS told
-    FROM note WHERE gateway = ? AND kind IN ('warning', 'parked', 'closed') AND text IS NOT NULL
+    FROM note WHERE gateway IS ? AND kind IN ('warning', 'parked', 'closed') AND text IS NOT NULL
 ) GROUP BY told ORDER BY MIN(number) LIMIT 20
 """
 
@@ -175,6 +175,9 @@ def read_lane(database: Database, gateway: str) -> Literal["open", "parked", "cl
     return cast("Literal['open', 'parked', 'closed']", kind)
 
 
-def list_warnings(database: Database, gateway: str) -> tuple[str, ...]:
-    """Return the warnings about a gateway, each text once, in the order of their first notes."""
+def list_warnings(database: Database, gateway: str | None) -> tuple[str, ...]:
+    """Return the warnings about a gateway, each text once, in the order of their first notes.
+
+    None: those about the run as a whole.
+    """
     return tuple(text for (text,) in database.rows(_WARNINGS, (gateway,)))

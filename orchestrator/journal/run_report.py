@@ -134,6 +134,7 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
         dependent=not_started.get(Reason.DEPENDENCY, _NONE)[0],
         use=report_use(database),
         cut_off=not_started.get(Reason.WINDOW, _NONE)[0],
+        warnings=list_warnings(database, None),
         controls=tuple(_report_control(at, note) for at, note in list_controls(database)),
         approval=report_consent(summary.meta.approved),
         restores=report_restores(summary.restores),

@@ -50,7 +50,7 @@ _GROUPS: Sequence[tuple[str, str]] = (
 # A group is read by the table's own order from its last target on: no sort, and no index of its own.
 _PAGE = """
 SELECT seq, id, gateway, wave, outcome, reason, seconds, ended,
-    (SELECT COUNT(*) FROM attempt WHERE attempt.seq = target.seq), {name}
+    (SELECT COUNT(*) FROM attempt WHERE attempt.seq = target.seq AND sent IS NOT 0), {name}
 FROM target WHERE {group} AND seq > ? AND {where} ORDER BY seq LIMIT ?
 """
 _COUNT = "SELECT COUNT(*) FROM target WHERE {groups} AND {where}"

@@ -20,7 +20,8 @@ SELECT seq, id, gateway, wave, outcome, reason, evidence, seconds, {name}
 FROM ended WHERE {where} ORDER BY seq
 """
 _ATTEMPTS = (
-    "SELECT seq, number, act, started, seconds, status, code, message FROM attempt{only} ORDER BY seq, number"
+    "SELECT seq, number, act, started, seconds, status, code, message, sent IS NOT 0 FROM attempt{only}"
+    " ORDER BY seq, number"
 )
 # An enum's own look-up by value takes five times as long, once a target and once an attempt.
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
@@ -75,7 +76,7 @@ class _AttemptStream:
 
 
 def _decode_attempt(row: Row) -> AttemptReport:
-    _, number, act, started, seconds, status, code, message = row
+    _, number, act, started, seconds, status, code, message, sent = row
     return AttemptReport(
         number=number,
         act=_ACTS[act],
@@ -84,4 +85,5 @@ def _decode_attempt(row: Row) -> AttemptReport:
         status=status,
         code=code,
         message=message,
+        sent=bool(sent),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec.structs import asdict
@@ -26,7 +26,6 @@ from orchestrator.report.causes import group_by_cause
 from orchestrator.report.headline import compose_headline, describe_end, judge_end
 from orchestrator.report.values import (
     ControlReport,
-    GatewayReport,
     Report,
     ReportSource,
     Totals,
@@ -59,7 +58,7 @@ def read_ended_status(
         causes=tuple(choose_causes(group_by_cause(source.trouble()))),
         over_time=over_time or OverTime(start=facts.started, seconds=1.0),
         controls=tuple(map(_read_control, report.controls[-MOST_CONTROLS:])),
-        warnings=tuple(_list_warnings(report.gateways)),
+        warnings=tuple(_list_warnings(report)),
         closes=facts.closes,
         ended=_read_end(report, verdict.headline, reports),
     )
@@ -168,8 +167,9 @@ def _read_lanes(report: Report) -> Iterator[LaneStatus]:
         )
 
 
-def _list_warnings(gateways: Iterable[GatewayReport]) -> list[str]:
-    texts = [f"{gateway.name}: {text}" for gateway in gateways for text in gateway.warnings]
+def _list_warnings(report: Report) -> list[str]:
+    texts = [f"{gateway.name}: {text}" for gateway in report.gateways for text in gateway.warnings]
+    texts += report.warnings
     return [make_visible(text) for text in texts[-MOST_LANES:]]
 
 

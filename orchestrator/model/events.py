@@ -260,6 +260,18 @@ class GatewayNoted(Event, tag="gateway_noted", frozen=True, kw_only=True):
     text: str
 
 
+class RunWarned(Event, tag="run_warned", frozen=True, kw_only=True):
+    """A warning about the run as a whole, which the report repeats."""
+
+    text: str
+
+
+class RunNoted(Event, tag="run_noted", frozen=True, kw_only=True):
+    """A remark on the run as a whole: nothing is wrong, and yet a person may want to know."""
+
+    text: str
+
+
 class ListAsked(Event, tag="list_asked", frozen=True, kw_only=True):
     """A page of a gateway's list is asked for, or has its reply; ``text`` says which, None that it came."""
 
@@ -369,6 +381,8 @@ AnyEvent = (
     | ProbePlanned
     | GatewayWarned
     | GatewayNoted
+    | RunWarned
+    | RunNoted
     | ListAsked
     | StepStarted
     | RunWaiting

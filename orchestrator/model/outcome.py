@@ -57,6 +57,10 @@ NO_WORKER_AT_ALL = "no worker at"
 """Begins the text behind the word in the reason of a run that its own process stopped, since nobody works on
 it; the engine's address follows."""
 
+NO_SERVER = "the Temporal server at"
+"""Begins the text behind the word in the reason of a run whose engine does not answer; its address
+follows."""
+
 
 HELD_BACK = frozenset({Reason.FILTERED, Reason.PROTECTED, Reason.SKIPPED})
 """The reasons of targets that were left out of a run on purpose."""

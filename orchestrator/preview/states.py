@@ -171,7 +171,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     filtered: int = 0
     patterns: int = 0
     """How many patterns of ``protect`` and of protect files are in force."""
-    guard_warnings: tuple[tuple[str, str], ...] = ()
+    guard_warnings: tuple[tuple[str | None, str], ...] = ()
     """Warnings about these patterns, and about gateways that may be one place: a gateway, and the words."""
     hours: float | None = None
     """The calls of so many hours were asked for; None: the preview did not ask who uses the targets."""

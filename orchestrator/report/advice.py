@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from orchestrator.model.outcome import NO_WORKER, NO_WORKER_AT_ALL, Reason
+from orchestrator.model.outcome import NO_SERVER, NO_WORKER, NO_WORKER_AT_ALL, Reason
 from orchestrator.report.counts import count_current_outcomes, count_done, count_missed
 from orchestrator.report.use import name_callers
 from orchestrator.report.values import GatewayReport, Report, RestoreOutlook, Totals
@@ -188,6 +188,8 @@ def _describe_condition(report: Report) -> str:
     run = report.run
     if _wants_workers(report):
         return "Then go on where it ended"
+    if (run.stopped_by or "").startswith(f"{Reason.INTERRUPT}: {NO_SERVER} "):
+        return f"Once {NO_SERVER} {run.engine} answers again, go on where it ended"
     if run.state == "stopped" and (run.stopped_by or "").startswith(Reason.INTERRUPT):
         return "A person stopped the run. Go on where it ended"
     if any(gateway.lane != "open" for gateway in report.gateways):

@@ -144,6 +144,15 @@ class AttemptReport(Struct, frozen=True, kw_only=True):
     status: int | None
     code: str | None
     message: str | None
+    sent: bool = True
+    """False where nothing left this machine: no connection came about, or the run held the request back."""
+
+    @property
+    def reply(self) -> str:
+        """The HTTP status of the reply, or why there is none, for people."""
+        if not self.sent:
+            return "not sent"
+        return "no reply" if self.status is None else f"{self.status}"
 
 
 class TargetReport(Struct, frozen=True, kw_only=True):
@@ -167,6 +176,11 @@ class TargetReport(Struct, frozen=True, kw_only=True):
     """The name that people know, as a snapshot saw it; None where it told none, or the id holds it.
 
     For the texts that people read. report.json leaves it out."""
+
+    @property
+    def requests(self) -> int:
+        """How many of its attempts were sent."""
+        return sum(attempt.sent for attempt in self.attempts)
 
 
 class ControlReport(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
@@ -300,8 +314,8 @@ class RestoreOutlook(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """A whole report without its targets, which are too many to hold in memory.
 
-    report.json has ``run``, ``totals``, ``gateways``, ``waves``, ``controls`` and ``chain``. The other values
-    serve the texts for people.
+    report.json has ``run``, ``totals``, ``gateways``, ``waves``, ``controls``, ``warnings`` and ``chain``.
+    The other values serve the texts for people.
     """
 
     run: RunReport
@@ -309,6 +323,8 @@ class Report(Struct, frozen=True, kw_only=True):
     gateways: tuple[GatewayReport, ...]
     waves: tuple[WaveReport, ...]
     controls: tuple[ControlReport, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Warnings about the run as a whole; those about a gateway are that one's."""
     chain: tuple[ChainedRun, ...] = ()
     """For a report on several runs that continue one another: these runs in order. Empty for one run."""
     kept_out: dict[str, int] = {}

@@ -28,6 +28,7 @@ from orchestrator.journal.planned import check_planned
 from orchestrator.journal.restores import Restore, collect_touched_again, find_restores, select_restores
 from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.lanes.environment import Environment
+from orchestrator.model.events import AnyEvent, Listener, RunNoted, RunWarned
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
@@ -247,15 +248,28 @@ async def _take_over(
 
 
 def _quieten(folder: RunFolder, request: RunRequest, session: int, found: EngineSession) -> RunRequest:
-    """Return the request for a session that ended before; the listeners hear the one that follows it."""
+    """Return the request for a session that ended before; the listeners hear the one that follows it.
+
+    Of this one they hear what keeps it from going on.
+    """
     why = f" was stopped before ({found.stopped_by})" if found.stopped_by else " is over"
-    folder.remarks += (f"session {session}{why}: what it did is taken over, and the run goes on",)
+    folder.remarks += (f"session {session}{why}: what it did is taken over first, then the run goes on",)
     return replace(
         request,
-        listeners=(),
+        listeners=tuple(map(_hear_of_run, request.listeners)),
         prompt=None,
         control_socket=lambda _: no_control,
     )
+
+
+def _hear_of_run(listener: Listener) -> Listener:
+    """Return a listener that passes on only warnings and remarks about the run as a whole."""
+
+    def hear(event: AnyEvent) -> None:
+        if isinstance(event, RunWarned | RunNoted):
+            listener(event)
+
+    return hear
 
 
 def _refuse_edited_or_stopped(stopped: _StoppedRun) -> None:

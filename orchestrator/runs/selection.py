@@ -64,10 +64,10 @@ def summarize_protection(database: Database, plan: Plan, options: RunOptions) ->
 
 def list_idle_warnings(
     database: Database, plan: Plan, options: RunOptions, *, most: int | None = MOST_NAMED
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str | None, str]]:
     """Yield warnings about protect patterns that match no target, each after the gateway that they name.
 
-    Patterns that name no gateway of the plan stand under its first one. A warning names at most ``most``
+    Patterns that name no gateway of the plan have None in its place. A warning names at most ``most``
     patterns; None names all.
     """
     groups: dict[str | None, list[str]] = {}
@@ -84,7 +84,7 @@ def list_idle_warnings(
         count = f"{len(patterns):,} patterns" if plural else "the pattern"
         verb = ("name" if plural else "names") if gateway is None else ("match" if plural else "matches")
         what = "no gateway of this plan" if gateway is None else "none of the targets"
-        yield gateway or plan.gateways[0].name, f"protect: {count} {shown}{more} {verb} {what}"
+        yield gateway, f"protect: {count} {shown}{more} {verb} {what}"
 
 
 def _locate_patterns(plan: Plan, options: RunOptions) -> dict[str, str]:

@@ -29,6 +29,7 @@ from orchestrator.model.events import (
     RunStarted,
     RunStopping,
     RunWaiting,
+    RunWarned,
     StepStarted,
     TargetEnded,
     WaveEnded,
@@ -59,6 +60,7 @@ _TOLD_ON_RUN = (
     RunStopping,
     Controlled,
     GatewayWarned,
+    RunWarned,
 )
 """The events that become events of the run's span. A change of a lane does, too, but no short pause."""
 

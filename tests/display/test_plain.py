@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator.display.json_lines import JsonLinesWriter
 from orchestrator.display.phrases import describe_done, describe_window_fit
 from orchestrator.display.plain import PlainDisplay
-from orchestrator.model.events import AnyEvent, Controlled, WaveFacts
+from orchestrator.model.events import AnyEvent, Controlled, GatewayNoted, RunNoted, RunWarned, WaveFacts
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
@@ -71,7 +71,7 @@ def test_quiet_writes_only_what_went_wrong() -> None:
     assert lines == [
         "failed: roma-eu/b: refused: no (attempts: 1)",
         "apim: parked, being probed: five faults in a row",
-        "stopping: SIGINT was received; 0 in flight will land; interrupt again to leave at once",
+        "stopping: SIGINT was received; nothing is in flight; interrupt again to leave at once",
     ]
 
 
@@ -119,14 +119,37 @@ def test_a_lane_without_a_worker_is_not_said_to_be_probed() -> None:
     assert line == "apim: parked: no worker of zone dmz takes its work"
 
 
+def test_a_stop_tells_what_is_in_flight_and_what_a_lost_worker_left_without_a_reply() -> None:
+    begun: list[AnyEvent] = [started(), story.sent("apim/a"), story.sent("apim/b")]
+    lost = story.answered("apim/a", status=None)
+
+    assert lines_of(*begun, lost, stopping())[-1].endswith(
+        "; 1 in flight will land; interrupt again to leave at once"
+    )
+    gone = story.answered("apim/b", status=None)
+    line = lines_of(*begun, lost, gone, stopping())[-1]
+    assert line.startswith("stopping: SIGINT was received; nothing is in flight, and 2 had no reply;")
+
+
+def test_a_warning_about_the_run_names_no_gateway_and_a_remark_is_none() -> None:
+    told: list[AnyEvent] = [
+        RunWarned(at=START, text="no worker"),
+        RunNoted(at=START, text="one is back"),
+        GatewayNoted(at=START, gateway="apim", text="it has no list"),
+    ]
+
+    assert lines_of(*told) == ["warning: no worker", "one is back", "apim: it has no list"]
+    assert lines_of(*told, quiet=True) == ["warning: no worker"]
+
+
 def test_only_an_interrupt_can_be_repeated() -> None:
     [_, line] = lines_of(started(), stopping(reason="stop_rule: 3 failed"))
 
-    assert line == "stopping: stop_rule: 3 failed; 0 in flight will land"
+    assert line == "stopping: stop_rule: 3 failed; nothing is in flight"
 
     [_, line] = lines_of(started(), stopping(reason="interrupt: ada stopped it (ops-1, process 7)"))
 
-    assert line == "stopping: ada stopped it (ops-1, process 7); 0 in flight will land"
+    assert line == "stopping: ada stopped it (ops-1, process 7); nothing is in flight"
 
 
 def test_a_wait_has_a_line_when_it_begins_and_when_it_ends() -> None:

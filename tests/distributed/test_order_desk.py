@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import anyio
 from msgspec.structs import replace
 
-from orchestrator.distributed.order_desk import compose_orders
-from orchestrator.distributed.order_joining import join_orders
+from orchestrator.distributed.order_desk import OrderDesk, compose_orders
+from orchestrator.distributed.order_joining import join_orders, take_up_orders
 from orchestrator.distributed.payloads import Orders, StopOrder
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.settings import Limits
+from tests.support.engine import played
 
 
 def test_nothing_is_wanted_at_first() -> None:
@@ -69,6 +71,59 @@ def test_one_driver_may_set_the_rate_of_a_gateway_and_another_one_its_concurrenc
     there = replace(before, number=2, limits={"a": Limits(concurrency=2, rate=20.0)})
 
     assert join_orders(before, here, there).limits == {"a": Limits(concurrency=2, rate=5.0)}
+
+
+def test_orders_are_taken_up_in_turn_also_those_of_a_driver_that_does_not_say_what_it_knew() -> None:
+    stop = StopOrder(kind="interrupt", text="SIGINT was received")
+    paused = Orders(number=1, paused=True)
+
+    assert take_up_orders(paused, Orders()) == paused
+    assert take_up_orders(paused, Orders(number=2)) is None
+    # Two drivers gave their first orders at once: both hold, and they count as two.
+    ordered = Orders(number=1, stop=stop, before=Orders())
+    assert take_up_orders(ordered, paused) == Orders(number=2, paused=True, stop=stop)
+
+
+def test_a_stop_that_an_earlier_process_had_ordered_is_not_ordered_again() -> None:
+    gate, sent, others = RunGate(), list[Orders](), list[str]()
+    known = Orders(number=1, stop=StopOrder(kind="interrupt", text="SIGINT was received"))
+
+    async def send(orders: Orders) -> None:
+        sent.append(orders)
+
+    async def read() -> Orders:
+        return known
+
+    desk = OrderDesk(
+        send,
+        gate,
+        {},
+        planned={},
+        last=known,
+        read=read,
+        tell_of_other=lambda: others.append("another driver"),
+    )
+
+    async def steer() -> None:
+        await anyio.sleep(1.0)
+        gate.stop("interrupt", "SIGINT was received")  # the news of that stop come
+        await anyio.sleep(1.0)
+        assert sent == []
+        gate.skip("a/**", "ada")
+        await anyio.sleep(1.0)
+
+    async def main() -> None:
+        with anyio.move_on_after(5.0):
+            async with anyio.create_task_group() as group:
+                group.start_soon(desk.watch, lambda: None)
+                await steer()
+                group.cancel_scope.cancel()
+
+    played(main)
+    assert [(orders.number, orders.skips, orders.stop) for orders in sent] == [
+        (2, {"a/**": "ada"}, known.stop)
+    ]
+    assert others == []
 
 
 def test_a_stop_of_either_driver_holds_and_a_pause_is_ended_by_whoever_ends_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -10,13 +12,14 @@ import pytest
 
 from orchestrator.engine.conductor import EngineSession
 from orchestrator.engine.controller import Controller
+from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import ExitStatus, RunError, UsageError
 from orchestrator.journal.engine_mark import EngineMark, read_engine_mark, write_engine_mark
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.record import TRANSFERRED
 from orchestrator.journal.sessions import read_sessions
-from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunStopping
+from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunStopping, RunWarned
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
 from orchestrator.report.advice import find_resume
@@ -337,8 +340,47 @@ def test_the_start_of_a_resume_says_that_a_stopped_session_is_taken_over(killed:
     result = resume_conducted(killed, engine, told=(remarks := list[str]()))
 
     assert result.exit_status is ExitStatus.DONE
-    told = "session 1 was stopped before (interrupt: SIGINT was received): what it did is taken over"
-    assert f"{told}, and the run goes on" in remarks
+    told = "session 1 was stopped before (interrupt: SIGINT was received): what it did is taken over first"
+    assert f"{told}, then the run goes on" in remarks
+
+
+def test_who_resumes_hears_what_keeps_a_stopped_session_from_being_taken_over(killed: RunFolder) -> None:
+    stopped = EngineSession(stopped_by="interrupt: SIGINT was received")
+    takes = take_all(stop="SIGINT was received", but=2)
+
+    async def wait_for_worker(resources: RunResources, controller: Controller) -> str | None:
+        for text in (None, "a"):
+            LaneRecorder(resources.record, resources.emit, lambda: 1.0).warn(text, "no worker is there")
+        return await takes(resources, controller)
+
+    engine = PlayedConductor(wait_for_worker, take_all(), sessions={1: stopped})
+    events = list[AnyEvent]()
+
+    result = resume_conducted(killed, engine, events=events)
+
+    assert [type(event) for event in events[:2]] == [RunWarned, RunStarted]
+    assert "in session 1: no worker is there" in result.report.warnings
+
+
+@pytest.mark.promise(8)
+def test_one_signal_leaves_a_stopped_session_to_its_engine(killed: RunFolder) -> None:
+    stopped = EngineSession(stopped_by="interrupt: SIGINT was received")
+
+    async def wait_for_nobody(resources: RunResources, _: Controller) -> None:
+        resources.run_gate.stop("interrupt", "SIGINT was received")
+        await anyio.wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await anyio.sleep(30)
+
+    engine = PlayedConductor(wait_for_nobody, sessions={1: stopped})
+
+    result = resume_conducted(killed, engine, signals=True)
+
+    assert result.exit_status is ExitStatus.INTERRUPTED
+    why = "interrupt: SIGTERM was received before all results of session 1 were here"
+    assert (result.report.run.stopped_by, result.report.totals.unknown) == (why, 0)
+    assert [each for each in engine.told if each.startswith(("conduct", "release"))] == ["conduct session 1"]
+    assert (result.folder.path / "report.html").is_file()
 
 
 def test_a_session_that_a_stop_rule_ended_is_taken_over_and_left_unless_a_person_goes_past_it(

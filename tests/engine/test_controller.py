@@ -28,7 +28,7 @@ from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.events import Controlled, GatewayWarned, LimitsChanged, RunContinued, StepStarted
+from orchestrator.model.events import Controlled, LimitsChanged, RunContinued, RunWarned, StepStarted
 from orchestrator.model.plan import Wave
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits, Retry
@@ -530,7 +530,7 @@ def test_a_run_without_a_control_socket_is_warned() -> None:
         return len(disk.posted)
 
     assert played(main) == 1
-    assert [one.text for one in events if isinstance(one, GatewayWarned)] == ["no socket"]
+    assert [one.text for one in events if isinstance(one, RunWarned)] == ["no socket"]
 
 
 # --- what an earlier session leaves ---------------------------------------------------------------------

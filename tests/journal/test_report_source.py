@@ -271,6 +271,7 @@ def flat(report: TargetReport) -> tuple[Any, ...]:
             each.status,
             each.code,
             each.message,
+            each.sent,
         )
         for each in report.attempts
     ]
@@ -284,7 +285,16 @@ def expectation(rows: Rows, each: Target, *, held: bool) -> tuple[Any, ...]:
     apinizer = each.gateway == "apim"
     keys = ("project", "proxy", "environment") if apinizer else ("ld_api_id",)
     attempts = [
-        (a.number, a.act, pytest.approx(a.started, abs=1e-5), a.seconds, a.status, a.code, a.message)
+        (
+            a.number,
+            a.act,
+            pytest.approx(a.started, abs=1e-5),
+            a.seconds,
+            a.status,
+            a.code,
+            a.message,
+            a.sent != 0,
+        )
         for a in rows.of(each.seq)
     ]
     return (
@@ -515,6 +525,7 @@ def test_warnings_are_told_once_in_their_order(tmp_path: Path) -> None:
         (1, "roma", "paused", "429"),
     )
     assert [gateway.warnings for gateway in report.gateways] == [("clock is 5 min off", "denied: no"), (), ()]
+    assert report.warnings == ("of the run",)
 
 
 def test_a_lane_that_answered_again_was_parked(tmp_path: Path) -> None:

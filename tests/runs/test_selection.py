@@ -236,7 +236,7 @@ def test_a_start_counts_the_patterns_in_force_the_protected_targets_and_the_idle
 
     assert (guard.patterns, guard.protected) == (24, 2)
     assert guard.warnings[:2] == (
-        ("apim", "protect: the pattern crm/** (given) names no gateway of this plan"),
+        (None, "protect: the pattern crm/** (given) names no gateway of this plan"),
         ("roma", "protect: the pattern roma/b (in the plan) matches none of the targets"),
     )
     ((_, many),) = guard.warnings[2:]

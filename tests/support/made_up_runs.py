@@ -189,6 +189,7 @@ def build_attempt(
     act: Act = Act.UNDEPLOY,
     after: float = 0.0,
     seconds: float | None = 0.1234,
+    sent: bool = True,
 ) -> AttemptReport:
     return AttemptReport(
         number=number,
@@ -198,6 +199,7 @@ def build_attempt(
         status=status,
         code=code,
         message=message,
+        sent=sent,
     )
 
 

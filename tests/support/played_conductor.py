@@ -85,11 +85,12 @@ def resume_conducted(
     witness: PlayedConductor | None = None,
     events: list[AnyEvent] | None = None,
     told: list[str] | None = None,
+    signals: bool = False,
     **options: object,
 ) -> RunResult:
     """Resume a run of ``run_conducted``. ``witness`` is asked whether the engine is gone.
 
-    ``told`` gets the remarks at the start.
+    ``told`` gets the remarks at the start. With ``signals`` those of this process stop the run.
     """
     listeners: Sequence[Callable[[AnyEvent], None]] = () if events is None else (events.append,)
 
@@ -102,6 +103,8 @@ def resume_conducted(
     given = RunOptions(state=state, reach_engine=reach, **options)  # type: ignore[arg-type]
 
     async def play() -> RunResult:
-        return await resume(folder, given, listeners=listeners, conductor=conductor, on_start=start)
+        return await resume(
+            folder, given, listeners=listeners, conductor=conductor, on_start=start, signals=signals
+        )
 
     return anyio.run(play)

@@ -184,7 +184,7 @@ def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> Non
 
 
 def _tell_troubles(result: RunResult) -> None:
-    """Tell which targets are failed or unknown, and the warnings of the lanes."""
+    """Tell which targets are failed or unknown, and the warnings of the lanes and of the run."""
     from orchestrator.display.summary import list_trouble
     from orchestrator.text.characters import make_visible
 
@@ -197,6 +197,8 @@ def _tell_troubles(result: RunResult) -> None:
     for gateway in report.gateways:
         for warning in gateway.warnings:
             tell(f"{make_visible(gateway.name)}: {make_visible(warning)}")
+    for warning in report.warnings:
+        tell(make_visible(warning))
 
 
 def _show_counts(result: RunResult, display: DisplayOptions) -> None:

@@ -50,7 +50,7 @@ def _build_cells(target: TargetReport) -> tuple[object, ...]:
         _defuse_again(target.reason),
         target.evidence,
         *_read_times(target),
-        len(target.attempts),
+        target.requests,
         *_read_last_attempt(target),
         _ENCODER.encode(target.coordinates).decode(),
     )
@@ -70,9 +70,9 @@ _defuse_again = lru_cache(maxsize=500)(_defuse)
 def _read_times(target: TargetReport) -> tuple[str | None, float | None]:
     """Return when the first request left, and how many seconds the target took."""
     seconds = round_to_milliseconds(target.seconds)
-    if not target.attempts:
+    started = next((attempt.started for attempt in target.attempts if attempt.sent), None)
+    if started is None:
         return None, seconds
-    started = target.attempts[0].started
     # A journal's times are in UTC, and to convert them all the same takes longer than to write them.
     in_utc = started if started.tzinfo is UTC else started.astimezone(UTC)
     return in_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"), seconds

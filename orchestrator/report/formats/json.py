@@ -56,7 +56,7 @@ def _write_head(report: Report, out: TextIO) -> None:
     _write_lines(head["waves"], out)
     out.write(',\n"controls":')
     _write_lines([replace(control, at=_convert_to_utc(control.at)) for control in report.controls], out)
-    out.write(",\n")
+    out.write(f',\n"warnings":{_encode_text(report.warnings)},\n')
 
 
 def encode_head(report: Report) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _encode_lines(values: Sequence[Struct | dict[str, Any]]) -> str:
     return _ENCODER.encode_lines(values).rstrip(b"\n").replace(b"\n", b",\n").decode()
 
 
-def _encode_text(value: Struct | dict[str, Any]) -> str:
+def _encode_text(value: Struct | dict[str, Any] | Sequence[str]) -> str:
     return _ENCODER.encode(value).decode()
 
 
@@ -154,7 +154,7 @@ def encode_target(target: TargetReport) -> dict[str, Any]:
 
 
 def _encode_attempt(attempt: AttemptReport) -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "number": attempt.number,
         "act": attempt.act,
         "started": _convert_to_utc(attempt.started),
@@ -163,6 +163,8 @@ def _encode_attempt(attempt: AttemptReport) -> dict[str, Any]:
         "code": attempt.code,
         "message": attempt.message,
     }
+    # Nearly all were sent, so the key is a mark of the others.
+    return told if attempt.sent else told | {"sent": False}
 
 
 def _convert_to_utc(at: datetime) -> datetime:

@@ -109,10 +109,9 @@ def _format_failure(target: TargetReport) -> str:
 
 
 def _format_attempt(attempt: AttemptReport) -> str:
-    reply = "no reply" if attempt.status is None else f"{attempt.status}"
     took = "" if attempt.seconds is None else f" after {attempt.seconds:.3f} s"
     answer = " ".join(filter(None, (attempt.code, attempt.message)))
-    return f"{attempt.number} {attempt.act}: {reply}{took}{': ' if answer else ''}{answer}"
+    return f"{attempt.number} {attempt.act}: {attempt.reply}{took}{': ' if answer else ''}{answer}"
 
 
 def _count_failures(totals: Totals) -> int:

@@ -68,6 +68,7 @@ def write(source: ReportSource, out: TextIO) -> ReportStream:
     out.writelines(_render_causes(group_by_cause(source.trouble()), act))
     out.writelines(_render_use(report.use))
     out.writelines(_render_gateways(report.gateways, act))
+    out.writelines(_render_warnings(report))
     out.writelines(_render_waves(report.waves, act))
     out.writelines(_render_controls(report.controls))
 
@@ -198,10 +199,15 @@ def _render_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[st
         identity = (format_code(gateway.name), gateway.kind, format_code(gateway.url), gateway.lane)
         yield _format_row((*identity, *_format_counts(gateway.totals, act), *latency))
     yield from _render_rest(len(gateways), "gateways")
-    warnings = [(gateway.name, text) for gateway in gateways for text in gateway.warnings]
+
+
+def _render_warnings(report: Report) -> Iterable[str]:
+    warnings = [escape_markdown(text) for text in report.warnings]
+    for gateway in report.gateways:
+        warnings += [f"{format_code(gateway.name)}: {escape_markdown(text)}" for text in gateway.warnings]
     if warnings:
         yield "\nWarnings:\n\n"
-        yield from (f"- {format_code(name)}: {escape_markdown(text)}\n" for name, text in warnings[:MAX_ROWS])
+        yield from (f"- {text}\n" for text in warnings[:MAX_ROWS])
         yield from _render_rest(len(warnings), "warnings")
 
 

@@ -20,7 +20,7 @@
     const text = (index) => (index === null ? "" : data.texts[index]);
     const targets = data.rows.map(([id, gateway, wave, outcome, reason, evidence, seconds, attempts, name], place) => ({
       place, id, name: name || null, gateway: text(gateway), wave: text(wave), outcome: text(outcome), reason: text(reason),
-      evidence: text(evidence), seconds, exchanges: attempts, attempts: attempts.length, haystack: null,
+      evidence: text(evidence), seconds, exchanges: attempts, attempts: attempts.filter((attempt) => !attempt[6]).length, haystack: null,
     }));
     const byId = new Map(targets.map((target) => [target.id, target]));
     const rank = (target) => ORDER.indexOf(target.outcome);
@@ -40,7 +40,7 @@
     const haystack = (target) => {
       if (target.haystack === null) {
         const replies = target.exchanges.flatMap((attempt) =>
-          [attempt[3] === null ? "no reply" : `HTTP ${attempt[3]}`, text(attempt[4]), text(attempt[5])]);
+          [attempt[6] ? "not sent" : attempt[3] === null ? "no reply" : `HTTP ${attempt[3]}`, text(attempt[4]), text(attempt[5])]);
         target.haystack = fold([target.id, target.name || "", target.reason, target.wave, ...new Set(replies)].join("\n"));
       }
       return target.haystack;
@@ -75,8 +75,8 @@
 
     const detail = async (id) => {
       const { evidence, exchanges } = byId.get(id);
-      return { evidence, attempts: exchanges.map(([act, after, seconds, status, code, message]) => ({
-        act: text(act), started: data.start + after, seconds, status, code: text(code), message: text(message),
+      return { evidence, attempts: exchanges.map(([act, after, seconds, status, code, message, unsent]) => ({
+        act: text(act), started: data.start + after, seconds, status, code: text(code), message: text(message), sent: !unsent,
       })) };
     };
 

@@ -51,7 +51,8 @@ class RowWriter:
     ``rows`` refer to ``texts`` by index.
     A row is ``[id, gateway, wave, outcome, reason, evidence, seconds, attempts]``, with the name that people
     know behind it where there is one, an attempt
-    ``[act, milliseconds after the run's start, seconds, status, code, message]``.
+    ``[act, milliseconds after the run's start, seconds, status, code, message]``, with 1 behind it where
+    nothing was sent.
     """
 
     def __init__(self, write: Callable[[str], object], started: datetime) -> None:
@@ -102,6 +103,7 @@ class RowWriter:
             attempt.status,
             self._index_text(attempt.code),
             self._index_text(attempt.message),
+            *(() if attempt.sent else (1,)),
         ]
 
     def _index_text(self, text: str | None) -> int | None:

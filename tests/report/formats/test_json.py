@@ -95,6 +95,7 @@ def test_the_whole_document() -> None:
                 "from": "host-1, process 4711, pts/3",
             }
         ],
+        "warnings": [],
         "targets": [
             {
                 "id": "apim/Retail/petstore-api/test",
@@ -136,7 +137,7 @@ def test_the_whole_document() -> None:
 def test_keys_stand_in_the_order_of_the_schema() -> None:
     report = read(FakeReportSource((build_target(),), build_run()))
 
-    assert list(report) == ["schema", "run", "totals", "gateways", "waves", "controls", "targets"]
+    assert list(report) == ["schema", "run", "totals", "gateways", "waves", "controls", "warnings", "targets"]
     assert list(report["totals"]) == TOTALS
     assert list(report["targets"][0]) == [
         "id", "gateway", "kind", "wave", "ld_api_id", "outcome", "reason", "evidence", "seconds", "attempts",

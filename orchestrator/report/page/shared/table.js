@@ -12,7 +12,7 @@
 //              attempts is their number
 //     next     a text, or null behind the last page
 //     total    how many targets match; null if that is not known
-//   source.detail(id) -> Promise<{evidence, attempts: [{act, started, seconds, status, code, message}]}>
+//   source.detail(id) -> Promise<{evidence, attempts: [{act, started, seconds, status, code, message, sent}]}>
 //     started  milliseconds since 1970, or a time as ISO 8601
 //   source.sorts  the orders beside failures first, of "plan", "id", "wave", "attempts", "seconds"; may be empty
 //   options  {search: id of the search field, whole: how many targets there are, hold: text of the button for newer rows}
@@ -66,7 +66,7 @@ const TargetTable = (() => {
       make("td", "number quiet", String(index + 1)),
       make("td", "code when", `${at.slice(0, 10)} ${at.slice(11, 23)}`),
       make("td", "", attempt.act),
-      make("td", "code", attempt.status === null ? "no reply" : String(attempt.status)),
+      make("td", "code", attempt.sent === false ? "not sent" : attempt.status === null ? "no reply" : String(attempt.status)),
       make("td", "number", duration(attempt.seconds)),
       make("td", "code", visible(attempt.code || "")),
       make("td", "words", told(attempt.message || "")));
