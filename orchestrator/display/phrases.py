@@ -168,11 +168,17 @@ def describe_control(event: Controlled) -> str:
 def describe_landing(progress: RunProgress, event: RunStopping) -> str:
     """Return how much a run that stops still awaits, and how to leave at once."""
     again = "; interrupt again to leave at once" if event.interrupted else ""
-    if progress.in_flight:
-        return f"{progress.in_flight:,} in flight will land{again}"
-    # Those of a worker that was lost are in flight no more, and may have arrived all the same.
+    landing = (
+        f"{progress.in_flight:,} in flight will land" if progress.in_flight else describe_stillness(progress)
+    )
+    return f"{landing}{again}"
+
+
+def describe_stillness(progress: RunProgress) -> str:
+    """Return that nothing is in flight, and what is in doubt though no reply to it is awaited any more."""
+    # The requests of a worker that was lost may have arrived.
     lost = progress.count_unanswered()
-    return f"nothing is in flight{f', and {lost:,} had no reply' if lost else ''}{again}"
+    return f"nothing is in flight{f', and {lost:,} had no reply' if lost else ''}"
 
 
 def describe_lane(event: LaneChanged) -> str:

@@ -27,6 +27,7 @@ from orchestrator.model.events import (
     RetryPlanned,
     RunContinued,
     RunEnded,
+    RunNoted,
     RunStarted,
     RunStopping,
     RunWaiting,
@@ -40,7 +41,7 @@ from orchestrator.model.events import (
 )
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import MOST_CONTROLS, MOST_WARNINGS
-from orchestrator.model.outcome import DONE, Outcome, find_word
+from orchestrator.model.outcome import DONE, PASSING, Outcome, find_word
 from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
 from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
@@ -164,6 +165,12 @@ class RunProgress:
                 self._keep_warning(event)
             case RunWarned():
                 self._keep_warning(event)
+            case RunNoted(text=text) if begins := PASSING.get(text):
+                self.warnings = tuple(
+                    kept
+                    for kept in self.warnings
+                    if not (isinstance(kept, RunWarned) and kept.text.startswith(begins))
+                )
             case _:
                 self._observe_run(event)
 

@@ -57,7 +57,8 @@ def list_next_steps(report: Report, *, state: str = "") -> Iterator[str]:
     for step in advise(report):
         yield step.text
         if step.command:
-            yield f"    {step.command}{state}"
+            # A worker keeps its state where it runs, which is often another machine.
+            yield f"    {step.command}{'' if step.command.startswith('undeploy worker') else state}"
 
 
 def list_trouble(trouble: Iterable[TargetReport], totals: Totals) -> Iterator[str]:

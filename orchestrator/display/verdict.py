@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from orchestrator.display.phrases import describe_done, describe_window_fit
+from orchestrator.display.phrases import describe_done, describe_stillness, describe_window_fit
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.forecast import Forecast
@@ -125,7 +125,7 @@ def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | N
             return "the run starts"
         case "stopping":
             landing = count_noun(progress.in_flight, "request lands", "requests land")
-            return f"nothing new starts; {landing}"
+            return f"nothing new starts; {landing if progress.in_flight else describe_stillness(progress)}"
         case "complete" | "stopped" | "interrupted":
             if progress.stopping is None:
                 return phase

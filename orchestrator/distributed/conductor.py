@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -44,10 +44,10 @@ from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import DiskError, RunError, UsageError
 from orchestrator.journal.engine_mark import EngineMark, remove_engine_mark, write_engine_mark
-from orchestrator.journal.notes import list_begun_in, read_taken
+from orchestrator.journal.notes import list_begun_in, list_warnings, read_taken
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import RunWaiting
-from orchestrator.model.outcome import NO_SERVER
+from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL, SERVER_AGAIN
 from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import Act
 
@@ -177,7 +177,7 @@ class ConductedSession:
             told = f"{NO_SERVER} {self._address} does not answer ({why}); asked until it does"
             self._recorder.warn(None, told)
         else:
-            self._recorder.remark(None, "the Temporal server answers again")
+            self._recorder.remark(None, SERVER_AGAIN)
 
     def _tell_of_other(self) -> None:
         told = "another undeploy command steers this run, too; what is ordered there and here holds together"
@@ -235,7 +235,9 @@ class ConductedSession:
             return None
         first = await find_first_execution(self._client, self._workflow, self._patience)
         given = await self._read_input(first)
-        past = SessionPast(0, given.orders)
+        past, warned = SessionPast(0, given.orders), self._recall_warnings()
+        if any(text.startswith(NO_SERVER) for text in warned):
+            self._recorder.remark(None, SERVER_AGAIN)
         if self._resources.spec.is_underway:
             past = await read_past(
                 self._client, self._workflow, self._patience, execution=first, given=given.orders
@@ -260,7 +262,7 @@ class ConductedSession:
                 read=lambda: self._read_present_orders(last),
                 tell_of_other=self._tell_of_other,
             )
-            watch, listening = self._make_watch(given, lanes), anyio.CancelScope()
+            watch, listening = self._make_watch(given, lanes, warned), anyio.CancelScope()
             group.start_soon(desk.watch, lambda: news.told_wait)
             group.start_soon(lanes.watch_beats)
             group.start_soon(self._watch_disk)
@@ -283,7 +285,15 @@ class ConductedSession:
             await self._stop_without_workflow()
         await lanes.finish()
 
-    def _make_watch(self, given: RunInput, lanes: LaneTails) -> WorkerWatch:
+    def _recall_warnings(self) -> tuple[str, ...]:
+        """Return what an earlier process of this session has warned of the run as a whole."""
+        spec = self._resources.spec
+        if not spec.is_underway:
+            return ()
+        with closing(spec.folder.open(whole=False)) as database:
+            return list_warnings(database, None)
+
+    def _make_watch(self, given: RunInput, lanes: LaneTails, warned: Sequence[str]) -> WorkerWatch:
         return WorkerWatch(
             self._client,
             self._workflow,
@@ -292,6 +302,7 @@ class ConductedSession:
             lanes.find_waiting,
             address=self._address,
             given=given,
+            was_told=any(text.startswith(NO_WORKER_AT_ALL) for text in warned),
         )
 
     async def _read_input(self, execution: str) -> RunInput:

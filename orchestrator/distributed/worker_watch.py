@@ -19,7 +19,7 @@ from orchestrator.distributed.silence import WorkerSilence
 from orchestrator.engine.conductor import EngineLeftError
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
-from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL
+from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL, WORKER_AGAIN
 from orchestrator.text.counting import choose_form, join_words
 from orchestrator.text.formats import format_span
 
@@ -33,7 +33,8 @@ _WITHDRAWN_WITHIN = 5.0
 class WorkerWatch:
     """Tells when no worker is there, stops the run after ``park_for``, and ends a wait for nobody.
 
-    ``find_lanes`` returns since when a decision of a lane waits, as ``LaneTails.find_waiting``.
+    ``find_lanes`` returns since when a decision of a lane waits, as ``LaneTails.find_waiting``. With
+    ``was_told`` an earlier process of the session has told that no worker is there.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class WorkerWatch:
         *,
         address: str,
         given: RunInput,
+        was_told: bool = False,
     ) -> None:
         self._client = client
         self._workflow = workflow
@@ -58,6 +60,7 @@ class WorkerWatch:
         self._park_for = max(each.park_for for each in plan.gateways)
         self._silence = WorkerSilence(lease=given.lease, park_for=self._park_for)
         self._was_taken = False
+        self._was_told = was_told
         self._is_away = False
         """Whether the server itself gave no answer last time."""
 
@@ -91,11 +94,11 @@ class WorkerWatch:
                 return
         folder = self._resources.spec.folder
         resume = f"undeploy resume {folder.id} --on {self._address}{folder.state_option}"
-        there = "it answers again" if self._is_away else "a worker is back"
-        raise EngineLeftError(
-            f"{self._describe()}, so that what was in flight is not known here",
-            f"the run stays stopped, and `{resume}` takes over what there is once {there}",
-        )
+        advice = f"the run stays stopped, and `{resume}` takes over what there is once a worker is back"
+        if self._is_away:
+            # It has heard of no stop that came since.
+            advice = f"once it answers again, the run may go on there: `{resume}` takes it over"
+        raise EngineLeftError(f"{self._describe()}, so that what was in flight is not known here", advice)
 
     async def _withdraw(self) -> None:
         """End the workflows that no worker has seen: one that comes later must not find the run."""
@@ -143,9 +146,9 @@ class WorkerWatch:
         if silence.is_worth_telling(now) and not silence.is_told:
             silence.is_told = True
             self._recorder.warn(None, f"{self._describe()}; start one with {self._advise()}")
-        elif silence.is_told and silence.is_broken:
-            silence.is_told = False
-            self._recorder.remark(None, "a worker takes the run's work again")
+        elif (silence.is_told or self._was_told) and silence.is_broken:
+            silence.is_told = self._was_told = False
+            self._recorder.remark(None, WORKER_AGAIN)
 
     def _describe(self) -> str:
         if self._is_away:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Literal, TypeAlias, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from msgspec import Struct, field
 
 from orchestrator.errors import make_damage_error
 from orchestrator.journal.database import Database
+from orchestrator.model.outcome import PASSING
 from orchestrator.model.plan import WaveStep
 from orchestrator.text.characters import quote_text
 
@@ -35,9 +37,11 @@ _LANE = """
 SELECT kind FROM note WHERE gateway = ? AND kind IN ('open', 'parked', 'closed')
 AND session = (SELECT MAX(number) FROM session) ORDER BY number DESC LIMIT 1
 """
+_PASSING = " OR ".join("later.text = ? AND instr(note.text, ?) = 1" for _ in PASSING)
+_PASSING_VALUES = tuple(chain.from_iterable(PASSING.items()))
 # What is over must not read as if it still were: a lane that was parked and is well again, and what an
 # earlier session told and this one does not. Danger is never over.
-_WARNINGS = """
+_WARNINGS = f"""
 SELECT told FROM (
     SELECT number, CASE
         WHEN kind = 'parked' AND EXISTS (
@@ -46,6 +50,12 @@ SELECT told FROM (
               AND later.gateway IS note.gateway AND later.kind = 'open'
         ) THEN 'was parked: ' || CASE WHEN text LIKE 'parked: %' THEN substr(text, 9) ELSE text END
             || '; answered again'
+        WHEN kind = 'warning' AND gateway IS NULL AND EXISTS (
+            SELECT 1 FROM note AS later
+            WHERE later.number > note.number AND later.session = note.session AND later.gateway IS NULL
+              AND later.kind = 'remark' AND ({_PASSING})
+        ) THEN 'for a while: ' || CASE instr(text, ';') WHEN 0 THEN text
+            ELSE substr(text, 1, instr(text, ';') - 1) END
         WHEN session < (SELECT MAX(number) FROM session) AND text NOT LIKE 'insecure:%' AND NOT EXISTS (
             SELECT 1 FROM note AS later
             WHERE later.session > note.session AND later.gateway IS note.gateway AND later.text = note.text
@@ -180,4 +190,4 @@ def list_warnings(database: Database, gateway: str | None) -> tuple[str, ...]:
 
     None: those about the run as a whole.
     """
-    return tuple(text for (text,) in database.rows(_WARNINGS, (gateway,)))
+    return tuple(text for (text,) in database.rows(_WARNINGS, (*_PASSING_VALUES, gateway)))

@@ -61,6 +61,11 @@ NO_SERVER = "the Temporal server at"
 """Begins the text behind the word in the reason of a run whose engine does not answer; its address
 follows."""
 
+WORKER_AGAIN = "a worker takes the run's work again"
+SERVER_AGAIN = "the Temporal server answers again"
+PASSING = {WORKER_AGAIN: NO_WORKER_AT_ALL, SERVER_AGAIN: NO_SERVER}
+"""The remarks that a warning about a run is over, each with how that warning begins."""
+
 
 HELD_BACK = frozenset({Reason.FILTERED, Reason.PROTECTED, Reason.SKIPPED})
 """The reasons of targets that were left out of a run on purpose."""

@@ -73,7 +73,7 @@ class Notes:
 class Watched:
     """One watch, and what became of it."""
 
-    def __init__(self, state: State, **spec: Any) -> None:
+    def __init__(self, state: State, *, was_told: bool = False, **spec: Any) -> None:
         self.gate = RunGate()
         self.events: list[AnyEvent] = []
         here = environment()
@@ -93,6 +93,7 @@ class Watched:
             recorder,
             lambda: None,
             address=URL,
+            was_told=was_told,
             given=SimpleNamespace(lease=LEASE, journal=pages),  # type: ignore[arg-type]
         )
 
@@ -138,6 +139,15 @@ def test_a_missing_worker_is_told_of_the_run_and_of_no_gateway() -> None:
     assert watched.gate.stop_kind is None
 
 
+def test_what_an_earlier_process_told_is_over_once_a_worker_takes_the_work() -> None:
+    watched = Watched(lambda at: "alone" if at < 20 else "served", was_told=True)
+
+    watched.play(40)
+
+    assert watched.told[1:] == ["a worker takes the run's work again"]
+    assert Watched(lambda _: "served", was_told=True).play(5) == 5.0
+
+
 def test_a_server_that_dies_while_the_run_is_interrupted_is_what_is_missing_and_no_worker() -> None:
     watched = Watched(lambda at: "served" if at < 10 else "away")
 
@@ -146,7 +156,7 @@ def test_a_server_that_dies_while_the_run_is_interrupted_is_what_is_missing_and_
 
     assert "no worker" not in " ".join((*watched.told, str(left), left.advice))
     assert str(left).startswith(f"the Temporal server at {URL} does not answer, ")
-    assert left.advice.endswith("takes over what there is once it answers again")
+    assert left.advice.startswith("once it answers again, the run may go on there: `undeploy resume ")
 
 
 def test_a_server_that_stays_away_stops_the_run_after_park_for_by_its_own_name() -> None:

@@ -15,6 +15,7 @@ import pytest
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.report_source import JournalReportSource
+from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL, SERVER_AGAIN, WORKER_AGAIN
 from orchestrator.model.plan import RunId
 from orchestrator.model.target import Target
 from orchestrator.report.values import LatencyPercentiles, PaceTimeline, Report, TargetReport, Totals
@@ -526,6 +527,26 @@ def test_warnings_are_told_once_in_their_order(tmp_path: Path) -> None:
     )
     assert [gateway.warnings for gateway in report.gateways] == [("clock is 5 min off", "denied: no"), (), ()]
     assert report.warnings == ("of the run",)
+
+
+def test_a_warning_about_the_run_that_is_over_reads_so(tmp_path: Path) -> None:
+    missing, away = f"{NO_WORKER_AT_ALL} t takes the run's work", f"{NO_SERVER} t does not answer (reset)"
+    report = reported(
+        tmp_path,
+        (1, None, "warning", f"{missing}; start one"),
+        (1, None, "remark", WORKER_AGAIN),
+        (1, None, "warning", f"{away}; asked until it does"),
+        (1, "roma", "warning", f"{missing}; start one"),
+        (2, None, "remark", SERVER_AGAIN),
+        (2, None, "warning", f"{missing}; start one"),
+        sessions=2,
+    )
+
+    assert report.warnings == (
+        f"for a while: {missing}",
+        f"in session 1: {away}; asked until it does",
+        f"{missing}; start one",
+    )
 
 
 def test_a_lane_that_answered_again_was_parked(tmp_path: Path) -> None:
