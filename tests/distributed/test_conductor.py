@@ -29,7 +29,7 @@ from orchestrator.engine.request import Prompt
 from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.folder import list_runs
-from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, GatewayWarned, LaneChanged
+from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, LaneChanged, RunWarned
 from orchestrator.model.outcome import Outcome
 from orchestrator.runs.control_socket import ControlQuestion, send_command
 from orchestrator.runs.result import RunResult
@@ -267,7 +267,7 @@ def test_a_stop_holds_although_another_driver_has_ordered_something_meanwhile(
 
     assert (result.report.run.state, result.exit_status) == ("stopped", ExitStatus.STOPPED)
     assert 3 <= result.report.totals.undeployed < 61
-    warned = [event.text for event in stage.events if isinstance(event, GatewayWarned)]
+    warned = [event.text for event in stage.events if isinstance(event, RunWarned)]
     assert [text.partition(";")[0] for text in warned] == ["another undeploy command steers this run, too"]
 
 
@@ -395,7 +395,7 @@ def test_a_run_that_no_worker_takes_says_so_and_ends_after_park_for(
     assert (result.exit_status, result.report.run.state) == (ExitStatus.STOPPED, "stopped")
     assert result.report.totals.not_started == 8
     assert "takes the run's work for 7 s (park_for)" in (result.report.run.stopped_by or "")
-    told = [event.text for event in stage.events if isinstance(event, GatewayWarned)]
+    told = [event.text for event in stage.events if isinstance(event, RunWarned)]
     assert sum("start one with `undeploy worker --zone ZONE" in text for text in told) == 1
     assert count_open_workflows(stage) == 0
     assert read_engine_mark(result.folder.path) is None
@@ -409,7 +409,7 @@ def test_a_stop_of_a_run_that_no_worker_takes_ends_it_and_a_resume_does_the_work
 
     async def steer() -> None:
         with anyio.fail_after(30):
-            while "GatewayWarned" not in names(stage.events):  # noqa: ASYNC110 - a listener is no task
+            while "RunWarned" not in names(stage.events):  # noqa: ASYNC110 - a listener is no task
                 await anyio.sleep(0.05)
         await stage.send(StopRun())
 
@@ -448,7 +448,7 @@ def test_a_stop_after_all_workers_are_lost_leaves_the_session_to_a_resume(
     totals = left.report.totals
     assert left.exit_status is ExitStatus.STOPPED
     assert "is not known here" in (left.report.run.stopped_by or "")
-    told = [event.text for event in stage.events if isinstance(event, GatewayWarned)]
+    told = [event.text for event in stage.events if isinstance(event, RunWarned)]
     assert "takes over what there is once a worker is back" in told[-1]
     assert totals.undeployed >= 5
     assert totals.undeployed + totals.not_started + totals.unknown == 31
