@@ -40,7 +40,7 @@ def command(run: str | None, form: str, state: Path) -> None:
         live = ask_live_status(folder)
         with folder.open_source() as source:
             if form == "json":
-                click.echo(render_json(source, live))
+                click.echo(render_json(source, live, state=format_state_option(state)))
                 continue
             for line in ("",) if number else ():
                 click.echo(line)
@@ -83,7 +83,7 @@ def ask_live_status(folder: RunFolder) -> LiveStatus | None:
         return None
 
 
-def render_json(source: JournalReportSource, live: LiveStatus | None) -> str:
+def render_json(source: JournalReportSource, live: LiveStatus | None, *, state: str = "") -> str:
     """Return where a run stands as one JSON object: the keys of report.json but its targets, and more."""
     import msgspec
 
@@ -93,7 +93,7 @@ def render_json(source: JournalReportSource, live: LiveStatus | None) -> str:
     from orchestrator.report.values import SCHEMA
 
     found: dict[str, Any] = {"schema": SCHEMA, **encode_head(source.report)}
-    found["waits_for"] = live.waits_for if live else _describe_wait(source.report)
+    found["waits_for"] = live.waits_for if live else _describe_wait(source.report, state)
     found["until"] = _format_instant(live.until) if live else None
     found["forecast"] = _describe_forecast(live) if live else None
     found["wave"] = _describe_wave(source, live)
@@ -135,12 +135,12 @@ def _describe_wave(source: JournalReportSource, live: LiveStatus | None) -> dict
     return {"name": source.plan.waves[wave].name, **number, "step": step + 1, "steps": steps}
 
 
-def _describe_wait(report: Report) -> str | None:
+def _describe_wait(report: Report, state: str) -> str | None:
     """Return the command that goes on with a run that has ended early; None where there is none."""
     from orchestrator.report.advice import find_resume
 
     command = find_resume(report)
-    return f"somebody who goes on with it: {command}" if command else None
+    return f"somebody who goes on with it: {command}{state}" if command else None
 
 
 def render_text(

@@ -38,15 +38,21 @@ from orchestrator.text.formats import find_utc_offset
 
 
 def read_ended_status(
-    source: ReportSource, now: float, *, reports: str, over_time: OverTime | None = None
+    source: ReportSource,
+    now: float,
+    *,
+    reports: str,
+    over_time: OverTime | None = None,
+    state_option: str = "",
 ) -> LiveStatus:
     """Return the status of a run that has ended, or was killed, at the Unix time ``now``.
 
-    ``reports`` is the folder of its reports; ``over_time`` is what the run itself told before.
+    ``reports`` is the folder of its reports; ``over_time`` is what the run itself told before. Commands to
+    type end in ``state_option``.
     """
     report = source.report
     facts = _read_facts(report, now)
-    verdict = _give_verdict(report)
+    verdict = _give_verdict(report, state_option)
     return LiveStatus(
         at=now,
         run=facts,
@@ -92,10 +98,10 @@ def _to_unix(at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
 
-def _give_verdict(report: Report) -> RunVerdict:
+def _give_verdict(report: Report, state_option: str) -> RunVerdict:
     run = report.run
     command = find_resume(report) if run.state == "killed" else ""
-    go_on = f"; `{command}` goes on with it, and this page follows" if command else ""
+    go_on = f"; `{command}{state_option}` goes on with it, and this page follows" if command else ""
     return RunVerdict(
         state=_name_phase(report),
         tone=judge_end(report).tone,

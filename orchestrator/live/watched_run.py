@@ -73,7 +73,11 @@ class WatchedRun:
         if self._ended is None or self._ended[0] != written:
             with self.folder.open_source(among=(), whole=False) as source:
                 status = read_ended_status(
-                    source, time.time(), reports=str(self.folder.path), over_time=self._newest.over_time
+                    source,
+                    time.time(),
+                    reports=str(self.folder.path),
+                    over_time=self._newest.over_time,
+                    state_option=self.folder.state_option,
                 )
             self._ended = written, status
         self.is_over = self._ended[1].ended is not None

@@ -20,7 +20,7 @@ from orchestrator.journal.holder import LockHolder
 from orchestrator.journal.notes import has_heard_engine
 from orchestrator.journal.pending import reopen
 from orchestrator.journal.record import insert_session
-from orchestrator.journal.sessions import SessionOptions, SessionRow
+from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.journal.untold import doubt_untold
 from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Operation
@@ -87,6 +87,21 @@ class EngineLookup:
             insert_session(self._database, number, at=found.started, holder=holder, options=options)
         write_engine_mark(self._folder.path, EngineMark(address=conductor.address, session=number))
         return found
+
+    def warn_of_elsewhere(self) -> None:
+        """Remark that later sessions may have been done from other folders, where the engine is not asked."""
+        if self._request.conductor is not None or self._request.options.engine_gone:
+            return
+        for row in reversed(read_sessions(self._database)):
+            engine = None if row.options is None else row.options.engine
+            if engine and has_heard_engine(self._database, row.number):
+                told = (
+                    f"warning: session {row.number} was done on {engine}, which is not asked now: whether a"
+                    " later one was done from another folder is not known;"
+                    f" --on {engine} takes such a session over"
+                )
+                self._folder.remarks += (told,)
+                return
 
     async def has_later(self, number: int) -> bool:
         """Return whether the engine has a session after that of the ``number``."""

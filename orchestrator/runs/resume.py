@@ -173,6 +173,7 @@ async def _prepare(
     refuse_restored(stopped.folder, _find_restores(stopped), options)
     if stopped.newest is not None and stopped.newest.state == "complete":
         return None
+    lookup.warn_of_elsewhere()
     # Not before: a run that has ended sends nothing, whatever its journal says.
     check_planned(database)
     check_cells(database)

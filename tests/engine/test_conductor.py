@@ -13,6 +13,8 @@ import pytest
 from orchestrator.engine.conductor import EngineSession
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.lane_recorder import LaneRecorder
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import ExitStatus, RunError, UsageError
 from orchestrator.journal.engine_mark import EngineMark, read_engine_mark, write_engine_mark
@@ -22,7 +24,9 @@ from orchestrator.journal.sessions import read_sessions
 from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunStopping, RunWarned
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
+from orchestrator.model.reading import UNDEPLOY
 from orchestrator.report.advice import find_resume
+from orchestrator.runs.engine_sessions import EngineLookup
 from tests.support.played_conductor import ADDRESS, Conduct, PlayedConductor, resume_conducted, run_conducted
 
 PLAN = """\
@@ -342,6 +346,27 @@ def test_the_start_of_a_resume_says_that_a_stopped_session_is_taken_over(killed:
     assert result.exit_status is ExitStatus.DONE
     told = "session 1 was stopped before (interrupt: SIGINT was received): what it did is taken over first"
     assert f"{told}, then the run goes on" in remarks
+
+
+@pytest.mark.parametrize(
+    ("heard", "asks", "warned"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_a_resume_that_does_not_ask_the_engine_warns_of_sessions_that_it_cannot_know(
+    plan: Path, heard: bool, asks: bool, warned: bool
+) -> None:
+    async def stop(resources: RunResources, controller: Controller) -> None:
+        if heard:
+            resources.record.keep_wave_step(1.0, WaveStep(0, 0))
+        resources.run_gate.stop("control", "ada stopped it")
+
+    folder = run_conducted(plan, PlayedConductor(stop)).folder
+    request = RunRequest(options=RunOptions(), conductor=PlayedConductor() if asks else None)
+    with closing(folder.open()) as database:
+        EngineLookup(folder, database, request, UNDEPLOY).warn_of_elsewhere()
+
+    assert [f"--on {ADDRESS} takes such a session over" in remark for remark in folder.remarks] == [
+        True
+    ] * warned
 
 
 def test_who_resumes_hears_what_keeps_a_stopped_session_from_being_taken_over(killed: RunFolder) -> None:

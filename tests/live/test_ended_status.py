@@ -55,6 +55,17 @@ def test_the_counts_are_those_of_the_report() -> None:
     assert sum(cause.count for cause in status.causes) == 3
 
 
+def test_the_command_that_goes_on_with_a_killed_run_names_its_state_folder() -> None:
+    source = make_source(DOWN, LEFT, state="killed", exit_status=None)
+
+    status = read(source, state_option=" --state elsewhere")
+
+    assert (
+        f"`undeploy resume {source.report.run.id} --state elsewhere` goes on with it"
+        in status.verdict.sentence
+    )
+
+
 def test_what_a_killed_run_has_not_started_is_not_done() -> None:
     status = read(make_source(DOWN, DOWN, FAILED, LEFT, LEFT, state="killed", exit_status=None))
 
