@@ -7,17 +7,24 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.distributed.history import HistoryReader, decode_payload
-from orchestrator.distributed.names import name_run_workflow, name_scheduled_run, read_scheduled_workflow
+from orchestrator.distributed.names import (
+    MEMO_ORDERS,
+    name_run_workflow,
+    name_scheduled_run,
+    read_scheduled_workflow,
+)
 from orchestrator.distributed.patience import ServerPatience
-from orchestrator.distributed.payloads import RunInput
+from orchestrator.distributed.payloads import Orders, RunInput
 from orchestrator.distributed.scheduled import settle_scheduled
 from orchestrator.errors import RunError
+from orchestrator.lanes.run_gate import word_stop
 from orchestrator.model.plan import RunId
 from orchestrator.text.counting import count_noun
 from orchestrator.text.names import to_nfc
@@ -55,6 +62,8 @@ class KeptRun(Struct, frozen=True, kw_only=True):
     """The plan's name; empty where the server does not tell it."""
     progress: str
     """In words, as the run's workflow told last; may be empty."""
+    stopped_by: str | None = None
+    """Why nothing new starts in it, with its ``Reason``; None if nothing has stopped it."""
 
 
 def read_session(workflow: str) -> tuple[RunId, int] | None:
@@ -99,7 +108,17 @@ async def _describe(execution: WorkflowExecution) -> KeptRun | None:
         state=name_state(execution.status),
         plan=str(memo.get("plan", "")),
         progress=str(memo.get("progress", "")),
+        stopped_by=_read_stop(memo.get(MEMO_ORDERS)),
     )
+
+
+def _read_stop(orders: object) -> str | None:
+    """Return the stop among the orders in a memo. One that cannot be read is none: this is for people."""
+    try:
+        stop = msgspec.convert(orders, Orders).stop
+    except msgspec.ValidationError:
+        return None
+    return None if stop is None else word_stop(stop.kind, stop.text)
 
 
 def name_state(status: WorkflowExecutionStatus | None) -> str:
@@ -162,11 +181,12 @@ async def _find_exact(client: Client, ref: str, listed: KeptRun | None) -> KeptR
     last = MOST_SESSIONS if listed is None else first
     found = None
     for session in range(first, last + 1):
-        found = await _find_session(client, name_run_workflow(run, session)) or found
+        found = await find_session(client, name_run_workflow(run, session)) or found
     return found
 
 
-async def _find_session(client: Client, workflow: str) -> KeptRun | None:
+async def find_session(client: Client, workflow: str) -> KeptRun | None:
+    """Return the session of a run's workflow; None if the server has it no more."""
     try:
         return await _describe(await client.get_workflow_handle(workflow).describe())
     except RPCError as error:

@@ -25,6 +25,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestrator.distributed.kept_runs import KeptRun, find_session
 from orchestrator.distributed.names import (
     RUNS_QUEUE,
     name_schedule,
@@ -73,6 +74,9 @@ class KeptSchedule(Struct, frozen=True, kw_only=True):
     following: tuple[datetime, ...]
     """Its next starts."""
     newest: RunId | None
+    """The run that it started last."""
+    outcome: str = ""
+    """How far that run is, or how it ended, in words; empty where the server has forgotten it."""
     """The run that it started last."""
     is_paused: bool
 
@@ -189,30 +193,44 @@ async def list_kept_schedules(client: Client) -> list[KeptSchedule]:
             raise RunError(f"the Temporal server lists no schedules: {error.message}") from None
         raise
     ours = [entry for entry in entries if entry.id.startswith(name_schedule("")) and _starts_runs(entry)]
-    return sorted([await _describe_entry(entry) for entry in ours], key=lambda one: one.name)
+    return sorted([await _describe_entry(client, entry) for entry in ours], key=lambda one: one.name)
 
 
 def _starts_runs(entry: ScheduleListDescription) -> bool:
     return entry.schedule is not None and getattr(entry.schedule.action, "workflow", "") == RUN_WORKFLOW
 
 
-async def _describe_entry(entry: ScheduleListDescription) -> KeptSchedule:
+async def _describe_entry(client: Client, entry: ScheduleListDescription) -> KeptSchedule:
     memo, info = await entry.memo(), entry.info
     started = [] if info is None else [action.action for action in info.recent_actions]
+    newest = next(reversed(_list_started(started)), None)
     return KeptSchedule(
         name=entry.id.removeprefix(name_schedule("")),
         plan=str(memo.get("plan", "")),
         starts=str(memo.get("starts", "")),
         following=() if info is None else tuple(info.next_action_times[:STARTS_SHOWN]),
-        newest=next(reversed(_list_runs(started)), None),
+        newest=None if newest is None else name_scheduled_run(*newest[1]),
+        outcome="" if newest is None else describe_outcome(await find_session(client, newest[0])),
         is_paused=entry.schedule is not None and entry.schedule.state.paused,
     )
 
 
+def describe_outcome(run: KeptRun | None) -> str:
+    """Return how far a run is, or how it ended, and what stopped it; empty for None."""
+    if run is None:
+        return ""
+    return "; ".join(filter(None, (run.progress or run.state, run.stopped_by)))
+
+
+def _list_started(actions: Sequence[object]) -> list[tuple[str, tuple[str, datetime]]]:
+    """Return the workflow of each run that a schedule started, with the schedule's name and the start."""
+    ids = [one.workflow_id for one in actions if isinstance(one, ScheduleActionExecutionStartWorkflow)]
+    return [(one, found) for one in ids if (found := read_scheduled_workflow(one))]
+
+
 def _list_runs(actions: Sequence[object]) -> tuple[RunId, ...]:
     """Return the ids of the runs that a schedule started."""
-    ids = [one.workflow_id for one in actions if isinstance(one, ScheduleActionExecutionStartWorkflow)]
-    return tuple(name_scheduled_run(*found) for one in ids if (found := read_scheduled_workflow(one)))
+    return tuple(name_scheduled_run(*found) for _, found in _list_started(actions))
 
 
 async def delete_schedule(client: Client, name: str) -> DeletedSchedule:

@@ -6,12 +6,20 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestrator.commands.terminal.schedule_words import describe_schedules
 from orchestrator.distributed import kept_runs
-from orchestrator.distributed.kept_runs import KeptRun, find_kept_run
+from orchestrator.distributed.kept_runs import KeptRun, find_kept_run, find_session
+from orchestrator.distributed.names import name_scheduled_workflow
+from orchestrator.distributed.payloads import Orders, StopOrder
+from orchestrator.distributed.schedule import KeptSchedule, describe_outcome
 from orchestrator.model.plan import RunId
+
+STOP = StopOrder(kind="stop_rule", text="surprising: 4 of 4")
 
 
 class EmptyServer:
@@ -34,6 +42,60 @@ def make_run(name: str, plan: str) -> KeptRun:
         plan=plan,
         progress="",
     )
+
+
+class Started:
+    """A session of a schedule's run, as a server describes it."""
+
+    start_time = datetime(2026, 11, 22, 22, tzinfo=UTC)
+    status = WorkflowExecutionStatus.COMPLETED
+
+    def __init__(self, **memo: object) -> None:
+        self._memo = msgspec.to_builtins(memo)
+        self.id = name_scheduled_workflow("night-1") + "-2026-11-22T22:00:00Z"
+
+    def get_workflow_handle(self, _: str) -> Started:
+        return self
+
+    async def describe(self) -> Started:
+        return self
+
+    async def memo(self) -> dict[str, Any]:
+        return dict(self._memo)
+
+
+@pytest.mark.parametrize(
+    ("memo", "outcome"),
+    [
+        (
+            {"progress": "over, 161 of 161 targets ended", "orders": Orders()},
+            "over, 161 of 161 targets ended",
+        ),
+        (
+            {"progress": "over, 4 of 161 targets ended", "orders": Orders(stop=STOP)},
+            "over, 4 of 161 targets ended; stop_rule: surprising: 4 of 4",
+        ),
+        ({"orders": "of a later version"}, "over"),
+    ],
+)
+async def test_a_list_of_schedules_tells_how_the_newest_run_ended(
+    memo: dict[str, object], outcome: str
+) -> None:
+    server: Any = Started(**memo)
+
+    found = await find_session(server, server.id)
+    assert describe_outcome(found) == outcome
+    assert describe_outcome(None) == ""
+    kept = KeptSchedule(
+        name="night-1",
+        plan="orders",
+        starts="",
+        following=(),
+        newest=RunId("r1"),
+        outcome=outcome,
+        is_paused=False,
+    )
+    assert outcome in list(describe_schedules([kept]))[1]
 
 
 @pytest.mark.parametrize("ref", ["latest", "orders"])

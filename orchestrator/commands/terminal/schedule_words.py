@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.distributed.schedule import DeletedSchedule, KeptSchedule
     from orchestrator.distributed.scheduling import ScheduledRun
 
-HEADINGS = ("schedule", "plan", "starts", "next start", "newest run", "")
+HEADINGS = ("schedule", "plan", "starts", "next start", "newest run", "its outcome", "")
 
 
 def describe_scheduled(scheduled: ScheduledRun, on: str) -> Iterator[str]:
@@ -78,6 +78,7 @@ def _build_row(one: KeptSchedule) -> tuple[str, ...]:
         make_visible(one.starts),
         format_moment(following),
         one.newest or DASH,
+        make_visible(one.outcome) or DASH,
         "paused" if one.is_paused else "",
     )
 
