@@ -284,13 +284,13 @@ def test_a_warning_names_as_many_patterns_as_its_reader_wants(
     assert ("more" in text) == (most == 4)
 
 
-def test_patterns_that_name_no_gateway_of_the_plan_are_one_warning_under_its_first_gateway(
+def test_patterns_that_name_no_gateway_of_the_plan_are_one_warning_about_no_gateway(
     database: Database,
 ) -> None:
     options = RunOptions(protect=("crm/**", "erp/**"))
 
     assert list(list_idle_warnings(database, PLAN, options)) == [
-        ("apim", "protect: 2 patterns crm/** (given), erp/** (given) name no gateway of this plan")
+        (None, "protect: 2 patterns crm/** (given), erp/** (given) name no gateway of this plan")
     ]
 
 
