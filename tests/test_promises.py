@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -30,7 +31,7 @@ def walk_near(root: ast.AST, lines: list[int]) -> Iterator[ast.AST]:
         decorators = getattr(node, "decorator_list", ())
         first = min([each.lineno for each in decorators], default=getattr(node, "lineno", 0))
         last = getattr(node, "end_lineno", lines[-1])
-        if any(first <= line <= last for line in lines):
+        if bisect_left(lines, first) < bisect_right(lines, last):
             yield node
             yield from walk_near(node, lines)
 
