@@ -31,6 +31,7 @@ from tests.support.made_up_runs import (
     make_up_run,
     render_report,
 )
+from tests.support.names import NAMES
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -118,6 +119,27 @@ async def test_one_target_is_shown_with_its_requests(open_report: OpenReport) ->
     assert list(zip(acts, statuses, strict=True)) == [
         (attempt.act.value, str(attempt.status or "no reply")) for attempt in target.attempts
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("odeme", {"Turkish", "accents apart"}),
+        ("\u0130\u015eLEM", {"Turkish"}),
+        ("i\u015flem igu", {"Turkish"}),
+        ("stra\u1e9een", {"German"}),
+        ("网关", {"Chinese", "long Chinese"}),
+        ("\U00020bb7", {"rare Chinese"}),
+    ],
+)
+async def test_a_search_goes_neither_by_case_nor_by_accents(
+    open_report: OpenReport, text: str, names: set[str]
+) -> None:
+    targets = tuple(build_target(f"apim/{each}/api/test", gateway="apim") for each in NAMES.values())
+
+    page = await open_report(FakeReportSource(targets, build_run()), f"#q={quote(text)}")
+
+    assert set(await _list_shown(page)) == {f"apim/{NAMES[name]}/api/test" for name in names}
 
 
 async def test_a_search_without_a_hit_says_so(open_report: OpenReport) -> None:
