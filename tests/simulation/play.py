@@ -237,7 +237,7 @@ class _SeedPlay:
             self._elapsed += loop.time() + 1.0
         with result.folder.open_source() as source:
             self._witness.broken += standing.check_report(source)
-        self._witness.broken += check_landed(result, self._wire)
+        self._witness.broken += check_landed(scene, result, self._wire)
         self._witness.broken += check_closed(result, self._wire)
         return result.report.run.state == "complete" or self._is_stuck(result, number)
 

@@ -27,10 +27,10 @@ def check_stop(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
             yield f"promise 7: {each} left {each.left - wire.closes:.1f} s after the window had closed"
 
 
-def check_landed(result: RunResult, wire: SessionWire) -> Iterator[str]:
+def check_landed(scene: SeedScene, result: RunResult, wire: SessionWire) -> Iterator[str]:
     """Yield what an interrupted session left: a result that is not kept, a report that is not written."""
-    if len(wire.signals) != 1:
-        return
+    if len(wire.signals) != 1 or scene.full:
+        return  # a full disk keeps nothing
     yield from _find_unkept(result.folder)
     missing = [name for name in REPORTS if not (result.folder.path / name).is_file()]
     if missing:
