@@ -19,7 +19,7 @@ from tests.support.stage import Stage, kill
 
 Process: TypeAlias = subprocess.Popen[str]
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds after which a process counts as stuck, also on a busy machine."""
 
 START_UP = 0.7

@@ -25,14 +25,21 @@ def is_available() -> bool:
 
 
 def fuzz_by_coverage(aim: str, seconds: float, folder: Path) -> int:
-    """Fuzz an aim for some seconds in a process of its own; return how many inputs it has tried."""
+    """Fuzz an aim for some seconds in a process of its own; return how many inputs it has tried.
+
+    Raises RuntimeError if atheris does not begin, unless the machine was too busy for it.
+    """
     command = [sys.executable, "-m", "tests.fuzzing.coverage", aim, str(int(seconds)), str(folder)]
+    status: int | None = None
     # A process that is stuck is ended; what it has counted and found until then stays.
     with (folder / "log").open("wb") as log, suppress(subprocess.TimeoutExpired):
-        subprocess.run(command, stdout=log, stderr=log, timeout=seconds * 2 + SECONDS_TO_START, check=False)
+        longest = seconds * 2 + SECONDS_TO_START
+        status = subprocess.run(command, stdout=log, stderr=log, timeout=longest, check=False).returncode
     try:
         return int((folder / "count").read_text())
     except (OSError, ValueError):
+        if status is None:
+            return 0
         last = (folder / "log").read_text(errors="replace").splitlines()[-5:]
         raise RuntimeError(f"atheris has not begun: {' '.join(last)}") from None
 
