@@ -47,8 +47,10 @@ def play_minutes(minutes: float, folder: Path, tell: Callable[[int, Sample], Non
             (folder / "log").open("w") as log,
             stage.started(*command, stderr=log, stdout=subprocess.DEVNULL) as process,
         ):
-            yield from _sample(stage, process, minutes * 60 * LATE + 60, tell)
-            status = process.wait(timeout=60)
+            longest = minutes * 60 * LATE + 60
+            yield from _sample(stage, process, longest, tell)
+            # A twentieth of the targets is left, and then the reports of all.
+            status = process.wait(timeout=longest / 10 + 60)
         last = (folder / "log").read_text(encoding="utf-8").splitlines()[-1:]
         assert status in (0, 1), f"the run ended with {status}: {' '.join(last)}"
         stage.assert_truth()
