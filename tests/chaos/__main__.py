@@ -38,7 +38,7 @@ def main(scenes: tuple[str, ...], times: int, seed: int, *, keep: bool) -> None:
                 kept[name] = add_trials(kept[name], fresh) if name in kept else fresh
                 if keep:
                     Ledger("chaos").keep(kept[name])
-    broke = [f"{name} {each}" for name, trial in kept.items() for each in trial.broke]
+    broke = [each for trial in kept.values() for each in trial.broke]
     click.echo(f"{len(broke)} of {times * len(kept)} rounds broke a promise")
     sys.exit(1 if broke else 0)
 
@@ -51,7 +51,7 @@ def play_round(name: str, number: int, platform: RunningSimulators) -> Trial:
         try:
             SCENES[name](play)
         except (AssertionError, OrchestratorError) as error:
-            broke = (f"seed {number}: {shorten_cause(str(error))}",)
+            broke = (f"{name} {number}: {shorten_cause(str(error))}",)
         requests = platform.books().requests
     counts = {"rounds": 1, "faults": play.faults, "processes": play.processes, "requests": requests}
     counts |= {f"{command} killed": count for command, count in play.killed.items() if count}
@@ -67,7 +67,7 @@ def shorten_cause(text: str) -> str:
 
 def _tell(name: str, number: int, trial: Trial) -> None:
     counts = ", ".join(f"{count} {what}" for what, count in trial.counts.items())
-    click.echo(f"{name} {number}: {trial.broke[0] if trial.broke else counts}")
+    click.echo(trial.broke[0] if trial.broke else f"{name} {number}: {counts}")
 
 
 if __name__ == "__main__":
