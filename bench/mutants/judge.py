@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib.abc
 import importlib.machinery
@@ -48,6 +49,9 @@ class Fate(StrEnum):
 
 UNTRIED = 71
 """The exit status of a process that could not try its mutant."""
+
+_DIE_WITH_PARENT = 1
+"""Of Linux: a process is sent a signal once the one that has started it is gone."""
 
 _FATES = {0: Fate.SURVIVED, UNTRIED: Fate.UNTRIED, -signal.SIGXCPU: Fate.TIMED_OUT}
 
@@ -119,6 +123,7 @@ class TestProcess:
 def _run_silently(run: Callable[[], int], seconds: float) -> None:
     """End this process with the status that ``run`` returns."""
     os.setpgid(0, 0)
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if seconds < math.inf:
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
     silence = os.open(os.devnull, os.O_RDWR)

@@ -55,7 +55,7 @@ def judge_mutants(module: DecidingModule, mutants: Sequence[Mutant], jobs: int) 
 
     def start(mutant: Mutant) -> TestProcess | None:
         chosen = Selection(found.record.choose(mutant))
-        bound = _bound_time(found.record)
+        bound = _bound_time(found.record, starts=10.0)
         return _start(module, mutant.source, chosen.files, chosen, bound) if chosen.files else None
 
     fates = dict(_run_side_by_side(untried, start, jobs))
@@ -78,9 +78,9 @@ def _start(
     return TestProcess(lambda: run_tests(module.name, str(module.file), source, tests, plugin), seconds)
 
 
-def _bound_time(record: Record) -> float:
-    """Return the seconds of processor time that a mutant may take, the start of its process included."""
-    return 10.0 + SLOWER * record.seconds
+def _bound_time(record: Record, *, starts: float = 1.0) -> float:
+    """Return the seconds of processor time for a mutant. ``starts``: those until its tests begin."""
+    return starts + SLOWER * record.seconds
 
 
 class _JudgingSession:
