@@ -173,21 +173,31 @@ def test_what_is_refused_before_anything_was_taken_shows_no_mixture() -> None:
     assert not pace.is_shared
 
 
+def test_a_few_undeploys_among_many_looks_do_not_slow_them_either() -> None:
+    pace, now = SharedPace(), 0.0
+    for number in range(18):
+        now = send(pace, Act.UNDEPLOY if number == 0 else Act.LOOK, now)
+    send(pace, Act.LOOK, now, refused=True)
+
+    assert not pace.is_shared
+
+
 def test_once_they_part_the_limited_sort_keeps_the_pace_and_the_cap_of_the_plan() -> None:
     pace, now = SharedPace(cap=50.0), 0.0
-    shared = 0.0
+    shared, epoch = 0.0, 0
     for _ in range(12):
         now = send_mixed(pace, now, Act.LOOK)
         if not pace.is_shared:
             break
-        shared = pace.find_learned(Act.LOOK) or 0.0
+        shared, epoch = pace.find_learned(Act.LOOK) or 0.0, pace.find_epoch(Act.LOOK)[0]
 
     assert not pace.is_shared
+    assert pace.find_epoch(Act.LOOK)[0] != epoch
     assert (pace.find_rate(Act.LOOK) or 0.0) <= 50.0
     assert 0.5 * shared <= (pace.find_learned(Act.LOOK) or 0.0) <= 2.0 * shared
     assert pace.find_rate(Act.UNDEPLOY) == 50.0
-    first = pace.reserve(Act.LOOK, now)
-    assert pace.reserve(Act.LOOK, now) - first >= 1.0 / 50.0 - CLOSE
+    pace.note_departure(Act.LOOK, now)
+    assert pace.seconds_until_allowed(Act.LOOK, now) == pytest.approx(1.0 / 50.0)
 
 
 def test_slots_of_a_shared_pace_are_one_row_for_both() -> None:
@@ -220,7 +230,7 @@ def test_a_wrong_guess_heals_once_all_refusals_fall_on_one_of_the_two(limited: A
         refusals += 1
     other = Act.UNDEPLOY if limited is Act.LOOK else Act.LOOK
 
-    assert 5 <= refusals <= 10
+    assert refusals == 9  # one in two each time: 512 to 1, where 300 to 1 is enough
     assert pace.find_rate(limited) is not None
     assert pace.find_rate(other) is None
 
@@ -241,7 +251,26 @@ def test_each_wrong_parting_makes_the_next_one_need_more() -> None:
         needed.append(refusals)
         now = send_mixed(pace, now, Act.UNDEPLOY)
 
-    assert needed[0] < needed[1] < needed[2]
+    assert needed == [9, 18, 28]  # 300 to 1, the square of that, and at most 100,000,000 to 1
+
+
+def test_refusals_that_fall_on_either_in_turn_do_not_part_them() -> None:
+    pace, now = SharedPace(), 0.0
+    for number in range(30):
+        now = send_mixed(pace, now, Act.UNDEPLOY if number % 2 else Act.LOOK)
+
+        assert pace.is_shared
+
+
+def test_each_refusal_of_one_sort_alone_slows_that_sort() -> None:
+    pace, now, paces = SharedPace(), 0.0, list[float]()
+    for _ in range(3):
+        for _ in range(20):
+            now = send(pace, Act.LOOK, now)
+        now = send(pace, Act.LOOK, now, refused=True) + 1.0
+        paces.append(pace.find_rate(Act.LOOK) or 0.0)
+
+    assert paces[0] > paces[1] > paces[2]
 
 
 @settings(max_examples=30, deadline=None)
