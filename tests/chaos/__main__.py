@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -50,7 +51,7 @@ def play_round(name: str, number: int, platform: RunningSimulators) -> Trial:
         play = ChaosRound(Path(folder), platform, Random(f"{name} {number}"))
         try:
             SCENES[name](play)
-        except (AssertionError, OrchestratorError) as error:
+        except (AssertionError, OrchestratorError, subprocess.TimeoutExpired) as error:
             broke = (f"{name} {number}: {shorten_cause(str(error))}",)
         requests = platform.books().requests
     counts = {"rounds": 1, "faults": play.faults, "processes": play.processes, "requests": requests}
