@@ -38,14 +38,19 @@ T = TypeVar("T")
 class Mask:
     """Takes credentials out of texts. A text that repeats none stays as it is."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """``secrets`` are the credentials themselves; an empty one is none."""
-        self.secrets = frozenset(filter(None, secrets))
-        forms = sorted({form for secret in self.secrets for form in _list_forms(secret)})
-        self._long = tuple(LongSecret(form) for form in forms if len(form) >= SHORTEST_SECRET)
+    def __init__(self, secrets: Iterable[str] = (), known: Mask | None = None) -> None:
+        """``secrets`` are the credentials themselves; an empty one is none. ``known`` are sought as well."""
+        fresh = frozenset(filter(None, secrets))
+        self.secrets: frozenset[str] = fresh if known is None else fresh | known.secrets
+        # A run may log in hundreds of times: what is sought already is not prepared again for each token.
+        forms: dict[str, LongSecret | ShortSecret] = {} if known is None else {**known._forms}
+        for form in {form for secret in fresh for form in _list_forms(secret)} - forms.keys():
+            forms[form] = LongSecret(form) if len(form) >= SHORTEST_SECRET else ShortSecret(form)
+        self._forms: dict[str, LongSecret | ShortSecret] = dict(sorted(forms.items()))
+        self._long = tuple(sought for sought in self._forms.values() if isinstance(sought, LongSecret))
         self._sought: tuple[SoughtSecret, ...] = (
             *self._long,
-            *(ShortSecret(form) for form in forms if len(form) < SHORTEST_SECRET),
+            *(sought for sought in self._forms.values() if isinstance(sought, ShortSecret)),
         )
 
     def __repr__(self) -> str:
@@ -53,7 +58,7 @@ class Mask:
 
     def extend(self, secrets: Iterable[str]) -> Mask:
         """Return a mask that takes these out as well."""
-        return Mask((*self.secrets, *secrets))
+        return Mask(secrets, self)
 
     def clean_text(self, text: str) -> str:
         """Return a text from outside, as it may be shown and kept."""
