@@ -472,6 +472,16 @@ def test_a_run_without_open_targets_is_over_at_once() -> None:
     assert play().news == [RunOver()]
 
 
+def test_where_a_run_stands_is_told_in_words() -> None:
+    waiting = play(make_step(), window=Window(at(60), None))
+    assert waiting.conduct.progress == "0 of 400 targets ended"
+
+    run = play(make_step(0, targets={"a": 4}), make_step(1, 1, targets={"a": 4}, steps=2))
+    assert run.conduct.progress == "wave wave-0, 0 of 8 targets ended"
+    run.finish(run.only())
+    assert run.conduct.progress == "step 2 of 2 of wave wave-1, 4 of 8 targets ended"
+
+
 # Many targets.
 
 
