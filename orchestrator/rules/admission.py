@@ -163,6 +163,7 @@ class LaneState:
             self._probes.begin(now, standing.parked_since)
         if standing.paused_until is not None:
             self._paused_until = standing.paused_until
+            self.pace.hold(self._policy.act, standing.paused_until)
 
     def probe_times(self) -> tuple[float, float] | None:
         """Return when a parked lane is probed next, and when it is given up; None if it is not probed."""
@@ -391,6 +392,7 @@ class LaneState:
         longest = draw_backoff(self._policy, self._busy_in_a_row, 1.0)
         seconds = min(most, max(1.0, longest if wait is None else wait))
         self._paused_until = max(self._paused_until, now + seconds)
+        self.looks.pause_until(now + seconds)
         return seconds
 
     def give_up(self, reason: str, now: float) -> None:

@@ -143,7 +143,7 @@ class ProbeSchedule:
         # Another target probes next: this one may be the only thing that is wrong.
         self.release(target)
         self._wait = min(self._wait * 2, LONGEST_PROBE)
-        self.next_at = now + self._wait
+        self.next_at = max(self.next_at, now + self._wait)
 
     def put_off(self, now: float) -> None:
         """Let the next probe wait as long as after the fault of one, and keep the present prober."""

@@ -180,7 +180,7 @@ class SharedPace:
         if refused is self._limited or not self._undeploys.taken + self._looks.taken:
             return False
         least = min(self._undeploys.sent, self._looks.sent)
-        return least >= MIXED * (self._undeploys.sent + self._looks.sent)
+        return least > 0 and least >= MIXED * (self._undeploys.sent + self._looks.sent)
 
     def _share(self, refused: _Flow) -> None:
         """Begin one pace for both, with what was counted since the newest refusal.

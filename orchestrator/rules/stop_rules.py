@@ -272,7 +272,7 @@ def _count_until_breach(threshold: Threshold, counted: int, ended: int, left: in
         return more if more <= left else None
     # Shares count from some number of ended targets on, and at any number once the step has ended.
     share, least = threshold.share or 0.0, min(SHARES_FROM, ended + left)
-    more = max(0, least - ended, math.floor((share * ended - counted) / (1 - share)))
+    more = max(0, least - ended, math.floor((share * ended - counted) / (1 - share)) if share < 1 else left)
     while more <= left:
         if ended + more and (counted + more) / (ended + more) > share:
             return more
