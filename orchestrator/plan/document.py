@@ -37,6 +37,13 @@ from orchestrator.plan.scalars import WHOLE
 from orchestrator.plan.source import PlanSource
 from orchestrator.plan.target_entries import EntryReader
 from orchestrator.plan.target_files import TargetFiles
+from orchestrator.plan.yaml_hints import (
+    LINES_BEFORE,
+    LONGEST_LINE,
+    YamlError,
+    explain_yaml_error,
+    find_missing_space,
+)
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 
@@ -112,8 +119,17 @@ class PlanDocument:
         if "Unicode character escape" in (error.problem or ""):
             hint = "half of a pair names no character; write the character itself"
         else:
-            hint = self.source.find_odd_character(line) if line else ""
+            begun = error.context_mark.line + 1 if error.context_mark else 0
+            cause = YamlError(error.problem or "", line, column, begun)
+            hint = self._find_cause(cause) if line else ""
         return UnreadableError(FilePosition(0, line, column), message, hint)
+
+    def _find_cause(self, error: YamlError) -> str:
+        """Return what to write instead of what stops libyaml; an empty text if that cannot be told."""
+        if odd := self.source.find_odd_character(error.line):
+            return odd
+        lines = self.source.read_lines_before(error.line, LINES_BEFORE)
+        return explain_yaml_error(error, {number: text[:LONGEST_LINE] for number, text in lines.items()})
 
     def _read_document(self) -> None:
         composer = self._composer
@@ -128,7 +144,8 @@ class PlanDocument:
             found = describe_node(node) if node else "no value"
             keys = "version, name, gateways and waves"
             at = get_position(root)
-            hint = self.source.find_odd_character(at.line)
+            first = self.source.read_lines_before(at.line, 0)[at.line]
+            hint = self.source.find_odd_character(at.line) or find_missing_space(first)
             raise UnreadableError(at, f"found {found}, expected a mapping with the keys {keys}", hint)
         self._refuse_tag_and_anchor(root, "")
         while not isinstance(event := composer.take_event(), MappingEndEvent):

@@ -171,7 +171,8 @@ class NodeComposer:
     def _resolve_alias(self, event: AliasEvent, path: str) -> Node | None:
         if event.anchor not in self._anchors:
             message = "the alias names no anchor that stands before it"
-            hint = "" if is_secret(path) else suggest_nearest(event.anchor or "", self._anchors)
+            near = "" if is_secret(path) else suggest_nearest(event.anchor or "", self._anchors)
+            hint = near or "a text that begins with * stands in quotes"
             self._problems.add(get_position(event), path, message, hint)
             return None
         node, size = self._anchors[event.anchor]

@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,9 +29,15 @@ LARGEST_LIST = 1 << 30
 """Bytes of a file of targets: about ten million rows. The reader holds one row at a time."""
 
 _BLOCK = 1 << 16
+_LONGEST_SHOWN = 1 << 16
+"""Characters of a line in which the cause of an error is looked for."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """The first bytes of a spreadsheet's own files: .xlsx and .ods, and .xls."""
+
+
+_IN_EXCEL = 'in Excel: "CSV UTF-8 (Comma delimited)"'
+"""The format of a spreadsheet that keeps every letter."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -184,11 +191,22 @@ class PlanSource:
 
         Moves the stream, so call it only for a last message.
         """
+        lines = self.read_lines_before(line, 1)
+        return _find_odd_character(lines.get(line, "")) or _find_odd_character(lines.get(line - 1, ""))
+
+    def read_lines_before(self, line: int, count: int) -> dict[int, str]:
+        """Return the line ``line`` and ``count`` lines before it, by number, without their ends.
+
+        Moves the stream, so call it only for a last message.
+        """
         self._stream.seek(0)
-        for _ in range(line - 2):
-            self._stream.readline(MOST_IN_A_LINE)
-        before = self._stream.readline(MOST_IN_A_LINE) if line > 1 else b""
-        return _find_odd_character(self._stream.readline(MOST_IN_A_LINE)) or _find_odd_character(before)
+        found: dict[int, str] = {}
+        for number in range(1, line + 1):
+            data = self._stream.readline(MOST_IN_A_LINE)
+            if number >= line - count:
+                text = data[: 4 * _LONGEST_SHOWN].decode("utf-8", "replace")
+                found[number] = text.rstrip("\r\n").removeprefix("\ufeff")
+        return found
 
 
 # YAML's own characters, as keyboards, word processors and chats replace them.
@@ -198,14 +216,17 @@ _LOOKS_LIKE = {
 }  # fmt: skip
 
 
-def _find_odd_character(data: bytes) -> str:
+# An apostrophe or a dash of a word processor inside a text is no slip.
+_INSIDE = re.compile(r"(?<=\w)[\u2018\u2019](?=\w)|(?<=\S )[\u2013\u2014](?= )|(?<=\w)[\u2013\u2014](?=\w)")
+
+
+def _find_odd_character(text: str) -> str:
     """Describe a character of a line that looks like another, with its remedy; an empty text without one."""
-    text = data.decode("utf-8", "replace")
     if "\t" in text:
         return "the line holds a tab; indent with spaces"
-    if hidden := why_hidden(text.rstrip("\r\n")):
+    if hidden := why_hidden(text):
         return f"the line {hidden}; write ordinary spaces"
-    for letter in text:
+    for letter in _INSIDE.sub("", text):
         if letter in _LOOKS_LIKE:
             called = f"U+{ord(letter):04X}, {name(letter).lower()}"
             return f"the line holds {letter} ({called}); write {_LOOKS_LIKE[letter]}"
@@ -245,16 +266,18 @@ def _split_lines(stream: BinaryIO) -> Iterator[bytes]:
 
 def _decode_line(data: bytes, at: FilePosition) -> str:
     if at.line == 1 and data.startswith(_UTF_16):
-        raise UnreadableError(at, "the file is UTF-16", "save it as UTF-8")
+        raise UnreadableError(at, "the file is UTF-16", f"save it as UTF-8 ({_IN_EXCEL})")
     if at.line == 1 and data.startswith(_WORKBOOKS):
-        raise UnreadableError(at, "this is a workbook, not a table of text", "export it as CSV, in UTF-8")
+        raise UnreadableError(
+            at, "this is a workbook, not a table of text", f"export it as CSV, in UTF-8 ({_IN_EXCEL})"
+        )
     try:
         line = data.decode("utf-8")
     except UnicodeDecodeError as error:
         column = len(data[: error.start].decode("utf-8")) + 1
         message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
         raise UnreadableError(
-            FilePosition(at.file, at.line, column), message, "save the file as UTF-8"
+            FilePosition(at.file, at.line, column), message, f"save the file as UTF-8 ({_IN_EXCEL})"
         ) from None
     if "\0" in line:
         raise UnreadableError(at, "the line holds the character U+0000", "is this UTF-16? Save it as UTF-8")
