@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.settings import Auth, StoreAuth
 from orchestrator.plan.nodes import MappingNode, ScalarNode
-from orchestrator.plan.problems import Problems
+from orchestrator.plan.problems import Problems, find_misspelt
 from orchestrator.plan.records import list_keys
 
 AUTH_FORMS = (("token",), ("iam",), ("login",), ("access_key", "secret_key"))
@@ -38,15 +40,19 @@ def check_auth(gateway: MappingNode, kind: type[Gateway], path: str, problems: P
     for key in strange:
         message = f"gateways of kind {kind.KIND} have no such way in"
         problems.add(auth.keys[key], f"{path}.{key}", message, _hint_at_forms(kind))
-    message = "" if strange else _explain_auth(given, list_auth_forms(kind))
+    message = "" if strange else _explain_auth(auth, Auth, list_auth_forms(kind))
     # If all keys are unknown, the loop above has named each of them.
     if message and (given or not auth.keys):
         problems.add(auth.at, path, message, _hint_at_forms(kind))
     return not message and not strange
 
 
-def _explain_auth(given: Sequence[str], ways: Sequence[tuple[str, ...]]) -> str:
-    """Return why the ``given`` keys are not one whole form; an empty text if they are."""
+def _explain_auth(auth: MappingNode, cls: type[Struct], ways: Sequence[tuple[str, ...]]) -> str:
+    """Return why the keys of ``auth`` are not one whole form; an empty text if they are.
+
+    Also empty if a key that ``cls`` lacks stands for the missing one: the reader has added that problem.
+    """
+    given = [key for key in list_keys(cls) if key in auth.keys]
     begun = [way for way in ways if any(key in given for key in way)]
     if len(begun) > 1:
         return f"{' and '.join(key for key in given)} are given; exactly one way in is expected"
@@ -54,6 +60,8 @@ def _explain_auth(given: Sequence[str], ways: Sequence[tuple[str, ...]]) -> str:
     if WITH_TEMPORARY_KEYS in given and begun != [AUTH_FORMS[-1]]:
         return f"{WITH_TEMPORARY_KEYS} comes with {' and '.join(AUTH_FORMS[-1])} only"
     missing = [key for way in begun for key in way if key not in given]
+    if missing and find_misspelt(missing[0], auth.keys, list_keys(cls)):
+        return ""
     if missing:
         return f"the key {missing[0]} is missing"
     return "" if begun else "no way in is given"
@@ -78,7 +86,7 @@ def check_store(gateway: MappingNode, path: str, problems: Problems) -> bool:
     if not isinstance(auth, MappingNode):
         return fits
     given = [key for key in list_keys(StoreAuth) if key in auth.keys]
-    message = _explain_auth(given, STORE_FORMS)
+    message = _explain_auth(auth, StoreAuth, STORE_FORMS)
     if message and (given or not auth.keys):
         problems.add(auth.at, f"{path}.auth", message, _list_ways(STORE_FORMS))
     return fits and not message

@@ -32,7 +32,7 @@ from orchestrator.plan.keys import SHORT_WAVE
 from orchestrator.plan.nodes import MappingNode, Node, NodeComposer, ScalarNode, get_position, join_path
 from orchestrator.plan.placeholders import warn_of_placeholders
 from orchestrator.plan.problems import FilePosition, Problems, UnreadableError
-from orchestrator.plan.records import describe_node, read_record
+from orchestrator.plan.records import add_missing_key, describe_node, list_keys, read_record
 from orchestrator.plan.scalars import WHOLE
 from orchestrator.plan.source import PlanSource
 from orchestrator.plan.target_entries import EntryReader
@@ -227,7 +227,7 @@ class PlanDocument:
 
     def _finish_wave(self, wave: MappingNode, path: str) -> None:
         if "targets" not in wave.keys:
-            self._problems.add(wave.at, path, "the key targets is missing")
+            add_missing_key(wave, "targets", [*list_keys(Wave), "targets"], path, self._problems)
         warn_of_placeholders(wave, path, self._problems)
         values = read_record(wave, Wave, path, self._problems, beside=("targets",))
         if values is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from orchestrator.model.settings import Retry
 from orchestrator.model.target_id import split_id
 from orchestrator.plan.auth_forms import check_auth, check_store, check_tls
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode, join_path
-from orchestrator.plan.problems import Problems, suggest_nearest
+from orchestrator.plan.problems import Problems, find_misspelt, suggest_key, suggest_nearest
 from orchestrator.plan.records import describe_node, list_keys, read_record
 from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.text.characters import quote_text
@@ -72,6 +73,10 @@ def _read_gateway(name: str, node: Node | None, among: MappingNode, problems: Pr
 
 
 def _read_kind(node: MappingNode, path: str, problems: Problems) -> type[Gateway] | None:
+    if "kind" not in node.keys and (misspelt := find_misspelt("kind", node.keys, _list_known_keys())):
+        hint = suggest_key(misspelt, _list_known_keys())
+        problems.add(node.keys[misspelt], path, f"unknown key {quote_text(misspelt)}", hint)
+        return None
     if "kind" not in node.keys:
         problems.add(node.at, path, "the key kind is missing", f"the kinds are {', '.join(KINDS)}")
         return None
@@ -84,6 +89,12 @@ def _read_kind(node: MappingNode, path: str, problems: Problems) -> type[Gateway
     elif value is not None:
         problems.add(value.at, f"{path}.kind", f"found {describe_node(value)}, expected {' or '.join(KINDS)}")
     return None
+
+
+@cache
+def _list_known_keys() -> Collection[str]:
+    """Return the keys of gateways of any kind, each once."""
+    return tuple(dict.fromkeys(["kind", *(key for kind in KINDS.values() for key in list_keys(kind))]))
 
 
 def _read_own_keys(

@@ -12,8 +12,8 @@ from msgspec import UNSET, inspect
 from orchestrator.model.plan import MOST_NOTIFICATIONS, PlanHeader, Window
 from orchestrator.plan.keys import READS_VERSION
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode
-from orchestrator.plan.problems import Problems, UnreadableError
-from orchestrator.plan.records import read_record, read_value
+from orchestrator.plan.problems import Problems, UnreadableError, find_misspelt
+from orchestrator.plan.records import add_missing_key, list_keys, read_record, read_value
 from orchestrator.plan.scalars import WHOLE
 
 _READ_ELSEWHERE = ("gateways", "waves", "targets")
@@ -91,9 +91,12 @@ def check_parts(header: MappingNode, problems: Problems, *, targets: bool = True
 
     ``targets`` says whether the plan must have some; ids on the command line may replace them.
     """
+    known = [*list_keys(PlanHeader), *_READ_ELSEWHERE]
     if "gateways" not in header.keys:
-        problems.add(header.at, "", "the key gateways is missing")
-    if targets and "waves" not in header.keys and "targets" not in header.keys:
+        add_missing_key(header, "gateways", known, "", problems)
+    lists = ("waves", "targets")
+    is_bare = not any(key in header.keys or find_misspelt(key, header.keys, known) for key in lists)
+    if targets and is_bare:
         problems.add(header.at, "", "the plan has no targets; give waves, or targets for one wave")
     if "waves" in header.keys and "targets" in header.keys:
         at = max(header.keys["waves"], header.keys["targets"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -136,11 +136,30 @@ def quote_key(key: str) -> str:
 
 def suggest_nearest(word: str, words: Iterable[str]) -> str:
     """Return ``did you mean "…"?`` if one of the words looks alike, else an empty text."""
-    return _suggest_nearest(word[:100], tuple(words))
+    near = _find_nearest(word[:100], tuple(words))
+    return f'did you mean "{near}"?' if near else ""
+
+
+def suggest_key(key: str, known: Collection[str], what: str = "keys here") -> str:
+    """Return what to write instead of an unknown key; ``what`` names the ``known`` ones."""
+    # YAML takes "name:foo" in braces for one key without a value.
+    if ":" in key and key.partition(":")[0] in known:
+        return "write a space after the colon"
+    return suggest_nearest(key, known) or f"the {what} are {', '.join(known)}"
+
+
+def find_misspelt(key: str, given: Iterable[str], known: Collection[str]) -> str:
+    """Return the first ``given`` key that is unknown and looks like ``key``; an empty text without one.
+
+    Its own problem says what was meant, so that no second one is needed for the missing ``key``.
+    """
+    words = tuple(known)
+    unknown = (one for one in given if one not in known)
+    return next((one for one in unknown if _find_nearest(one.partition(":")[0][:100], words) == key), "")
 
 
 @lru_cache(maxsize=1000)  # a mistake in a generator stands in every line of its plan
-def _suggest_nearest(word: str, words: tuple[str, ...]) -> str:
+def _find_nearest(word: str, words: tuple[str, ...]) -> str:
     alike = [one for one in words if one.casefold() == word.casefold()]
     close = alike or get_close_matches(word, words, n=1, cutoff=0.6)
-    return f'did you mean "{close[0]}"?' if close else ""
+    return close[0] if close else ""

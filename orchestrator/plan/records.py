@@ -19,12 +19,18 @@ from orchestrator.model.text_form import TextForm
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
-from orchestrator.plan.problems import Problems, suggest_nearest
+from orchestrator.plan.problems import Problems, find_misspelt, suggest_key, suggest_nearest
 from orchestrator.plan.sizes import check_sizes
 from orchestrator.text.characters import quote_text
 
+_REFERENCES = {
+    "env": "{env: NAME}",
+    "file": "{file: path}",
+    "command": "{command: [program, argument]}",
+    "keyring": "{keyring: service/user}",
+}
 _REFERENCE_HINT = (
-    "write a reference: {env: NAME}, {file: path}, {command: [program, argument]} or {keyring: service/user}"
+    f"write a reference: {', '.join(list(_REFERENCES.values())[:-1])} or {_REFERENCES['keyring']}"
 )
 
 
@@ -109,9 +115,17 @@ def read_record(
             values[key] = UNSET
     for key in (*before, *(key for key, field in fields.items() if field.required)):
         if key not in node.keys:
-            problems.add(node.at, path, f"the key {key} is missing")
+            add_missing_key(node, key, [*before, *fields, *beside], path, problems)
             values[key] = UNSET
     return None if any(value is UNSET for value in values.values()) else values
+
+
+def add_missing_key(
+    node: MappingNode, key: str, known: Collection[str], path: str, problems: Problems
+) -> None:
+    """Add a problem for a ``key`` that ``node`` lacks, unless an unknown key of it stands for that one."""
+    if not find_misspelt(key, node.keys, known):
+        problems.add(node.at, path, f"the key {key} is missing")
 
 
 def _add_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems) -> None:
@@ -131,11 +145,14 @@ def _add_unknown_key(
     node: MappingNode, key: str, path: str, known: Collection[str], problems: Problems
 ) -> None:
     at = node.keys[key]
-    if is_secret(path):
-        problems.add(at, path, "unknown key", f"the keys here are {', '.join(known)}")
+    # Where credentials stand, the key may be one, so it is not repeated.
+    if not is_secret(path):
+        problems.add(at, path, f"unknown key {quote_text(key)}", suggest_key(key, known))
+    elif path.endswith(".auth") and key in _REFERENCES:
+        problems.add(at, path, "unknown key", f"write auth: {{token: {_REFERENCES[key]}}}")
     else:
-        hint = suggest_nearest(key, known) or f"the keys here are {', '.join(known)}"
-        problems.add(at, path, f"unknown key {quote_text(key)}", hint)
+        near = suggest_nearest(key, known)
+        problems.add(at, path, "unknown key", f"the keys here are {', '.join(known)}{near and f'; {near}'}")
 
 
 def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Problems) -> Any:

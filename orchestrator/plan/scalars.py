@@ -32,6 +32,11 @@ MOMENT = (
     r"2[0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
+_NEARLY_A_MOMENT = re.compile(
+    r"(2[0-9]{3}-[0-9]{2}-[0-9]{2})([Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
+    r"(?: ?([+-][0-9]{2}):?([0-9]{2})?)?"
+)
+"""A time without an offset, a day alone, or an offset with a space before it or without a colon."""
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _INDEX = r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}"
 INDEXES = rf"{_INDEX}(?:,{_INDEX}){{0,15}}"
@@ -191,17 +196,27 @@ def read_call_bound(scalar: ScalarNode) -> CallBound:
 
 def read_moment(scalar: ScalarNode) -> datetime:
     """Return an aware time. A time without an offset is refused: it would mean another moment elsewhere."""
-    example = "write it as 2026-11-22T22:00:00+03:00"
+    example = f"write it as {_complete_moment(scalar.text)}"
     found = re.fullmatch(MOMENT, scalar.text)
     if found is None:
         raise UnfitError(f"{quote_text(scalar.text)} is no time", example)
     if found[1] is None:
-        raise UnfitError(f"the time {quote_text(scalar.text)} has no offset from UTC", example)
+        hint = f"{example}, if +03:00 is yours"
+        raise UnfitError(f"the time {quote_text(scalar.text)} has no offset from UTC", hint)
     try:
         # RFC 3339 allows t and z, and fromisoformat knows Z in capitals only.
         return datetime.fromisoformat(scalar.text.upper())
     except ValueError:
         raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example) from None
+
+
+def _complete_moment(text: str) -> str:
+    """Return a text that is nearly a time with what it lacks; an example for any other text."""
+    found = _NEARLY_A_MOMENT.fullmatch(text)
+    if found is None:
+        return "2026-11-22T22:00:00+03:00"
+    day, time, hours, minutes = found.groups()
+    return f"{day}{time or 'T22:00:00'}{hours or '+03'}:{minutes or '00'}"
 
 
 def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> str:

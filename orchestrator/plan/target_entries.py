@@ -17,7 +17,7 @@ from orchestrator.plan.collectors import TargetCollector
 from orchestrator.plan.dependencies import NeededTargets, read_after
 from orchestrator.plan.gateways import NamedGateway
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode, get_position, join_path
-from orchestrator.plan.problems import FilePosition, Problems, suggest_nearest
+from orchestrator.plan.problems import FilePosition, Problems, find_misspelt, suggest_key, suggest_nearest
 from orchestrator.plan.records import describe_node
 from orchestrator.plan.scalars import check_prose, read_flag
 from orchestrator.plan.target_files import TargetFiles
@@ -97,7 +97,7 @@ class EntryReader:
         for key in node.keys:
             if key not in _list_target_keys(known.kind):
                 self._add_wrong_key(node, key, known, path)
-        axes = [self._read_axis(node, coordinate, path) for coordinate in known.kind.COORDINATES]
+        axes = [self._read_axis(node, coordinate, known.kind, path) for coordinate in known.kind.COORDINATES]
         options = self._read_options(node, known.kind, path)
         after: NeededTargets = ()
         if "after" in node.keys:
@@ -107,7 +107,7 @@ class EntryReader:
 
     def _read_gateway(self, node: MappingNode, path: str) -> NamedGateway | None:
         if "gateway" not in node.keys:
-            self._problems.add(node.at, path, "the key gateway is missing")
+            self._add_no_gateway(node, path)
             return None
         value = node.values["gateway"]
         if not isinstance(value, ScalarNode):
@@ -123,6 +123,15 @@ class EntryReader:
             self._problems.add(value.at, f"{path}.gateway", message, hint if self._gateways else "")
             return None
         return self._gateways[value.text]
+
+    def _add_no_gateway(self, node: MappingNode, path: str) -> None:
+        """Add a problem for the missing gateway; if another key stands for it, at that key."""
+        known = tuple(dict.fromkeys(key for kind in KINDS.values() for key in _list_target_keys(kind)))
+        if misspelt := find_misspelt("gateway", node.keys, known):
+            hint = suggest_key(misspelt, known)
+            self._problems.add(node.keys[misspelt], path, f"unknown key {quote_text(misspelt)}", hint)
+        else:
+            self._problems.add(node.at, path, "the key gateway is missing")
 
     def _read_file(self, node: MappingNode, gateway: str, kind: type[Gateway], path: str) -> None:
         for key in node.keys:
@@ -149,10 +158,11 @@ class EntryReader:
             )
             return
         keys = _list_target_keys(known.kind)
-        hint = suggest_nearest(key, keys) or f"the keys here are {', '.join(keys)}"
-        self._problems.add(at, path, f"unknown key {quote_text(key)}", hint)
+        self._problems.add(at, path, f"unknown key {quote_text(key)}", suggest_key(key, keys))
 
-    def _read_axis(self, node: MappingNode, coordinate: Coordinate, path: str) -> list[_PlacedText]:
+    def _read_axis(
+        self, node: MappingNode, coordinate: Coordinate, kind: type[Gateway], path: str
+    ) -> list[_PlacedText]:
         name, plural = coordinate.name, coordinate.plural
         if plural and plural in node.keys:
             if name in node.keys:
@@ -160,8 +170,10 @@ class EntryReader:
                 self._problems.add(at, path, f"{name} and {plural} are both given")
             return self._read_list(node.values[plural], coordinate, f"{path}.{plural}")
         if name not in node.keys:
-            either = f"{name} or {plural}" if plural else name
-            self._problems.add(node.at, path, f"the key {either} is missing")
+            keys = _list_target_keys(kind)
+            if not any(find_misspelt(key, node.keys, keys) for key in (name, plural)):
+                either = f"{name} or {plural}" if plural else name
+                self._problems.add(node.at, path, f"the key {either} is missing")
             return []
         value = node.values[name]
         if isinstance(value, ListNode):

@@ -15,7 +15,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import PlanHeader
 from orchestrator.model.settings import CredentialReference, Tls
 from orchestrator.plan.collectors import OptionsCollector
-from orchestrator.plan.header import read_header
+from orchestrator.plan.header import check_parts, read_header
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
 from orchestrator.plan.protect import check_own_patterns
 from orchestrator.plan.reader import read_once
@@ -51,8 +51,7 @@ def read_template(path: Path) -> PlanTemplate:
     """
     problems, document = read_once(path, OptionsCollector(()), None, skip_targets=True)
     header = read_header(document.header, problems)
-    if "gateways" not in document.header.keys:
-        problems.add(document.header.at, "", "the key gateways is missing")
+    check_parts(document.header, problems, targets=False)
     check_own_patterns(document.header, document.gateways or {}, problems)
     problems.raise_any()
     assert header is not None  # noqa: S101 - else there were problems

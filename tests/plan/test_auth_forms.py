@@ -131,6 +131,14 @@ NO_WAY_IN = {
         replace_auth(ROMA, "token", "access_key", "secret_key"),
         f"{ROMA_AUTH}: token and access_key and secret_key are given; exactly one way in is expected",
     ),
+    "a reference alone": (
+        ROMA.replace("{token: {env: ROMA_TOKEN}}", "{env: ROMA_TOKEN}"),
+        f"{ROMA_AUTH}: unknown key; write auth: {{token: {{env: NAME}}}}",
+    ),
+    "a file alone": (
+        APIM.replace("{token: {env: APINIZER_TOKEN}}", "{file: token}"),
+        f"{APIM_AUTH}: unknown key; write auth: {{token: {{file: path}}}}",
+    ),
     "token and half a pair": (
         replace_auth(ROMA, "token", "access_key"),
         f"{ROMA_AUTH}: token and access_key are given",

@@ -14,6 +14,7 @@ from orchestrator.plan.source import open_regular
 from orchestrator.plan.target_sink import TargetList
 from tests.support.plans import (
     APIM,
+    AUTH_KEYS,
     GATEWAYS,
     HEAD,
     ONE,
@@ -159,8 +160,18 @@ KEYS = {
         'reason: holds a line break or a control character: "a\\u000ab\\u000a"',
     ),
     "folded": ("reason: >\n  a\n", "in a folded text write >- for >"),
-    "naive time": ("window: {opens: 2026-11-22T22:00:00}\n", "has no offset from UTC; write it as 2026"),
-    "date": ("window: {opens: 2026-11-22}\n", 'window.opens: "2026-11-22" is no time'),
+    "naive time": (
+        "window: {opens: 2026-12-01 22:30}\n",
+        "has no offset from UTC; write it as 2026-12-01 22:30+03:00, if +03:00 is yours",
+    ),
+    "date": (
+        "window: {opens: 2026-12-01}\n",
+        'window.opens: "2026-12-01" is no time; write it as 2026-12-01T22:00:00+03:00',
+    ),
+    "offset without a colon": (
+        "window: {opens: 2026-12-01T22:00:00 -0430}\n",
+        " is no time; write it as 2026-12-01T22:00:00-04:30",
+    ),
     "no such day": ("window: {opens: 2026-02-30T22:00:00Z}\n", "is no time that exists"),
     "empty window": ("window: {}\n", "window: neither opens nor closes is given"),
     "window that is no mapping": ("window: soon\n", "expected a mapping with the keys opens, closes"),
@@ -249,6 +260,42 @@ def test_a_version_that_is_no_number_is_a_problem(tmp_path: Path) -> None:
     assert 'version: the text "1" is not a whole number' in read_one_problem(
         tmp_path, f'version: "1"\nname: x\n{GATEWAYS}{ONE}'
     )
+
+
+MISSPELT = {
+    "version": (TOP.replace("version", "verison") + GATEWAYS + ONE, 'unknown key "verison"'),
+    "gateways": (TOP + GATEWAYS.replace("gateways", "gatways") + ONE, 'unknown key "gatways"'),
+    "targets": (HEAD + ONE.replace("targets", "tragets"), 'unknown key "tragets"; did you mean "targets"?'),
+    "kind": (HEAD.replace("kind: roma", "knd: roma") + ONE, 'unknown key "knd"; did you mean "kind"?'),
+    "a key of a gateway": (HEAD.replace("project_id", "projectid") + ONE, 'did you mean "project_id"?'),
+    "the name of a wave": (
+        f"{HEAD}waves: [{{nmae: a, targets: [{{gateway: roma, ld_api_id: a}}]}}]\n",
+        'unknown key "nmae"; did you mean "name"?',
+    ),
+    "the targets of a wave": (f"{HEAD}waves: [{{name: a, target: [a]}}]\n", 'did you mean "targets"?'),
+    "the gateway of a target": (HEAD + ONE.replace("gateway", "gatway"), 'did you mean "gateway"?'),
+    "an id": (HEAD + ONE.replace("ld_api_id", "ld_apiid"), 'did you mean "ld_api_id"?'),
+    "ids": (HEAD + ONE.replace("ld_api_id", "ld_apiids"), 'did you mean "ld_api_ids"?'),
+    "no space behind the colon": (
+        HEAD + ONE.replace("gateway: ", "gateway:"),
+        "write a space after the colon",
+    ),
+    "a key of a login": (
+        HEAD.replace("token: {env: ROMA_TOKEN}", AUTH_KEYS["iam"].replace("domain", "domian")) + ONE,
+        'unknown key; the keys here are url, user, domain, password; did you mean "domain"?',
+    ),
+    "a secret key": (
+        HEAD.replace("token: {env: ROMA_TOKEN}", "access_key: {env: A}, secretkey: {env: B}") + ONE,
+        'did you mean "secret_key"?',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_a_misspelt_key_is_one_problem(tmp_path: Path, name: str) -> None:
+    text, expected = MISSPELT[name]
+
+    assert expected in read_one_problem(tmp_path, text)
 
 
 WAVES = {
