@@ -22,7 +22,7 @@ class SessionResult(Struct, frozen=True, kw_only=True):
 
     status: ExitStatus
     void: str | None = None
-    """Why nothing was sent, if the session never began in earnest: then there is nothing to resume."""
+    """Why nothing was sent, if the session never began in earnest: a first one leaves nothing to resume."""
     interrupted: bool = False
     """Whether a signal stopped it."""
     cut: bool = False

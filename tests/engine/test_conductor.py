@@ -131,6 +131,22 @@ def test_nothing_is_left_of_a_run_whose_engine_sent_nothing(plan: Path) -> None:
     assert conductor.told[-1] == "release session 1"
 
 
+@pytest.mark.promise(1)
+def test_a_later_session_whose_engine_sent_nothing_keeps_what_the_earlier_one_did(plan: Path) -> None:
+    """A worker whose credential is missing says so of a resume, too: the journal must outlive that."""
+
+    async def refuse(_: RunResources, __: Controller) -> str:
+        return "TOKEN is not set"
+
+    first = run_conducted(plan, PlayedConductor(take_first))
+    second = resume_conducted(first.folder, PlayedConductor(refuse))
+
+    assert second.exit_status is ExitStatus.STOPPED
+    assert second.report.run.stopped_by == "interrupt: TOKEN is not set"
+    assert second.report.totals.undeployed == first.report.totals.undeployed > 0
+    assert [run.id for run in list_runs(plan.parent / "state")] == [first.folder.id]
+
+
 def test_a_run_that_an_engine_works_on_counts_as_live(plan: Path, killed: RunFolder) -> None:
     assert killed.read_state() == "running"
     assert ADDRESS in (killed.describe_holder() or "")
