@@ -129,8 +129,11 @@ class TemporalConductor:
             controller,
             address=self.address,
         )
-        if not resources.spec.is_underway and not await conducted.start(self._lease):
-            return None
+        try:
+            if not resources.spec.is_underway and not await conducted.start(self._lease):
+                return None
+        except ServerRefusedError as refused:
+            return str(refused)
         over = await conducted.follow()
         if over is not None and over.bug is not None:
             # The session has no end then, and what its workers did is here: a resume is another session.
@@ -149,6 +152,10 @@ class TemporalConductor:
             with suppress(RPCError):  # they may have ended already
                 await send_signal(self._client, workflow, "acknowledge", patience=ServerPatience())
             remove_engine_mark(folder)
+
+
+class ServerRefusedError(Exception):
+    """The server refuses to start the workflows of a session. The text says why; nothing was sent."""
 
 
 class ConductedSession:
@@ -186,7 +193,7 @@ class ConductedSession:
     async def start(self, lease: float) -> bool:
         """Send the journal and start the workflow; return whether it was started.
 
-        A stop that comes before leaves the session without a workflow.
+        A stop that comes before leaves the session without a workflow. Raises ServerRefusedError.
         """
         spec, run_gate = self._resources.spec, self._resources.run_gate
         try:
@@ -195,23 +202,44 @@ class ConductedSession:
         except DiskError as error:
             run_gate.stop("disk", str(error))
             return False
+        try:
+            if (given := await self._ship_unless_stopped(lease)) is None:
+                remove_engine_mark(spec.folder.path)
+                return False
+            # From here on nothing is given up: the server may have the workflow although no answer came.
+            await start_run(self._client, given, self._workflow, self._patience)
+        except RPCError as error:
+            raise ServerRefusedError(self._explain_refusal(error)) from error
+        return True
+
+    def _explain_refusal(self, error: RPCError) -> str:
+        why = " ".join(error.message.split())[:300]
+        return (
+            f"the Temporal server at {self._address} refuses the run ({error.status.name}): {why}."
+            " Nothing was sent"
+        )
+
+    async def _ship_unless_stopped(self, lease: float) -> RunInput | None:
+        """Return the workflow's input once the server has the journal; None if a stop comes before."""
+        run_gate = self._resources.run_gate
+        shipped: list[RunInput] = []
+        refused: list[RPCError] = []
         async with anyio.create_task_group() as group:
-            shipped: list[RunInput] = []
 
             async def ship() -> None:
-                shipped.append(await self._ship(lease))
+                try:
+                    shipped.append(await self._ship(lease))
+                except RPCError as error:  # raised below, where no group wraps it
+                    refused.append(error)
                 group.cancel_scope.cancel()
 
             group.start_soon(ship)
             while run_gate.stop_kind is None:
                 await run_gate.wait_for_change(60.0)
             group.cancel_scope.cancel()
-        if not shipped:
-            remove_engine_mark(spec.folder.path)
-            return False
-        # From here on nothing is given up: the server may have the workflow although no answer came.
-        await start_run(self._client, shipped[0], self._workflow, self._patience)
-        return True
+        if refused:
+            raise refused[0]
+        return shipped[0] if shipped else None
 
     async def _ship(self, lease: float) -> RunInput:
         packed = await anyio.to_thread.run_sync(

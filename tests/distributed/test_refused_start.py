@@ -1,0 +1,71 @@
+"""A Temporal server that refuses to start a run: a plain error, and nothing is left of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+from temporalio.converter import default
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestrator.api import RunOptions, load_plan, run
+from orchestrator.distributed.address import parse_engine_address
+from orchestrator.distributed.conductor import TemporalConductor
+from orchestrator.distributed.run_start import RUN_WORKFLOW
+from orchestrator.distributed.shipping import JOURNAL_WORKFLOW
+from orchestrator.errors import UsageError
+from orchestrator.journal.folder import list_runs
+
+PLAN = """\
+version: 1
+name: far
+gateways:
+  a: {kind: apinizer, url: https://a.example.com, auth: {token: {env: NOT_SET_HERE}}}
+targets: [{gateway: a, project: P, proxy: p, environment: e}]
+"""
+URL = "temporal://127.0.0.1:7233/default"
+
+
+class RefusingServer:
+    """A client of a server that has no workflow, and refuses to start those of one name."""
+
+    namespace = "default"
+    identity = "test"
+    data_converter = default()
+
+    def __init__(self, refused: str) -> None:
+        self._refused = refused
+        self.workflow_service = self.operator_service = self
+
+    async def start_workflow(self, name: str, *_: object, **__: object) -> None:
+        if name == self._refused:
+            raise RPCError("BadInput:\nthe memo is too long", RPCStatusCode.INVALID_ARGUMENT, b"")
+
+    async def list_search_attributes(self, *_: object, **__: object) -> None:
+        raise RPCError("not an operator", RPCStatusCode.PERMISSION_DENIED, b"")
+
+    async def signal_workflow_execution(self, *_: object, **__: object) -> None:
+        raise RPCError("workflow not found", RPCStatusCode.NOT_FOUND, b"")
+
+
+@pytest.mark.parametrize("refused", [JOURNAL_WORKFLOW, RUN_WORKFLOW])
+def test_a_refusal_at_the_start_of_a_run_is_told_and_nothing_is_left_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    async def connect(*_: object, **__: object) -> RefusingServer:
+        return RefusingServer(refused)
+
+    monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    options = RunOptions(state=tmp_path / "state")
+
+    async def play() -> None:
+        with load_plan(tmp_path / "plan.yaml") as loaded:
+            await run(loaded, options, conductor=TemporalConductor(parse_engine_address(URL)))
+
+    told = r"refuses the run \(INVALID_ARGUMENT\): BadInput: the memo is too long\. Nothing was sent"
+    with pytest.raises(UsageError, match=told):
+        anyio.run(play)
+
+    assert list_runs(options.state) == []
