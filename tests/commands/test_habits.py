@@ -7,7 +7,9 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from orchestrator.cli import undeploy as program
+from orchestrator.journal.folder import name_folder, publish_draft
 from orchestrator.simulator.process import RunningSimulators
+from tests.support.journals import START, small
 
 Write = Callable[..., Path]
 Undeploy = Callable[..., tuple[int, str, str]]
@@ -15,6 +17,16 @@ Undeploy = Callable[..., tuple[int, str, str]]
 
 def count_runs(folder: Path) -> int:
     return len(list((folder / "runs").iterdir())) if folder.is_dir() else 0
+
+
+def make_runs(state: Path) -> str:
+    """Make two runs that have ended; return the id of the newer one."""
+    for at in (START, START + 60.0):
+        place = state.parent / f"draft-{at}"
+        place.mkdir()
+        small(place)
+        newest = publish_draft(place, name_folder(state, name="clean-up", suffix="0001", at=at))
+    return newest.id
 
 
 def test_the_state_folder_is_named_before_the_command_behind_it_or_by_the_environment(
@@ -111,6 +123,18 @@ def test_the_shell_completes_it(typed: list[str], incomplete: str, offered: str)
     completion = ShellComplete(program, {}, "undeploy", "_UNDEPLOY_COMPLETE")
 
     assert offered in [item.value for item in completion.get_completions(typed, incomplete)]
+
+
+@pytest.mark.parametrize("command", ["resume", "report", "show", "restore", "remainder", "watch", "control"])
+def test_a_missing_run_is_told_with_the_newest_one(undeploy: Undeploy, folder: Path, command: str) -> None:
+    status, out, err = undeploy(command)
+    assert (status, out) == (2, "")
+    assert err.endswith("Error: name a run by its id, or `latest`\n")
+    new = make_runs(folder / "kept")
+
+    for arguments in ((command, "--state", "kept"), ("--state", "kept", command)):
+        told = undeploy(*arguments)[2]
+        assert told.endswith(f"Error: name a run by its id, or `latest` (now {new})\n")
 
 
 def test_a_missing_plan_is_told_as_click_tells_it(undeploy: Undeploy) -> None:

@@ -55,5 +55,29 @@ def _find_state_folder(ctx: click.Context) -> Path:
     return Path(ctx.find_root().params.get("state") or DEFAULT_STATE)
 
 
-run_argument = click.argument("run", metavar="RUN", shell_complete=complete_run)
+class RunArgument(click.Argument):
+    """RUN, whose absence is told with the newest run's id: nobody knows an id by heart."""
+
+    def process_value(self, ctx: click.Context, value: object) -> object:
+        try:
+            return super().process_value(ctx, value)
+        except click.MissingParameter:
+            newest = _find_newest(_find_state_folder(ctx))
+            hint = f" (now {newest})" if newest else ""
+            raise click.UsageError(f"name a run by its id, or `latest`{hint}", ctx) from None
+
+
+def _find_newest(state: Path) -> str | None:
+    """Return the id of the run that ``latest`` means; None where there is none, or it cannot be read."""
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.journal.folder import find_run
+
+    try:
+        return find_run(state, "latest").id
+    # What is wrong with the folder is told once a run is named.
+    except (OrchestratorError, OSError):
+        return None
+
+
+run_argument = click.argument("run", cls=RunArgument, metavar="RUN", shell_complete=complete_run)
 run_or_none_argument = click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_run)
