@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +21,8 @@ from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.engine.options import RunOptions
+    from orchestrator.model.plan import Plan
     from orchestrator.preview.replay import ReplayedPreview
     from orchestrator.report.values import ReportSource
     from orchestrator.runs.load import LoadedPlan
@@ -101,6 +103,9 @@ def command(
 
     options = selection.build_run_options(state=state, report_dir=report_dir)
     with plan.load(options.protect_files) as loaded, ExitStack() as stack:
+        if not display.quiet and display.log_format != "json":
+            for line in explain_dropped_waits(loaded.plan, options):
+                tell(line)
         page = stack.enter_context(open_page(display.serve))
         seen = _load_preview(loaded, preview)
         running = stack.enter_context(start_simulators(_build_fixture(loaded, seen), fault_choice.load()))
@@ -125,6 +130,20 @@ def command(
         write = tell if display.events == "-" else print_result
         missing = seen.list_ids(TargetState.ABSENT) if seen else frozenset[str]()
         return judge_report(books, source, result.exit_status, write=write, missing=missing)
+
+
+def explain_dropped_waits(plan: Plan, options: RunOptions) -> Iterator[str]:
+    """Yield a line that names the waits of a plan which its rehearsal leaves out; none if it has none."""
+    from orchestrator.text.counting import join_words
+
+    dropped = {
+        "window": plan.window is not None and options.window is None,
+        "pauses": any(wave.pause_after is not None for wave in plan.waves),
+        "questions": any(wave.proceed == "ask" for wave in plan.waves),
+    }
+    if names := [name for name, is_there in dropped.items() if is_there]:
+        verb = "does" if names == ["window"] else "do"
+        yield f"The plan's {join_words(names)} {verb} not hold in a rehearsal."
 
 
 def _load_preview(loaded: LoadedPlan, preview: Path | None) -> ReplayedPreview | None:

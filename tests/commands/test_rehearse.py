@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.commands.rehearse import judge_report
+from orchestrator.commands.rehearse import explain_dropped_waits, judge_report
+from orchestrator.engine.options import RunOptions
 from orchestrator.errors import ExitStatus
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan, Wave, Window
 from orchestrator.model.reading import Act
 from orchestrator.report.values import (
     AttemptReport,
@@ -24,6 +27,9 @@ from tests.support.commands import Undeploy
 
 Write = Callable[..., Path]
 
+BARE = Plan(name="p", gateways=(), waves=())
+WINDOW = Window(None, datetime(2026, 11, 23, tzinfo=UTC))
+
 
 def test_a_rehearsal_needs_no_credential_and_tells_what_was_seen(plan: Write, undeploy: Undeploy) -> None:
     ended = undeploy("rehearse", plan("https://apim.example.com"), "--seed", "3")
@@ -33,6 +39,35 @@ def test_a_rehearsal_needs_no_credential_and_tells_what_was_seen(plan: Write, un
     assert counts["targets down"].split() == ["6", "6"]
     assert len(set(counts["requests"].split())) == 1
     assert "The report agrees with the simulators." in ended.out
+
+
+@pytest.mark.parametrize(
+    ("plan", "options", "told"),
+    [
+        (BARE, RunOptions(), None),
+        (replace(BARE, window=WINDOW), RunOptions(), "window does"),
+        (replace(BARE, window=WINDOW), RunOptions(window=WINDOW), None),
+        (
+            replace(BARE, window=WINDOW, waves=(Wave(name="w", pause_after=5.0, proceed="ask"),)),
+            RunOptions(),
+            "window, pauses and questions do",
+        ),
+    ],
+)
+def test_a_rehearsal_names_the_waits_that_it_leaves_out(
+    plan: Plan, options: RunOptions, told: str | None
+) -> None:
+    expected = [] if told is None else [f"The plan's {told} not hold in a rehearsal."]
+
+    assert list(explain_dropped_waits(plan, options)) == expected
+
+
+def test_a_rehearsal_says_at_its_beginning_that_pauses_do_not_hold(plan: Write, undeploy: Undeploy) -> None:
+    later = "window: {opens: 2999-01-01T00:00:00Z, closes: 2999-01-01T01:00:00Z}"
+    ended = undeploy("rehearse", plan("https://apim.example.com", later), "--storm", "0")
+
+    assert ended.status == 0
+    assert ended.err.startswith("The plan's window does not hold in a rehearsal.\n")
 
 
 def test_a_rehearsal_asks_the_simulators_traffic_log_with_no_credential(
