@@ -8,7 +8,7 @@ import anyio
 
 from orchestrator.discover.survey import GatewaySurvey, SurveyListener, SurveyResult
 from orchestrator.discover.unused import UnusedSelection
-from orchestrator.lanes.environment import Environment, open_connection
+from orchestrator.lanes.environment import Environment, open_connection, resolve_each
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.search import FoundTarget, TargetFilter
@@ -35,7 +35,7 @@ async def survey_gateways(
     """
     for gateway in gateways:
         environment.check(environment.reach(gateway))
-    materials = {gateway.name: await environment.credential(gateway) for gateway in gateways}
+    materials = await resolve_each(gateways, environment.credential)
     surveys: dict[str, GatewaySurvey] = {}
     selections: dict[str, UnusedSelection] = {}
 

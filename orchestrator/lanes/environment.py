@@ -5,11 +5,12 @@ A real run takes those of the machine. A simulated run takes a virtual clock, a 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from msgspec import Struct, field
 
+from orchestrator.errors import CredentialError
 from orchestrator.lanes.exchange_guard import ExchangeGuard
 from orchestrator.lanes.masking import KnownSecrets
 from orchestrator.model.credentials import Material, Secret, StoreCredential
@@ -51,6 +52,26 @@ class Environment(Struct, frozen=True, kw_only=True):
     """Returns the gateway with the address to use: a rehearsal uses a simulator's."""
     store: StoreAccess | None = None
     """The way to the traffic stores of gateways; None where they are not asked."""
+
+
+async def resolve_each(
+    gateways: Iterable[Gateway], resolve: Callable[[Gateway], Awaitable[Material]]
+) -> dict[str, Material]:
+    """Return the credential that ``resolve`` finds for each of ``gateways``, by the gateway's name.
+
+    Raises CredentialError with a line for each that cannot be resolved, so that all are mended at once.
+    """
+    found: dict[str, Material] = {}
+    missing: list[str] = []
+    for gateway in gateways:
+        try:
+            found[gateway.name] = await resolve(gateway)
+        except CredentialError as error:
+            missing.append(str(error))
+    if missing:
+        # Gateways may share a reference, and its line would stand there twice.
+        raise CredentialError("\n".join(dict.fromkeys(missing)))
+    return found
 
 
 GRACE = 15.0

@@ -15,7 +15,7 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.engine.protection import ProtectionSummary
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import PendingTargets
-from orchestrator.lanes.environment import Environment
+from orchestrator.lanes.environment import Environment, resolve_each
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
 from orchestrator.preview.gateway_look import GatewayLook
@@ -153,12 +153,12 @@ async def look_at_gateways(
     for look in looks:
         environment.check(look.gateway)
     # Before any look, so that a credential that is missing is told while nothing was sent.
-    materials = [await environment.credential(look.gateway) for look in looks]
+    materials = await resolve_each((look.gateway for look in looks), environment.credential)
     progress.begin()
     async with anyio.create_task_group() as group:
         scope = group.cancel_scope if question.demanding else None
-        for look, material in zip(looks, materials, strict=True):
-            group.start_soon(look.run, material, scope)
+        for look in looks:
+            group.start_soon(look.run, materials[look.gateway.name], scope)
     return [look.conclude() for look in looks]
 
 

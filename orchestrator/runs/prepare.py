@@ -13,7 +13,7 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.ledger import go_on_with_ledger
 from orchestrator.journal.pending import PendingTargets
-from orchestrator.lanes.environment import Environment
+from orchestrator.lanes.environment import Environment, resolve_each
 from orchestrator.model.credentials import Material, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, Window
@@ -74,10 +74,14 @@ async def resolve_credentials(
         return {}
     for gateway in gateways:
         environment.check(environment.reach(gateway))
+
+    async def resolve(gateway: Gateway) -> Material:
         # At two in the morning it is too late to learn that nothing can tell the calls.
         if plan.in_use == "refuse" and gateway.traffic_store is not None and environment.store is not None:
             await environment.store.credential(gateway)
-    return {gateway.name: await environment.credential(gateway) for gateway in gateways}
+        return await environment.credential(gateway)
+
+    return await resolve_each(gateways, resolve)
 
 
 def list_open_gateways(database: Database, plan: Plan, options: RunOptions) -> list[Gateway]:

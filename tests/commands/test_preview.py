@@ -185,6 +185,27 @@ def test_a_credential_that_cannot_be_had_is_2(
     assert (ended.status, ended.out) == (2, "")
 
 
+@pytest.mark.parametrize("command", [("preview",), ("run", "--yes"), ("discover", "--from")])
+def test_all_credentials_that_cannot_be_had_are_told_at_once(
+    plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("APINIZER_TOKEN", raising=False)
+    monkeypatch.delenv("OTHER_TOKEN", raising=False)
+    path = plan()
+    other = "  other: {kind: apinizer, url: 'http://127.0.0.1:9/x', auth: {token: {env: OTHER_TOKEN}}}\n"
+    target = "  - {gateway: other, project: P, proxy: p, environment: e}\n"
+    path.write_text(path.read_text().replace("targets:\n", f"{other}targets:\n{target}"))
+
+    ended = undeploy(*command, path)
+
+    missing = [line for line in ended.err.splitlines() if "is not set in the environment" in line]
+    assert (ended.status, ended.out) == (2, "")
+    assert [("APINIZER_TOKEN" in line, "OTHER_TOKEN" in line) for line in missing] == [
+        (True, False),
+        (False, True),
+    ]
+
+
 def test_what_nobody_could_tell_is_1(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
     platform.expect(FaultScenario(script={"apim/Retail/proxy-2/test": ("look:500",) * 3}))
     ended = undeploy("preview", plan(platform.urls["apim"]))
