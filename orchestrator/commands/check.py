@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -137,7 +138,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     yield f"protect: {describe_patterns(patterns)}"
     if patterns:
         yield f"protected: {count_noun(kept.total(), 'target')}"
-    yield from describe_stop_rules(plan.stop_when)
+    yield from describe_stop_rules(plan.stop_when, loaded.targets)
     yield from describe_in_use(plan)
     if loaded.targets > OPEN_TARGETS:
         yield f"with --on: {OPEN_TARGETS:,} targets at most go on while no command takes their results over"
@@ -148,10 +149,13 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
     """Yield the warnings about a plan, such as each pattern that matches nothing."""
     from orchestrator.commands.terminal.plan_words import warn_of_untold_use
     from orchestrator.plan.lookalikes import find_lookalikes
+    from orchestrator.rules.window import describe_closed_window
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
     from orchestrator.transport.warnings import list_warnings
 
+    if (over := describe_closed_window(plan.window, time.time())) is not None:
+        yield f"warning: {over}; a run wants another one, in the plan or by --window or --close-at"
     for gateway in plan.gateways:
         yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in list_warnings(gateway))
     yield from warn_of_untold_use(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -111,6 +112,7 @@ def command(
     """
     from orchestrator.api import RunOptions, restore
     from orchestrator.journal.folder import find_run
+    from orchestrator.runs.prepare import refuse_closed
 
     options = RunOptions(
         state=records.state,
@@ -130,6 +132,7 @@ def command(
             for line in describe_restore(restoration):
                 click.echo(line)
             return 0
+        refuse_closed(restoration.plan, options, time.time())  # so that no one agrees in vain
         page = stack.enter_context(open_page(display.serve))
         restoration = _agree(restoration, parent, request, consent, stack, runs)
         result = run_with_display(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from orchestrator.commands.options.consent import (
@@ -61,12 +63,14 @@ def command(
     from orchestrator.api import run
     from orchestrator.commands.terminal.prompt import ask_to_continue, can_ask
     from orchestrator.journal.ownership import check_state
+    from orchestrator.runs.prepare import refuse_closed
 
     check_state(records.state)  # before the question, so that no one agrees in vain
     options = selection.build_run_options(
         state=records.state, report_dir=records.report_dir, signing_key=records.load_key()
     )
     with open_page(display.serve) as page, plan.load(options.protect_files) as loaded:
+        refuse_closed(loaded.plan, options, time.time())  # before a look, for the same reason
         if conductor is None and not display.quiet and display.log_format != "json":
             tell_of_zones(loaded.plan.gateways)
         # This machine may reach no gateway, so the question comes with the counts alone.

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from orchestrator.engine.window import refuse_outside_window
 from orchestrator.errors import UsageError
 from orchestrator.model.plan import Window
 
@@ -107,7 +106,11 @@ def choose_start(asked: AskedStart, plan_window: Window | None, *, takes: float,
             f"--at {at.isoformat()}: the window opens at {window.opens.isoformat()} only;"
             " without --at the run starts then"
         )
-    refuse_outside_window(window, at.timestamp(), wait=True, takes=takes)
+    if at + timedelta(seconds=takes) > closes:
+        raise UsageError(
+            f"the window closes at {closes.isoformat()}, and one timeout ({takes:g} s) no longer fits between"
+            f" the start at {at.isoformat()} and that; --at, --window or --close-at gives another one"
+        )
     return StartTimes(at=at, window=window, catch_up=closes - at)
 
 

@@ -14,6 +14,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Window
 from orchestrator.rules.forecast import find_last_starts
+from orchestrator.rules.window import describe_closed_window
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_unix_time
 
@@ -92,7 +93,15 @@ def refuse_outside_window(window: Window | None, now: float, *, wait: bool, take
     if window is None:
         return
     if window.opens is not None and now < window.opens.timestamp() and not wait:
-        raise UsageError(f"the window opens at {window.opens.isoformat()}; --wait waits for it")
+        raise UsageError(
+            f"the window opens at {window.opens.isoformat()}; --wait waits for it,"
+            " --window or --close-at gives another one"
+        )
+    if window.closes is not None and (over := describe_closed_window(window, now)) is not None:
+        raise UsageError(
+            f"{over} (at {window.closes.isoformat()}); give another with --window or --close-at."
+            " Nothing was sent"
+        )
     if window.closes is not None and now + takes > window.closes.timestamp():
         raise UsageError(
             f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits"

@@ -56,6 +56,16 @@ def open_journal(folder: RunFolder, key: Secret | None) -> Database:
     return database
 
 
+def refuse_closed(plan: Plan, options: RunOptions, now: float) -> None:
+    """Raise UsageError if a run of ``plan`` that begins at the Unix time ``now`` could start nothing.
+
+    For a command that is about to ask for an agreement; ``resolve_credentials`` tests once more, by the
+    gateways that have targets.
+    """
+    takes = find_shortest_timeout(plan.gateways)
+    refuse_outside_window(options.window or plan.window, now, wait=options.wait, takes=takes)
+
+
 async def resolve_credentials(
     database: Database, plan: Plan, window: Window | None, request: RunRequest, environment: Environment
 ) -> dict[str, Material]:

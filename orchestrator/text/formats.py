@@ -40,6 +40,20 @@ def format_time_of_day(at: float, now: float) -> str:
     return f"{then:%a %H:%M}" if then - today < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
 
 
+def format_given_time(at: datetime) -> str:
+    """Format an aware time with its own offset: ``Tue 2026-12-01 22:00 +03:00 (19:00 here)``.
+
+    The local time in brackets has its day where that is another one; it is left out where the offset is the
+    machine's own.
+    """
+    here = at.astimezone()
+    offset = f"{at:%z}"
+    told = f"{at:%a %Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"
+    if here.utcoffset() == at.utcoffset():
+        return told
+    return f"{told} ({here:%H:%M} here)" if here.date() == at.date() else f"{told} ({here:%a %H:%M} here)"
+
+
 def format_full_minute(at: float) -> str:
     """Format the full minute that ends after the Unix time ``at``: a forecast must not promise too much."""
     return format_clock(ceil(at / 60) * 60)[:5]

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,8 +87,11 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
     lines = out.splitlines()
 
     assert status == 0
-    assert lines[5].startswith("window: from 2026-11-22 ")
-    assert lines[6:-1] == [
+    opens, closes = "Sun 2026-11-22 22:00 +03:00", "Mon 2026-11-23 02:00 +03:00"
+    assert re.fullmatch(
+        rf"window: from {re.escape(opens)}( \(.* here\))? until {re.escape(closes)}.*", lines[5]
+    )
+    assert [line for line in lines[6:-1] if "the window closed " not in line] == [
         "gateway apim: https://apim.example.com; token from env APINIZER_TOKEN",
         (
             "gateway apim: 4 requests in flight at most; 100/m undeploys and 100/m looks at most; "
@@ -98,7 +102,7 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
         "after: 20 targets come after another",
         "protect: 3 patterns are in force",
         "protected: 11 targets",
-        "stops when more than 3 targets of the run failed",
+        "stops when more than 3 targets of the run (3 of 21 targets, 14%) failed",
         "stops when more than 12.5% of the ended targets are unknown",
         (
             "stops when more than 50% of the ended targets are surprising: they do not exist, drifted, "
@@ -110,6 +114,20 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
             "and at any number before the next one starts"
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("year", "warned"),
+    [("2020", [r"warning: the window closed [\d,]+ days ago; a run wants .*"]), ("2999", [])],
+)
+def test_a_window_that_is_over_is_warned_of(
+    plan: Callable[..., Path], undeploy: Undeploy, year: str, warned: list[str]
+) -> None:
+    status, out, _ = undeploy("check", plan(more=f"window: {{closes: {year}-01-01T02:00:00+03:00}}"))
+    found = [line for line in out.splitlines() if line.startswith("warning: ")]
+
+    assert (status, len(found)) == (0, len(warned))
+    assert all(map(re.fullmatch, warned, found))
 
 
 def test_the_sites_protect_file_counts_too(

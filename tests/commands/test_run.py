@@ -72,16 +72,26 @@ def test_nothing_is_sent_without_a_credential_or_a_target(
 @pytest.mark.parametrize(
     ("window", "told"),
     [
-        ("2020-01-01T00:00:00Z/2020-01-01T01:00:00Z", "the window closes at 2020-01-01"),
-        ("2999-01-01T00:00:00Z/2999-01-01T01:00:00Z", "--wait waits for it"),
+        (
+            "2020-01-01T00:00:00Z/2020-01-01T01:00:00Z",
+            " days ago (at 2020-01-01T01:00:00+00:00); give another",
+        ),
+        ("2999-01-01T00:00:00Z/2999-01-01T01:00:00Z", "--wait waits for it, --window or --close-at gives"),
     ],
 )
-def test_outside_its_window_nothing_is_sent(
-    platform: RunningSimulators, plan: Write, undeploy: Undeploy, window: str, told: str
+@pytest.mark.parametrize("consent", [("--yes",), ()])
+def test_outside_its_window_nothing_is_sent_and_nothing_asked(
+    platform: RunningSimulators,
+    plan: Write,
+    undeploy: Undeploy,
+    consent: tuple[str, ...],
+    window: str,
+    told: str,
 ) -> None:
-    ended = undeploy("run", plan(platform.urls["apim"]), "--yes", "--window", window)
+    ended = undeploy("run", plan(platform.urls["apim"]), *consent, "--window", window)
 
     assert (ended.status, platform.books().requests) == (2, 0)
+    assert "no terminal" not in ended.err
     assert told in ended.err
 
 

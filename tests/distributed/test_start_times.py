@@ -73,6 +73,7 @@ def test_many_starts_have_the_same_length_each() -> None:
         (AskedStart(), Window(NOW - HOUR, NIGHT), "opened at .* already"),
         (AskedStart(at=NIGHT - HOUR), WINDOW, "without --at the run starts then"),
         (AskedStart(at=NIGHT + 4 * HOUR), WINDOW, "no longer fits"),
+        (AskedStart(at=NIGHT + 50 * HOUR), WINDOW, "no longer fits"),
         (AskedStart(at=NIGHT, open_for=timedelta(seconds=29)), None, "no longer fits"),
     ],
 )

@@ -26,9 +26,10 @@ def window_of(opens: float | None, closes: float | None) -> Window:
         (None, False, None),
         (window_of(None, None), False, None),
         (window_of(10.0, None), True, None),
-        (window_of(10.0, None), False, "--wait waits for it"),
+        (window_of(10.0, None), False, "--wait waits for it, --window or --close-at gives another one"),
         (window_of(-10.0, 31.0), False, None),
         (window_of(-10.0, 29.0), False, "one timeout (30 s) no longer fits"),
+        (window_of(-9e6, -86400.0 * 6.5), False, "the window closed 6 days ago (at "),
         (window_of(10.0, 29.0), True, "one timeout (30 s) no longer fits"),
     ],
 )

@@ -11,6 +11,7 @@ from orchestrator.text.formats import (
     DASH,
     find_utc_offset,
     format_full_minute,
+    format_given_time,
     format_moment,
     format_per_second,
     format_percent,
@@ -46,6 +47,24 @@ def test_moments_are_in_utc() -> None:
 
     assert format_moment(at) == "2026-11-22 19:00:00 UTC"
     assert format_moment(None) == DASH
+
+
+@pytest.mark.parametrize(
+    ("zone", "here"),
+    [("UTC", " (19:00 here)"), ("Europe/Istanbul", ""), ("Asia/Tokyo", " (Wed 04:00 here)")],
+)
+def test_a_given_time_keeps_its_offset_and_is_told_by_the_local_clock_too(
+    monkeypatch: pytest.MonkeyPatch, zone: str, here: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        told = format_given_time(datetime(2026, 12, 1, 22, 0, tzinfo=timezone(timedelta(hours=3))))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert told == f"Tue 2026-12-01 22:00 +03:00{here}"
 
 
 @pytest.mark.parametrize(

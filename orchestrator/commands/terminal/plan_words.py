@@ -10,7 +10,7 @@ from orchestrator.rules.steps import find_step_ends
 from orchestrator.rules.stop_rules import SHARES_FROM, STOP_RULES, list_thresholds
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import count_noun
-from orchestrator.text.formats import format_percent, format_span
+from orchestrator.text.formats import format_given_time, format_percent, format_span
 
 if TYPE_CHECKING:
     from orchestrator.engine.options import RunOptions
@@ -105,11 +105,11 @@ def format_rate(rate: float) -> str:
     return f"{rate * 3600:.6g}/h"
 
 
-def describe_stop_rules(rules: StopWhen) -> Iterator[str]:
-    """Yield a line for each rule that stops a run, and how shares are counted."""
+def describe_stop_rules(rules: StopWhen, targets: int) -> Iterator[str]:
+    """Yield a line for each rule that stops a run of ``targets``, and how shares are counted."""
     thresholds = list_thresholds(rules)
     for key, threshold in thresholds.items():
-        yield f"stops when more than {_describe_threshold(threshold)} {STOP_RULES[key].words}"
+        yield f"stops when more than {_describe_threshold(threshold, targets)} {STOP_RULES[key].words}"
     yield "stops when a wave or step ends with none of its targets undeployed"
     if any(threshold.share is not None for threshold in thresholds.values()):
         yield (
@@ -137,9 +137,13 @@ def warn_of_untold_use(plan: Plan) -> Iterator[str]:
             yield f"warning: {name}: nothing tells its calls, so by in_use {follows[plan.in_use]}"
 
 
-def _describe_threshold(threshold: Threshold) -> str:
-    if threshold.count is not None:
-        return f"{count_noun(threshold.count, 'target')} of the run"
+def _describe_threshold(threshold: Threshold, targets: int) -> str:
+    # ``failed: 20`` where 20% was meant shows by the share that the count is of the plan.
+    if (count := threshold.count) is not None:
+        told = f"{count_noun(count, 'target')} of the run"
+        if count >= targets:
+            return f"{told} (never: it has {targets:,})"
+        return f"{told} ({count:,} of {targets:,} targets, {count / targets:.0%})" if count else told
     return f"{format_percent(threshold.share or 0)} of the ended targets"
 
 
@@ -182,9 +186,9 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedCounts)
 
 
 def describe_window(window: Window | None) -> str:
-    """Return ``window`` in words, in this machine's own time zone."""
+    """Return ``window`` in words: its times as they were given, and as this machine's clock shows them."""
     if window is None:
         return "none; it starts at once"
-    opens = f"from {window.opens.astimezone():%Y-%m-%d %H:%M %z}" if window.opens else "from now"
-    closes = f"until {window.closes.astimezone():%Y-%m-%d %H:%M %z}" if window.closes else "without an end"
+    opens = f"from {format_given_time(window.opens)}" if window.opens else "from now"
+    closes = f"until {format_given_time(window.closes)}" if window.closes else "without an end"
     return f"{opens} {closes}"

@@ -41,7 +41,7 @@ def test_a_window_is_told_with_its_zone() -> None:
     opens, closes = parse_window("2026-11-22T22:00:00+03:00/2026-11-23T02:00:00+03:00")
 
     assert describe_window(None) == "none; it starts at once"
-    assert describe_window(Window(None, closes)).startswith("from now until 2026-11-2")
+    assert describe_window(Window(None, closes)).startswith("from now until Mon 2026-11-23 02:00 +03:00")
     assert "without an end" in describe_window(Window(opens, None))
 
 

@@ -45,8 +45,19 @@ def test_a_wave_is_told_where_it_does_not_just_go(wave: Wave, targets: int, expe
 
 def test_counts_alone_say_nothing_of_shares() -> None:
     one = Threshold(count=1)
-    lines = list(describe_stop_rules(StopWhen(failed=one, unknown=one, surprising=Threshold(count=0))))
+    rules = StopWhen(failed=one, unknown=one, surprising=Threshold(count=0))
+    lines = list(describe_stop_rules(rules, 8))
 
-    assert lines[0] == "stops when more than 1 target of the run failed"
+    assert lines[0] == "stops when more than 1 target of the run (1 of 8 targets, 12%) failed"
     assert "more than 0 targets of the run are surprising" in lines[2]
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("targets", "told"),
+    [(52, "(20 of 52 targets, 38%)"), (20, "(never: it has 20)"), (7, "(never: it has 7)")],
+)
+def test_a_count_is_told_with_its_share_of_the_plan(targets: int, told: str) -> None:
+    lines = describe_stop_rules(StopWhen(failed=Threshold(count=20)), targets)
+
+    assert next(lines) == f"stops when more than 20 targets of the run {told} failed"
