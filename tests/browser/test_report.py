@@ -106,6 +106,13 @@ async def test_an_address_can_name_a_search_an_outcome_and_an_order(open_report:
     assert await page.get_attribute("th[aria-sort=descending] button", "data-sort") == "id"
 
 
+async def test_the_table_of_gateways_fits_a_window_of_1200_pixels(open_report: OpenReport) -> None:
+    page = await open_report(SOURCES["plausible"], size=(1200, 900))
+    table = "document.querySelector('[aria-label^=Gateways]')"
+
+    assert await page.evaluate(f"{table}.scrollWidth - {table}.clientWidth") <= 0
+
+
 async def test_one_target_is_shown_with_its_requests(open_report: OpenReport) -> None:
     source = make_up_run(300)
     target = max(source.targets(), key=lambda target: len(target.attempts))
