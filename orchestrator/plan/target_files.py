@@ -16,8 +16,15 @@ from orchestrator.plan.collectors import TargetCollector
 from orchestrator.plan.dependencies import add_needed_id
 from orchestrator.plan.gateways import NamedGateway
 from orchestrator.plan.nodes import ScalarNode
-from orchestrator.plan.problems import FilePosition, Problems, UnreadableError, suggest_nearest
+from orchestrator.plan.problems import FilePosition, Problems, UnreadableError
 from orchestrator.plan.source import Fingerprint, is_within, open_list, read_lines
+from orchestrator.plan.table_header import (
+    find_meant,
+    find_separator,
+    name_separator,
+    suggest_column,
+    suggest_cut,
+)
 from orchestrator.plan.target_shape import TargetShape, make_shape
 from orchestrator.text.characters import quote_text, trim_spaces, why_not_prose
 from orchestrator.text.counting import count_noun
@@ -69,7 +76,7 @@ class TargetFiles:
             return
         index = self._problems.add_file(str(file))
         self.fingerprints.append(Fingerprint())
-        table = _TargetFileReader(index, gateway, kind, collector, gateways, self._problems)
+        table = _TargetFileReader(index, name.text, gateway, kind, collector, gateways, self._problems)
         try:
             with stream:
                 table.read(
@@ -94,6 +101,7 @@ class _TargetFileReader:
     def __init__(
         self,
         file: int,
+        name: str,
         gateway: str,
         kind: type[Gateway],
         collector: TargetCollector,
@@ -101,6 +109,7 @@ class _TargetFileReader:
         problems: Problems,
     ) -> None:
         self._file_index = file
+        self._name = name
         self._gateway = gateway
         self._kind = kind
         self._put = collector.put
@@ -127,7 +136,7 @@ class _TargetFileReader:
         ended = 0
         try:
             columns = self._read_header(table)
-            if columns is None:
+            if columns is None or self._is_separated_otherwise(columns, table.line_num):
                 return
             ended = table.line_num
             after = columns.index("after") if columns.count("after") == 1 else None
@@ -153,7 +162,11 @@ class _TargetFileReader:
             return UnreadableError(
                 FilePosition(self._file_index, line, 1), f"cannot be read as CSV: {error}", hint
             )
-        return UnreadableError(FilePosition(self._file_index, line, 1), f"cannot be read as CSV: {error}")
+        is_closed_early = "expected after" in str(error)
+        hint = 'commas separate the columns, and a " inside a cell is written ""' if is_closed_early else ""
+        return UnreadableError(
+            FilePosition(self._file_index, line, 1), f"cannot be read as CSV: {error}", hint
+        )
 
     def _read_header(self, table: Reader) -> list[str] | None:
         """Return the names of the columns; None if the file has none. Skips empty rows before the header."""
@@ -165,12 +178,22 @@ class _TargetFileReader:
             return None
         if found := _SEPARATOR.fullmatch(first[0]):
             hint = "separate the columns with commas, and take this line out"
-            self._add_problem(
-                table.line_num, "", f"the columns are separated by {quote_text(found[1])}", hint
-            )
-            self._rows += 1
+            self._add_other_separator(table.line_num, found[1], hint)
             return None
         return self._trim_row(first, [], table.line_num)
+
+    def _is_separated_otherwise(self, columns: list[str], line: int) -> bool:
+        """Return whether something else than commas separates the columns; add the one problem of that."""
+        wanted = [item.name for item in self._kind.COORDINATES]
+        sign = find_separator(columns, wanted)
+        if sign:
+            hint = suggest_cut(",".join(columns), sign, wanted, self._name)
+            self._add_other_separator(line, sign, hint)
+        return bool(sign)
+
+    def _add_other_separator(self, line: int, sign: str, hint: str) -> None:
+        self._add_problem(line, "", f"the columns are separated by {name_separator(sign)}", hint)
+        self._rows += 1  # the file has rows, which nobody can read
 
     def _trim_row(self, row: list[str], columns: list[str], line: int) -> list[str]:
         """Return the cells of a row without the spaces at their ends; an empty list if all cells are empty.
@@ -210,13 +233,10 @@ class _TargetFileReader:
             if name in found[:index]:
                 self._add_problem(line, "", f"the {what} {quote_text(name)} is given twice")
             elif name not in {*known, "gateway"}:
-                hint = suggest_nearest(name, known) or f"the {what}s are {', '.join(known)}"
-                # Spreadsheets separate columns with semicolons where the comma belongs to numbers.
-                if any(mark in name for mark in ";\t|"):
-                    hint = "separate the columns with commas"
+                hint = suggest_column(name, found, names, known, what)
                 self._add_problem(line, "", f"unknown {what} {quote_text(name)}", hint)
         for name in names:
-            if name not in found:
+            if name not in found and not find_meant(name, found, names, known):
                 self._add_problem(line, "", f"the {what} {name} is missing")
 
     def _read_cells(

@@ -114,7 +114,17 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "no header": ("x," * 1000 + "x\n", "a.csv:1:1 found 1,001 columns; the columns are project, proxy"),
     "nested": ("project,proxy,environment,from_file\n", 'unknown column "from_file"'),
     "plural": ("project,proxies,environment\n", 'unknown column "proxies"'),
-    "semicolons": ("project;proxy;environment\nP;x;e\n", "separate the columns with commas"),
+    "nobody's column": (
+        "project,proxy,environment,team\n",
+        (
+            'unknown column "team"; the columns are project, proxy, environment, description, persistent, after;'
+            " take the column out"
+        ),
+    ),
+    "quotes and semicolons": (
+        '"project";"proxy"\nP;x\n',
+        "a.csv:1:1 cannot be read as CSV: ',' expected after '\"'; commas separate the columns, and a \"",
+    ),
     "few cells": ("project,proxy,environment\nP,x\n", "a.csv:2:1 found 2 cells under 3 columns"),
     "many cells": (
         "project,proxy,environment\nP,x,e,d\n",
@@ -135,7 +145,6 @@ CSV: dict[str, tuple[str | bytes, str]] = {
         "sep=;\nproject;proxy;environment\nP;x;e\n",
         'a.csv:1:1 the columns are separated by ";"; separate the columns with commas',
     ),
-    "bars": ("project|proxy|environment\nP|x|e\n", "separate the columns with commas"),
     "the header again": (
         "project,proxy,environment\nP,x,e\nproject, proxy,environment\nP,y,e\n",
         "a.csv:3:1 the header stands here once more; take this line out",
@@ -167,7 +176,10 @@ CSV: dict[str, tuple[str | bytes, str]] = {
         "found 5 cells under 3 columns",
     ),
     "quote without end": ('project,proxy,environment\nP,"x,e\n', "a.csv:2:1 cannot be read as CSV"),
-    "not UTF-8": (b"project,proxy,environment\nP,caf\xe9,e\n", "a.csv:2:6 the byte 0xe9 is not UTF-8"),
+    "not UTF-8": (
+        b"project,proxy,environment\nP,caf\xe9,e\n",
+        'a.csv:2:6 the byte 0xe9 is not UTF-8; save the file as UTF-8 (in Excel: "CSV UTF-8 (Comma',
+    ),
     "long line": (
         b"project,proxy,environment\n" + b"x" * (2 << 20),
         "a.csv:2:1 the line is longer than 1 MB",
@@ -182,6 +194,47 @@ def test_a_wrong_csv_is_reported_at_its_own_line(tmp_path: Path, name: str) -> N
     found = read_problems(tmp_path, plan(tmp_path, "apim", "a.csv", text))
 
     assert any(expected in problem for problem in found), found
+
+
+EXPORTS = {
+    "semicolons": ("roma", "Ad;API_ID;Ekip\na, b;1;c, d\n", "\";\"; {}cut -d';' -f2 a.csv > targets.csv"),
+    "tabs": ("roma", "ld_api_id\tname\n1\ta, b\n", "tabs; {}cut -f1 a.csv > targets.csv"),
+    "bars": ("roma", "name|id\na, b|1\n", "\"|\"; {}cut -d'|' -f2 a.csv > targets.csv"),
+    "a strange name": (
+        "roma",
+        "API;Ad\n1;a, b\n",
+        "\";\"; {}cut -d';' -fN a.csv > targets.csv (N: the number of a column)",
+    ),
+    "two ids": (
+        "roma",
+        "Ad, Soyad;instance_id;LD_API_ID\n",
+        "\";\"; {}cut -d';' -f3 a.csv > targets.csv",
+    ),
+    "three columns": (
+        "apim",
+        "Proxy Name;x;Project;Environment\na, b;;P;e\n",
+        "\";\"; {}cut -d';' -f1,3,4 a.csv | tr ';' , > targets.csv",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_without_commas_is_one_problem_with_the_command_that_mends_it(
+    tmp_path: Path, name: str
+) -> None:
+    gateway, text, expected = EXPORTS[name]
+
+    found = read_one_problem(tmp_path, plan(tmp_path, gateway, "a.csv", text))
+
+    hint = expected.format("separate the columns with commas: ")
+    assert found == f"a.csv:1:1 the columns are separated by {hint}"
+
+
+@pytest.mark.parametrize("column", ["id", "API_ID", "Api Id", "LD-API-ID", "ld_apiid"])
+def test_the_only_column_of_ids_is_a_misspelt_one(tmp_path: Path, column: str) -> None:
+    assert read_one_problem(tmp_path, plan(tmp_path, "roma", "a.csv", f"{column},after\na,\n")) == (
+        f'a.csv:1:1 unknown column "{column}"; did you mean "ld_api_id"?'
+    )
 
 
 def list_warnings(folder: Path, text: str) -> list[str]:
