@@ -14,17 +14,17 @@ from typing import Protocol
 
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import join_id
-from orchestrator.plan.placeholders import LOOKS_UNFILLED
+from orchestrator.plan.placeholders import IN_CURLY_QUOTES, LOOKS_UNFILLED
 from orchestrator.plan.problems import MOST_WARNINGS, FilePosition, UnreadableError
 from orchestrator.plan.target_sink import TargetSink
-from orchestrator.text.characters import quote_text
+from orchestrator.text.characters import is_in_curly_quotes, quote_text
 from orchestrator.text.names import find_path_end, find_placeholder, to_nfc
 
 MOST_TARGETS = 10_000_000
 """A plan with more targets is a mistake in a list."""
 
-_DOUBTFUL = re.compile(r"[{%?#$@<]|__")
-"""Characters of placeholders and of address ends. Few ids hold one, so only these are looked at closely."""
+_DOUBTFUL = re.compile(r"[{%?#$@<]|__|\u201c|\u201d|\u2018|\u2019")
+"""Characters of placeholders, address ends and curly quotes. Few ids hold one, and get a closer look."""
 
 
 class TargetCollector(Protocol):
@@ -116,6 +116,8 @@ class CountingCollector:
                 f"the target {quote_text(name)} holds {sign}: if a proxy on the way decodes the address, the"
                 " address ends there and names another target"
             )
+        elif quoted := next(filter(is_in_curly_quotes, parts), None):
+            why = f"{quote_text(quoted)} in the target {quote_text(name)} {IN_CURLY_QUOTES}"
         else:
             return
         if len(self.doubtful) < MOST_WARNINGS:

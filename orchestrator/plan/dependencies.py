@@ -9,7 +9,7 @@ from orchestrator.errors import UnfitError
 from orchestrator.model.target import TargetId
 from orchestrator.plan.gateways import NamedGateway, split_known_id
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
-from orchestrator.plan.problems import FilePosition, Problems, quote_key
+from orchestrator.plan.problems import FilePosition, Problems, prefer_straight_quotes, quote_key
 from orchestrator.plan.target_sink import DependencyFault
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
@@ -39,7 +39,8 @@ def read_after(
             try:
                 add_needed_id(value.text, value.at, gateways, found)
             except UnfitError as unfit:
-                problems.add(value.at, f"{path}[{index}]", unfit.message, unfit.hint)
+                hint = prefer_straight_quotes(value.text, unfit.hint)
+                problems.add(value.at, f"{path}[{index}]", unfit.message, hint)
         elif value is not None:
             problems.add(value.at, f"{path}[{index}]", "found no single value, expected the id of a target")
     return tuple(found.items())

@@ -15,7 +15,13 @@ from orchestrator.model.settings import Retry
 from orchestrator.model.target_id import split_id
 from orchestrator.plan.auth_forms import check_auth, check_store, check_tls
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode, join_path
-from orchestrator.plan.problems import Problems, find_misspelt, suggest_key, suggest_nearest
+from orchestrator.plan.problems import (
+    Problems,
+    find_misspelt,
+    prefer_straight_quotes,
+    suggest_key,
+    suggest_nearest,
+)
 from orchestrator.plan.records import describe_node, list_keys, read_record
 from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.text.characters import quote_text
@@ -85,6 +91,7 @@ def _read_kind(node: MappingNode, path: str, problems: Problems) -> type[Gateway
         return KINDS[value.text]
     if isinstance(value, ScalarNode):
         hint = suggest_nearest(value.text, KINDS) or f"the kinds are {', '.join(KINDS)}"
+        hint = prefer_straight_quotes(value.text, hint)
         problems.add(value.at, f"{path}.kind", f"{quote_text(value.text)} is no kind of gateway", hint)
     elif value is not None:
         problems.add(value.at, f"{path}.kind", f"found {describe_node(value)}, expected {' or '.join(KINDS)}")

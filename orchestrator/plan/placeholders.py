@@ -1,18 +1,25 @@
-"""Warn of placeholders that no template has filled. They are allowed, since a real name may look so."""
+"""Warn of placeholders that no template has filled, and of texts in curly quotes.
+
+They are allowed, since a real name may look so.
+"""
 
 from __future__ import annotations
 
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode, join_path
 from orchestrator.plan.problems import Problems
-from orchestrator.text.characters import quote_text
+from orchestrator.text.characters import is_in_curly_quotes, quote_text
 from orchestrator.text.names import find_placeholder
 
 LOOKS_UNFILLED = "looks like a placeholder that nobody has filled"
+IN_CURLY_QUOTES = "stands in the quotes of a word processor, which belong to it; write straight quotes if not"
 
 
 def warn_of_placeholders(node: Node | None, path: str, problems: Problems) -> None:
-    """Warn of each text under ``node`` that looks like a placeholder; not of a command's arguments."""
+    """Warn of each text under ``node`` that looks like a placeholder or stands in curly quotes.
+
+    Does not warn of a command's arguments.
+    """
     match node:
         case ScalarNode():
             _warn_of_placeholder(node, path, problems)
@@ -29,3 +36,6 @@ def _warn_of_placeholder(scalar: ScalarNode, path: str, problems: Problems) -> N
     found = find_placeholder(scalar.text)
     if found:
         problems.warn(scalar.at, path, f"{'this' if is_secret(path) else quote_text(found)} {LOOKS_UNFILLED}")
+    elif is_in_curly_quotes(scalar.text):
+        shown = "this" if is_secret(path) else quote_text(scalar.text)
+        problems.warn(scalar.at, path, f"{shown} {IN_CURLY_QUOTES}")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from orchestrator.errors import PlanError, Problem
-from orchestrator.text.characters import quote_text
+from orchestrator.text.characters import is_in_curly_quotes, quote_text
 
 MOST_PRINTED = 200
 """How many problems a message shows; it counts the others."""
@@ -136,8 +136,13 @@ def quote_key(key: str) -> str:
 
 def suggest_nearest(word: str, words: Iterable[str]) -> str:
     """Return ``did you mean "…"?`` if one of the words looks alike, else an empty text."""
-    near = _find_nearest(word[:100], tuple(words))
+    near = find_nearest(word, words)
     return f'did you mean "{near}"?' if near else ""
+
+
+def find_nearest(word: str, words: Iterable[str]) -> str:
+    """Return the one of the words that looks most alike; an empty text if none does."""
+    return _find_nearest(word[:100], tuple(words))
 
 
 def suggest_key(key: str, known: Collection[str], what: str = "keys here") -> str:
@@ -146,6 +151,11 @@ def suggest_key(key: str, known: Collection[str], what: str = "keys here") -> st
     if ":" in key and key.partition(":")[0] in known:
         return "write a space after the colon"
     return suggest_nearest(key, known) or f"the {what} are {', '.join(known)}"
+
+
+def prefer_straight_quotes(text: str, hint: str) -> str:
+    """Return ``hint``; if the refused ``text`` stands in curly quotes, that straight ones are meant."""
+    return "write straight quotes" if is_in_curly_quotes(text) else hint
 
 
 def find_misspelt(key: str, given: Iterable[str], known: Collection[str]) -> str:

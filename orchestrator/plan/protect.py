@@ -16,7 +16,7 @@ from orchestrator.plan.gateways import NamedGateway
 from orchestrator.plan.nodes import ListNode, MappingNode, ScalarNode
 from orchestrator.plan.pattern_text import find_text_fault
 from orchestrator.plan.patterns import find_fault
-from orchestrator.plan.problems import FilePosition, Problems
+from orchestrator.plan.problems import FilePosition, Problems, prefer_straight_quotes
 from orchestrator.system.reading import FileRefusedError, read_regular
 from orchestrator.text.lists import ListedLine, read_listed_lines
 
@@ -84,4 +84,5 @@ def check_own_patterns(header: MappingNode, gateways: Mapping[str, NamedGateway]
         if not isinstance(node, ScalarNode) or find_text_fault(node.text) is not None:
             continue  # the reader has added that problem
         if (unfit := find_fault(node.text, entries)) is not None:
-            problems.add(node.at, f"protect[{number}]", unfit.message, unfit.hint)
+            hint = prefer_straight_quotes(node.text, unfit.hint)
+            problems.add(node.at, f"protect[{number}]", unfit.message, hint)

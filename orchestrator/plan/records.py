@@ -19,7 +19,13 @@ from orchestrator.model.text_form import TextForm
 from orchestrator.plan import scalars
 from orchestrator.plan.keys import is_secret
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode
-from orchestrator.plan.problems import Problems, find_misspelt, suggest_key, suggest_nearest
+from orchestrator.plan.problems import (
+    Problems,
+    find_misspelt,
+    prefer_straight_quotes,
+    suggest_key,
+    suggest_nearest,
+)
 from orchestrator.plan.sizes import check_sizes
 from orchestrator.text.characters import quote_text
 
@@ -174,7 +180,7 @@ def read_value(node: Node | None, kind: inspect.Type, path: str, problems: Probl
     try:
         return _read_scalar(node, kind)
     except UnfitError as unfit:
-        problems.add(node.at, path, unfit.message, unfit.hint)
+        problems.add(node.at, path, unfit.message, prefer_straight_quotes(node.text, unfit.hint))
         return UNSET
 
 

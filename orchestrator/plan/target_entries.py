@@ -17,7 +17,14 @@ from orchestrator.plan.collectors import TargetCollector
 from orchestrator.plan.dependencies import NeededTargets, read_after
 from orchestrator.plan.gateways import NamedGateway
 from orchestrator.plan.nodes import ListNode, MappingNode, Node, ScalarNode, get_position, join_path
-from orchestrator.plan.problems import FilePosition, Problems, find_misspelt, suggest_key, suggest_nearest
+from orchestrator.plan.problems import (
+    FilePosition,
+    Problems,
+    find_misspelt,
+    prefer_straight_quotes,
+    suggest_key,
+    suggest_nearest,
+)
 from orchestrator.plan.records import describe_node
 from orchestrator.plan.scalars import check_prose, read_flag
 from orchestrator.plan.target_files import TargetFiles
@@ -120,7 +127,8 @@ class EntryReader:
                 suggest_nearest(value.text, self._gateways) or f"the gateways are {', '.join(self._gateways)}"
             )
             message = f"no gateway is named {quote_text(value.text)}"
-            self._problems.add(value.at, f"{path}.gateway", message, hint if self._gateways else "")
+            hint = prefer_straight_quotes(value.text, hint if self._gateways else "")
+            self._problems.add(value.at, f"{path}.gateway", message, hint)
             return None
         return self._gateways[value.text]
 
@@ -201,7 +209,7 @@ class EntryReader:
         try:
             check_coordinate(coordinate, node.text)
         except UnfitError as unfit:
-            self._problems.add(node.at, path, unfit.message, unfit.hint)
+            self._problems.add(node.at, path, unfit.message, prefer_straight_quotes(node.text, unfit.hint))
             return []
         return [_PlacedText(node.text, node.at)]
 
@@ -221,7 +229,7 @@ class EntryReader:
         try:
             return check_prose(node.text) if key == "description" else read_flag(node)
         except UnfitError as unfit:
-            self._problems.add(node.at, path, unfit.message, unfit.hint)
+            self._problems.add(node.at, path, unfit.message, prefer_straight_quotes(node.text, unfit.hint))
             return None
 
     def _put_matrix(

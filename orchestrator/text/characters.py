@@ -33,6 +33,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 NO_LINE_FEED = r"(?!\n)"
 """The end of a pattern after ``$``, which Python also lets match before a last line feed."""
 
+_QUOTED = re.compile("[\u201c\u201d\u201e\u2018\u2019\u201a].*[\u201c\u201d\u2018\u2019]", re.DOTALL)
 _ENDS = re.compile(rf"\A[ \t{STRANGE_SPACES}]+|[ \t{STRANGE_SPACES}]+\Z")
 
 
@@ -96,3 +97,8 @@ def quote_text(text: str) -> str:
 def trim_spaces(cell: str) -> str:
     """Return ``cell`` without the spaces at its ends, of any width."""
     return _ENDS.sub("", cell)
+
+
+def is_in_curly_quotes(text: str) -> bool:
+    """Return whether a text stands in the quotes of a word processor, which YAML takes for its letters."""
+    return _QUOTED.fullmatch(text) is not None

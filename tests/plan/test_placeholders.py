@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.plans import GATEWAYS, HEAD, ONE, TOP, load_plan
+from tests.support.plans import GATEWAYS, HEAD, ONE, TOP, load_plan, read_problems
 
 PLACES = {
     "a name": (
@@ -78,3 +78,44 @@ def test_a_name_that_ends_an_address_once_decoded_gives_a_warning(
     told = [str(warning) for warning in load_plan(tmp_path, f"{HEAD}targets:\n  - {row}\n")[0].warnings]
 
     assert [f"holds {sign}: if a proxy on the way decodes the address" in one for one in told] == [True]
+
+
+QUOTED = "\u201c{}\u201d"
+"""A text in the quotes of a word processor."""
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("kind: ", "roma"),
+        ("url: ", "https://roma.example.com"),
+        ("env: ", "ROMA_TOKEN"),
+        ("gateway: ", "roma"),
+        ("ld_api_id: ", "a1"),
+        ("after: [", "roma/a2"),
+        ("protect: [", "apim/P/**"),
+        ("opens: ", "2026-12-01T22:00:00+03:00"),
+    ],
+)
+def test_a_refused_text_in_curly_quotes_wants_straight_ones(tmp_path: Path, before: str, text: str) -> None:
+    top = "window: {opens: 2026-12-01T22:00:00+03:00}\nprotect: [apim/P/**]\n"
+    whole = f"{HEAD}{top}{ONE[:-2]}, after: [roma/a2]}}\n  - {{ld_api_id: a2, gateway: roma}}\n"
+    at = whole.rindex(before + text) + len(before)
+
+    found = read_problems(tmp_path, whole[:at] + QUOTED.format(text) + whole[at + len(text) :])
+
+    assert any(one.endswith("; write straight quotes") for one in found), found
+
+
+def test_a_name_in_curly_quotes_is_warned_of(tmp_path: Path) -> None:
+    entry = f"{{gateway: apim, project: {QUOTED.format('P')}, proxy: p\u2019s, environment: e}}"
+
+    warnings = load_plan(tmp_path, f"{HEAD}reason: {QUOTED.format('x')}\ntargets: [{entry}]\n")[0].warnings
+
+    assert [one.message.partition(",")[0] for one in warnings] == [
+        f'"{QUOTED.format("x")}" stands in the quotes of a word processor',
+        (
+            '"\u201cP\u201d" in the target "apim/\u201cP\u201d/p\u2019s/e"'
+            " stands in the quotes of a word processor"
+        ),
+    ]

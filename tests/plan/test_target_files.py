@@ -117,8 +117,8 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "nobody's column": (
         "project,proxy,environment,team\n",
         (
-            'unknown column "team"; the columns are project, proxy, environment, description, persistent, after;'
-            " take the column out"
+            'unknown column "team"; the columns are project, proxy, environment, description, persistent,'
+            " after; take the column out"
         ),
     ),
     "quotes and semicolons": (
