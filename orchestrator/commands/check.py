@@ -19,7 +19,7 @@ from orchestrator.commands.options.protection import (
 )
 from orchestrator.commands.terminal.output import tell_warnings
 from orchestrator.commands.terminal.work_line import show_work
-from orchestrator.text.counting import count_noun
+from orchestrator.text.counting import count_noun, name_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from orchestrator.model.plan import Plan
     from orchestrator.plan.reader import ParsedPlan
     from orchestrator.runs.load import LoadedPlan
+
+
+MOST_NAMED = 3
+"""How many of the protected targets a line names."""
 
 
 @click.command("check")
@@ -124,7 +128,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     from orchestrator.text.characters import make_visible
 
     plan = loaded.plan
-    kept = count_protected(plan, draft, options)
+    kept, protected = count_protected(plan, draft, options)
     if plan.window is not None:
         yield f"window: {describe_window(plan.window)}"
     yield from describe_access(plan.gateways)
@@ -137,7 +141,8 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     patterns = len(prepare_protection(plan, options).texts)
     yield f"protect: {describe_patterns(patterns)}"
     if patterns:
-        yield f"protected: {count_noun(kept.total(), 'target')}"
+        names = f": {name_first(protected, MOST_NAMED, kept.total())}" if protected else ""
+        yield f"protected: {count_noun(kept.total(), 'target')}{make_visible(names)}"
     yield from describe_stop_rules(plan.stop_when, loaded.targets)
     yield from describe_in_use(plan)
     if loaded.targets > OPEN_TARGETS:
@@ -165,11 +170,18 @@ def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str
         yield f"warning: {make_visible(text)}"
 
 
-def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> Counter[int]:
-    """Return how many targets of each wave, by its index, the plan or a protect file protects."""
+def count_protected(plan: Plan, draft: Draft, options: RunOptions) -> tuple[Counter[int], list[str]]:
+    """Return how many targets of each wave, by its index, are protected; and the ids of the first of them."""
     from orchestrator.journal.targets import list_ids
     from orchestrator.runs.selection import list_protections
 
     holds = list_protections(plan, options)
     rows = list_ids(draft.database) if holds else ()
-    return Counter(wave for name, wave in rows if any(hold.test(name, wave) is not None for hold in holds))
+    counts: Counter[int] = Counter()
+    first: list[str] = []
+    for name, wave in rows:
+        if any(hold.test(name, wave) is not None for hold in holds):
+            counts[wave] += 1
+            if len(first) < MOST_NAMED:
+                first.append(name)
+    return counts, first

@@ -15,6 +15,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
 from orchestrator.plan.lookalikes import find_lookalikes
+from orchestrator.plan.near_patterns import suggest_patterns
 from orchestrator.plan.patterns import (
     Patterns,
     find_fault,
@@ -24,6 +25,7 @@ from orchestrator.plan.patterns import (
 )
 from orchestrator.plan.protect import ProtectFile, refuse_dead_lines
 from orchestrator.rules.steps import find_step_ends
+from orchestrator.text.characters import quote_text
 from orchestrator.text.lists import ListedLine
 from orchestrator.text.names import to_nfc
 
@@ -71,9 +73,11 @@ def list_idle_warnings(
     patterns; None names all.
     """
     groups: dict[str | None, list[str]] = {}
-    for pattern in prepare_protection(plan, options).find_idle(_list_ids(database)):
-        names = list_named_gateways(pattern, plan.gateways)
+    idle = prepare_protection(plan, options).find_idle(_list_ids(database))
+    named = {pattern: list_named_gateways(pattern, plan.gateways) for pattern in idle}
+    for pattern, names in named.items():
         groups.setdefault(names[0] if names else None, []).append(pattern)
+    meant = suggest_patterns({text: names for text, names in named.items() if names}, _list_ids(database))
     places = _locate_patterns(plan, options)
     # A display shows a gateway's last warning. A pattern that names a gateway of this plan and still matches
     # nothing is more likely a slip, so its warning comes last.
@@ -84,7 +88,9 @@ def list_idle_warnings(
         count = f"{len(patterns):,} patterns" if plural else "the pattern"
         verb = ("name" if plural else "names") if gateway is None else ("match" if plural else "matches")
         what = "no gateway of this plan" if gateway is None else "none of the targets"
-        yield gateway, f"protect: {count} {shown}{more} {verb} {what}"
+        near = [quote_text(meant[pattern]) for pattern in patterns[:most] if pattern in meant]
+        hint = f"; did you mean {' and '.join(near)}?" if near else ""
+        yield gateway, f"protect: {count} {shown}{more} {verb} {what}{hint}"
 
 
 def _locate_patterns(plan: Plan, options: RunOptions) -> dict[str, str]:

@@ -22,9 +22,12 @@ def choose_form(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
-def name_first(names: Sequence[str], most: int) -> str:
-    """Return the first ``most`` names, and how many more there are: ``a, b and 3 more``."""
-    more = len(names) - most
+def name_first(names: Sequence[str], most: int, total: int | None = None) -> str:
+    """Return the first ``most`` names, and how many more there are: ``a, b and 3 more``.
+
+    ``total`` is their number if ``names`` has the first of them only.
+    """
+    more = (len(names) if total is None else total) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 

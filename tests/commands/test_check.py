@@ -101,7 +101,7 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
         "wave many: steps of 1, 8 targets; pauses 10 s after each; asks before it goes on",
         "after: 20 targets come after another",
         "protect: 3 patterns are in force",
-        "protected: 11 targets",
+        "protected: 11 targets: apim/P/a/e, apim/P/a/f, apim/P/a/g and 8 more",
         "stops when more than 3 targets of the run (3 of 21 targets, 14%) failed",
         "stops when more than 12.5% of the ended targets are unknown",
         (
@@ -140,7 +140,7 @@ def test_the_sites_protect_file_counts_too(
     assert "protected" not in out
     monkeypatch.setenv("UNDEPLOY_PROTECT_FILE", "site")
 
-    assert "protected: 1 target\n" in undeploy("check", path)[1]
+    assert "protected: 1 target: apim/Retail/proxy-1/test\n" in undeploy("check", path)[1]
 
 
 CALLED_TWICE = """
@@ -214,7 +214,7 @@ def test_it_shows_where_each_gateway_is_and_where_its_credential_comes_from(
             " the other name goes unnoticed"
         ),
     ]
-    assert "protect: 5 patterns are in force\nprotected: 1 target\n" in out
+    assert "protect: 5 patterns are in force\nprotected: 1 target: a/Payments/x/production\n" in out
 
 
 @pytest.mark.parametrize("command", ["check", "preview", "run", "rehearse"])

@@ -99,6 +99,7 @@ def test_what_is_in_force_and_what_matches_nothing_is_told(
     out = undeploy("preview", path, "--protect-file", "site").out
     found = json.loads(undeploy("preview", path, "--protect-file", "site", "--format", "json").out)
     idle = "protect: the pattern apim/Retial/** (site:2) matches none of the targets"
+    idle += '; did you mean "apim/Retail/**"?'
 
     assert "protect   3 patterns are in force, 2 targets are protected\n" in out
     assert f"warning   apim: {idle}" in out or f"warning   {idle}" in out
