@@ -168,10 +168,9 @@ def describe_control(event: Controlled) -> str:
 def describe_landing(progress: RunProgress, event: RunStopping) -> str:
     """Return how much a run that stops still awaits, and how to leave at once."""
     again = "; interrupt again to leave at once" if event.interrupted else ""
-    landing = (
-        f"{progress.in_flight:,} in flight will land" if progress.in_flight else describe_stillness(progress)
-    )
-    return f"{landing}{again}"
+    # Requests, looks among them: the targets of looks alone will count as not started.
+    flying = f"{count_noun(progress.in_flight, 'request')} in flight will land"
+    return f"{flying if progress.in_flight else describe_stillness(progress)}{again}"
 
 
 def describe_stillness(progress: RunProgress) -> str:

@@ -124,7 +124,7 @@ def test_a_stop_tells_what_is_in_flight_and_what_a_lost_worker_left_without_a_re
     lost = story.answered("apim/a", status=None)
 
     assert lines_of(*begun, lost, stopping())[-1].endswith(
-        "; 1 in flight will land; interrupt again to leave at once"
+        "; 1 request in flight will land; interrupt again to leave at once"
     )
     gone = story.answered("apim/b", status=None)
     line = lines_of(*begun, lost, gone, stopping())[-1]
