@@ -23,8 +23,9 @@ from orchestrator.text.names import find_path_end, find_placeholder, to_nfc
 MOST_TARGETS = 10_000_000
 """A plan with more targets is a mistake in a list."""
 
-_DOUBTFUL = re.compile(r"[{%?#$@<]|__|\u201c|\u201d|\u2018|\u2019")
-"""Characters of placeholders, address ends and curly quotes. Few ids hold one, and get a closer look."""
+_DOUBTFUL = re.compile(r"[{%?#$@<]|__")
+"""Characters of placeholders and of address ends. Few ids hold one, so only these are looked at closely."""
+_CURLY = re.compile("[\u201c\u201d\u2018\u2019]")
 
 
 class TargetCollector(Protocol):
@@ -101,7 +102,9 @@ class CountingCollector:
         self.by_gateway[gateway] += 1
         if count <= self._limit:
             name = join_id(gateway, parts)
-            if description is not None or _DOUBTFUL.search(name):
+            # Nearly all ids are ASCII, and to test that is cheaper than to search.
+            is_curly = not name.isascii() and _CURLY.search(name)
+            if is_curly or description is not None or _DOUBTFUL.search(name):
                 self._note_doubt(name, parts, description or "", at)
             self._add(Target(count, name, gateway, self._wave, parts, description, persistent), at)
         elif count > MOST_TARGETS:

@@ -79,6 +79,12 @@ def _explain_colon(error: YamlError, lines: Lines) -> str:
     return ""
 
 
+def _explain_no_colon(error: YamlError, lines: Lines) -> str:
+    line = lines.get(error.begun, "")
+    is_bare = "could not find expected ':'" in error.problem and re.search(r":(?: |$)", line) is None
+    return f"line {error.begun} has no colon after its key" if is_bare and line.strip() else ""
+
+
 def _explain_sign(error: YamlError, lines: Lines) -> str:
     """Explain a text without quotes that begins with one of YAML's own signs."""
     line = lines[error.line]
@@ -193,6 +199,7 @@ def _list_levels(line: str) -> list[tuple[int, str]]:
 _RULES: tuple[Callable[[YamlError, Lines], str], ...] = (
     _explain_dash,
     _explain_colon,
+    _explain_no_colon,
     _explain_sign,
     _explain_quote,
     _explain_text,

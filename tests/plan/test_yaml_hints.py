@@ -45,6 +45,7 @@ SLIPS = {
         "write a space after the colon of line 2",
     ),
     "no space behind the first colon": ("version:1\nname: x\n", "write a space after the colon"),
+    "no colon": (f"version: 1\nname foo\n{GATEWAYS}{ONE}", "line 2 has no colon after its key"),
     "no space before a mapping": (
         f"{TOP}{GATEWAYS.replace('auth: {token: {env: R', 'auth:{token: {env: R')}{ONE}",
         "write a space after the colon of line 9",
