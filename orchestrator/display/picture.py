@@ -72,8 +72,7 @@ def _list_sections(status: LiveStatus, width: int, link: str) -> Iterator[Pictur
     yield _make_text_section(9, status.run.protect, width)
     yield make_section(1, _draw_verdict(status, width))
     yield make_section(0, _draw_sentence(status, width))
-    ends = _draw_ends(status, width)
-    yield make_section(1, [ends] if ends.plain else [])
+    yield _make_ends_section(status, width)
     yield make_section(6, [_draw_progress(status, width)])
     yield make_section(8, [_draw_legend(status)])
     yield make_section(7, [_draw_pace(status)])
@@ -159,16 +158,47 @@ def _draw_sentence(status: LiveStatus, width: int) -> list[Text]:
     return _wrap(lines, width, "bold")
 
 
-def _draw_ends(status: LiveStatus, width: int) -> Text:
+def _make_ends_section(status: LiveStatus, width: int) -> PictureSection:
+    """Return when the run ends, against its window: in one line if that fits, else in as many as are free."""
+    line = _draw_ends(status)
+    if line.cell_len > width:
+        line = _draw_ends(status, is_brief=True)
+    lines = [line] if line.cell_len <= width else _wrap_ends(status, width)
+    return PictureSection(
+        1,
+        len(lines) if line.plain else 0,
+        lambda rows: lines if rows >= len(lines) else [line],
+        1,
+        len(lines),
+    )
+
+
+def _draw_ends(status: LiveStatus, *, is_brief: bool = False) -> Text:
+    told = [Text(words, style) for words, style in _list_ends(status)]
+    window = _describe_window(status)
+    if is_brief and told:
+        window = window.partition(",")[0]
+    return Text(" · ").join([*told, *([Text(window, "bright_black")] if window else [])])
+
+
+def _list_ends(status: LiveStatus) -> Iterator[tuple[str, str]]:
+    """Yield when the run will be done and how that fits the window, each with its style."""
     verdict = status.verdict
-    told = [Text(verdict.done_by)] if verdict.done_by else []
-    if fits := verdict.against_close:
-        told.append(Text(fits, WARNING if verdict.is_late else ""))
-    separator, window = Text(" · "), _describe_window(status)
-    whole = separator.join([*told, *([Text(window, "bright_black")] if window else [])])
-    if whole.cell_len <= width or not told:
-        return whole
-    return separator.join([*told, Text(window.partition(",")[0], "bright_black")])
+    if verdict.done_by:
+        yield verdict.done_by, ""
+    if verdict.against_close:
+        yield verdict.against_close, WARNING if verdict.is_late else ""
+
+
+def _wrap_ends(status: LiveStatus, width: int) -> list[Text]:
+    """Return the end in several lines: its last words are the time, which a cut line would lose."""
+    lines = [line for words, style in _list_ends(status) for line in _wrap([words], width, style)]
+    window = Text(_describe_window(status).partition(",")[0], "bright_black")
+    if lines and window.plain and lines[-1].cell_len + len(" · ") + window.cell_len <= width:
+        lines[-1] = Text(" · ").join([lines[-1], window])
+    elif window.plain:
+        lines.append(window)
+    return lines
 
 
 def _describe_window(status: LiveStatus) -> str:

@@ -193,8 +193,9 @@ def _read_lane(
         since=lane.since if state != "open" else None,
         until=lane.paused_until if state == "paused" else None,
         # A probe that is overdue leaves with the next target, and not in the past.
-        probe_at=None if lane.probe_at is None else max(now, lane.probe_at),
-        gives_up_at=lane.gives_up_at,
+        # Where nothing is left, nothing probes the gateway any more.
+        probe_at=None if lane.probe_at is None or not left else max(now, lane.probe_at),
+        gives_up_at=lane.gives_up_at if left else None,
         given_up=lane.given_up,
         done_by=done_by if state in ("open", "paused") else None,
         warning=_shorten(lane.warning),

@@ -367,6 +367,13 @@ async def test_nothing_can_be_clicked_on_a_wall(open_live: OpenLivePage) -> None
 
 
 @long
+async def test_a_wall_has_what_does_not_work_in_its_first_row(open_live: OpenLivePage) -> None:
+    live = await open_live("parked", "#wall", size=WALL)
+
+    await expect(live.page.locator(".gateway h3")).to_have_text(["apim", "roma-tr", "roma-eu"])
+
+
+@long
 async def test_acts_are_large_enough_for_a_thumb(open_live: OpenLivePage) -> None:
     live = await open_live("question", f"#token={TOKEN}", size=PHONE, has_touch=True)
     await expect(live.page.locator("#acts")).to_be_visible()

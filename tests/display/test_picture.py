@@ -239,6 +239,18 @@ def test_the_end_is_compared_with_the_window(width: int) -> None:
     assert "done by 06:40 · misses the window by 4 min · window closes" in text
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_an_end_that_is_too_long_for_one_line_is_told_to_its_last_word(width: int) -> None:
+    bound = "roma-tr is parked and 2 more stand still: the end is unknown; at the latest 06:58"
+    status = make_status(verdict=make_verdict(done_by=bound, against_close=""))
+    text = " ".join(draw(status, width).split())
+
+    assert bound in text
+    assert "window closes" in text
+    assert "at the latest 06:58" in " ".join(draw(status, width, 24).split())
+    assert "roma-tr is parked" in draw(status, width, 10)
+
+
 def test_a_missed_window_stands_out_without_colours_too() -> None:
     status = make_status(verdict=make_verdict(against_close="misses the window by 4 min", is_late=True))
     plain, shown = (render(draw_picture(status, width=120, height=40), system) for system in (None, "256"))

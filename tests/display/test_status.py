@@ -305,6 +305,16 @@ class TestWaits:
         assert found.verdict.sentence == f"wave 1 of 2, one, goes on; waits for {found.waits_for}"
         assert found.verdict.state == "running"
 
+    def test_a_parked_lane_of_which_nothing_is_left_is_probed_no_more(self) -> None:
+        probe = ProbePlanned(at=START, gateway=ROMA, probe_at=START + 52, gives_up_at=START + 600)
+        skipped = [end(f"roma-eu/{n}", "one", Outcome.NOT_STARTED, "skipped: by ops") for n in range(2)]
+        plan = {"one": {ROMA: 2, APIM: 2}}
+        found = tell(begin(plan), wave("one"), parked(ROMA), probe, *skipped, at=START + 60)
+        (lane,) = (lane for lane in found.lanes if lane.name == ROMA)
+
+        assert (lane.left, lane.state) == (0, "parked")
+        assert (lane.probe_at, lane.gives_up_at) == (None, None)
+
     def test_a_run_whose_lanes_are_all_parked_is_parked_itself(self) -> None:
         found = tell(begin(self.PLAN), wave("one"), parked(ROMA), parked(APIM))
 

@@ -33,7 +33,8 @@ class LookLine:
 
     def on_target_seen(self, done: int, of: int) -> None:
         """Show that ``done`` of the targets have been looked at."""
-        self._seen = f"{done:,} of {of:,}"
+        # What comes then is not counted: where else the APIs are deployed, their groups, their use.
+        self._seen = f"{done:,} of {of:,}{'; further reads' if done == of else ''}"
         self._line.note = self._seen + self._pause
 
     def on_pause(self, gateway: str, reason: str, seconds: float) -> None:

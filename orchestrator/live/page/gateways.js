@@ -1,4 +1,4 @@
-// The gateways: one card a lane. Of many, those that do not work stand first.
+// The gateways: one card a lane. Of many, and on a wall, those that do not work stand first.
 
 import { drawBar } from "./bars.js";
 import { ShowAll, byId, clone, setAttribute, setClass, setLink, setText, show, showText, syncList } from "./dom.js";
@@ -21,7 +21,8 @@ const rank = (lane) => {
 };
 
 const sort = (lanes) => {
-  if (lanes.length <= MANY) return lanes;
+  // Nobody can scroll a wall: what matters most must be in the first row.
+  if (lanes.length <= MANY && !document.body.classList.contains("wall")) return lanes;
   return [...lanes].sort((one, other) => rank(one) - rank(other));
 };
 

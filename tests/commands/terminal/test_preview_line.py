@@ -24,3 +24,11 @@ def test_the_line_tells_how_far_the_looks_are_and_which_gateway_asks_to_wait() -
     assert told[1].startswith(f"1,200 of 5,000{asked}")
     assert told[2].startswith(f"1,201 of 5,000{asked}")
     assert "\x1b" not in told[1]
+
+
+def test_a_preview_that_has_seen_all_targets_and_goes_on_says_that_it_reads_further() -> None:
+    shown = WorkLine("looks at the targets")
+
+    LookLine(shown).on_target_seen(5000, 5000)
+
+    assert shown.note == "5,000 of 5,000; further reads"
