@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS
 from orchestrator.distributed.payloads import (
     ChunkPlace,
     LaneCarry,
+    LaneOver,
     LanePartBegun,
     LanePartOver,
     LevelWork,
@@ -118,6 +120,28 @@ def test_what_waits_for_targets_of_a_lane_that_is_over_is_told_so() -> None:
     assert run.list_news(LanePartOver)[0].refusal == "parked: HTTP 503"
 
 
+def test_undone_are_those_alone_that_the_lane_that_is_over_had_left() -> None:
+    """Not those of the levels before, nor of levels without that gateway; a single target counts."""
+    parts = ({"a": 3}, {"a": 500}, {"b": 2}, {"a": 1}, {"b": 1})
+    levels = [LevelWork(level=number, targets=targets) for number, targets in enumerate(parts)]
+    run = play(make_step(levels=levels))
+    run.finish(run.only())
+    rest = ChunkPlace(wave=0, step=0, gateway="a", first=200, count=300, level=1)
+    run.end(run.only(), refusal="parked: HTTP 503", rest=rest)
+    assert run.open[run.only()].undone == (rest,)
+    run.finish(run.only())
+
+    single = ChunkPlace(wave=0, step=0, gateway="a", first=0, count=1, level=3)
+    assert run.open[run.only()].undone == (rest, single)
+
+
+def test_a_lane_knows_how_many_of_its_targets_are_ahead_in_the_step_and_later() -> None:
+    levels = [LevelWork(level=0, targets={"a": 5}), LevelWork(level=1, targets={"a": 2})]
+    run = play(make_step(levels=[*levels, LevelWork(level=2, targets={"b": 3})]))
+
+    assert (run.open[run.only()].ahead, run.open[run.only()].later) == (2, 0)
+
+
 def test_the_carry_of_a_lane_goes_on_to_its_next_step() -> None:
     run = play(make_step(0), make_step(1), carries={"apim": LaneCarry(rate=9.0)})
     assert run.open[run.only()].carry.rate == 9.0
@@ -135,6 +159,42 @@ def test_a_closed_lane_is_over_even_without_a_refusal() -> None:
 
     assert run.gateways == ["b"]
     assert run.list_news(LanePartOver)[1].refusal == "denied: 401"
+
+
+@pytest.mark.parametrize(
+    ("carry", "refusal", "untold"),
+    [
+        (LaneCarry(), None, False),
+        (LaneCarry(), "window: it closed", False),
+        (LaneCarry(), "parked: no worker of zone default answered", True),
+        (LaneCarry(state="closed", reason="denied: 401"), "denied: 401", False),
+        (LaneCarry(state="parked", reason="parked: HTTP 503", given_up=True), "parked: HTTP 503", False),
+    ],
+)
+def test_a_refusal_is_untold_where_a_lane_was_parked_without_its_worker(
+    carry: LaneCarry, refusal: str | None, untold: bool
+) -> None:
+    run = play(make_step(targets={"a": 4}))
+    run.end(run.only(), carry=carry, refusal=refusal)
+
+    assert [(over.refusal, over.untold) for over in run.list_news(LanePartOver)] == [(refusal, untold)]
+
+
+def test_the_end_of_a_lane_counts_once_and_of_one_that_is_not_known_never() -> None:
+    run = play(make_step(targets={"a": 4, "b": 4}))
+    ended, open_one = list(run.open)
+    run.end(ended)
+    run.end(open_one)
+    news = list(run.news)
+    for workflow in (ended, "another"):
+        run.conduct.take_lane_over(
+            LaneOver(workflow=workflow, gateway="a", dispatches=1, carry=LaneCarry(), bug="KeyError")
+        )
+        run.conduct.lose_lane(workflow, "its workflow was terminated")
+    run.go()
+
+    assert run.news == news
+    assert run.conduct.orders.stop is None
 
 
 # Stop rules.
@@ -156,6 +216,16 @@ def test_a_stop_rule_counts_over_all_lanes_and_stops_them() -> None:
     run.end(second)
     assert run.news[-1] == RunOver()
     assert len(run.list_news(StepBegun)) == 1
+
+
+def test_lanes_are_told_of_a_breach_once() -> None:
+    run = play(make_step(targets={"a": 400}))
+    breach = StopOrder(kind="stop_rule", text="failed: 4 in the run, limit 3")
+    run.report(run.only(), count(4, Outcome.FAILED, "refused"), breach=breach)
+    run.report(run.only(), count(1, Outcome.FAILED, "refused"), breach=breach, first=5)
+
+    assert len(run.told) == len(run.list_news(RunStopped)) == 1
+    assert run.conduct.orders.number == 1
 
 
 def test_a_breach_that_a_chunk_found_itself_stops_the_run() -> None:
@@ -331,6 +401,7 @@ def test_an_approval_that_expired_during_the_wait_makes_the_session_void() -> No
     assert not run.open
     assert "the approval expired at " in str(run.list_news(RunOver)[0].void)
     assert play(make_step(), expires=AT + 30).open
+    assert not play(make_step(), expires=AT).open, "it expires in this very moment"
 
 
 def test_a_pause_between_two_waves_ends_by_time_by_a_person_or_with_the_window() -> None:
@@ -370,6 +441,23 @@ def test_a_question_waits_for_a_person_alone_and_an_answer_answers_one_wait() ->
     assert run.gateways == ["a"]
 
 
+def test_nothing_follows_the_last_step() -> None:
+    lax = StopWhen(failed=Threshold(share=1.0))
+    run = play(make_step(targets={"a": 4}, pause_after=60.0, asks=True), stop_when=lax)
+    run.finish(run.only(), Outcome.FAILED, "refused")
+
+    assert run.news[-1] == RunOver()
+    assert not run.list_news(WaitBegun)
+    assert not run.list_news(RunStopped)
+
+
+def test_a_run_that_is_to_stop_from_the_beginning_asks_nothing_and_is_over_at_once() -> None:
+    stop = StopOrder(kind="control", text="stop, by Ada")
+    run = play(make_step(asks_first=True), orders=Orders(number=1, stop=stop))
+
+    assert run.news == [RunOver()]
+
+
 def test_a_question_of_the_session_before_comes_first() -> None:
     run = play(make_step(asks_first=True))
     assert run.news == [WaitBegun(why="proceed", index=-1, number=0)]
@@ -389,6 +477,27 @@ def test_nothing_begins_that_the_window_would_not_let_start() -> None:
     assert late.gateways == ["a"], "the lane itself says so of its targets"
 
 
+@pytest.mark.parametrize(
+    ("first", "later", "closes", "goes_on"),
+    [
+        ({"fast": 4, "slow": 4}, {"slow": 4}, 29, False),  # of the fast one nothing is left
+        ({"fast": 4, "slow": 4}, {"slow": 4}, 30, True),  # a reply may come as the window closes
+        ({"slow": 4}, {"fast": 1, "slow": 4}, 29, True),  # one lane may still start
+        ({"slow": 4}, {"fast": 1, "slow": 4}, 0.5, False),
+    ],
+)
+def test_a_step_begins_as_long_as_some_lane_that_has_targets_left_may_start(
+    first: dict[str, int], later: dict[str, int], closes: float, goes_on: bool
+) -> None:
+    timeouts = {"fast": 1.0, "slow": 30.0}
+    steps = make_step(0, targets=first), make_step(1, targets=later)
+    run = play(*steps, window=Window(None, at(closes)), timeouts=timeouts)
+    for workflow in list(run.open):
+        run.finish(workflow)
+
+    assert bool(run.open) is goes_on
+
+
 # Ends.
 
 
@@ -402,6 +511,7 @@ def test_a_lane_whose_workflow_is_gone_is_given_up() -> None:
     assert run.gateways == ["b"]
     over = run.list_news(LanePartOver)[0]
     assert (over.refusal, over.untold) == ("parked: its workflow was terminated", True)
+    assert over.dispatches == 0, "no history holds results of it"
     assert run.open[run.only()].undone == (ChunkPlace(wave=0, step=0, gateway="a", first=0, count=4),)
 
 
@@ -444,8 +554,11 @@ def test_results_stay_until_a_driver_acknowledges_the_run() -> None:
     run = play(make_step(targets={"a": 4, "b": 4}))
     first, second = list(run.open)
     run.conduct.acknowledge()
+    for workflow in (first, "another"):
+        run.conduct.take_part_taken(workflow)
     run.go()
     assert not run.conduct.is_finished, "too early: it is not over"
+    assert not run.released, "nor is the part"
     run.finish(first)
     run.conduct.take_part_taken(first)
     run.finish(second)
@@ -531,6 +644,33 @@ def test_more_than_a_hundred_thousand_targets_wait_for_a_driver_that_takes_them(
         run.finish(run.only())
     assert run.news[-1] == RunOver()
     assert run.conduct.progress == f"over, {total + 7:,} of {total + 7:,} targets ended"
+
+
+def test_a_level_goes_on_while_one_of_its_lanes_waits_for_a_driver() -> None:
+    levels = [
+        LevelWork(level=0, targets={"a": OPEN_TARGETS + 1, "b": 1}),
+        LevelWork(level=1, targets={"b": 1}),
+    ]
+    run = play(make_step(levels=levels))
+    while run.open:
+        run.finish(next(iter(run.open)))
+
+    assert not run.list_news(StepOver)
+    assert max(part.place.level or 0 for part in run.conduct.state.parts) == 0
+
+
+def test_a_part_that_is_too_large_for_now_does_not_hold_up_a_small_one_of_the_same_installation() -> None:
+    room = OPEN_TARGETS - PART_TARGETS + 1
+    run = play(
+        make_step(0, targets={"c": room}),
+        make_step(1, targets={"a": PART_TARGETS, "b": 3}),
+        one={"a": "same", "b": "same"},
+    )
+    while "b" not in run.gateways:
+        assert "a" not in run.gateways
+        run.finish(run.only())
+
+    assert run.gateways == ["b"]
 
 
 def play_through(*, often: bool) -> PlayedRun:

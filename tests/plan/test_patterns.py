@@ -14,7 +14,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.globs import Globs, make_matcher, match_beginning
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.plan.pattern_text import canonicalize, find_text_fault
-from orchestrator.plan.patterns import Patterns, find_fault, name_by_entry
+from orchestrator.plan.patterns import Patterns, find_fault, list_named_gateways, name_by_entry
 from tests.support.costs import measure_growth
 
 AUTH = Auth(token=CredentialReference(env="T"))
@@ -117,6 +117,26 @@ def test_the_first_match_and_the_idle_patterns_are_found() -> None:
     assert patterns.find_first("apim/P/p/f") == "again/P/**"
     assert patterns.find_idle(["apim/P/p/e", "roma/y"]) == ("roma/x",)
     assert patterns.find_idle([]) == ("roma/x", "**/e", "again/P/**", "apim/P/**")
+
+
+def test_ids_are_read_until_each_pattern_has_matched_one_and_no_further() -> None:
+    patterns = Patterns(["roma/x", "**/e"], ALIKE)
+    assert patterns.find_idle(["roma/y", "roma/x", "roma/z", "apim/P/p/e"]) == ()
+    targets = iter(["roma/x", "apim/P/p/e", "roma/y"])
+    assert patterns.find_idle(targets) == ()
+    assert list(targets) == ["roma/y"]
+
+
+def test_an_id_of_a_gateway_that_the_plan_does_not_have_matches_as_it_is_written() -> None:
+    patterns = Patterns(["crm/a;b/**", "crm/a/**"], ALIKE)
+    assert patterns.find_first("crm/a;b/p/e") == "crm/a;b/**"
+    assert patterns.find_first("crm/a;c/p/e") is None
+
+
+def test_the_gateways_that_a_pattern_names_are_those_of_its_installation() -> None:
+    assert list_named_gateways("apim/P/**", ALIKE) == ("apim", "again")
+    assert list_named_gateways("roma.example.com/x", ALIKE) == ("roma", "second")
+    assert list_named_gateways("crm/**", ALIKE) == ()
 
 
 PLAN: tuple[Gateway, ...] = (apim("a"), roma("r"))
@@ -251,6 +271,25 @@ def test_a_fault_gives_the_reason_and_a_remedy(
     assert told in unfit.message
     assert hint in unfit.hint
     assert bool(hint) is bool(unfit.hint)
+
+
+def test_without_a_plan_a_line_of_a_file_must_still_look_like_a_pattern() -> None:
+    for pattern, in_file in (("crm/P/p", False), ("- a/P/**", False), ("crm/P/**", True)):
+        assert find_fault(pattern) is None
+        assert (find_fault(pattern, in_file=True) is None) is in_file
+
+
+def test_a_fault_shows_the_forms_of_at_most_three_gateways() -> None:
+    unfit = find_fault("*/x/y", [roma(name) for name in ("r1", "r2", "r3", "r4")])
+    assert unfit is not None
+    assert unfit.message.endswith("ids there look like r1/<ld_api_id> or r2/<ld_api_id> or r3/<ld_api_id>")
+
+
+@pytest.mark.parametrize(("length", "is_proposed"), [(59, True), (60, False)])
+def test_no_other_pattern_is_proposed_for_a_long_one(length: int, is_proposed: bool) -> None:
+    unfit = find_fault("a/" + "x" * (length - 2), PLAN)
+    assert unfit is not None
+    assert bool(unfit.hint) is is_proposed
 
 
 SIGNS = st.text(st.sampled_from("ab/*?"), max_size=9)

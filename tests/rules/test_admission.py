@@ -826,6 +826,38 @@ def test_nothing_may_leave_a_lane_that_pauses_is_closed_or_was_given_up() -> Non
 # --- slots ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("act", [UNDEPLOY, LOOK])
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_the_pause_that_a_gateway_asks_for_counts_for_its_pace_also_if_a_limit_comes_in_it(
+    act: Act, *, is_limited: bool
+) -> None:
+    """Twenty in two seconds, and twelve of pause: 20 in 14 s, of which a cut leaves at most twice as many."""
+    lane = state()
+    for began in (0.0, 14.0, 28.0):
+        for number in range(20):
+            ask(lane, A, began + number / 10, act)
+            tell(lane, A, REMOVED, began + number / 10, act)
+        tell(lane, A, busy(12.0), began + 2.0, act)
+        if is_limited:
+            lane.limit(None, began + 2.0)
+
+    assert lane.pace.find_learned(act) == pytest.approx(2 * 20 / 14)
+
+
+def test_while_undeploys_and_looks_share_a_pace_each_waits_for_the_plans_rate() -> None:
+    lane, now = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=5.0)), 0.0
+    for _ in range(20):
+        now += 0.2
+        for act in (LOOK, UNDEPLOY):
+            assert ask(lane, A, now, act) == AdmissionGranted()
+            tell(lane, A, REMOVED, now, act)
+    tell(lane, A, busy(1.0), now, LOOK)
+    assert lane.pace.is_shared
+
+    assert ask(lane, A, now + 10.0) == AdmissionGranted()
+    assert ask(lane, B, now + 10.0) == AdmissionDelayed(pytest.approx(0.2))
+
+
 def test_a_request_keeps_its_slot_when_it_asks_again_and_loses_it_when_it_comes_too_late() -> None:
     lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=2.0))
     requests = [AdmissionRequest(target, UNDEPLOY) for target in (A, B, C)]
@@ -842,6 +874,36 @@ def test_a_lone_request_that_asks_twice_in_one_moment_goes_once() -> None:
     request = AdmissionRequest(A, UNDEPLOY)
 
     assert [lane.admit(request, 0.0) for _ in range(2)] == [AdmissionGranted(), AdmissionGranted()]
+
+
+@pytest.mark.parametrize("between", [DOUBT, REMOVED])
+def test_after_another_reply_refusals_are_counted_afresh_until_undeploys_go_one_by_one(
+    between: Reading,
+) -> None:
+    lane = state()
+    tell(lane, A, busy(1.0), 0.0)
+    tell(lane, A, between, 1.0)
+    tell(lane, A, busy(1.0), 1.0)
+    assert not lane.is_fruitless
+    tell(lane, A, busy(1.0), 2.0)
+
+    assert lane.is_fruitless
+
+
+def test_a_probe_that_the_plans_rate_holds_back_asks_again_no_later_than_the_lane_is_given_up() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=1e-4))
+    ask(lane, A, 0.0)
+    for number in range(5):
+        tell(lane, TargetId(f"gw/faulty-{number}"), DOUBT, 0.0)
+
+    assert ask(lane, A, FIRST_PROBE) == AdmissionDelayed(PARK_FOR - FIRST_PROBE)
+
+
+def test_only_a_lane_that_is_probed_stands_parked_since_some_moment() -> None:
+    lane = state()
+    tell(lane, A, REMOVED, 5.0)
+    assert lane.describe_standing(5.0).parked_since is None
+    assert parked(5.0).describe_standing(9.0).parked_since == 5.0
 
 
 def test_looks_go_on_side_by_side_while_undeploys_are_tried_one_by_one() -> None:

@@ -430,6 +430,7 @@ def test_above_the_pace_that_was_refused_it_grows_by_three_percent_a_second() ->
     assert asked(pacer, *map(float, range(11))) == 105.0
     assert asked(pacer, 11.0) == 105.5
     assert asked(pacer, 12.0) == pytest.approx(105.5 * 1.03)
+    assert asked(pacer, 12.5) == pytest.approx(105.5 * 1.03 * 1.015)
 
 
 def test_below_the_pace_that_was_refused_it_grows_by_a_tenth_of_that_a_second() -> None:
@@ -548,6 +549,14 @@ def test_a_slower_pace_that_is_refused_sooner_was_not_to_blame() -> None:
     assert more[2] < 90.0
 
 
+def test_the_pace_that_a_refusal_acquitted_is_remembered_for_those_to_come() -> None:
+    """It took 15, and the last one, which is slower, 10. In between a faster one was refused after 5."""
+    _, _, second, back, spared, cut, slow, again = paces_after([50, 40, 15, 50, 5, 10, 10])
+
+    assert slow < cut < second < back <= spared
+    assert again >= back
+
+
 def test_neighbours_that_are_refused_together_are_the_paces_work_however_often_it_was_acquitted() -> None:
     pacer, now = Pacer(learned=100.0), 0.0
     for taken in (50, 40):
@@ -606,6 +615,21 @@ def test_a_pace_that_was_found_to_blame_is_spared_nothing() -> None:
     pacer.observe_refusal(now, now, wait=1.0)
 
     assert (pacer.found or 0.0) < before
+
+
+def test_a_pace_that_was_found_to_blame_is_spared_one_refusal_once_it_is_acquitted_again() -> None:
+    pacer, began = acquitted()
+    for _ in range(2):
+        pacer.observe_refusal(began, began + 0.2, wait=1.0)
+    now, paces = began + 1.2, list[float]()
+    pacer.hold(now)
+    for taken in (50, 40, 3, 50, 50):
+        now = refused_after(pacer, taken, now)
+        paces.append(pacer.found or 0.0)
+
+    _, cut, back, spared, cut_again = paces
+    assert cut < back <= spared
+    assert cut_again < spared
 
 
 def test_the_same_pace_may_be_refused_sooner_by_chance() -> None:

@@ -173,6 +173,27 @@ def test_what_is_refused_before_anything_was_taken_shows_no_mixture() -> None:
     assert not pace.is_shared
 
 
+def test_replies_to_requests_whose_departure_was_not_counted_show_no_mixture() -> None:
+    pace = SharedPace()
+    pace.observe_answer(Act.LOOK, 0.0, 0.1)
+    pace.observe_refusal(Act.UNDEPLOY, 0.0, 0.1, wait=1.0)
+
+    assert not pace.is_shared
+
+
+def test_what_left_in_the_moment_of_a_refusal_belongs_to_the_time_after_it() -> None:
+    pace, now = SharedPace(), 0.0
+    for _ in range(20):
+        now = send(pace, Act.LOOK, now)
+    at = send(pace, Act.LOOK, now, refused=True)
+    for act in Act.LOOK, Act.UNDEPLOY:
+        pace.note_departure(act, at)
+    pace.observe_answer(Act.LOOK, at, at + 0.01)
+    pace.observe_refusal(Act.UNDEPLOY, at, at + 0.01, wait=1.0)
+
+    assert pace.is_shared
+
+
 def test_a_few_undeploys_among_many_looks_do_not_slow_them_either() -> None:
     pace, now = SharedPace(), 0.0
     for number in range(18):
@@ -198,6 +219,20 @@ def test_once_they_part_the_limited_sort_keeps_the_pace_and_the_cap_of_the_plan(
     assert pace.find_rate(Act.UNDEPLOY) == 50.0
     pace.note_departure(Act.LOOK, now)
     assert pace.seconds_until_allowed(Act.LOOK, now) == pytest.approx(1.0 / 50.0)
+
+
+def test_once_they_part_the_other_sort_counts_its_requests_afresh() -> None:
+    """The hundred that left in a second, and the pause before: nothing of what left while they shared."""
+    pace = SharedPace()
+    now = send_mixed(pace, 0.0, Act.LOOK)
+    while pace.is_shared:
+        now = send_mixed(pace, now, Act.LOOK)
+    for _ in range(100):
+        now = send(pace, Act.UNDEPLOY, now)
+    send(pace, Act.UNDEPLOY, now, refused=True)
+
+    assert not pace.is_shared
+    assert pace.find_rate(Act.UNDEPLOY) == pytest.approx(0.35 * 101 / 2.01)
 
 
 def test_slots_of_a_shared_pace_are_one_row_for_both() -> None:

@@ -48,16 +48,18 @@ def make_input(
     *steps: StepWork,
     zones: Mapping[str, str] | None = None,
     one: Mapping[str, str] | None = None,
+    timeouts: Mapping[str, float] | None = None,
     **fields: Any,
 ) -> RunInput:
-    """Return the input of a run. ``zones`` are by gateway; ``one`` names installations that are shared."""
+    """Return the input of a run. ``zones`` and ``timeouts`` are by gateway; ``one`` names installations that
+    are shared."""
     names = dict.fromkeys(name for step in steps for level in step.levels for name in level.targets)
     gateways = {
         name: ZonedGateway(
             zone=(zones or {}).get(name, "default"),
             installation=(one or {}).get(name, name),
             park_for=600.0,
-            reply_timeout=30.0,
+            reply_timeout=(timeouts or {}).get(name, 30.0),
         )
         for name in names
     }
