@@ -167,10 +167,16 @@ def _make_ends_section(status: LiveStatus, width: int) -> PictureSection:
     return PictureSection(
         1,
         len(lines) if line.plain else 0,
-        lambda rows: lines if rows >= len(lines) else [line],
+        lambda rows: lines if rows >= len(lines) else [_shorten_ends(status, line)],
         1,
         len(lines),
     )
+
+
+def _shorten_ends(status: LiveStatus, line: Text) -> Text:
+    """Return what is told in one line that will be cut: the latest end before its reason."""
+    reason, _, latest = status.verdict.done_by.rpartition("; ")
+    return Text(f"{latest}; {reason}") if reason else line
 
 
 def _draw_ends(status: LiveStatus, *, is_brief: bool = False) -> Text:
