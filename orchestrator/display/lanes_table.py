@@ -27,7 +27,7 @@ COLUMNS = (
     RowColumn("done by", 5, 8),
     RowColumn("rate", 6, 7),
     RowColumn("at most", 7, 7),
-    RowColumn("repeats", 8, 7),
+    RowColumn("to repeat", 8, 9),
     RowColumn("429s", 9, 5),
     RowColumn("lane", 0, 11, 14, is_right=False),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from math import ceil
 
 from rich.text import Text
@@ -14,7 +15,7 @@ from orchestrator.display.palette import ALARM, OUTCOME_LOOKS, WARNING
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.live_status import LaneStatus, LiveStatus, RuleHeadroom
 from orchestrator.model.outcome import drop_word
-from orchestrator.report.words import OUTCOME_WORDS
+from orchestrator.report.words import OUTCOME_WORDS, name_target
 from orchestrator.text.counting import count_noun, name_first
 from orchestrator.text.formats import format_clock, format_span
 
@@ -91,8 +92,8 @@ def _describe_cause(cause: CauseGroup, width: int) -> Text:
         line.append(f": {drop_word(cause.text, cause.label)}")
     if cause.gateways:
         line.append(f" · {name_first(cause.gateways, 2)}", "bright_black")
-    if cause.examples:
-        line.append(f" · {cause.examples[0]}", "bright_black")
+    for target, name in islice(cause.list_examples(), 1):
+        line.append(f" · {name_target(target, name)}", "bright_black")
     return line
 
 

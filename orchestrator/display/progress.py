@@ -371,7 +371,7 @@ class RunProgress:
             return
         label, text = name_cause(event.outcome, event.reason, self._find_answers(event.target))
         for counter in (self.causes, self.causes_in_wave):
-            counter.count_target(event.outcome, label, text, event.gateway, event.target)
+            counter.count_target(event.outcome, label, text, event.gateway, event.target, event.name)
 
     def _find_answers(self, target: TargetId) -> LastAnswers:
         coded, last = self._coded_answers.get(target), self._last_answers.get(target)

@@ -40,7 +40,7 @@ from orchestrator.report.values import list_outcomes
 from orchestrator.report.words import ACT_WORDS, name_act, name_stop
 from orchestrator.rules.stop_rules import StoppingScope, measure_headroom
 from orchestrator.text.characters import show_briefly
-from orchestrator.text.counting import name_first
+from orchestrator.text.counting import join_words, name_first
 from orchestrator.text.formats import find_utc_offset, format_clock, format_span
 
 _CAUSES_AN_OUTCOME = MOST_CAUSES // 3
@@ -232,9 +232,11 @@ def find_wait(progress: RunProgress, now: float) -> tuple[str | None, float | No
     if not held:
         return _describe_silence(progress, now), None
     instants = [at for lane in held if (at := lane.paused_until or lane.probe_at) is not None]
-    named = "; ".join(describe_lane_wait(lane, now) for lane in held[:3])
-    more = f"; and {len(held) - 3:,} more gateways" if len(held) > 3 else ""
-    return named + more, max(now, min(instants)) if instants else None
+    by_state = {
+        state: [lane for lane in held if lane.find_state(now) == state] for state in ("parked", "paused")
+    }
+    told = "; ".join(describe_lane_waits(lanes, now) for lanes in by_state.values() if lanes)
+    return told, max(now, min(instants)) if instants else None
 
 
 def _describe_silence(progress: RunProgress, now: float) -> str | None:
@@ -264,6 +266,23 @@ def describe_lane_wait(lane: LaneProgress, now: float) -> str:
     return "; ".join(parts)
 
 
+def describe_lane_waits(lanes: Sequence[LaneProgress], now: float) -> str:
+    """Return how lanes of one state wait, told once for all: ``eu and tr, parked; next probe in 12 s``."""
+    if len(lanes) == 1:
+        return describe_lane_wait(lanes[0], now)
+    names = [_show(lane.name) for lane in lanes]
+    named = name_first(names, 3) if len(names) > 3 else join_words(names)
+    parts = [f"{named}, {lanes[0].find_state(now)}"]
+    if pauses := [lane.paused_until for lane in lanes if lane.paused_until is not None]:
+        parts.append(f"the first goes on in {format_span(ceil(min(pauses) - now))}")
+    if probes := [lane.probe_at for lane in lanes if lane.probe_at is not None]:
+        left = ceil(min(probes) - now)
+        parts.append(f"next probe in {format_span(left)}" if left > 0 else "a probe is due")
+    if ends := [lane.gives_up_at for lane in lanes if lane.gives_up_at is not None]:
+        parts.append(f"the last gives up {format_clock(max(ends))}")
+    return "; ".join(parts)
+
+
 def choose_causes(groups: Sequence[CauseGroup]) -> Iterator[CauseGroup]:
     """Yield the largest causes of each outcome, and the rest of that outcome as one."""
     for outcome, here in groupby(groups, key=lambda group: group.outcome):
@@ -283,6 +302,7 @@ def _show_cause(group: CauseGroup) -> CauseGroup:
         count=group.count,
         gateways=tuple(map(_show, group.gateways[:_MOST_GATEWAYS])),
         examples=tuple(map(_show, group.examples)),
+        names=tuple(map(_shorten, group.names)),
     )
 
 

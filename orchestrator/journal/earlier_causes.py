@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orchestrator.journal.database import Database
-from orchestrator.journal.schema import WORD
+from orchestrator.journal.schema import API_NAME, WORD
 from orchestrator.model.causes import NO_CAUSE, OTHER_CAUSES, CauseGroup
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
@@ -14,8 +14,9 @@ MOST_READ = 20_000
 """Failed and unknown targets that are read one by one; more of them would delay the session's beginning."""
 
 # For each target the newest answer with a code, and the newest of all; see ``LastAnswers``.
-_TROUBLE = """
-SELECT id, gateway, outcome, reason, coded.code, coded.message, last.status, last.message
+_TROUBLE = f"""
+SELECT id, {API_NAME.format(seq="target.seq")}, gateway, outcome, reason,
+    coded.code, coded.message, last.status, last.message
 FROM target
 LEFT JOIN attempt AS coded ON coded.seq = target.seq AND coded.number = (
     SELECT MAX(number) FROM attempt WHERE seq = target.seq AND COALESCE(code, '') <> ''
@@ -37,10 +38,10 @@ def group_earlier_causes(database: Database, gateways: Sequence[str]) -> list[Ca
     """Group the targets with an outcome that is not as the run wants it; ``gateways`` are in plan order."""
     counter = CauseCounter()
     left = {Outcome(outcome): count for outcome, count in database.rows(_COUNT)}
-    for name, gateway, value, reason, *answers in database.rows(_TROUBLE, (MOST_READ,)):
+    for target, name, gateway, value, reason, *answers in database.rows(_TROUBLE, (MOST_READ,)):
         outcome = Outcome(value)
         label, text = name_cause(outcome, reason, LastAnswers(*answers))
-        counter.count_target(outcome, label, text, gateways[gateway], name)
+        counter.count_target(outcome, label, text, gateways[gateway], target, name)
         left[outcome] -= 1
     for outcome, count in left.items():
         if count:

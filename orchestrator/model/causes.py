@@ -5,6 +5,9 @@ The reports and the live status group by the same code, which is in ``report/cau
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import zip_longest
+
 from msgspec import Struct
 
 from orchestrator.model.outcome import Outcome
@@ -29,6 +32,12 @@ class CauseGroup(Struct, frozen=True, kw_only=True):
     """The names of their gateways."""
     examples: tuple[str, ...] = ()
     """Ids of some of them, at most five."""
+    names: tuple[str | None, ...] = ()
+    """The names that people know the examples by, in their order, cut to 60 characters; None if untold."""
+
+    def list_examples(self) -> Iterator[tuple[str, str | None]]:
+        """Yield the id of each example, with the name that people know it by, or None."""
+        return zip_longest(self.examples, self.names[: len(self.examples)])
 
     @property
     def is_searchable(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.losses import foresee_restore, list_deleted_front_ends
@@ -17,6 +17,7 @@ from orchestrator.preview.phrases import (
     describe_sending,
     describe_target,
     describe_time,
+    find_names,
     format_taken,
     group_by_wave_step,
     judge_preview,
@@ -25,9 +26,8 @@ from orchestrator.preview.phrases import (
 )
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.preview.use import align_right, count_use, describe_consequence, sort_by_use
-from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.report.use import describe_use, format_use, name_use_columns
-from orchestrator.report.words import describe_protection
+from orchestrator.report.words import describe_protection, name_target
 from orchestrator.text.characters import make_visible
 from orchestrator.text.columns import align_columns
 from orchestrator.text.counting import count_noun
@@ -128,7 +128,7 @@ def _render_end(shown: AssessedPreview) -> Iterator[str]:
     yield from _render_front_ends(shown)
     if shown.warnings:
         yield ""
-        yield from _render_warnings(shown.warnings)
+        yield from _render_warnings(shown)
     yield ""
     yield describe_completeness(shown.preview)
 
@@ -149,11 +149,13 @@ def _render_front_ends(shown: AssessedPreview) -> Iterator[str]:
         yield f"  … and {len(found) - MOST_SHOWN:,} more"
 
 
-def _render_warnings(warnings: Iterable[PreviewWarning]) -> Iterator[str]:
+def _render_warnings(shown: AssessedPreview) -> Iterator[str]:
     """Yield a line a warning, with the first targets that it is about."""
-    for warning in warnings:
+    names = find_names(shown)
+    for warning in shown.warnings:
         where = f"{make_visible(warning.gateway)}: " if warning.gateway else ""
         yield f"warning   {where}{make_visible(warning.text)}"
-        yield from (f"          {make_visible(name)}" for name in warning.targets[:MOST_IN_WARNING])
+        for target in warning.targets[:MOST_IN_WARNING]:
+            yield f"          {name_target(target, names.get(target))}"
         if len(warning.targets) > MOST_IN_WARNING:
             yield f"          … and {len(warning.targets) - MOST_IN_WARNING:,} more"

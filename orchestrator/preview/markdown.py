@@ -5,7 +5,7 @@ Texts of a vendor stand in code, which renders nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.losses import foresee_restore, list_deleted_front_ends
@@ -20,6 +20,7 @@ from orchestrator.preview.phrases import (
     describe_sending,
     describe_target,
     describe_time,
+    find_names,
     format_taken,
     group_by_wave_step,
     judge_preview,
@@ -32,7 +33,7 @@ from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.report.use import describe_use, format_use, name_use_columns
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH
-from orchestrator.text.markdown import escape_markdown, format_code
+from orchestrator.text.markdown import escape_markdown, format_code, format_target
 
 
 def render_markdown(shown: AssessedPreview) -> Iterator[str]:
@@ -52,7 +53,8 @@ def render_markdown(shown: AssessedPreview) -> Iterator[str]:
     yield from _render_front_ends(shown)
     if shown.warnings:
         yield from _render_section("Warnings")
-        yield from (f"- {_describe_warning(warning)}" for warning in shown.warnings)
+        names = find_names(shown)
+        yield from (f"- {_describe_warning(warning, names)}" for warning in shown.warnings)
 
 
 def _render_facts(shown: AssessedPreview) -> Iterator[str]:
@@ -123,10 +125,11 @@ def _render_front_ends(shown: AssessedPreview) -> Iterator[str]:
         )
 
 
-def _describe_warning(warning: PreviewWarning) -> str:
+def _describe_warning(warning: PreviewWarning, names: Mapping[str, str]) -> str:
     where = f"{format_code(warning.gateway)}: " if warning.gateway else ""
     more = " …" if len(warning.targets) > MOST_IN_WARNING else ""
-    named = ", ".join(map(format_code, warning.targets[:MOST_IN_WARNING])) + more
+    first = warning.targets[:MOST_IN_WARNING]
+    named = ", ".join(format_target(target, names.get(target)) for target in first) + more
     return f"{where}{escape_markdown(warning.text)}{f' ({named})' if named else ''}"
 
 

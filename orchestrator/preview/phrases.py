@@ -14,6 +14,7 @@ from orchestrator.preview.losses import count_lost_bindings
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
 from orchestrator.report.bindings import describe_bindings, list_gaps
 from orchestrator.report.values import RestoreOutlook
+from orchestrator.report.words import shorten_name
 from orchestrator.text.characters import make_visible
 from orchestrator.text.counting import choose_form, count_noun, join_words
 from orchestrator.text.formats import format_moment, format_span
@@ -128,6 +129,14 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
 
 
 _RUN_IT = "`undeploy run` with this plan does it"
+
+
+def find_names(shown: AssessedPreview) -> dict[str, str]:
+    """Return the names that people know the targets of the warnings by, where a look told one, by id."""
+    wanted = {target for warning in shown.warnings for target in warning.targets[:MOST_IN_WARNING]}
+    seen_targets = (seen for seen in shown.preview.targets if seen.target.id in wanted)
+    names = ((str(seen.target.id), shorten_name(seen.snapshot.facts.name)) for seen in seen_targets)
+    return {target: name for target, name in names if name}
 
 
 def describe_target(seen: SeenTarget) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from orchestrator.model.causes import NO_CAUSE, OTHER_CAUSES, CauseGroup
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.values import TargetReport
+from orchestrator.report.words import shorten_name
 
 EXAMPLES = 5
 """The most ids that a group names."""
@@ -32,7 +33,7 @@ def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
     counter = CauseCounter()
     for target in trouble:
         label, text = find_cause(target)
-        counter.count_target(target.outcome, label, text, target.gateway, target.id)
+        counter.count_target(target.outcome, label, text, target.gateway, target.id, target.name)
     return counter.list_groups()
 
 
@@ -45,14 +46,22 @@ class CauseCounter:
     def __init__(self) -> None:
         self._collectors: dict[tuple[Outcome, str], _CauseCollector] = {}
 
-    def count_target(self, outcome: Outcome, label: str, text: str | None, gateway: str, name: str) -> None:
-        """Count one target of the id ``name``."""
-        self._find_collector(outcome, label, text).add(1, text, (gateway,), (name,))
+    def count_target(
+        self,
+        outcome: Outcome,
+        label: str,
+        text: str | None,
+        gateway: str,
+        target: str,
+        name: str | None = None,
+    ) -> None:
+        """Count one target of the id ``target``, which people know by ``name`` where a look told it."""
+        self._find_collector(outcome, label, text).add(1, text, (gateway,), ((target, name),))
 
     def count_group(self, group: CauseGroup) -> None:
         """Count the targets of a group, which was made elsewhere."""
         collector = self._find_collector(group.outcome, group.label, group.text)
-        collector.add(group.count, group.text, group.gateways, group.examples)
+        collector.add(group.count, group.text, group.gateways, tuple(group.list_examples()))
 
     def take_away(self, outcome: Outcome, label: str | None, count: int) -> None:
         """Take ``count`` targets away from the group with this label; None: from the newest of the outcome.
@@ -90,9 +99,15 @@ class _CauseCollector:
         self._text = text
         self.count = 0
         self._gateways: dict[str, None] = {}
-        self._examples: tuple[str, ...] = ()
+        self._examples: tuple[tuple[str, str | None], ...] = ()
 
-    def add(self, count: int, text: str | None, gateways: Iterable[str], names: tuple[str, ...]) -> None:
+    def add(
+        self,
+        count: int,
+        text: str | None,
+        gateways: Iterable[str],
+        targets: tuple[tuple[str, str | None], ...],
+    ) -> None:
         # The reasons of targets not started may differ (each names its dependency), and one of them would
         # mislead about the others. A vendor's message stands for its code, even if it names one target.
         if text != self._text and self._outcome is Outcome.NOT_STARTED:
@@ -100,7 +115,7 @@ class _CauseCollector:
         self.count += count
         self._gateways |= dict.fromkeys(gateways)
         if len(self._examples) < EXAMPLES:
-            self._examples = (*self._examples, *names)[:EXAMPLES]
+            self._examples = (*self._examples, *targets)[:EXAMPLES]
 
     def take_away(self, count: int) -> int:
         """Take at most ``count`` targets away; return how many there were."""
@@ -116,7 +131,8 @@ class _CauseCollector:
             text=self._text,
             count=self.count,
             gateways=tuple(self._gateways),
-            examples=self._examples,
+            examples=tuple(target for target, _ in self._examples),
+            names=tuple(shorten_name(name) for _, name in self._examples),
         )
 
 

@@ -12,7 +12,7 @@ from orchestrator.report.values import (
     SessionReport,
     WindowReport,
 )
-from orchestrator.text.characters import make_visible
+from orchestrator.text.characters import make_visible, show_briefly
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_moment
 
@@ -27,6 +27,9 @@ OUTCOME_WORDS = {
 }
 
 REHEARSAL = "Rehearsal"
+LONGEST_NAME = 60
+"""Most characters of a name that stands beside an id."""
+
 SIMULATED = "simulators stood in for the gateways, which were not touched"
 
 
@@ -40,6 +43,11 @@ class ActWords(Struct, frozen=True):
 
 
 ACT_WORDS = {"undeploy": ActWords("down", "undeploy"), "restore": ActWords("deployed again", "deploy")}
+
+
+def shorten_name(name: str | None) -> str | None:
+    """Return the name that people know a target by, as it stands beside an id: at most 60 characters."""
+    return show_briefly(name, LONGEST_NAME) if name else None
 
 
 def name_target(target: str, name: str | None) -> str:

@@ -27,3 +27,8 @@ def format_code(text: str) -> str:
     if not shown.strip() or "|" in shown or "`" in shown or "\\" in shown:
         return f"<code>{shown.translate(_MARKUP)}</code>"
     return f"`{shown}`"
+
+
+def format_target(target: str, name: str | None) -> str:
+    """Return the id of a target as code, with the name that people know it by, if there is one."""
+    return f"{format_code(target)} ({escape_markdown(name)})" if name else format_code(target)

@@ -33,6 +33,10 @@ from tests.support.page_measures import (
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long("drives a browser")]
 
 long = pytest.mark.long("a page takes a second on a busy machine")
+LOW_WALL = (1280, 720)
+CUT_CARDS = """[...document.querySelectorAll(".gateway, .wave")]
+  .filter((card) => card.checkVisibility() && card.getBoundingClientRect().bottom > innerHeight)
+  .map((card) => card.id)"""
 SHOWN = "body:not(.waits-for-first)"
 SLACK = 3.0
 """How many times the budgets of time may be passed on a machine that runs other tests at the same time."""
@@ -318,6 +322,21 @@ async def test_a_cause_is_copied_as_text(open_live: OpenLivePage) -> None:
 
 
 @long
+async def test_an_example_of_a_cause_has_its_name_beside_it(open_live: OpenLivePage) -> None:
+    live = await open_live("failed")
+    state = make_status("failed")
+    names = [HOSTILE, None, None, None, None]
+    state["causes"] = [state["causes"][0] | {"names": names}, *state["causes"][1:]]
+
+    live.server.show(state)
+
+    examples = live.page.locator("#list-of-causes li.cause").first.locator(".examples li")
+    shown = HOSTILE.replace("\u202e", "\\u202e").replace("\0", "\\u0000")
+    await expect(examples.nth(0)).to_have_text(f"roma-eu/bd42c0ffee0000 ({shown})")
+    await expect(examples.nth(1)).to_have_text("roma-eu/bd42c0ffee0001")
+
+
+@long
 async def test_a_cause_without_examples_counts_none_further(open_live: OpenLivePage) -> None:
     live = await open_live("failed")
     state = make_status("failed")
@@ -371,6 +390,51 @@ async def test_a_wall_has_what_does_not_work_in_its_first_row(open_live: OpenLiv
     live = await open_live("parked", "#wall", size=WALL)
 
     await expect(live.page.locator(".gateway h3")).to_have_text(["apim", "roma-tr", "roma-eu"])
+
+
+@long
+@pytest.mark.parametrize("size", [WALL, LOW_WALL])
+@pytest.mark.parametrize("state", STATES)
+async def test_all_that_a_wall_shows_fits_its_screen(
+    state: str, size: tuple[int, int], open_live: OpenLivePage
+) -> None:
+    live = await open_live(state, "#wall", size=size)
+
+    heights = "[document.documentElement.scrollHeight, innerHeight]"
+    height, room = await live.page.evaluate(heights)
+    assert height <= room
+    assert await live.page.evaluate(CUT_CARDS) == []
+    type_size = "parseFloat(getComputedStyle(document.querySelector('.strip h1')).fontSize)"
+    assert await live.page.evaluate(type_size) >= 14
+
+
+@long
+async def test_a_wall_counts_the_gateways_that_it_has_no_room_for(open_live: OpenLivePage) -> None:
+    live = await open_live("many_gateways", "#wall", size=LOW_WALL)
+    cards = live.page.locator(".gateway:visible")
+
+    shown = await cards.count()
+    assert shown < 14
+    assert [await cards.nth(at).locator("h3").text_content() for at in range(4)] == [
+        "roma-05",
+        "roma-06",
+        "roma-07",
+        "roma-08",
+    ]
+    await expect(live.page.locator("#gateways-left-out")).to_have_text(f"and {14 - shown} more")
+    await live.page.evaluate("location.hash = ''")
+    await expect(live.page.locator("#gateways-left-out")).to_be_hidden()
+    await expect(cards).to_have_count(9)
+
+
+@long
+async def test_three_parked_lanes_leave_a_phone_room(open_live: OpenLivePage) -> None:
+    live = await open_live("three_parked", f"#token={TOKEN}", size=PHONE)
+    await expect(live.page.locator("#acts")).to_be_visible()
+
+    strip = await live.page.locator("#verdict").bounding_box()
+    assert strip is not None
+    assert strip["height"] <= 220
 
 
 @long

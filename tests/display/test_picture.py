@@ -210,10 +210,11 @@ def test_failures_are_grouped_by_cause() -> None:
         count=1200,
         gateways=("roma-eu",),
         examples=("roma-eu/a", "roma-eu/b"),
+        names=("orders-v1", None),
     )
     text = draw(make_status(causes=(group,)))
 
-    assert "✗ 1,200 failed  APIG.9999: System error · roma-eu · roma-eu/a" in text
+    assert "✗ 1,200 failed  APIG.9999: System error · roma-eu · roma-eu/a (orders-v1)" in text
 
 
 def test_the_stop_rule_that_is_nearest_comes_first() -> None:

@@ -37,6 +37,7 @@ from orchestrator.model.plan import Threshold
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from orchestrator.runs.control_socket import LONGEST_ANSWER, ControlAnswer
+from orchestrator.text.formats import format_clock
 from tests.support import story
 from tests.support.story import START, answered, controlled, finish, parked, paused, reopened, sent, stopping
 
@@ -320,7 +321,23 @@ class TestWaits:
 
         assert (found.verdict.state, found.verdict.tone) == ("parked", "waiting")
         assert found.verdict.done_by == "roma-eu is parked and 1 more stands still: the end is unknown"
-        assert found.verdict.sentence.startswith("waits for roma-eu, parked 0 s; apim, parked 0 s")
+        assert found.verdict.sentence == "waits for roma-eu and apim, parked"
+
+    def test_parked_lanes_are_told_in_one_sentence(self) -> None:
+        names = ("roma-tr", ROMA, APIM)
+        probes = [
+            ProbePlanned(at=START, gateway=name, probe_at=START + 52 + n, gives_up_at=START + 600 + n)
+            for n, name in enumerate(names)
+        ]
+        plan = {"one": dict.fromkeys(names, 2)}
+        found = tell(begin(plan), wave("one"), *map(parked, names), *probes, at=START + 40)
+
+        assert found.waits_for is not None
+        assert found.waits_for.startswith(
+            "roma-tr, roma-eu and apim, parked; next probe in 12 s; the last gives up "
+        )
+        assert found.waits_for.endswith(format_clock(START + 602))
+        assert found.until == START + 52
 
     def test_a_lane_that_answers_again_is_waited_for_no_more(self) -> None:
         probe = ProbePlanned(at=START, gateway=ROMA, probe_at=START + 52, gives_up_at=START + 600)

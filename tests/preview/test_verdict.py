@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model.plan import Window
-from orchestrator.model.reading import Verdict
+from orchestrator.model.reading import LookFacts, Verdict
 from orchestrator.preview.assessment import assess_preview
 from orchestrator.preview.lines import render_before_question, render_lines
 from orchestrator.preview.markdown import render_markdown
@@ -49,3 +49,14 @@ def test_the_verdict_is_the_last_line_and_names_the_next_step(
     assert [*render_lines(shown)][-1] == f"verdict   {sentence}; {judge_preview(shown).advice}"
     assert [*render_before_question(shown)][-1] == f"verdict   {sentence}"
     assert any(sentence[1:] in line for line in list(render_markdown(shown))[:4])
+
+
+def test_the_targets_of_a_warning_have_their_names_beside_them() -> None:
+    named = make_seen(1, Verdict.PARTIAL, facts=LookFacts(name="orders\u202e" + "x" * 100))
+    shown = assess_preview(PLAN, make_preview(named), guarded=False)
+    wanted = f"roma/{1:032x}"
+
+    (line,) = (line for line in render_lines(shown) if line.startswith(f"          {wanted}"))
+    (bullet,) = (line for line in render_markdown(shown) if f"(`{wanted}` (" in line)
+    assert line.strip() == f"{wanted} (orders\\u202e{'x' * 47}…)"
+    assert f"{'x' * 47}…))" in bullet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.causes import EXAMPLES, CauseCounter, find_cause, group_by_cause
@@ -124,3 +125,19 @@ def test_every_target_that_is_not_down_is_in_one_group() -> None:
     assert sum(group.count for group in group_by_cause(source.trouble())) == (
         counts.failed + counts.unknown + counts.not_started
     )
+
+
+def test_examples_keep_the_names_that_people_know_them_by() -> None:
+    unnamed = build_target("roma-eu/b", Outcome.FAILED, "refused: x")
+    named = replace(unnamed, id="roma-eu/a", name="orders\u202e" + "x" * 100)
+    (group,) = group_by_cause([named, unnamed])
+    counter = CauseCounter()
+    counter.count_group(group)
+    counter.count_group(replace(group, count=1, examples=("c",), names=()))
+    (merged,) = counter.list_groups()
+    (_, name), *others = merged.list_examples()
+
+    assert name is not None
+    assert name.startswith("orders\\u202ex")
+    assert len(name) == 60
+    assert others == [("roma-eu/b", None), ("c", None)]

@@ -377,6 +377,43 @@ def _parked() -> State:
     return state | {"waits_for": "roma-tr"}
 
 
+def _three_parked() -> State:
+    """Return a state in which the run waits for three parked lanes, as ``status.find_wait`` tells it."""
+    state = _parked()
+    for lane in state["lanes"]:
+        lane |= {
+            key: state["lanes"][2][key] for key in ("state", "state_words", "reason", "done_by", "fault")
+        }
+        lane |= {"in_flight": 0, "rate": 0.0, "probe_at": NOW + 12, "gives_up_at": NOW + 413}
+    told = "roma-eu, apim and roma-tr, parked; next probe in 12 s; the last gives up 06:38:00"
+    state["verdict"] |= {
+        "state": "parked",
+        "sentence": f"waits for {told}",
+        "done_by": "roma-eu is parked and 2 more stand still: the end is unknown; at the latest 06:58",
+    }
+    return state | {"waits_for": told, "until": NOW + 12}
+
+
+def _many_gateways() -> State:
+    """Return a state with more gateways than a screen holds; four in the plan's middle are in trouble."""
+    lanes = [_lane(f"roma-{at:02}", 100, {"undeployed": 40}, in_flight=3, rate=2.5) for at in range(14)]
+    for lane in lanes[5:9]:
+        lane |= {"state": "parked", "state_words": "parked: answers 503", "in_flight": 0, "rate": 0.0}
+        lane |= {"reason": "503 Service Unavailable", "probe_at": NOW + 9, "gives_up_at": NOW + 900}
+    return _state(
+        {
+            "state": "running",
+            "tone": "going",
+            "headline": "560 of 1,400 down",
+            "sentence": "wave 1 of 1, everything, goes on; waits for roma-05, roma-06, roma-07 and 1 more,"
+            " parked; next probe in 9 s; the last gives up 06:46:07",
+            "done_by": "roma-05 is parked and 3 more stand still: the end is unknown",
+        },
+        [_wave("everything", 1400, {"undeployed": 560})],
+        lanes,
+    )
+
+
 def _question() -> State:
     waves = [_wave("canary", 12, {"undeployed": 11, "failed": 1}), _wave("everything", 2988)]
     lanes = [
@@ -649,6 +686,8 @@ _MAKERS: dict[str, Callable[[], State]] = {
     "waiting": _waiting,
     "paused": _paused,
     "parked": _parked,
+    "three_parked": _three_parked,
+    "many_gateways": _many_gateways,
     "question": _question,
     "stopping": _stopping,
     "failed": _failed,

@@ -7,7 +7,7 @@ const tell = (cause, state) => [
   `${Parts.count(cause.count)} ${Parts.nameOutcome(cause.outcome)}: ${Parts.visible(cause.label)}`,
   cause.text && Parts.visible(cause.text),
   `on ${cause.gateways.map(Parts.visible).join(", ")}`,
-  ...cause.examples.map((id) => `  ${Parts.visible(id)}`),
+  ...cause.examples.map((id, place) => `  ${Parts.visible(cause.names?.[place] ? `${id} (${cause.names[place]})` : id)}`),
   Parts.countMore(cause) && `  and ${Parts.count(Parts.countMore(cause))} more`,
   `run ${state.run.id}, plan ${Parts.visible(state.run.plan)}, at ${clock(state.at)} ${zone()}`,
 ].filter(Boolean).join("\n");
@@ -46,7 +46,7 @@ const create = (cause) => {
 };
 
 const isAlike = (one, other) =>
-  ["text", "gateways", "examples"].every((key) => String(one[key]) === String(other[key]));
+  ["text", "gateways", "examples", "names"].every((key) => String(one[key]) === String(other[key]));
 
 const update = (slots, cause) => {
   const before = slots.drawn;

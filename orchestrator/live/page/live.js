@@ -8,6 +8,7 @@ import { drawSteering, keepFocus, offerActs, openSession, readSession } from "./
 import { Stream } from "./stream.js";
 import { drawTargets, watchTargets } from "./targets.js";
 import { drawEnd, drawFreshness, drawQuestion, drawTab, drawVerdict, drawWarnings } from "./verdict.js";
+import { fitWall } from "./wall.js";
 import { drawHeadroom, drawWaves, offerWaves } from "./waves.js";
 import { moment, setOffset, zone } from "./words.js";
 
@@ -48,6 +49,7 @@ const draw = () => {
   const isWall = document.body.classList.contains("wall"), focused = document.activeElement;
   for (const [needs, drawZone] of ZONES)
     if (needs.some((key) => keys.has(key)) && !(isWall && drawZone === drawTargets)) drawZone(stream.state);
+  fitWall(stream.state);
   keepFocus(focused);
   performance.measure("tick", "tick-begins");
   if (document.body.classList.contains("waits-for-first")) begin();
@@ -95,6 +97,7 @@ const start = async () => {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   readHash();
   addEventListener("hashchange", readHash);
+  addEventListener("resize", () => stream.state && fitWall(stream.state));
   measureStrip();
   offerActs();
   offerWaves(() => plan(["waves"]));

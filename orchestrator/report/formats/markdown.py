@@ -35,7 +35,7 @@ from orchestrator.report.words import (
 )
 from orchestrator.text.counting import choose_form, count_noun
 from orchestrator.text.formats import DASH, format_moment, format_span
-from orchestrator.text.markdown import escape_markdown, format_code
+from orchestrator.text.markdown import escape_markdown, format_code, format_target
 
 # Trackers cut long texts, or refuse them.
 MAX_ROWS = 40
@@ -167,7 +167,7 @@ def _render_causes(groups: Sequence[CauseGroup], act: str) -> Iterable[str]:
                 format_code(group.label),
                 escape_markdown(group.text or DASH),
                 _format_gateways(group.gateways),
-                ", ".join(map(format_code, group.examples)) + _format_more(group.more),
+                ", ".join(format_target(*one) for one in group.list_examples()) + _format_more(group.more),
             )
         )
     yield from _render_rest(len(groups), "causes")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from lxml import html as markup  # type: ignore[import-untyped]
+from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.report.formats import html
@@ -55,6 +56,7 @@ def test_the_headline_the_totals_and_the_causes_need_no_script() -> None:
     gone = build_target(
         "roma-eu/58", Outcome.FAILED, "absent: x", attempts=(build_attempt(1, 404, "APIG.3084", "gone"),)
     )
+    gone = replace(gone, name="orders\u202e<b>")
     unsure = build_target("roma-eu/59", Outcome.UNKNOWN, "spent: x", attempts=(build_attempt(1, None),))
 
     root = read(FakeReportSource((*targets, gone, unsure), build_run(exit_status=1)))
@@ -65,7 +67,7 @@ def test_the_headline_the_totals_and_the_causes_need_no_script() -> None:
         "retries 0",
     ]  # fmt: skip
     assert texts(root, "//li[contains(@class, 'cause')]") == [
-        "1 failed APIG.3084 gone on roma-eu roma-eu/58",
+        "1 failed APIG.3084 gone on roma-eu roma-eu/58 (orders\\u202e<b>)",
         "1 unknown spent spent: x on roma-eu roma-eu/59",
     ]
 

@@ -76,10 +76,11 @@ def test_a_cause_gives_the_vendors_words_and_a_few_targets() -> None:
         )
         for n in range(7)
     )
+    failed = (replace(failed[0], name="orders|*v1*"), *failed[1:])
 
     text = render_report("markdown", FakeReportSource(failed, build_run(exit_status=1)))
 
-    ids = ", ".join(f"`roma-eu/{n}`" for n in range(5))
+    ids = ", ".join(["`roma-eu/0` (orders&#124;\\*v1\\*)", *(f"`roma-eu/{n}`" for n in range(1, 5))])
     assert f"| 7 | failed | `APIG.3084` | gone | `roma-eu` | {ids} and 2 more, see report.csv |" in text
 
 

@@ -47,17 +47,18 @@ const Parts = (() => {
   // How many targets of a cause its examples leave out; "and 3 more" after no example at all would say nothing.
   const countMore = (cause) => (cause.examples.length ? Math.max(0, cause.count - cause.examples.length) : 0);
 
-  // One group of causes: {outcome, label, text, count, gateways, examples, searchable}.
+  // One group of causes: {outcome, label, text, count, gateways, examples, names, searchable}.
   const buildCause = (cause) => {
     const filter = { outcome: cause.outcome };
     if (cause.searchable !== false) filter.q = cause.label;
     const label = make("a", "code", told(cause.label));
     label.href = linkTargets(filter);
     const examples = make("ul", "examples");
-    for (const id of cause.examples) {
+    for (const [place, id] of cause.examples.entries()) {
       const link = make("a", "code", told(id));
       link.href = linkTargets({ q: id });
-      examples.append(make("li", "", link));
+      const name = cause.names?.[place];
+      examples.append(make("li", "", link, name && make("span", "quiet", " (", told(name), ")")));
     }
     const more = countMore(cause);
     if (more) examples.append(make("li", "more", `and ${count(more)} more`));
