@@ -46,6 +46,10 @@ RUNS = {"stopped": STOPPED, "complete": COMPLETE, "restore": RESTORE}
 ADDRESSES = {"roma-eu": "http://127.0.0.1:18470", "apim": "http://127.0.0.1:18471"}
 """Where the simulators listened that the runs were made with."""
 
+NAMES = re.compile(
+    r',"names":\[[^\]]*\]| <span class="quiet">\(<bdi>[^<]*</bdi>\)</span>|(?<=`) \([^()]*\)(?=[, ])'
+)
+"""The names beside the ids of a cause's examples, which came later."""
 PAGE_CODE = re.compile(
     r'<style>.*?</style>|<script>.*?</script>|<meta http-equiv="Content-Security-Policy"[^>]*>', re.DOTALL
 )
@@ -173,7 +177,8 @@ def test_a_report_is_the_one_that_the_program_of_its_time_made(
 
     told = undeploy("report", RUNS[run], "--format", form).out
 
-    assert PAGE_CODE.sub("", told) == PAGE_CODE.sub("", expected(f"{run}.report.{form}"))
+    told, of_its_time = (NAMES.sub("", text) for text in (told, expected(f"{run}.report.{form}")))
+    assert PAGE_CODE.sub("", told) == PAGE_CODE.sub("", of_its_time)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +199,8 @@ def test_a_status_is_the_one_of_its_time(undeploy: Undeploy, tmp_path: Path, run
     unpack(2, tmp_path)
 
     assert undeploy("status", RUNS[run]).out == expected(f"{run}.status")
-    assert undeploy("status", RUNS[run], "--format", "json").out == expected(f"{run}.status.json")
+    told = undeploy("status", RUNS[run], "--format", "json").out
+    assert NAMES.sub("", told) == expected(f"{run}.status.json")
 
 
 @pytest.mark.parametrize(
