@@ -2,10 +2,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# Some tests wait for seconds and most for nothing: a worker without tests takes some from the others, and while
-# one waits for a disk, a process or a clock, another has its core. Long tests wait most.
+# Some tests wait for seconds and most for nothing: a worker without tests takes some from the others. Quick ones have
+# a third worker, for when one waits for a disk; long ones start processes of their own, and are timed.
 QUICK_WORKERS := -n 3 --dist worksteal
-WORKERS := -n 4 --dist worksteal
+WORKERS := -n 2 --dist worksteal
 # A lock holds hashes and no address. pip-tools has an environment of its own, so that it adds nothing to the locks.
 COMPILE = .venv/lock/bin/python -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_ARGS)

@@ -17,6 +17,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
+from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -369,13 +370,14 @@ def test_no_terminal_ends_a_command_by_its_character_set(walk: Walk) -> None:
 
 @pytest.fixture
 def tmux(walk: Walk) -> Iterator[Callable[..., str]]:
-    """Runs a command of a terminal multiplexer, with a server of its own."""
+    """Runs a command of a terminal multiplexer, with a server of its own: one that ends refuses sessions."""
     program = shutil.which("tmux")
     if program is None:
         pytest.skip("tmux is not installed")
+    server = uuid4().hex
 
     def run(*arguments: str) -> str:
-        command = [program, "-L", walk.run, "-f", os.devnull, *arguments]
+        command = [program, "-L", server, "-f", os.devnull, *arguments]
         env = {**os.environ, **ENVIRON, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "TERM": "xterm"}
         return subprocess.run(
             command, cwd=walk.folder, env=env, capture_output=True, check=True
