@@ -68,6 +68,9 @@ class UsageGate:
             self._read_at = began
             self.refusal = usage if self._refuses else None
             return self.refusal
+        # A lane that has closed meanwhile lets no read tell the use: the target stays up for that reason.
+        if usage.calls is None and (refused := self._lane.refusal(self._lane.policy.act)):
+            return refused
         self._read_at = min(began, self._reader.read_at)
         if self._refuses and (late := self._take_lateness()):
             usage = replace(usage, calls=None, why=late)

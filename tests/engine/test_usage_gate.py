@@ -22,7 +22,7 @@ from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.parking import FAULTY_TARGETS
 from orchestrator.rules.retry import TargetEnd, TargetHistory
-from tests.support.counted_kind import ASKED_OF_ONE, Counted, calls
+from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Counted, calls
 from tests.support.engine import (
     Answer,
     Heard,
@@ -72,6 +72,7 @@ def take_down(
     during: Callable[[RunGate], Any] | None = None,
     is_parked: bool = False,
     takes: float = 0.0,
+    of_all: Answer = UP,
     **fields: Any,
 ) -> Played:
     """Take one target through a session; ``used`` are the answers to the reads of its calls, in order."""
@@ -80,6 +81,8 @@ def take_down(
     def answer(act: Act, address: str) -> Answer:
         if address.startswith(ASKED_OF_ONE):
             return left.pop(0)
+        if address == ASKED_OF_ALL:
+            return of_all
         return undeploys() if act is Act.UNDEPLOY else look
 
     wire, journal, events, heard = Wire(answer, takes), Journal(), list[AnyEvent](), Heard()
@@ -148,6 +151,16 @@ def test_what_cannot_be_told_is_never_taken_for_unused(answers: list[Answer], wh
 
     assert went.end == left_up(f"in_use: cannot be told: {why}")
     assert went.wire.times() == []
+
+
+@pytest.mark.promise(5)
+def test_a_target_whose_use_was_not_read_since_the_credential_was_refused_is_left_for_that() -> None:
+    went = take_down([], of_all=reading(Verdict.DENIED, message="bad token"), is_shared=True, is_silent=True)
+
+    assert isinstance(went.end, TargetEnd)
+    assert went.end.outcome is Outcome.NOT_STARTED
+    assert (went.end.reason or "").startswith("denied: ")
+    assert not went.journal.usages
 
 
 def test_a_warning_names_the_target_and_lets_it_go() -> None:

@@ -112,6 +112,35 @@ def test_the_pages_of_an_environment_add_up() -> None:
     assert use(told).calls == 17
 
 
+def refuse(text: str) -> Reply:
+    return Reply(401, {}, msgspec.json.encode({"status": "FAILURE", "resultMessage": text}), 0)
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize(
+    ("text", "of_report", "of_list"),
+    [
+        ("Token was expired!", Verdict.NOT_OFFERED, Verdict.DENIED),
+        ("Token is not valid!", Verdict.NOT_OFFERED, Verdict.DENIED),
+        ("Unauthorized API Access!", Verdict.NOT_OFFERED, Verdict.NOT_OFFERED),
+        ("User does not have required permission!", Verdict.NOT_OFFERED, Verdict.NOT_OFFERED),
+        ("Please sign in", Verdict.NOT_OFFERED, Verdict.DENIED),
+    ],
+)
+def test_a_401_to_a_list_is_about_the_token_unless_its_text_names_a_right(
+    text: str, of_report: Verdict, of_list: Verdict
+) -> None:
+    of_report_now = read_access(refuse(text))
+    of_lists = [tell(**{ENVIRONMENTS: refuse(text)})[ENVIRONMENTS]]
+    of_lists.append(tell(**{PROJECTS: refuse(text)})[PROJECTS])
+
+    assert [each.verdict for each in (of_report_now, *of_lists) if isinstance(each, Reading)] == [
+        of_report,
+        of_list,
+        of_list,
+    ]
+
+
 def unclear(text: str) -> Reading:
     return Reading(verdict=Verdict.UNCLEAR, message=text)
 
@@ -122,8 +151,8 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
     "the log does not cover the hours": (tell(**{SPAN: unclear("too young")}), "too young"),
     "nothing was read": ({}, "the access report cannot be read"),
     "the environments are refused": (
-        tell(**{ENVIRONMENTS: Reply(401, {}, b'{"status":"FAILURE","resultMessage":"Unauthorized"}', 0)}),
-        "the ids of the environments cannot be read: Unauthorized",
+        tell(**{ENVIRONMENTS: refuse("Unauthorized API Access!")}),
+        "the ids of the environments cannot be read: Unauthorized API Access!",
     ),
     "the list of projects is cut": (
         tell(**{PROJECTS: Reply(200, {}, b'{"status":"SUCCESS","resultList":[],"resultCount":4}', 0)}),

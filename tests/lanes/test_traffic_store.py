@@ -19,7 +19,7 @@ from orchestrator.lanes.environment import Environment, StoreAccess
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.usage_reader import UsageReader
 from orchestrator.model.credentials import Secret, StoreCredential
-from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.reading import Operation
 from orchestrator.model.settings import (
     Auth,
@@ -76,14 +76,15 @@ def look(
     *,
     times: int = 1,
     store: dict[str, Any] | None = None,
+    manager: Send = answer_as_manager,
 ) -> Told:
-    """Read the use of one target ``times`` times."""
+    """Read the use of one target ``times`` times. A refresh of the credential gives ``another-token``."""
 
     async def credential(_: Any) -> StoreCredential:
         return StoreCredential(Secret(BASIC), (Secret(password()), Secret(BASIC.removeprefix("Basic "))))
 
     async def material(_: Any) -> Secret:
-        return Secret("the-token")
+        return Secret("another-token")
 
     async def ask(_: Operation) -> str:
         raise AssertionError("all is told by shared reads")
@@ -109,7 +110,7 @@ def look(
                     connect=partial(connect_store, folder=Path(), environment={}), credential=credential
                 ),
             )
-            one = lane(entry, here, RunGate(), told.heard, send=answer_as_manager)
+            one = lane(entry, here, RunGate(), told.heard, send=manager)
             one.begin_step(1)
             reader = UsageReader(one, HOURS)
             for _ in range(times):
@@ -135,6 +136,33 @@ def test_the_calls_of_a_proxy_are_read_once_for_many_looks() -> None:
     assert len(double.searches) == 3  # the span of the log, and one aggregation for each environment
     assert told.heard.requests == 6
     assert told.state == "open"
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize("ends_at", ["environments", "projects"])
+def test_a_token_that_expires_among_the_manager_s_lists_is_renewed_once_and_the_read_made_again(
+    ends_at: str,
+) -> None:
+    """Taken for a missing role, the refusal would be remembered, and hide the calls to the end."""
+    asked: list[tuple[str, str]] = []
+
+    async def answer(request: Request) -> Reply | Lost:
+        name = request.url.rstrip("/").rpartition("/")[2]
+        token = request.headers["Authorization"].rpartition(" ")[2]
+        asked.append((name, token))
+        if token == "the-token" and ends_at in [each for each, _ in asked]:
+            return Reply(401, {}, b'{"status":"FAILURE","resultMessage":"Token was expired!"}', time.time())
+        return await answer_as_manager(request)
+
+    double = ElasticsearchDouble(make_records(3))
+    double.wants = BASIC
+
+    told = look(double, manager=answer, times=2)
+
+    assert calls_of(told) == (3, "")
+    assert told.state == "open"
+    assert [token for name, token in asked if name == ends_at] == ["the-token", "another-token"]
+    assert len(asked) == 4
 
 
 def test_many_proxies_come_in_pages_that_each_count_once() -> None:

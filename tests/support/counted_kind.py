@@ -28,6 +28,8 @@ class Counted(Scripted, frozen=True, kw_only=True):
 
     KIND: ClassVar[str] = "counted"
     is_shared: bool = False
+    is_silent: bool = False
+    """Nothing but the read of everything tells calls."""
 
     def build_request(
         self, operation: Operation, target: Target, access: Access, *, note: str | None, now: float
@@ -37,13 +39,14 @@ class Counted(Scripted, frozen=True, kw_only=True):
 
     @property
     def traffic(self) -> CountedUsage:
-        return CountedUsage(self.is_shared)
+        return CountedUsage(self.is_shared, self.is_silent)
 
 
 class CountedUsage(Struct, frozen=True):
     """Calls by one read a target, unless the read of everything names the target."""
 
     is_shared: bool
+    is_silent: bool
 
     def next_shared_read(self, told: Mapping[str, Any], hours: int) -> SharedUsageRead | None:
         if not self.is_shared or EVERYTHING in told:
@@ -62,6 +65,8 @@ class CountedUsage(Struct, frozen=True):
         shared = told.get(EVERYTHING)
         if isinstance(shared, dict) and target.id in shared:
             return Usage(hours=hours, calls=shared[target.id], callers=("web-shop",))
+        if self.is_silent:
+            return Usage(hours=hours, why="it was not read")
         if CALLS.via in lacking:
             return Usage(hours=hours, why=lacking[CALLS.via])
         if (reading := seen.get(CALLS.via)) is None:

@@ -20,6 +20,7 @@ from orchestrator.gateways.apinizer.report import (
     PATH,
     is_group,
     list_reported,
+    read_list_refusal,
     read_proxy,
     read_report_refusal,
 )
@@ -160,7 +161,7 @@ def _list_rows(reply: Reply) -> list[dict[str, Any]] | Reading:
     body = parse_object(reply)
     listed = (body or {}).get("resultList") if reply.status == 200 and is_success(body) else None
     if not isinstance(listed, list):
-        return read_report_refusal(reply, body)
+        return read_list_refusal(reply, body)
     return [row for row in listed if isinstance(row, dict)]
 
 

@@ -38,6 +38,9 @@ class ReportedPlace(Struct, frozen=True):
 
 UNTOLD = ReportedPlace(None, None)
 
+_NO_ROLE = "unauthorized api access"
+"""The vendor's text, in lower case, for a token without the role that a report wants."""
+
 
 class ReportedProxy(Struct, frozen=True):
     """One proxy of the report."""
@@ -123,3 +126,16 @@ def read_report_refusal(reply: Reply, body: dict[str, Any] | None) -> Reading:
     if reply.status in {401, 403, 404} or judged is Verdict.REFUSED:
         return make_reading(Verdict.NOT_OFFERED, reply, body)
     return make_reading(Verdict.DENIED if judged is Verdict.DENIED else Verdict.UNCLEAR, reply, body)
+
+
+def read_list_refusal(reply: Reply, body: dict[str, Any] | None) -> Reading:
+    """Read why a reply is none of the lists that want no role. A 401 is about the token, unless its text
+    names a missing right: of the list of environments the vendor's pages say both."""
+    if judge_rejection(reply, body) is Verdict.DENIED and not _names_right(body):
+        return make_reading(Verdict.DENIED, reply, body)
+    return read_report_refusal(reply, body)
+
+
+def _names_right(body: dict[str, Any] | None) -> bool:
+    error = find_error(body, NAMELESS)
+    return error is not None and (_NO_ROLE in error.plain or judge_error(error) is Verdict.REFUSED)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.access_report import ACCESS_PATH, AccessReport, read_access
 from orchestrator.gateways.apinizer.replies import is_success
-from orchestrator.gateways.apinizer.report import LARGEST_REPORT, read_report_refusal
+from orchestrator.gateways.apinizer.report import LARGEST_REPORT, read_list_refusal
 from orchestrator.gateways.apinizer.requests import ApinizerRequests
 from orchestrator.gateways.apinizer.traffic_log import LogPage, LogSpan, TrafficLog, read_page, read_span
 from orchestrator.gateways.envelope import as_count, find_text, parse_object
@@ -146,7 +146,7 @@ def _read_places(reply: Reply) -> tuple[_ProxyPlace, ...] | Reading:
     body = parse_object(reply)
     listed = (body or {}).get("resultList") if reply.status == 200 and is_success(body) else None
     if not isinstance(listed, list):
-        return read_report_refusal(reply, body)
+        return read_list_refusal(reply, body)
     count = as_count((body or {}).get("resultCount"))
     if count is not None and count != len(listed):
         text = f"the list names {len(listed):,} of {count:,} entries"
