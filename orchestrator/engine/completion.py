@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from msgspec.structs import replace
 
@@ -33,13 +33,21 @@ class TargetCompletion:
     """Brings back all that a deploy alone does not, for one target."""
 
     def __init__(
-        self, attempts: TargetAttempts, resources: RunResources, target: Target, history: TargetHistory
+        self,
+        attempts: TargetAttempts,
+        resources: RunResources,
+        target: Target,
+        history: TargetHistory,
+        *,
+        take_key: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``take_key``: is called before each step, where the target has given its exclusive key back."""
         self.history = history
         self._attempts = attempts
         self._lane = attempts.lane
         self._resources = resources
         self._target = target
+        self._take_key = take_key
         self._reads = _PartReads()
         self._looks = 0
         """Looks since the last step was sent that have made all their reads."""
@@ -96,6 +104,8 @@ class TargetCompletion:
     async def _send(self, operation: Operation) -> str | None:
         """Send a step until a request of it counts; return why it may not be sent."""
         unsent = 0
+        if self._take_key is not None:
+            await self._take_key()
         while True:
             admission = AdmissionRequest(
                 self._target.id, operation.act, repeats=operation.via in self.history.steps or unsent > 0

@@ -30,14 +30,26 @@ class ExclusiveKeys:
 
     def __init__(self) -> None:
         self._held: set[str] = set()
+        self._awaited: list[str] = []
+        """The keys that targets under way wait for: they go before the targets that were not begun."""
         self._changed = Wakeup()
 
     def claim(self, key: str) -> bool:
         """Take the key; return whether it was free."""
-        if key in self._held:
+        if key in self._held or key in self._awaited:
             return False
         self._held.add(key)
         return True
+
+    async def claim_first(self, key: str) -> None:
+        """Take the key as soon as it is free, before any target that was not begun yet."""
+        self._awaited.append(key)
+        try:
+            while key in self._held:
+                await self._changed.wait()
+        finally:
+            self._awaited.remove(key)
+        self._held.add(key)
 
     def release(self, key: str | None) -> None:
         """Give the key back, and wake the workers that wait for a target."""
@@ -53,6 +65,30 @@ class ExclusiveKeys:
     async def wait(self) -> None:
         """Wait until a key is given back, or until ``wake``."""
         await self._changed.wait()
+
+
+class LateClaim:
+    """The claim of a target on its exclusive key, whose look was put off: it gave the key back after its
+    undeploy. Looks change nothing, so only a further change takes the key again."""
+
+    def __init__(self, keys: ExclusiveKeys, key: str | None) -> None:
+        self._keys = keys
+        self._key = key
+        self._is_held = False
+
+    async def take(self) -> None:
+        """Take the key as soon as the target that has it ends; at once where it is free or taken already."""
+        if self._key is None or self._is_held:
+            return
+        if not self._keys.claim(self._key):
+            await self._keys.claim_first(self._key)
+        self._is_held = True
+
+    def release(self) -> None:
+        """Give the key back, if it was taken."""
+        if self._is_held:
+            self._is_held = False
+            self._keys.release(self._key)
 
 
 class DependencyTracker:
@@ -137,6 +173,10 @@ class TargetQueue:
     def release(self, queued: QueuedTarget) -> None:
         """Give back the exclusive key of a target that has ended."""
         self._keys.release(queued.key)
+
+    def claim_later(self, target: Target) -> LateClaim:
+        """Return the claim of a target that has given its exclusive key back, and may need it once more."""
+        return LateClaim(self._keys, self._gateway.exclusive_key(target))
 
     def unblock(self, seqs: list[int]) -> None:
         """Let those of these targets go that wait here for another target."""

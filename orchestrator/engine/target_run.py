@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from orchestrator.engine.attempts import TargetAttempts, make_change_request, make_look_request
 from orchestrator.engine.completion import TargetCompletion
 from orchestrator.engine.look import look_at
+from orchestrator.engine.queue import LateClaim
 from orchestrator.engine.resources import RunResources
 from orchestrator.engine.snapshot import SnapshotTaker, are_snapshots_wanted
 from orchestrator.engine.usage_gate import UsageGate
@@ -54,9 +55,13 @@ class TargetRun:
         resources: RunResources,
         *,
         state_list: StateList | None = None,
-        last_look: bool = False,
+        late_claim: LateClaim | None = None,
     ) -> None:
-        """``state_list``: the list of the lane, if looks may be shared; ``last_look``: the look after it."""
+        """``state_list``: the list of the lane, if looks may be shared.
+
+        ``late_claim``: the target's look was put off, and is made now. The target holds its exclusive key
+        only from its next change on.
+        """
         self.target = target
         self.history = history
         self._lane = lane
@@ -64,7 +69,7 @@ class TargetRun:
         self._attempts = TargetAttempts(lane, resources, history.requests)
         self._step: Step = choose_first_step(lane.policy, history)
         self._state_list = state_list
-        self._last_look = last_look
+        self._late_claim = late_claim
         self._usage_gate: UsageGate | None = None
         if reader := resources.usage_readers.get(target.gateway) if resources.usage_readers else None:
             self._usage_gate = UsageGate(self._attempts, resources, reader)
@@ -80,7 +85,10 @@ class TargetRun:
         end = await self._change_state()
         if isinstance(end, LookDeferred):
             return end
-        completion = TargetCompletion(self._attempts, self._resources, self.target, self.history)
+        take_key = None if self._late_claim is None else self._late_claim.take
+        completion = TargetCompletion(
+            self._attempts, self._resources, self.target, self.history, take_key=take_key
+        )
         end = await completion.run(end)
         self.history = replace(completion.history, requests=self._attempts.count)
         return end
@@ -114,6 +122,9 @@ class TargetRun:
     async def _advance(self) -> Step | LookDeferred:
         """Do one step; return the next one, before which the caller waits."""
         act = self._choose_act(self._step)
+        # Before the lane admits the request: the target that has the key may need the lane to end.
+        if self._late_claim is not None and act is not Act.LOOK:
+            await self._late_claim.take()
         admission = self._make_request(act)
         gate = self._usage_gate
         refused = await (self._lane.admit(admission) if gate is None else self._pass(gate, admission))
@@ -168,7 +179,7 @@ class TargetRun:
         """
         if self._state_list is None or self.history.looks:
             return {}
-        if self._last_look:
+        if self._late_claim is not None:
             return self._state_list.read_owed(self.target)
         if self.history.charged:
             return {}  # the list is older than the change
@@ -177,7 +188,7 @@ class TargetRun:
     def _may_defer_look(self, reading: Reading) -> bool:
         """Return whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
         is_owed = reading.verdict is Verdict.REMOVED and isinstance(self._step, LookStep)
-        if not is_owed or self._state_list is None or self._last_look:
+        if not is_owed or self._state_list is None or self._late_claim is not None:
             return False
         return self._state_list.defers_looks
 

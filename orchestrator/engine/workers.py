@@ -133,8 +133,9 @@ class LaneWorkers:
             # A list answers without a wait: thousands of looks in one go would keep replies waiting.
             if not number % LOOKS_IN_ONE_GO:
                 await anyio.lowlevel.checkpoint()
+            claim = self._queue.claim_later(target)
             target_run = TargetRun(
-                target, history, lane, self._resources, state_list=lane.state_list, last_look=True
+                target, history, lane, self._resources, state_list=lane.state_list, late_claim=claim
             )
             try:
                 end = await target_run.run()
@@ -142,6 +143,7 @@ class LaneWorkers:
                 self._run_gate.stop("disk", str(error))
                 return
             finally:
+                claim.release()
                 lane.release(target.id)
             if isinstance(end, TargetEnd):
                 seconds = self._environment.monotonic() - began

@@ -104,6 +104,55 @@ def test_a_worker_that_waits_for_a_key_is_woken_and_one_with_nothing_to_wait_for
     assert played(main) == [(0.0, 1), (5.0, 2), (6.0, None)]
 
 
+def test_a_target_under_way_gets_its_key_again_before_those_that_were_not_begun() -> None:
+    async def main() -> list[tuple[float, str]]:
+        source = queue_of("x", "x", "x")
+        got: list[tuple[float, str]] = []
+
+        async def worker() -> None:
+            while item := await source.take():
+                got.append((anyio.current_time(), f"t{item.target.seq}"))
+                await anyio.sleep(5.0)
+                source.release(item)
+
+        async def late() -> None:
+            await anyio.sleep(1.0)
+            claim = source.claim_later(target(9, like="x"))
+            await claim.take()
+            got.append((anyio.current_time(), "late"))
+            await claim.take()
+            await anyio.sleep(2.0)
+            claim.release()
+            claim.release()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(worker)
+            group.start_soon(late)
+        return got
+
+    assert played(main) == [(0.0, "t1"), (5.0, "late"), (7.0, "t2"), (12.0, "t3")]
+
+
+def test_a_wait_for_a_key_that_is_cut_off_leaves_the_key_to_the_others() -> None:
+    async def main() -> list[tuple[float, int]]:
+        source, got = queue_of("x", "x"), list[tuple[float, int]]()
+
+        async def worker() -> None:
+            while item := await source.take():
+                got.append((anyio.current_time(), item.target.seq))
+                await anyio.sleep(2.0)
+                source.release(item)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(worker)
+            await anyio.sleep(1.0)
+            with anyio.move_on_after(0.5):
+                await source.claim_later(target(9, like="x")).take()
+        return got
+
+    assert played(main) == [(0.0, 1), (2.0, 2)]
+
+
 def test_only_so_many_targets_are_held_back() -> None:
     """A file that is sorted by proxy must not be read into memory as a whole."""
 

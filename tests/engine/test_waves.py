@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -220,6 +221,21 @@ def make_narrow_gateway(name: str = "gw", concurrency: int = 1, **fields: Any) -
     return gateway(name, limits=Limits(concurrency=concurrency), **fields)
 
 
+class SharedGateway(Scripted, frozen=True, kw_only=True):
+    """All gateways of this kind are names of one installation."""
+
+    @property
+    def installation(self) -> str:
+        return "one"
+
+
+def make_shared_gateway(name: str) -> SharedGateway:
+    given = make_narrow_gateway(name, 4, look="always")
+    return SharedGateway(
+        **{field: getattr(given, field) for field in ("name", "url", "auth", "limits", "look")}
+    )
+
+
 @pytest.mark.promise(1)
 def test_each_target_gets_one_outcome_and_is_told_once(tmp_path: Path) -> None:
     went = run_waves(tmp_path, [target(seq) for seq in range(1, 41)])
@@ -245,6 +261,31 @@ def test_targets_of_one_proxy_never_run_at_the_same_moment(tmp_path: Path) -> No
     for second in range(4):
         proxies = [name.rpartition("/")[2] for at, _, name in went.wires["gw"].told if at == second]
         assert sorted(proxies) == ["x", "y"]
+
+
+@pytest.mark.parametrize("names", [("gw",), ("gw", "same")])
+def test_an_undeploy_after_a_late_look_waits_for_its_proxy_s_turn(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    """With ``look: always`` a target gives its key back before its look, and the look may call it up."""
+    targets = [target(seq, names[seq % len(names)], like="x" if seq % 4 else "y") for seq in range(1, 13)]
+    sent = Counter[str]()
+
+    def answers(act: Act, name: str) -> Answer:
+        if act is Act.LOOK:
+            return reading(Verdict.DOWN if sent[name] > 1 else Verdict.UP)
+        sent[name] += 1
+        return REMOVED
+
+    gateways = tuple(make_shared_gateway(name) for name in names)
+    went = run_waves(tmp_path, targets, answers, gateways=gateways)
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert set(sent.values()) == {2}
+    for proxy in ("x", "y"):
+        told = [one for wire in went.wires.values() for one in wire.told if one[2].endswith(proxy)]
+        begun = sorted(at for at, act, _ in told if act is Act.UNDEPLOY)
+        assert all(later - before >= 1.0 for before, later in pairwise(begun)), proxy
 
 
 def test_a_wave_starts_when_the_one_before_it_has_ended(tmp_path: Path) -> None:
