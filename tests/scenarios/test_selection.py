@@ -133,7 +133,8 @@ def test_no_second_name_and_no_spelling_slips_past_what_is_protected(
     where = "site:3" if by_file else "in the plan"
     idle = f"protect: the pattern apim/Retail/proxy-9/** ({where}) matches none of the targets"
     assert idle in ended.err
-    assert any(idle in warning for warning in stage.report()["gateways"][0]["warnings"])
+    meant = f'{idle}; did you mean "apim/Retail/proxy-3/**"?'
+    assert meant in stage.report()["gateways"][0]["warnings"]
     for name in ("report.md", "report.html"):
         assert "apim/Retail/proxy-9/" in (stage.run / name).read_text()
 
