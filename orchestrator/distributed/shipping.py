@@ -29,6 +29,13 @@ JOURNAL_WORKFLOW = "UndeployJournal"
 PAGE = "page"
 """The signal that brings each page but the first."""
 
+_QUIET_POLLS = 3
+"""So many waits for a page without news, some twenty seconds each, mean that it does not come.
+
+A server holds signals back while a worker has a task of the workflow, or until it takes the worker for lost:
+after ten seconds. A reader may come earlier.
+"""
+
 
 async def ship_pages(client: Client, workflow: str, pages: Sequence[bytes], patience: ServerPatience) -> None:
     """Start the workflows that keep ``pages`` for the run's ``workflow``; all pages are there on return.
@@ -53,7 +60,8 @@ async def fetch_journal(
     pages: list[bytes] = []
     for keeper in list_journal_workflows(journal.workflow, journal.pages):
         try:
-            pages += await _read_pages(client, keeper, patience)
+            together = min(PAGES_TOGETHER, journal.pages - len(pages))
+            pages += await _read_pages(client, keeper, together, patience)
         except RPCError as error:
             raise JournalError(
                 f"the server has forgotten the journal of the run ({keeper}): its retention is over"
@@ -61,12 +69,19 @@ async def fetch_journal(
     await anyio.to_thread.run_sync(unpack_journal, pages, journal, folder)
 
 
-async def _read_pages(client: Client, keeper: str, patience: ServerPatience) -> list[bytes]:
-    reader = HistoryReader(client, keeper, patience, wait=False)
+async def _read_pages(client: Client, keeper: str, count: int, patience: ServerPatience) -> list[bytes]:
+    """Return the ``count`` pages of a keeper. Raises JournalError if the server has fewer, after a wait."""
+    reader = HistoryReader(client, keeper, patience)
     pages: list[bytes] = []
-    while (events := await reader.read()) is not None:
+    quiet = 0
+    while len(pages) < count and quiet < _QUIET_POLLS and (events := await reader.read()) is not None:
+        quiet = 0 if events else quiet + 1
         for event in events:
             pages += [await decode_payload(client, payload, bytes) for payload in _list_payloads(event)]
+    if len(pages) < count:
+        raise JournalError(
+            f"the server holds {len(pages)} of {count} pages of the journal of the run ({keeper})"
+        )
     return pages
 
 
