@@ -119,7 +119,7 @@ def test_limits_and_skips_hold_after_a_kill(staged: Callable[..., Stage]) -> Non
     with _going(stage, 4, waves=True) as process:
         stage.steer(SkipTargets("apim/**/proxy-?/test"))
         stage.steer(SetLimits("roma-eu", concurrency=1))
-        stage.steer(SetLimits("apim", rate=5.0))
+        stage.steer(SetLimits("apim", rate=1.0))
         kill(process)
     stage.settled()
     door = stage.run / "control"
@@ -137,7 +137,7 @@ def test_limits_and_skips_hold_after_a_kill(staged: Callable[..., Stage]) -> Non
     assert spared == {apim_id(number) for number in range(10)}
     assert all(not stage.platform.books().targets[name].undeploys for name in spared)
     assert most_within(0.08, _arrivals(stage, "roma-eu", resumes)) == 1
-    assert most_within(0.12, _arrivals(stage, "apim", resumes)) == 1
+    assert most_within(0.6, _arrivals(stage, "apim", resumes)) == 1
     assert len(stage.report()["controls"]) == 5
     assert not door.exists()
 
