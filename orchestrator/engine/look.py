@@ -22,13 +22,13 @@ async def look_at(
     attempts: TargetAttempts,
     target: Target,
     history: TargetHistory,
-    admitted: AdmissionRequest,
+    admitted: AdmissionRequest | None,
     seen: Mapping[str, Reading] = MappingProxyType({}),
 ) -> Reading | str:
     """Return what a look amounts to, or why its lane admits no further read of it.
 
-    The lane has ``admitted`` the first read; the others ask for themselves. ``seen`` holds, by ``via``, the
-    readings that are known without a read.
+    The lane has ``admitted`` the first read, if given; the others ask for themselves. ``seen`` holds, by
+    ``via``, the readings that are known without a read.
     """
     return await _ReadSequence(attempts, target, history, seen).read(admitted)
 
@@ -50,8 +50,7 @@ class _ReadSequence:
         self._found = self._conclude()
         """The reading that the reads so far amount to, or the read that is still needed."""
 
-    async def read(self, admitted: AdmissionRequest) -> Reading | str:
-        admission: AdmissionRequest | None = admitted
+    async def read(self, admission: AdmissionRequest | None) -> Reading | str:
         found = self._found
         while isinstance(found, Operation):
             if admission is None:

@@ -39,6 +39,9 @@ from orchestrator.rules.retry import (
 
 _UNFINISHED = (SendStep, LookStep)
 
+ADMITTED_FOR = 0.01
+"""Seconds for which a request that its lane has admitted may leave: a moment, in which no reply comes."""
+
 
 class LookDeferred(Struct, frozen=True):
     """The target has the vendor's full evidence, and waits for the look at the end of its step."""
@@ -163,8 +166,11 @@ class TargetRun:
 
     async def _look(self, admitted: AdmissionRequest) -> Reading:
         """Read the live state: off the lists, and by the vendor's reads of this one target."""
+        began = self._resources.environment.monotonic()
         seen = await self._read_list()
-        found = await look_at(self._attempts, self.target, self.history, admitted, seen)
+        # A list may take long, and the lane may have been told to wait meanwhile: then it is asked again.
+        is_late = self._resources.environment.monotonic() - began > ADMITTED_FOR
+        found = await look_at(self._attempts, self.target, self.history, None if is_late else admitted, seen)
         if isinstance(found, str):
             self._no_repeat = found
             return Reading(verdict=Verdict.UNSENT, message=found)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, NamedTuple, cast
 
 import anyio
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.engine.attempts import make_change_request
 from orchestrator.engine.target_run import TargetRun
 from orchestrator.errors import DiskError
+from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.state_list import StateList
 from orchestrator.model.credentials import Secret
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, RetryPlanned
 from orchestrator.model.http import Lost
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Retry
-from orchestrator.model.target import TargetId
+from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.retry import TargetEnd, TargetHistory
 from tests.support.engine import (
     EPOCH,
@@ -43,6 +47,22 @@ IN_DOUBT = TargetHistory(requests=3, charged=1, may_have_arrived=True, in_doubt=
 CLOSED = "window: one timeout no longer fits before it closes"
 
 
+class _PlayedList:
+    """Stands for a lane's lists, of which no entry shows the target."""
+
+    defers_looks = False
+
+    def __init__(self, one_lane: Lane, read: Callable[[Lane], Awaitable[dict[str, Reading]]]) -> None:
+        self._lane = one_lane
+        self._read = read
+
+    async def read_before_look(self, _: Target) -> dict[str, Reading]:
+        return await self._read(self._lane)
+
+    def note_single_look(self, _: Target, __: Reading) -> None:
+        return None
+
+
 class Played(NamedTuple):
     """How a course went: its end, the second of it, its wire, its journal and its events."""
 
@@ -64,9 +84,13 @@ def target_run(
     journal: Journal | None = None,
     credentials: tuple[str, ...] = ("the-token",),
     snapshot: Literal["best", "off"] = "off",
+    read_list: Callable[[Lane], Awaitable[dict[str, Reading]]] | None = None,
     **fields: Any,
 ) -> Played:
-    """Take one target through a session whose replies are scripted; ``stop`` is when, and of which kind."""
+    """Take one target through a session whose replies are scripted; ``stop`` is when, and of which kind.
+
+    ``read_list`` is what the lane's lists do when they are asked before a look.
+    """
     wire, kept, events = Wire(script(undeploys, looks), takes), journal or Journal(), list[AnyEvent]()
     given = iter([*credentials, *credentials[-1:] * 9])
 
@@ -82,6 +106,7 @@ def target_run(
             history or TargetHistory(),
             one_lane,
             resources(here, run_gate, kept, events.append, plan=plan),
+            state_list=read_list and cast("StateList", _PlayedList(one_lane, read_list)),
         )
         async with anyio.create_task_group() as group:
 
@@ -112,6 +137,23 @@ def test_an_intent_is_kept_before_its_request_and_its_result_after_it() -> None:
         ("result", 2, Verdict.REMOVED),
     ]
     assert went.wire.times() == [0.25, 0.25 + 1.0 + 0.5 + 0.25]
+
+
+@pytest.mark.promise(6)
+def test_a_look_that_has_waited_for_a_list_waits_for_a_pause_that_began_meanwhile() -> None:
+    other = make_change_request(target(2), Act.UNDEPLOY, TargetHistory())
+
+    async def read_list(one_lane: Lane) -> dict[str, Reading]:
+        began = anyio.current_time()
+        await anyio.sleep(0.5)
+        one_lane.observe(other, reading(Verdict.BUSY, wait=20.0), began, 429)
+        await anyio.sleep(0.5)
+        return {}
+
+    went = target_run([REMOVED], [UP, DOWN], read_list=read_list, look="always")
+
+    assert went.end.outcome is Outcome.UNDEPLOYED
+    assert went.wire.times(Act.LOOK)[0] == pytest.approx(20.5)
 
 
 @pytest.mark.promise(2)

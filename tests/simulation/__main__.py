@@ -15,7 +15,11 @@ from bench.trust.ledger import Ledger, Trial, add_trials, make_trial
 from tests.simulation.play import SeedVerdict, play_seed
 
 SLICE = 100
-"""Seeds that are played before they are kept: a minute is lost if the command is cut off."""
+"""Seeds that are played before they are kept: a minute is lost if the command is cut off.
+
+Each slice has processes of its own, so that none grows. (A pool that renews its processes by itself may stand
+still for ever: python/cpython issue 115634.)
+"""
 
 
 @click.command()
@@ -27,20 +31,25 @@ SLICE = 100
 @click.option("--jobs", default=cpu_count() or 1, show_default=True, help="Processes side by side.")
 def main(seeds: int, first: int, until: int | None, jobs: int) -> None:
     """Play whole runs on a virtual clock and check the promises after each."""
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=SLICE) as pool:
-        if until is None:
-            failed = _play(pool, range(first, first + seeds)).broke
-        else:
-            failed = _play_on(pool, until, Ledger("simulation"))
+    if until is None:
+        failed = _play_all(range(first, first + seeds), jobs)
+    else:
+        failed = _play_on(until, jobs, Ledger("simulation"))
     sys.exit(1 if failed else 0)
 
 
-def _play_on(pool: ProcessPoolExecutor, until: int, ledger: Ledger) -> tuple[str, ...]:
+def _play_all(seeds: Sequence[int], jobs: int) -> tuple[str, ...]:
+    """Play seeds slice by slice, and tell of each slice; return those that broke a promise."""
+    slices = (seeds[start : start + SLICE] for start in range(0, len(seeds), SLICE))
+    return tuple(name for each in slices for name in _play(each, jobs).broke)
+
+
+def _play_on(until: int, jobs: int, ledger: Ledger) -> tuple[str, ...]:
     """Play all seeds that no earlier call has played, and keep what came of them slice by slice."""
     first = ledger.find_next()
     kept: Trial | None = None
     for start in range(first, until + 1, SLICE):
-        fresh = _play(pool, range(start, min(start + SLICE, until + 1)))
+        fresh = _play(range(start, min(start + SLICE, until + 1)), jobs)
         kept = fresh if kept is None else add_trials(kept, fresh)
         ledger.keep(kept)
     played = sum(each.counts["seeds"] for each in ledger.read())
@@ -48,10 +57,11 @@ def _play_on(pool: ProcessPoolExecutor, until: int, ledger: Ledger) -> tuple[str
     return kept.broke if kept is not None else ()
 
 
-def _play(pool: ProcessPoolExecutor, seeds: Sequence[int]) -> Trial:
+def _play(seeds: Sequence[int], jobs: int) -> Trial:
     """Play seeds, tell of them, and return what came of them."""
     began = monotonic()
-    verdicts = list(pool.map(play_seed, seeds, chunksize=4))
+    with ProcessPoolExecutor(jobs) as pool:
+        verdicts = list(pool.map(play_seed, seeds, chunksize=2))
     broke = [verdict for verdict in verdicts if verdict.broken]
     for verdict in broke:
         _print_verdict(verdict)
