@@ -26,6 +26,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.precheck import judge_late_look
 from orchestrator.rules.retry import (
     LookStep,
     SendStep,
@@ -138,6 +139,7 @@ class TargetRun:
             self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
             if self._may_defer_look(reading):
                 return LookDeferred()
+            self._step = self._judge_late_look(act, reading) or self._step
             refused = self._plan_next()
         if refused is not None:
             self._step = self._go_on_without(refused)
@@ -197,6 +199,12 @@ class TargetRun:
         if not is_owed or self._state_list is None or self._late_claim is not None:
             return False
         return self._state_list.defers_looks
+
+    def _judge_late_look(self, act: Act, reading: Reading) -> TargetEnd | None:
+        """Return how the target ends if a look shows that somebody has deployed it since its approval."""
+        if act is not Act.LOOK or not isinstance(self._step, SendStep) or self._resources.spec.is_restore:
+            return None
+        return judge_late_look(reading, self._resources.pending.read_approved(self.target.seq))
 
     def _plan_next(self) -> str | None:
         """Announce the wait before the next step, or return why that step must not be waited for."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 from orchestrator.model.bindings import Bindings
 from orchestrator.model.obstacles import MISSING_HISTORY
 from orchestrator.model.outcome import Outcome, Reason
-from orchestrator.model.reading import Reading, Snapshot, Verdict
+from orchestrator.model.reading import LookFacts, Reading, Snapshot, Verdict
 from orchestrator.model.search import parse_instant
 from orchestrator.rules.retry import RetryPolicy, TargetEnd, describe, end_absent
 
@@ -64,6 +64,20 @@ def judge_snapshot(
             return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SNAPSHOT}: {_explain_unreadable(snapshot)}")
         case _:
             return None
+
+
+def judge_late_look(looked: Reading, approved: StateAtApproval | None) -> TargetEnd | None:
+    """Return how a target ends by a look after its undeploy; None if the undeploy may be repeated.
+
+    What a look shows as deployed in full, the undeploys so far have not touched: if it was approved in
+    another state, somebody has deployed it since.
+    """
+    if approved is None or looked.verdict is not Verdict.UP:
+        return None
+    facts = looked.facts or LookFacts()
+    now = StateAtApproval(state=looked.verdict.value, revision=facts.revision, since=facts.since)
+    change = describe_drift(approved, now)
+    return TargetEnd(Outcome.NOT_STARTED, f"{Reason.DRIFTED}: {change}") if change else None
 
 
 def _describe_unread(bindings: Bindings) -> str:

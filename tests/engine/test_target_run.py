@@ -20,14 +20,16 @@ from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, Re
 from orchestrator.model.http import Lost
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.model.reading import Act, LookFacts, Reading, Verdict
 from orchestrator.model.settings import Retry
 from orchestrator.model.target import Target, TargetId
+from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.rules.retry import TargetEnd, TargetHistory
 from tests.support.engine import (
     EPOCH,
     Answer,
     Journal,
+    NothingPending,
     Wire,
     environment,
     gateway,
@@ -45,6 +47,17 @@ UP, DOWN, UNCLEAR = reading(Verdict.UP), reading(Verdict.DOWN), reading(Verdict.
 DENIED = reading(Verdict.DENIED, message="bad token")
 IN_DOUBT = TargetHistory(requests=3, charged=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)
 CLOSED = "window: one timeout no longer fits before it closes"
+
+
+class _PlayedPending(NothingPending):
+    """The open targets of a run, each approved in the same state, if in any."""
+
+    def __init__(self, approved: StateAtApproval | None) -> None:
+        self.has_approvals = approved is not None
+        self._approved = approved
+
+    def read_approved(self, seq: int) -> StateAtApproval | None:
+        return self._approved
 
 
 class _PlayedList:
@@ -85,6 +98,7 @@ def target_run(
     credentials: tuple[str, ...] = ("the-token",),
     snapshot: Literal["best", "off"] = "off",
     read_list: Callable[[Lane], Awaitable[dict[str, Reading]]] | None = None,
+    approved: StateAtApproval | None = None,
     **fields: Any,
 ) -> Played:
     """Take one target through a session whose replies are scripted; ``stop`` is when, and of which kind.
@@ -105,7 +119,7 @@ def target_run(
             target(),
             history or TargetHistory(),
             one_lane,
-            resources(here, run_gate, kept, events.append, plan=plan),
+            resources(here, run_gate, kept, events.append, plan=plan, pending=_PlayedPending(approved)),
             state_list=read_list and cast("StateList", _PlayedList(one_lane, read_list)),
         )
         async with anyio.create_task_group() as group:
@@ -392,6 +406,27 @@ def test_each_attempt_is_told_with_its_number_and_each_wait_before_it() -> None:
     assert {event.target for event in told} == {TargetId("gw/t1")}
     assert [event.number for event in told if isinstance(event, AttemptStarted)] == [1, 2]
     assert [event.wait for event in told if isinstance(event, RetryPlanned)] == [0.5]
+
+
+def test_what_was_deployed_since_its_approval_gets_no_second_undeploy() -> None:
+    """The first one was lost, and the look after it shows a deployment that nobody has approved."""
+    approved = StateAtApproval(state="up", since="2026-11-29T10:00:00Z")
+    newer = reading(Verdict.UP, facts=LookFacts(since="2026-11-29T11:00:00Z"))
+
+    played = target_run([], [newer], history=IN_DOUBT, approved=approved)
+
+    assert played.end.outcome is Outcome.NOT_STARTED
+    assert (played.end.reason or "").startswith("drifted: its last deploy was 2026-11-29T10:00:00Z")
+    assert played.wire.times() == []
+
+
+def test_what_is_still_as_it_was_approved_gets_a_second_undeploy() -> None:
+    approved = StateAtApproval(state="up", since="2026-11-29T10:00:00Z")
+    same = reading(Verdict.UP, facts=LookFacts(since="2026-11-29T11:00:00+01:00"))
+
+    played = target_run([REMOVED], [same], history=IN_DOUBT, approved=approved)
+
+    assert played.end.outcome is Outcome.UNDEPLOYED
 
 
 UNTOLD = TargetHistory(requests=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)

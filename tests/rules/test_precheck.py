@@ -7,8 +7,15 @@ import pytest
 from orchestrator.model.bindings import Bindings, UnreadBindings
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import LookFacts, Snapshot, Verdict
-from orchestrator.rules.precheck import StateAtApproval, describe_drift, explain_miss, judge_snapshot
+from orchestrator.rules.precheck import (
+    StateAtApproval,
+    describe_drift,
+    explain_miss,
+    judge_late_look,
+    judge_snapshot,
+)
 from orchestrator.rules.retry import RetryPolicy, TargetEnd
+from tests.support.readings import reading
 
 FAIL, OK = RetryPolicy(), RetryPolicy(absent_ok=True)
 
@@ -143,3 +150,41 @@ def test_what_has_drifted_stays_so_while_no_read_says_otherwise() -> None:
         assert (end.reason or "").startswith("drifted: its revision was 1")
         assert judge_snapshot(FAIL, now, approved, required=False, earlier=restored) is None
     assert judge_snapshot(FAIL, restored, approved, required=False, earlier=drifted) is None
+
+
+@pytest.mark.parametrize(
+    ("approved", "verdict", "facts", "change"),
+    [
+        (StateAtApproval(state="up", since="1"), Verdict.UP, LookFacts(since="1"), None),
+        (StateAtApproval(state="up", since="1"), Verdict.UP, None, None),
+        (
+            StateAtApproval(state="up", since="1"),
+            Verdict.UP,
+            LookFacts(since="2"),
+            "its last deploy was 1 when it was approved, and is 2 now",
+        ),
+        (
+            StateAtApproval(state="up", revision="4"),
+            Verdict.UP,
+            LookFacts(revision="5"),
+            "its revision was 4 when it was approved, and is 5 now",
+        ),
+        (
+            StateAtApproval(state="down"),
+            Verdict.UP,
+            None,
+            "it was undeployed when it was approved, and is deployed now",
+        ),
+        # What its own undeploys have left half done is no change by somebody else.
+        (StateAtApproval(state="up", since="1"), Verdict.PARTIAL, LookFacts(since="2"), None),
+        (StateAtApproval(state="up", since="1"), Verdict.DOWN, None, None),
+        (StateAtApproval(state="down"), Verdict.UNCLEAR, None, None),
+        (None, Verdict.UP, LookFacts(since="2"), None),
+    ],
+)
+def test_a_look_after_an_undeploy_shows_what_was_deployed_since_the_approval(
+    approved: StateAtApproval | None, verdict: Verdict, facts: LookFacts | None, change: str | None
+) -> None:
+    expected = change and TargetEnd(Outcome.NOT_STARTED, f"drifted: {change}")
+
+    assert judge_late_look(reading(verdict, facts=facts), approved) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.engine.control_commands import SetLimits
@@ -35,6 +36,9 @@ LOOKS_PER_DOUBT = 3
 
 MORE = 15.0
 """Seconds that an exchange may take beyond its timeout, for connecting."""
+
+ON_THE_WAY = timedelta(seconds=1)
+"""The longest way of a request to a platform."""
 
 SLOWEST = 5.0
 """Seconds between two requests at the slowest pace that a scene sets."""
@@ -231,7 +235,20 @@ def _check_target(scene: SeedScene, books: SimulatorBooks, target: TargetReport)
         yield f"promise 4: {target.id} exists, and is reported as {target.reason}"
     yield from check_guards(scene, target, facts)
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
+        if _was_seen_late(scene, target):
+            return
         yield f"{target.id} is reported as not started, and we took it down"
+
+
+def _was_seen_late(scene: SeedScene, target: TargetReport) -> bool:
+    """Return whether a list that lags has shown the target as up after the undeploy that took it down."""
+    fixture = next(entry for entry in scene.fixture.gateways if entry.name == target.gateway)
+    lag = timedelta(seconds=getattr(fixture, "lag", 0.0))
+    last = max((each.started for each in target.attempts if each.act is Act.UNDEPLOY), default=None)
+    looks = (each for each in target.attempts if each.act is Act.LOOK and each.status is not None)
+    if not lag or last is None:
+        return False
+    return any(last < look.started < last + ON_THE_WAY + lag for look in looks)
 
 
 def offers_look(scene: SeedScene, gateway: str) -> bool:

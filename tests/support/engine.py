@@ -26,6 +26,7 @@ from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdic
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.usage import Usage
+from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.rules.stop_rules import StopRules
 from tests.simulation.clock import VirtualLoop, play
 
@@ -237,7 +238,7 @@ class NothingPending:
 
     has_approvals = False
 
-    def read_approved(self, seq: int) -> None:
+    def read_approved(self, seq: int) -> StateAtApproval | None:
         return None
 
     def read_snapshot(self, seq: int) -> None:
