@@ -139,16 +139,20 @@ class Session:
 
     async def _work(self) -> None:
         spec, resources = self._spec, self._resources
+        full: DiskError | None = None
         try:
             if not spec.is_underway:
                 await self._record.begin(self._environment.now(), spec.holder, spec.options)
         except DiskError as error:
-            self._run_gate.stop("disk", str(error))
-            return
+            full = error
         approval = report_consent(read_meta(self._reader).approved)
+        # Told without its row, too: who hears of the end wants to know of what.
         self._emit(
             describe_start(resources, approval="" if approval is None else describe_approval(approval))
         )
+        if full is not None:
+            self._run_gate.stop("disk", str(full))
+            return
         for gateway, warning in () if spec.protection is None else spec.protection.warnings:
             self._lane_recorder.warn(gateway, warning)
         if spec.request.conductor is not None:

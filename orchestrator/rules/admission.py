@@ -293,7 +293,9 @@ class LaneState:
 
     def _give_up(self) -> None:
         self.given_up = True
-        self._probes.clear()
+        # A request that may be in flight with a credential that was never let in stays alone.
+        if not self.alone:
+            self._probes.clear()
 
     def leave(self, target: TargetId) -> bool:
         """Take in that a target sends nothing more for now; return whether another may go in its place."""

@@ -495,6 +495,29 @@ def test_a_bare_404_names_what_to_check() -> None:
     assert undeploy(500).hint == ""
 
 
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(
+    ("status", "body", "is_answer"),
+    [
+        (200, {"success": True}, True),
+        (200, {"status": "SUCCESS", "resultMessage": "done"}, True),
+        (200, {"status": "SUCCESS", "deploymentResult": None}, True),
+        (202, {"success": True}, False),
+        (200, {"success": "true"}, False),
+        (200, {"success": False}, False),
+        (200, {}, False),
+        (200, {"success": True, "proxyName": "another"}, False),
+        (302, {"success": True}, False),
+    ],
+)
+def test_a_success_without_a_result_proves_nothing_and_is_no_fault_of_the_gateway(
+    status: int, body: dict[str, Any], is_answer: bool
+) -> None:
+    for read in (read_undeploy, read_rollback):
+        found = read(OURS, answer(status, body))
+        assert (found.verdict, found.is_answer) == (Verdict.STRANGE, is_answer)
+
+
 # --- a rollback -------------------------------------------------------------------------------------------
 
 

@@ -576,6 +576,21 @@ def test_a_parked_lane_whose_signature_was_never_let_in_is_probed_like_any_other
 
 
 @pytest.mark.promise(5)
+def test_a_look_that_settles_a_doubt_waits_for_a_probe_whose_signature_was_never_let_in() -> None:
+    lane = alone()
+    for number in range(5):
+        assert ask(lane, TargetId(f"gw/{number}"), 0.0) == AdmissionGranted()
+        tell(lane, TargetId(f"gw/{number}"), UNSENT, 0.0)
+    assert ask(lane, A, PARK_FOR - 1.0, LOOK) == AdmissionGranted()
+
+    assert isinstance(ask(lane, B, PARK_FOR, LOOK, settling=True), AdmissionDelayed)
+    assert lane.given_up
+    tell(lane, A, reading(Verdict.UNCLEAR), PARK_FOR + 20.0, LOOK)
+    lane.leave(A)
+    assert ask(lane, B, PARK_FOR + 20.0, LOOK, settling=True) == AdmissionGranted()
+
+
+@pytest.mark.promise(5)
 def test_a_denied_first_signature_lets_no_other_request_go() -> None:
     lane = alone()
     assert ask(lane, A, 0.0) == AdmissionGranted()

@@ -38,6 +38,9 @@ from tests.rules.test_admission import (
 from tests.support.examples import count_examples
 from tests.support.readings import reading
 
+PATIENCE = 60.0 + RetryPolicy().ceiling
+"""Seconds for which a request that goes alone is waited for."""
+
 
 class Machine(RuleBasedStateMachine):
     """A lane and four workers, one target each: whatever comes, time alone brings every one a decision."""
@@ -65,6 +68,8 @@ class Machine(RuleBasedStateMachine):
         probing = self.lane.alone or (self.lane.state == "parked" and not self.lane.given_up)
         match self.lane.admit(turn, self.now):
             case AdmissionGranted():
+                beside = [began for _, began, _ in self.flying.values() if began > self.now - PATIENCE]
+                assert not (self.lane.alone and beside)
                 self.flying[worker] = (turn, self.now, probing)
             case AdmissionRefused():
                 assert self.lane.state != "open" or (looks and self.lane.refusal(LOOK))

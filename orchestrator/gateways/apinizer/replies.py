@@ -278,7 +278,7 @@ def read_rollback(target: Target, reply: Reply) -> Reading:
     """
     found = read_undeploy(target, reply)
     if reply.status == 200 and found.verdict in (Verdict.REMOVED, Verdict.PARTIAL):
-        return make_reading(Verdict.STRANGE, reply, parse_object(reply))
+        return make_reading(Verdict.STRANGE, reply, parse_object(reply), is_answer=True)
     error = find_error(parse_object(reply), target)
     if found.verdict in (Verdict.ABSENT, Verdict.CONTESTED) and error is not None and _misses_revision(error):
         return make_reading(Verdict.REFUSED, reply, parse_object(reply))
@@ -349,7 +349,8 @@ def _read_fault(
 ) -> Reading:
     status = reply.status
     if status < 400:
-        return make_reading(Verdict.STRANGE, reply, body)
+        # One page of the vendor types the success of an undeploy without a result, as that of a rollback is.
+        return make_reading(Verdict.STRANGE, reply, body, is_answer=status == 200 and is_success(body))
     if status == 408 or status >= 500:
         return make_reading(Verdict.DOUBT, reply, body)
     if status in {400, 404} and len(found) > 1:
