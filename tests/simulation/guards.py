@@ -10,6 +10,7 @@ from orchestrator.simulator.books import SeenRequest, TargetFacts
 from orchestrator.simulator.exchange import DeliveryManner
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.scene import SeedScene
+from tests.simulation.wire import WireExchange
 
 _GUARDED = ("protected", "drifted", "filtered", "snapshot")
 
@@ -29,8 +30,13 @@ def check_guards(scene: SeedScene, target: TargetReport, facts: TargetFacts | No
         yield f"{target.id} was never approved, and is reported as {reason}"
 
 
-def check_drift(scene: SeedScene, requests: Sequence[SeenRequest]) -> Iterator[str]:
-    """Yield each undeploy of a target that was approved as down, and that looks have shown to be up."""
+def check_drift(
+    scene: SeedScene, requests: Sequence[SeenRequest], exchanges: Sequence[WireExchange]
+) -> Iterator[str]:
+    """Yield each undeploy of a target that was approved as down, and that looks have shown to be up.
+
+    ``requests`` are as the platforms saw them, ``exchanges`` as the program had their replies.
+    """
     changed = {name for name, state in scene.approved.items() if state.state == "down"}
     if not changed:
         return
@@ -42,10 +48,15 @@ def check_drift(scene: SeedScene, requests: Sequence[SeenRequest]) -> Iterator[s
         about = [seen for seen in requests if seen.target == name]
         sent = next((index for index, seen in enumerate(about) if seen.act is Act.UNDEPLOY), 0)
         looks = [seen for seen in about[:sent] if seen.act is Act.LOOK]
-        # A look that met a fault, or is not offered, proves no change.
-        if looks and all(_is_clean(seen) for seen in looks):
+        told = [each for each in exchanges if each.target == name and each.status is not None]
+        # A look that met a fault, or is not offered, proves no change; nor does a reply that was lost.
+        if looks and all(_is_clean(seen) and _was_read(seen, told) for seen in looks):
             yield f"{name} was approved as down, was seen up, and was sent an undeploy"
 
 
 def _is_clean(seen: SeenRequest) -> bool:
     return seen.status == 200 and seen.fault is None and seen.manner is DeliveryManner.WHOLE
+
+
+def _was_read(seen: SeenRequest, told: Sequence[WireExchange]) -> bool:
+    return any(each.left <= seen.at <= (each.came or 0.0) for each in told)

@@ -68,7 +68,7 @@ from tests.simulation.scene import Illness, SeedScene, make_scene
 from tests.simulation.standing import StatusWitness
 from tests.simulation.stopping import check_landed
 from tests.simulation.use import check_use
-from tests.simulation.wire import SessionWire
+from tests.simulation.wire import SessionWire, WireExchange
 
 EPOCH = 1_795_000_000.0
 """Unix seconds at which every simulated run begins."""
@@ -131,6 +131,8 @@ class _SeedPlay:
         self._number_of_session = 0
         self._restore: SimulatedRestore | None = None
         self._wire = SessionWire.begin(Act.UNDEPLOY, EPOCH)
+        self._exchanges: list[WireExchange] = []
+        """Those of the sessions that are over."""
 
     def run(self) -> SeedVerdict:
         sessions = self._play_sessions()
@@ -144,7 +146,7 @@ class _SeedPlay:
             broken += check_use(self._scene, books, targets, self._platforms.list_requests())
             in_use += sum((target.reason or "").startswith("in_use") for target in targets)
             broken += check_attempts(self._scene, run)
-        broken += check_drift(self._scene, self._platforms.list_requests())
+        broken += check_drift(self._scene, self._platforms.list_requests(), self._exchanges)
         if not broken:
             sessions += self._bring_back(books, broken)
         broken += [leak for run in list_runs(self._folder) for leak in find_leaks(run.path)]
@@ -233,6 +235,7 @@ class _SeedPlay:
         finally:
             self._witness.broken += standing.broken
             self._witness.broken += check_wire(scene, self._wire)
+            self._exchanges += self._wire.exchanges
             self._check_end(loop.time(), number)
             self._elapsed += loop.time() + 1.0
         with result.folder.open_source() as source:
