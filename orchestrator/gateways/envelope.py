@@ -46,8 +46,11 @@ _WEEKDAYS_AND_MONTHS = re.compile(
 )
 _ZONES = frozenset({"GMT", "UTC", "UT", "Z", "T", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT"})
 _DAY = 86400.0
-LONGEST_HOST = 253
-"""Characters. A longer text is no host's name. No part is kept: half of a credential cannot be masked."""
+LONGEST_HOST = 140
+"""Characters of a host that a message shows: the rest of its 256 is for what is said around it.
+
+Of a longer one no part is kept: half of a credential cannot be masked.
+"""
 
 
 def decode_text(reply: Reply) -> str:
