@@ -139,7 +139,8 @@ class TargetRun:
             self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
             if self._may_defer_look(reading):
                 return LookDeferred()
-            self._step = self._judge_late_look(act, reading) or self._step
+            if act is Act.LOOK and isinstance(self._step, SendStep):
+                self._step = self._judge_late_look(reading) or self._step
             refused = self._plan_next()
         if refused is not None:
             self._step = self._go_on_without(refused)
@@ -200,9 +201,9 @@ class TargetRun:
             return False
         return self._state_list.defers_looks
 
-    def _judge_late_look(self, act: Act, reading: Reading) -> TargetEnd | None:
+    def _judge_late_look(self, reading: Reading) -> TargetEnd | None:
         """Return how the target ends if a look shows that somebody has deployed it since its approval."""
-        if act is not Act.LOOK or not isinstance(self._step, SendStep) or self._resources.spec.is_restore:
+        if self._resources.spec.is_restore:
             return None
         return judge_late_look(reading, self._resources.pending.read_approved(self.target.seq))
 
