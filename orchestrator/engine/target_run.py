@@ -139,8 +139,9 @@ class TargetRun:
             self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
             if self._may_defer_look(reading):
                 return LookDeferred()
-            if act is Act.LOOK and isinstance(self._step, SendStep):
-                self._step = self._judge_late_look(reading) or self._step
+            if act is Act.LOOK and isinstance(self._step, SendStep) and self._resources.pending.has_approvals:
+                approved = self._resources.pending.read_approved(self.target.seq)
+                self._step = judge_late_look(reading, approved) or self._step
             refused = self._plan_next()
         if refused is not None:
             self._step = self._go_on_without(refused)
@@ -200,12 +201,6 @@ class TargetRun:
         if not is_owed or self._state_list is None or self._late_claim is not None:
             return False
         return self._state_list.defers_looks
-
-    def _judge_late_look(self, reading: Reading) -> TargetEnd | None:
-        """Return how the target ends if a look shows that somebody has deployed it since its approval."""
-        if self._resources.spec.is_restore:
-            return None
-        return judge_late_look(reading, self._resources.pending.read_approved(self.target.seq))
 
     def _plan_next(self) -> str | None:
         """Announce the wait before the next step, or return why that step must not be waited for."""
