@@ -34,6 +34,9 @@ QUIET_FOR = 24
 AHEAD_BY = 600.0
 """Seconds by which a record may be ahead of our clock."""
 
+_YEAR_10000 = 253_402_300_800_000
+"""Unix milliseconds."""
+
 _HOUR = 3600.0
 
 # A search over half of the shards tells half of the calls. So Elasticsearch is to refuse it; and where it
@@ -201,11 +204,11 @@ def _read_bucket(bucket: object) -> _Row | None:
 
 
 def _find_time(value: object) -> float | None:
-    """Return the Unix time that an aggregation of times gives in milliseconds."""
+    """Return the Unix time that an aggregation gives in milliseconds; None for what is in no calendar."""
     milliseconds = _as_object(value).get("value")
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None
-    return milliseconds / 1000
+    return milliseconds / 1000 if 0 <= milliseconds < _YEAR_10000 else None
 
 
 def _find_count(value: object) -> int | None:
