@@ -90,6 +90,16 @@ def test_all_that_was_published_comes_back_under_a_new_id() -> None:
     assert (found.facts.since, found.facts.revision) == ("2026-03-01T09:31:00Z", "2026-03-01T09:30:00Z")
 
 
+def test_a_front_end_that_was_not_read_tells_no_last_deploy_that_could_look_like_drift() -> None:
+    """The publish_time of the front end and the deploy_time of the record may differ."""
+    lost = snapshot(definition=UP, history=HISTORY_OF, front=Reading(verdict=Verdict.UNCLEAR))
+    bare = snapshot(definition=UP, history=HISTORY_OF, front=told(PUBLISHED, auth_type=None))
+    whole = snapshot(definition=UP, history=HISTORY_OF, front=PUBLISHED)
+
+    assert (lost.deploy, lost.facts.since) == (WITHOUT, None)
+    assert bare.facts.since == whole.facts.since == "2026-03-01T09:31:00Z"
+
+
 def test_the_newest_deployment_counts_wherever_it_stands_in_the_list() -> None:
     records = (HISTORY_OF.kept or {})["histories"]
 

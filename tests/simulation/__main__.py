@@ -81,6 +81,7 @@ def _count(verdicts: Sequence[SeedVerdict]) -> dict[str, int]:
         "simulated minutes": round(sum(verdict.seconds for verdict in verdicts) / 60),
         "things hung on front ends again": sum(verdict.hung for verdict in verdicts),
         "targets left for their use": sum(verdict.in_use for verdict in verdicts),
+        "commands that only look": sum(verdict.looked for verdict in verdicts),
     }
 
 

@@ -17,7 +17,8 @@ ORACLES: dict[int, str] = {
     2: "At each arrival its row is on disk, by the disk's own commits. After a kill no more targets are in "
     "doubt than requests could be in flight, and the next session sends each of them a look first.",
     3: "What is reported undeployed is down in the books of its platform; what is reported not started was "
-    "not taken down by us.",
+    "not taken down by us. A preview calls nothing deployed or undeployed that the books of its time call "
+    "otherwise, and sends logins and reads alone.",
     4: "What is reported absent is in no book. Once another installation has answered an undeploy nothing "
     "more leaves for that gateway, and its lane ends closed.",
     5: "A credential is never used again after its first 401 was read, but by what was let go before. "
@@ -33,7 +34,8 @@ ORACLES: dict[int, str] = {
     9: "No file of a run and no event holds a token, password, key or secret, though replies repeat them; "
     "each request goes to the host of its gateway, and none where a redirect points.",
     10: "Each session ends within the sum of what its plan allows, and never waits for what cannot come or "
-    "runs on while no time passes.",
+    "runs on while no time passes. A preview leaves a gateway that gives no answer for a minute. "
+    "No wait is longer than the longest of the plan, and no duration of a report longer than the true one.",
     11: "What is reported restored is up, published where it was, with all that hung on it in the books; "
     "what lacks is named.",
 }
@@ -91,6 +93,11 @@ CAPABILITIES = (
         lambda scene: any(state.state == "down" for state in scene.approved.values()),
     ),
     Capability(
+        "preview, and the approval of it",
+        "the same faults, and targets that somebody else changes before the run",
+        lambda scene: scene.preview is not None and scene.preview.is_approved,
+    ),
+    Capability(
         "`in_use`",
         "calls that cannot be told, a traffic log that is dead or young",
         lambda scene: scene.plan.in_use == "refuse",
@@ -135,6 +142,11 @@ CAPABILITIES = (
         lambda scene: scene.freeze is not None,
     ),
     Capability(
+        "a wall clock that jumps",
+        "forward or back, by seconds or hours, and perhaps back again, in mid-run",
+        lambda scene: bool(scene.jumps),
+    ),
+    Capability(
         "the transport",
         "requests that cannot be sent or never return, and replies that are cut, late, or not HTTP",
         lambda scene: scene.unsent > 0.0 or scene.stuck > 0.0 or scene.stray > 0.0,
@@ -151,9 +163,8 @@ CAPABILITIES = (
 """Every capability of a run is in some scene; what is not simulated stands in ``NOT_SIMULATED``."""
 
 NOT_SIMULATED = (
-    "preview, discover and doctor",
+    "discover and doctor",
     "runs on a Temporal server",
     "notifications, hooks and telemetry",
-    "a wall clock that jumps",
 )
 """What other tests judge."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orchestrator.model.reading import Act
+from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.simulator.books import SeenRequest, TargetFacts
 from orchestrator.simulator.exchange import DeliveryManner
@@ -45,13 +46,20 @@ def check_drift(
         facts = first.get(name)
         if facts is None or facts.down:
             continue
-        about = [seen for seen in requests if seen.target == name]
-        sent = next((index for index, seen in enumerate(about) if seen.act is Act.UNDEPLOY), 0)
-        looks = [seen for seen in about[:sent] if seen.act is Act.LOOK]
-        told = [each for each in exchanges if each.target == name and each.status is not None]
-        # A look that met a fault, or is not offered, proves no change; nor does a reply that was lost.
-        if looks and all(_is_clean(seen) and _was_read(seen, told) for seen in looks):
+        if was_sent_after_looks(name, requests, exchanges):
             yield f"{name} was approved as down, was seen up, and was sent an undeploy"
+
+
+def was_sent_after_looks(
+    name: TargetId, requests: Sequence[SeenRequest], exchanges: Sequence[WireExchange]
+) -> bool:
+    """Return whether a target was sent an undeploy after looks that all went well."""
+    about = [seen for seen in requests if seen.target == name]
+    sent = next((index for index, seen in enumerate(about) if seen.act is Act.UNDEPLOY), 0)
+    looks = [seen for seen in about[:sent] if seen.act is Act.LOOK]
+    told = [each for each in exchanges if each.target == name and each.status is not None]
+    # A look that met a fault, or is not offered, proves no change; nor does a reply that was lost.
+    return bool(looks) and all(_is_clean(seen) and _was_read(seen, told) for seen in looks)
 
 
 def _is_clean(seen: SeenRequest) -> bool:

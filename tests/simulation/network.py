@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from random import Random
+from typing import Protocol
 
 import anyio
 from yarl import URL
@@ -18,9 +19,23 @@ from orchestrator.model.target import TargetId
 from orchestrator.simulator.exchange import Delivery, DeliveryManner, FaultKind, RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.disk import ProcessFate
-from tests.simulation.promises import PromiseWitness
 from tests.simulation.scene import ECHO, Illness, SeedScene
-from tests.simulation.wire import SessionWire, WireExchange
+from tests.simulation.wire import BUSY, SessionWire, WireExchange
+
+_MINUTES = re.compile(rb"time:\s*(\d+)\s*minute")
+"""What ROMA Connect says of its pause where it sends no ``Retry-After``."""
+
+
+class ArrivalWitness(Protocol):
+    """Sees each request that reaches its platform."""
+
+    def note_arrival(self, target: str, act: Act, at: float) -> None:
+        """Note that a request about one target has arrived."""
+        ...
+
+    def note_shared_look(self, targets: Iterable[str]) -> None:
+        """Note that one look at several targets has arrived."""
+        ...
 
 
 class SimulatedNetwork:
@@ -33,15 +48,18 @@ class SimulatedNetwork:
         fate: ProcessFate,
         *,
         now: Callable[[], float],
+        wall: Callable[[], float],
         scene: SeedScene,
         find_illness: Callable[[str], Illness | None],
-        witness: PromiseWitness,
+        witness: ArrivalWitness,
         wire: SessionWire,
     ) -> None:
+        """``now`` is the true time, which the platforms go by; ``wall`` that of the process, in replies."""
         self._platforms = platforms
         self._random = random
         self._fate = fate
         self._now = now
+        self._wall = wall
         self._scene = scene
         self._find_illness = find_illness
         self._witness = witness
@@ -66,7 +84,7 @@ class SimulatedNetwork:
 
     def _note_departure(self, gateway: Gateway, request: Request) -> WireExchange:
         call = self._platforms.identify(
-            gateway.name, request.method, _find_path(request), request.headers, request.body or b""
+            gateway.name, request.method, find_path(request), request.headers, request.body or b""
         )
         seen = WireExchange(
             gateway=gateway.name,
@@ -102,17 +120,17 @@ class SimulatedNetwork:
         await self._fate.step()
         await anyio.sleep(self._random.random() * 0.05)
         await self._fate.step()
-        path = _find_path(request)
+        path = find_path(request)
         match self._find_illness(gateway):
             case "502":
                 await anyio.sleep(self._random.random() * 0.05)
-                return Reply(502, {"content-type": "text/html"}, b"<html>bad gateway</html>", self._now())
+                return Reply(502, {"content-type": "text/html"}, b"<html>bad gateway</html>", self._wall())
             case "refused":
                 return await self._refuse()
             case "silent":
                 await anyio.sleep_forever()
             case "login" if "/auth/token" in path:
-                return Reply(503, {}, b"", self._now())
+                return Reply(503, {}, b"", self._wall())
         delivery = self._platforms.handle(
             gateway, request.method, path, request.headers, request.body or b"", now=self._now()
         )
@@ -155,13 +173,14 @@ class SimulatedNetwork:
             case DeliveryManner.WHOLE if delivery.answer is not None:
                 headers = {name.lower(): value for name, value in delivery.answer.headers.items()}
                 body = delivery.answer.body.replace(ECHO.encode(), _read_credential(request).encode())
-                return Reply(delivery.answer.status, headers, body, self._now())
+                return Reply(delivery.answer.status, headers, body, self._wall())
             case DeliveryManner.HANG:
                 await anyio.sleep_forever()
         return Lost(sent=True, detail=f"the connection broke ({delivery.manner.value})")
 
 
-def _find_path(request: Request) -> str:
+def find_path(request: Request) -> str:
+    """Return the path of a request, with its query, as it is sent."""
     return URL(request.url, encoded=True).raw_path_qs
 
 
@@ -185,6 +204,8 @@ def _note_answer(seen: WireExchange, answer: Reply | Lost) -> None:
     seen.status = answer.status
     with suppress(ValueError):
         seen.wait = float(answer.headers.get("retry-after", ""))
+    if seen.status == BUSY and seen.wait is None and (told := _MINUTES.search(answer.body)):
+        seen.wait = 60.0 * int(told[1])
 
 
 def _read_credential(request: Request) -> str:

@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import RunRequest
@@ -37,7 +38,9 @@ from orchestrator.model.plan import Window
 from orchestrator.model.reading import DEPLOY, Act
 from orchestrator.model.target import TargetId
 from orchestrator.plan.problems import FilePosition
-from orchestrator.runs.load import digest_file
+from orchestrator.plan.reader import ParsedPlan
+from orchestrator.preview.approval import Approval
+from orchestrator.runs.load import LoadedPlan, digest_file
 from orchestrator.runs.result import RunResult
 from orchestrator.runs.resume import resume_run
 from orchestrator.runs.start import RunDraft, start_run
@@ -49,9 +52,12 @@ from tests.simulation.credentials import TOKENS, resolve
 from tests.simulation.disk import ProcessFate, SlowDisk
 from tests.simulation.guards import check_drift
 from tests.simulation.lanes import check_closed
-from tests.simulation.network import SimulatedNetwork
+from tests.simulation.looking import LookStage, LookWitness
+from tests.simulation.network import ArrivalWitness, SimulatedNetwork
 from tests.simulation.operator import make_control_socket
 from tests.simulation.oracles import check_wire
+from tests.simulation.others import change_some, check_changes
+from tests.simulation.previewing import judge_preview, read_approved
 from tests.simulation.promises import (
     PromiseWitness,
     check_attempts,
@@ -67,7 +73,9 @@ from tests.simulation.restoration import SimulatedRestore, check_refused_restore
 from tests.simulation.scene import Illness, SeedScene, make_scene
 from tests.simulation.standing import StatusWitness
 from tests.simulation.stopping import check_landed
+from tests.simulation.timing import check_durations, check_gaps
 from tests.simulation.use import check_use
+from tests.simulation.wall_clock import make_wall_clock
 from tests.simulation.wire import SessionWire, WireExchange
 
 EPOCH = 1_795_000_000.0
@@ -87,7 +95,7 @@ class SeedVerdict(Struct, frozen=True, kw_only=True):
     """The result of a seed. ``trace`` is a digest of all outcomes; the same seed always has the same.
 
     ``hung`` counts the things that a restore has hung on front ends again; ``in_use`` the targets that the
-    run has left for their use.
+    run has left for their use; ``looked`` the commands before the run that only look.
     """
 
     seed: int
@@ -98,6 +106,7 @@ class SeedVerdict(Struct, frozen=True, kw_only=True):
     trace: int
     hung: int
     in_use: int
+    looked: int
 
 
 def play_seed(number: int) -> SeedVerdict:
@@ -133,8 +142,18 @@ class _SeedPlay:
         self._wire = SessionWire.begin(Act.UNDEPLOY, EPOCH)
         self._exchanges: list[WireExchange] = []
         """Those of the sessions that are over."""
+        self._looked = 0
+        """Commands that only looked before the run."""
+        self._seen_before = 0
+        """Requests before the run."""
+        self._changed: dict[TargetId, bool] | None = None
+        """The targets that somebody else changed since their approval, and whether they are up.
+
+        None: the run has no approval.
+        """
 
     def run(self) -> SeedVerdict:
+        self._look_before()
         sessions = self._play_sessions()
         broken, in_use = [*self._witness.broken], 0
         books = self._platforms.books()
@@ -143,10 +162,14 @@ class _SeedPlay:
         for run in self._list_runs():
             broken += check_end(self._scene, books, run)
             targets = list_targets(run)
-            broken += check_use(self._scene, books, targets, self._platforms.list_requests())
+            requests = self._platforms.list_requests(self._seen_before)
+            broken += check_use(self._scene, books, targets, requests)
+            broken += check_changes(self._changed, targets, requests, self._exchanges)
             in_use += sum((target.reason or "").startswith("in_use") for target in targets)
             broken += check_attempts(self._scene, run)
-        broken += check_drift(self._scene, self._platforms.list_requests(), self._exchanges)
+        if self._changed is None:
+            requests = self._platforms.list_requests(self._seen_before)
+            broken += check_drift(self._scene, requests, self._exchanges)
         if not broken:
             sessions += self._bring_back(books, broken)
         broken += [leak for run in list_runs(self._folder) for leak in find_leaks(run.path)]
@@ -159,7 +182,65 @@ class _SeedPlay:
             trace=self._compute_trace(),
             hung=sum(seen.effect is RequestEffect.BOUND for seen in self._platforms.list_requests()),
             in_use=in_use,
+            looked=self._looked,
         )
+
+    def _look_before(self) -> None:
+        """Play the commands that only look, each as a process of its own, before the run."""
+        scene = self._scene
+        if scene.preview is not None:
+            with self._load() as loaded:
+                options = RunOptions(state=self._folder, skip=scene.skip)
+                stage = self._set_stage("the preview")
+                played = judge_preview(stage, scene.preview, loaded, options, self._folder)
+            self._leave(stage)
+            if played is not None and played.approval is not None:
+                self._hold_to(played.approval)
+        self._platforms.expect(scene.faults)
+        self._began = self._elapsed
+        self._seen_before = len(self._platforms.list_requests())
+
+    def _hold_to(self, approval: Approval) -> None:
+        """Let the run be guarded by an approval, after which somebody else changes some targets."""
+        approved = read_approved(approval)
+        self._scene = replace(self._scene, approved=approved)
+        now = EPOCH + self._elapsed - 0.5
+        known = [name for name, state in approved.items() if state.state in ("up", "down") and state.since]
+        self._changed = change_some(self._random, self._scene, self._platforms, known, now)
+
+    def _set_stage(self, command: str) -> LookStage:
+        loop, witness = VirtualLoop(ends=compute_longest_session(self._scene)), LookWitness(command)
+        self._wire = SessionWire.begin(Act.UNDEPLOY, EPOCH + self._elapsed)
+        return LookStage(
+            command,
+            self._scene,
+            self._platforms,
+            loop=loop,
+            wire=self._wire,
+            environment=self._make_environment(loop, ProcessFate(loop), witness),
+            witness=witness,
+        )
+
+    def _leave(self, stage: LookStage) -> None:
+        self._witness.broken += stage.broken
+        self._looked += 1
+        self._elapsed += stage.seconds + 1.0
+
+    def _load(self) -> LoadedPlan:
+        """Return the plan of the scene as a command loads it."""
+        draft, place = self._write_draft()
+        source = place / "plan.yaml"
+        parsed = ParsedPlan(
+            plan=self._scene.plan,
+            digest="0" * 64,
+            folder=self._folder,
+            source=source,
+            source_digest=digest_file(source),
+            targets=len(self._scene.targets),
+            by_gateway={},
+            by_wave={},
+        )
+        return LoadedPlan(parsed, draft, place)
 
     def _play_sessions(self) -> int:
         """Play sessions until the run has reached its end; return their count."""
@@ -168,6 +249,9 @@ class _SeedPlay:
             done = self._play_session(number)
             self._check_doubts(doubts)
             self._check_ledger(number)
+            true = self._elapsed - self._began
+            for run in self._list_runs():
+                self._witness.broken += check_durations(run, true, self._scene.jumps)
             if done:
                 return number
         self._witness.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
@@ -235,6 +319,7 @@ class _SeedPlay:
         finally:
             self._witness.broken += standing.broken
             self._witness.broken += check_wire(scene, self._wire)
+            self._witness.broken += check_gaps(scene, self._wire, self._wire.began + loop.time())
             self._exchanges += self._wire.exchanges
             self._check_end(loop.time(), number)
             self._elapsed += loop.time() + 1.0
@@ -270,7 +355,7 @@ class _SeedPlay:
         request = RunRequest(
             options=options,
             listeners=(standing,),
-            signals=_TimedSignals(stops, lambda: self._wire.signals.append(environment.now())),
+            signals=_TimedSignals(stops, lambda: self._wire.signals.append(self._wire.began + loop.time())),
             control_socket=lambda _: make_control_socket(self._scene.acts if number == 1 else ()),
             storage=Storage(
                 start_writer=lambda database: SlowDisk(database, self._random, fate, self._witness.commit)
@@ -304,24 +389,29 @@ class _SeedPlay:
             draft.approve(self._scene.approved.items())
         return draft, place
 
-    def _make_environment(self, loop: VirtualLoop, fate: ProcessFate) -> Environment:
+    def _make_environment(
+        self, loop: VirtualLoop, fate: ProcessFate, witness: ArrivalWitness | None = None
+    ) -> Environment:
         began = EPOCH + self._elapsed
 
         def now() -> float:
             return began + loop.time()
 
+        jumps = self._scene.jumps if self._number_of_session <= 1 else ()
+        wall = make_wall_clock(now, loop.time, jumps)
         self._network = SimulatedNetwork(
             self._platforms,
             self._random,
             fate,
             now=now,
+            wall=wall,
             scene=self._scene,
             find_illness=lambda name: self._find_illness(name, now() - EPOCH - self._began),
-            witness=self._witness,
+            witness=witness or self._witness,
             wire=self._wire,
         )
         return Environment(
-            now=now,
+            now=wall,
             monotonic=loop.time,
             roll=self._random.random,
             connect=self._network.connect,

@@ -46,6 +46,7 @@ from orchestrator.simulator.wso2 import Wso2Fixture
 from tests.simulation.credentials import PASSWORD, TOKENS, CredentialTrouble, choose_troubles, sign_some
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
 from tests.simulation.third_kind import add_third_kind, deploy_others, make_control_plane
+from tests.simulation.wall_clock import ClockJump, choose_jumps
 
 ECHO = "{credential}"
 """Stands in a vendor's text where the gateway repeats the credential that it got."""
@@ -75,6 +76,16 @@ class ProcessFreeze(Struct, frozen=True):
 
     at: float
     seconds: float
+
+
+class PreviewScene(Struct, frozen=True, kw_only=True):
+    """A preview before the run."""
+
+    hours: int | None
+    """The calls of so many hours are asked for; None asks nobody."""
+    is_approved: bool
+    """Its approval guards the run."""
+    is_signed: bool
 
 
 class SeedScene(Struct, frozen=True, kw_only=True):
@@ -113,6 +124,9 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     """The gateways whose references fail."""
     approved: dict[TargetId, StateAtApproval]
     """The states of targets that a person has approved, not all of them as they are; empty without one."""
+    preview: PreviewScene | None = None
+    jumps: tuple[ClockJump, ...] = ()
+    """When the wall clock of the first session is put forward or back."""
 
 
 def make_scene(number: int) -> SeedScene:
@@ -173,6 +187,11 @@ def make_scene(number: int) -> SeedScene:
     # A process that is stopped at a window's end, or after a signal, is late without a fault of its own.
     is_timed = scene.closes is not None or bool(scene.interrupts)
     scene = replace(scene, freeze=None) if is_timed else scene
+    scene = replace(
+        scene,
+        preview=_choose_preview(Random(f"preview of {number}")),
+        jumps=choose_jumps(Random(f"jumps of {number}")),
+    )
     return _single_out(Random(f"neighbours of {number}"), scene)
 
 
@@ -266,6 +285,16 @@ def _approve(random: Random, names: list[TargetId]) -> dict[TargetId, StateAtApp
     if random.random() < 0.9:
         return {}
     return {name: StateAtApproval(state="down" if random.random() < 0.1 else "up") for name in names}
+
+
+def _choose_preview(random: Random) -> PreviewScene | None:
+    if random.random() < 0.85:
+        return None
+    return PreviewScene(
+        hours=72 if random.random() < 0.3 else None,
+        is_approved=random.random() < 0.6,
+        is_signed=random.random() < 0.5,
+    )
 
 
 def _publish_widely(random: Random, fixture: SimulatorFixture) -> SimulatorFixture:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.target import Target
 from orchestrator.report.values import TargetReport
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
@@ -51,7 +52,7 @@ def _tells_calls(seen: SeenRequest) -> bool:
     return "/statistics/" in seen.path or "/_search" in seen.path
 
 
-def count_calls(scene: SeedScene, target: TargetReport) -> int | None:
+def count_calls(scene: SeedScene, target: TargetReport | Target) -> int | None:
     """Return the calls of a target in the last 72 hours; None where its gateway does not tell them."""
     gateway = next(each for each in scene.fixture.gateways if each.name == target.gateway)
     if isinstance(gateway, ApinizerFixture):
@@ -64,7 +65,7 @@ def count_calls(scene: SeedScene, target: TargetReport) -> int | None:
     return _add_recent(about.calls)
 
 
-def _count_logged(scene: SeedScene, gateway: ApinizerFixture, target: TargetReport) -> int | None:
+def _count_logged(scene: SeedScene, gateway: ApinizerFixture, target: TargetReport | Target) -> int | None:
     log, planned = (
         gateway.traffic_log,
         next(each for each in scene.plan.gateways if each.name == gateway.name),

@@ -35,7 +35,7 @@ class WireExchange(Struct, kw_only=True, eq=False):
     status: int | None = None
     """None without a reply."""
     wait: float | None = None
-    """The seconds of its ``Retry-After``."""
+    """The seconds of its ``Retry-After``, or of the vendor's words for the same."""
     is_elsewhere: bool = False
     """Another installation answered."""
     is_login_refused: bool = False
