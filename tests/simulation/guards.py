@@ -13,7 +13,7 @@ from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.scene import SeedScene
 from tests.simulation.wire import WireExchange
 
-_GUARDED = ("protected", "drifted", "filtered", "snapshot")
+_GUARDED = ("protected", "filtered", "snapshot")
 
 
 def check_guards(scene: SeedScene, target: TargetReport, facts: TargetFacts | None) -> Iterator[str]:
@@ -27,8 +27,16 @@ def check_guards(scene: SeedScene, target: TargetReport, facts: TargetFacts | No
         yield f"{target.id} is {'' if is_left_out else 'not '}left out, and is reported as {reason}"
     if undeploys and reason.startswith(_GUARDED):
         yield f"{target.id} was sent {undeploys} undeploys, and is reported as {reason}"
+    if reason.startswith("drifted") and undeploys and not _was_looked_at_last(target):
+        yield f"{target.id} was sent {undeploys} undeploys and no look, and is reported as {reason}"
     if reason.startswith("drifted") and target.id not in scene.approved:
         yield f"{target.id} was never approved, and is reported as {reason}"
+
+
+def _was_looked_at_last(target: TargetReport) -> bool:
+    """Return whether a look with a reply followed the last undeploy: it may show what was deployed since."""
+    acts = [each.act for each in target.attempts if each.act is not Act.LOOK or each.status is not None]
+    return bool(acts) and acts[-1] is Act.LOOK
 
 
 def check_drift(
