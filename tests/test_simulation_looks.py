@@ -5,7 +5,7 @@ Each tells what is wrong, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.discover import survey
+from orchestrator.discover.survey import SurveyResult
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.search import QueryResult
 from orchestrator.model.target import TargetId
 from orchestrator.preview import states
 from orchestrator.preview.approval import Approval, ApprovedTarget, Approver
@@ -25,13 +28,15 @@ from orchestrator.rules import precheck
 from orchestrator.simulator.books import SeenRequest, TargetFacts
 from orchestrator.simulator.exchange import DeliveryManner, RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.simulation import play
 from tests.simulation.credentials import TOKENS
+from tests.simulation.discovering import SimulatedDiscovery, check_found
 from tests.simulation.looking import LookWitness, check_reads_only, find_secrets
 from tests.simulation.others import check_changes
 from tests.simulation.play import play_seed
 from tests.simulation.previewing import check_approval, check_silence, check_state, check_status
-from tests.simulation.scene import SeedScene, make_scene
+from tests.simulation.scene import DiscoverScene, SeedScene, make_scene
 from tests.simulation.timing import check_gaps, compute_longest_rest, judge_durations
 from tests.simulation.wire import WireExchange
 from tests.test_simulation import JUDGES
@@ -227,6 +232,47 @@ def test_a_drift_that_was_none_is_told() -> None:
     assert list(check_changes({NAME: False}, [drifted], [], [])) == []
     (told,) = check_changes({}, [drifted], [], [])
     assert told.startswith("gw/api1 is as it was when it was approved, and is reported as drifted")
+
+
+# --- discover -------------------------------------------------------------------------------------------
+
+
+def test_a_target_that_is_found_wrongly_or_left_out_without_a_word_is_told() -> None:
+    scene, everything = a_scene(), DiscoverScene(by="all", unused=None)
+    books = SimulatedPlatforms(scene.fixture).books()
+    every = frozenset(target.id for target in scene.targets)
+
+    def find(found: Iterable[str], *gaps: str, wanted: DiscoverScene = everything) -> list[str]:
+        results = {"gw": SurveyResult(gaps=[*gaps])}
+        played = SimulatedDiscovery(frozenset(map(TargetId, found)), results, "")
+        return list(check_found(scene, wanted, {"gw"}, books, played))
+
+    assert find(every) == []
+    assert find(every - {NAME}) == ["discover has left out gw/api1, and does not say so"]
+    assert find(every - {NAME}, "the list is partial") == []
+    assert find({*every, "gw/api99"}) == ["discover has found gw/api99, which is in no book"]
+    one = replace(books, targets=books.targets | {NAME: note(down=True)})
+    gone = SimulatedDiscovery(every, {"gw": SurveyResult()}, "")
+    assert list(check_found(scene, everything, {"gw"}, one, gone)) == [
+        "discover has found gw/api1, which is down"
+    ]
+    early = DiscoverScene(by="early", unused=None)
+    assert find([], wanted=early) == []
+    assert find([NAME], wanted=early) == ["discover has found gw/api1, which its filters leave out"]
+    unused = DiscoverScene(by="all", unused=72)
+    assert find(every, wanted=unused) == []
+    busy = replace(scene.fixture.gateways[0], about={"api1": BackendFixture(calls=((1.0, 5),))})
+    scene = replace(scene, fixture=replace(scene.fixture, gateways=(busy,)))
+    assert find(every, wanted=unused) == ["discover has found gw/api1, which its filters leave out"]
+
+
+@JUDGES
+def test_a_discover_that_takes_an_unanswered_read_for_an_empty_one_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(survey, "_describe_unanswered", lambda query, read: QueryResult())
+
+    assert is_caught("and does not say so", range(1, 300), lambda scene: scene.discover is not None)
 
 
 # --- a wall clock that jumps ----------------------------------------------------------------------------

@@ -93,6 +93,10 @@ class GatewaySurvey:
         self._unanswered = 0
         self._has_told_busy = False
         self._mask: Callable[[], Mask] = Mask
+        self.access: Access | None = None
+        """The newest credential, after the survey; None where there is none."""
+        self.refusal: str | None = None
+        """Why no further read may be sent to the gateway, after the survey."""
 
     async def run(self, material: Material, send: Send) -> None:
         """Read all live targets; the gaps name the parts that cannot be read. Sends only logins and reads."""
@@ -106,6 +110,8 @@ class GatewaySurvey:
         async with anyio.create_task_group() as group:
             for _ in range(lane.concurrency):
                 group.start_soon(self._work, lane)
+        self.refusal = lane.refusal(Act.LOOK)
+        self.access = lane.authenticator.active.access if lane.authenticator.active else None
 
     def on_lane_state(self, gateway: str, state: LaneNews, reason: str | None, seconds: float | None) -> None:
         """Pass on how the lane is doing."""

@@ -32,7 +32,14 @@ class UnusedSelection:
         self._found.setdefault(found.parts, found)
 
     async def select(self, environment: Environment, material: Material, survey: GatewaySurvey) -> None:
-        """Ask how often each target was called, and keep the unused; the others become gaps, or a remark."""
+        """Ask how often each target was called, and keep the unused; the others become gaps, or a remark.
+
+        The credential is the one with which the survey has ended, or else ``material``.
+        """
+        if survey.refusal is not None:
+            for parts in self._found:
+                survey.miss(f"{join_id(self._gateway.name, parts)} is left out: {survey.refusal}")
+            return
         if not self._found:
             return
         planned = [
@@ -46,7 +53,8 @@ class UnusedSelection:
             hours=self._hours,
             reads_siblings=False,
         )
-        await look.run(material, None)
+        # What the gateway has rejected during the survey must not be sent once more.
+        await look.run(survey.access or material, None)
         survey.result.requests += look.conclude().gateway.requests
         self._sort(look.targets, survey)
 

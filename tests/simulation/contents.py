@@ -18,7 +18,8 @@ ORACLES: dict[int, str] = {
     "doubt than requests could be in flight, and the next session sends each of them a look first.",
     3: "What is reported undeployed is down in the books of its platform; what is reported not started was "
     "not taken down by us. A preview calls nothing deployed or undeployed that the books of its time call "
-    "otherwise, and sends logins and reads alone.",
+    "otherwise. A discover finds what is up alone, and leaves nothing out without a word. Both send logins "
+    "and reads alone.",
     4: "What is reported absent is in no book. Once another installation has answered an undeploy nothing "
     "more leaves for that gateway, and its lane ends closed.",
     5: "A credential is never used again after its first 401 was read, but by what was let go before. "
@@ -98,6 +99,11 @@ CAPABILITIES = (
         lambda scene: scene.preview is not None and scene.preview.is_approved,
     ),
     Capability(
+        "discover, with filters and `--unused`",
+        "the same faults, and lists that leave out what this user may not see",
+        lambda scene: scene.discover is not None,
+    ),
+    Capability(
         "`in_use`",
         "calls that cannot be told, a traffic log that is dead or young",
         lambda scene: scene.plan.in_use == "refuse",
@@ -163,7 +169,7 @@ CAPABILITIES = (
 """Every capability of a run is in some scene; what is not simulated stands in ``NOT_SIMULATED``."""
 
 NOT_SIMULATED = (
-    "discover and doctor",
+    "doctor",
     "runs on a Temporal server",
     "notifications, hooks and telemetry",
 )

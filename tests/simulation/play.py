@@ -49,6 +49,7 @@ from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.clock import CrashError, VirtualLoop, play
 from tests.simulation.credentials import TOKENS, resolve
+from tests.simulation.discovering import choose_gateways, judge_discovery
 from tests.simulation.disk import ProcessFate, SlowDisk
 from tests.simulation.guards import check_drift
 from tests.simulation.lanes import check_closed
@@ -196,6 +197,10 @@ class _SeedPlay:
             self._leave(stage)
             if played is not None and played.approval is not None:
                 self._hold_to(played.approval)
+        if scene.discover is not None and choose_gateways(scene, scene.discover):
+            stage = self._set_stage("discover")
+            judge_discovery(stage, scene.discover)
+            self._leave(stage)
         self._platforms.expect(scene.faults)
         self._began = self._elapsed
         self._seen_before = len(self._platforms.list_requests())

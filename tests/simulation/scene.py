@@ -88,6 +88,15 @@ class PreviewScene(Struct, frozen=True, kw_only=True):
     is_signed: bool
 
 
+class DiscoverScene(Struct, frozen=True, kw_only=True):
+    """A discover before the run."""
+
+    by: Literal["all", "name", "environment", "path", "before", "early"]
+    """The filter."""
+    unused: int | None
+    """Only what nobody called in so many hours; None asks nobody."""
+
+
 class SeedScene(Struct, frozen=True, kw_only=True):
     """The plan, the platforms and the faults of one seed. Times are seconds."""
 
@@ -125,6 +134,7 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     approved: dict[TargetId, StateAtApproval]
     """The states of targets that a person has approved, not all of them as they are; empty without one."""
     preview: PreviewScene | None = None
+    discover: DiscoverScene | None = None
     jumps: tuple[ClockJump, ...] = ()
     """When the wall clock of the first session is put forward or back."""
 
@@ -190,6 +200,7 @@ def make_scene(number: int) -> SeedScene:
     scene = replace(
         scene,
         preview=_choose_preview(Random(f"preview of {number}")),
+        discover=_choose_discover(Random(f"discover of {number}")),
         jumps=choose_jumps(Random(f"jumps of {number}")),
     )
     return _single_out(Random(f"neighbours of {number}"), scene)
@@ -294,6 +305,15 @@ def _choose_preview(random: Random) -> PreviewScene | None:
         hours=72 if random.random() < 0.3 else None,
         is_approved=random.random() < 0.6,
         is_signed=random.random() < 0.5,
+    )
+
+
+def _choose_discover(random: Random) -> DiscoverScene | None:
+    if random.random() < 0.88:
+        return None
+    return DiscoverScene(
+        by=random.choice(["all", "all", "name", "environment", "path", "before", "early"]),
+        unused=72 if random.random() < 0.25 else None,
     )
 
 
