@@ -19,19 +19,22 @@ from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.search import QueryResult
+from orchestrator.model.settings import Retry
 from orchestrator.model.target import TargetId
 from orchestrator.preview import states
 from orchestrator.preview.approval import Approval, ApprovedTarget, Approver
 from orchestrator.preview.states import TargetState
 from orchestrator.report.values import AttemptReport, TargetReport
-from orchestrator.rules import precheck
+from orchestrator.rules import precheck, retry
+from orchestrator.rules.retry import draw_backoff
 from orchestrator.simulator.books import SeenRequest, TargetFacts
 from orchestrator.simulator.exchange import DeliveryManner, RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.simulator.roma_fixture import BackendFixture
-from tests.simulation import play
+from tests.simulation import play, surge
 from tests.simulation.credentials import TOKENS
 from tests.simulation.discovering import SimulatedDiscovery, check_found
+from tests.simulation.jitter import check_jitter
 from tests.simulation.looking import LookWitness, check_reads_only, find_secrets
 from tests.simulation.others import check_changes
 from tests.simulation.play import play_seed
@@ -273,6 +276,55 @@ def test_a_discover_that_takes_an_unanswered_read_for_an_empty_one_is_caught(
     monkeypatch.setattr(survey, "_describe_unanswered", lambda query, read: QueryResult())
 
     assert is_caught("and does not say so", range(1, 300), lambda scene: scene.discover is not None)
+
+
+# --- jitter ---------------------------------------------------------------------------------------------
+
+
+def struck(waits: Iterable[float], **more: Any) -> list[WireExchange]:
+    """Undeploys that met a fault at one moment, an answer between each two, and their repeats."""
+    found: list[WireExchange] = []
+    for number, wait in enumerate(waits, 1):
+        at = 1.0 + number / 100
+        found.append(ask(0.5, at, 502, api=number, **more))
+        found.append(ask(0.5, at + 0.001, api=number + 100))
+        found.append(ask(at + wait, at + wait + 0.1, api=number))
+    return found
+
+
+@pytest.mark.promise(7)
+def test_repeats_that_leave_in_step_after_one_moment_of_faults_are_told() -> None:
+    scene = a_scene()
+    gateway = replace(scene.plan.gateways[0], retry=Retry(first=2.0))
+    scene = replace(scene, plan=replace(scene.plan, gateways=(gateway,)))
+
+    def find(*exchanges: WireExchange, **more: Any) -> list[str]:
+        return list(check_jitter(scene, wire(*exchanges, **more)))
+
+    in_step, spread = [2.0] * 12, [number / 6 for number in range(12)]
+    assert find(*struck(in_step)) == [
+        "promise 7: gw got the repeats of 12 targets in step, within 0.000 s of 2 s"
+    ]
+    assert find(*struck([1.5 + number / 40 for number in range(12)])) != []
+    assert find(*struck(spread)) == []
+    # Eleven may be so by chance; and a lane that was told to wait, or parked, lets all go at one moment.
+    assert find(*struck(in_step[:11])) == []
+    assert find(*struck(in_step), ask(1.2, 1.3, 429, api=50, act=LOOK)) == []
+    assert find(*(each for each in struck(in_step) if len(each.target or "") < len("gw/api101"))) == []
+    assert find(*struck(in_step), frozen=(1.2, 5.0)) == []
+
+
+@JUDGES
+def test_repeats_without_jitter_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        retry, "draw_backoff", lambda policy, failures, _: draw_backoff(policy, failures, 1.0)
+    )
+
+    assert is_caught("in step", range(1, 250), is_surge)
+
+
+def is_surge(scene: SeedScene) -> bool:
+    return any(gateway.concurrency == surge.TARGETS for gateway in scene.plan.gateways)
 
 
 # --- a wall clock that jumps ----------------------------------------------------------------------------

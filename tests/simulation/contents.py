@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.simulation.scene import SeedScene
+from tests.simulation.surge import TARGETS
 
 ORACLES: dict[int, str] = {
     1: "Each target of the plan stands once in the report, in the plan's order, and the totals are its sums. "
@@ -29,7 +30,8 @@ ORACLES: dict[int, str] = {
     "faults of five targets one request goes at a time, and after `park_for` none that changes "
     "anything. A lane that is well, and has work, never stands still.",
     7: "Undeploys, deploys and steps of a target within `attempts`; repeats of a gateway within its budget; "
-    "no change leaves that could end after the window, and no look 30 s after it.",
+    "no change leaves that could end after the window, and no look 30 s after it. The repeats of a dozen "
+    "targets that met a fault at one moment leave over a fifth of their longest wait at least.",
     8: "Nothing at all leaves after the first interrupt; each request that left before has its result in the "
     "journal, and all reports are there. After the second the session ends within 5 s.",
     9: "No file of a run and no event holds a token, password, key or secret, though replies repeat them; "
@@ -118,6 +120,11 @@ CAPABILITIES = (
         "parking and probes",
         "gateways that answer 502, refuse, stay silent, or give no login",
         lambda scene: bool(scene.outages),
+    ),
+    Capability(
+        "back-off with jitter",
+        "many targets of one gateway meet a fault at one moment",
+        lambda scene: any(gateway.concurrency == TARGETS for gateway in scene.plan.gateways),
     ),
     Capability(
         "a wrong place",

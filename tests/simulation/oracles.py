@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from tests.simulation.jitter import check_jitter
 from tests.simulation.lanes import (
     check_astray,
     check_credentials,
@@ -24,6 +25,7 @@ WIRE_JUDGES: tuple[Callable[[SeedScene, SessionWire], Iterator[str]], ...] = (
     check_parking,
     check_neighbours,
     check_repeats,
+    check_jitter,
     check_stop,
     check_astray,
 )

@@ -45,6 +45,7 @@ from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.wso2 import Wso2Fixture
 from tests.simulation.credentials import PASSWORD, TOKENS, CredentialTrouble, choose_troubles, sign_some
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
+from tests.simulation.surge import strike_at_once
 from tests.simulation.third_kind import add_third_kind, deploy_others, make_control_plane
 from tests.simulation.wall_clock import ClockJump, choose_jumps
 
@@ -203,6 +204,7 @@ def make_scene(number: int) -> SeedScene:
         discover=_choose_discover(Random(f"discover of {number}")),
         jumps=choose_jumps(Random(f"jumps of {number}")),
     )
+    scene = strike_at_once(Random(f"surge of {number}"), scene)
     return _single_out(Random(f"neighbours of {number}"), scene)
 
 
