@@ -35,10 +35,12 @@ ORACLES: dict[int, str] = {
     8: "Nothing at all leaves after the first interrupt; each request that left before has its result in the "
     "journal, and all reports are there. After the second the session ends within 5 s.",
     9: "No file of a run and no event holds a token, password, key or secret, though replies repeat them; "
-    "each request goes to the host of its gateway, and none where a redirect points.",
+    "each request goes to the host of its gateway, and none where a redirect points. No preview, discover or "
+    "notification shows one.",
     10: "Each session ends within the sum of what its plan allows, and never waits for what cannot come or "
     "runs on while no time passes. A preview leaves a gateway that gives no answer for a minute. "
-    "No wait is longer than the longest of the plan, and no duration of a report longer than the true one.",
+    "No wait is longer than the longest of the plan, and no duration of a report longer than the true one. "
+    "Nobody waits for a notification, but for eight seconds at the end.",
     11: "What is reported restored is up, published where it was, with all that hung on it in the books; "
     "what lacks is named.",
 }
@@ -150,6 +152,11 @@ CAPABILITIES = (
         lambda scene: bool(scene.crashes) or bool(scene.full),
     ),
     Capability(
+        "notifications",
+        "services that take minutes, refuse, fail, or never answer",
+        lambda scene: bool(scene.receivers),
+    ),
+    Capability(
         "a process that is stopped",
         "for a second or for a quarter of an hour, in mid-run",
         lambda scene: scene.freeze is not None,
@@ -178,6 +185,6 @@ CAPABILITIES = (
 NOT_SIMULATED = (
     "doctor",
     "runs on a Temporal server",
-    "notifications, hooks and telemetry",
+    "telemetry",
 )
 """What other tests judge."""

@@ -33,6 +33,7 @@ from orchestrator.journal.meta import RunMeta
 from orchestrator.lanes import state_list
 from orchestrator.lanes.environment import Environment, StoreAccess
 from orchestrator.model.credentials import NO_CREDENTIAL, Material, Secret, StoreCredential
+from orchestrator.model.events import Listener
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
 from orchestrator.model.reading import DEPLOY, Act
@@ -55,6 +56,7 @@ from tests.simulation.guards import check_drift
 from tests.simulation.lanes import check_closed
 from tests.simulation.looking import LookStage, LookWitness
 from tests.simulation.network import ArrivalWitness, SimulatedNetwork
+from tests.simulation.notifying import SessionNotices
 from tests.simulation.operator import make_control_socket
 from tests.simulation.oracles import check_wire
 from tests.simulation.others import change_some, check_changes
@@ -307,9 +309,12 @@ class _SeedPlay:
             window=Window(None, datetime.fromtimestamp(closes, UTC)) if closes else Window(None, None),
         )
         standing = StatusWitness()
+        notices = SessionNotices(scene.receivers, loop, Random(f"{self._number} {number}"))
+        result: RunResult | None = None
         try:
-            result = play(loop, self._main(loop, fate, options, number, standing))
+            result = play(loop, self._main(loop, fate, options, number, standing, *notices.listeners))
         except CrashError:
+            notices.abandon()
             for run in self._list_runs():
                 (run.path / "lock").unlink(missing_ok=True)  # the kernel drops a dead process's lock
             self._network.cut()
@@ -323,6 +328,7 @@ class _SeedPlay:
             return True
         finally:
             self._witness.broken += standing.broken
+            self._witness.broken += notices.finish(result)
             self._witness.broken += check_wire(scene, self._wire)
             self._witness.broken += check_gaps(scene, self._wire, self._wire.began + loop.time())
             self._exchanges += self._wire.exchanges
@@ -352,14 +358,14 @@ class _SeedPlay:
         fate: ProcessFate,
         options: RunOptions,
         number: int,
-        standing: StatusWitness,
+        *listeners: Listener,
     ) -> RunResult:
         environment = self._make_environment(loop, fate)
         runs = self._list_runs()
         stops = self._scene.interrupts if number == 1 else ()
         request = RunRequest(
             options=options,
-            listeners=(standing,),
+            listeners=listeners,
             signals=_TimedSignals(stops, lambda: self._wire.signals.append(self._wire.began + loop.time())),
             control_socket=lambda _: make_control_socket(self._scene.acts if number == 1 else ()),
             storage=Storage(

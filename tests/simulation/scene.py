@@ -45,6 +45,7 @@ from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.wso2 import Wso2Fixture
 from tests.simulation.credentials import PASSWORD, TOKENS, CredentialTrouble, choose_troubles, sign_some
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
+from tests.simulation.notifying import ReceiverScene, choose_receivers
 from tests.simulation.surge import strike_at_once
 from tests.simulation.third_kind import add_third_kind, deploy_others, make_control_plane
 from tests.simulation.wall_clock import ClockJump, choose_jumps
@@ -136,6 +137,8 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     """The states of targets that a person has approved, not all of them as they are; empty without one."""
     preview: PreviewScene | None = None
     discover: DiscoverScene | None = None
+    receivers: tuple[ReceiverScene, ...] = ()
+    """The places that are told of the run."""
     jumps: tuple[ClockJump, ...] = ()
     """When the wall clock of the first session is put forward or back."""
 
@@ -202,6 +205,7 @@ def make_scene(number: int) -> SeedScene:
         scene,
         preview=_choose_preview(Random(f"preview of {number}")),
         discover=_choose_discover(Random(f"discover of {number}")),
+        receivers=choose_receivers(Random(f"receivers of {number}")),
         jumps=choose_jumps(Random(f"jumps of {number}")),
     )
     scene = strike_at_once(Random(f"surge of {number}"), scene)
