@@ -72,8 +72,11 @@ def was_sent_after_looks(
     sent = next((index for index, seen in enumerate(about) if seen.act is Act.UNDEPLOY), 0)
     looks = [seen for seen in about[:sent] if seen.act is Act.LOOK]
     told = [each for each in exchanges if each.target == name and each.status is not None]
-    # A look that met a fault, or is not offered, proves no change; nor does a reply that was lost.
-    return bool(looks) and all(_is_clean(seen) and _was_read(seen, told) for seen in looks)
+    # A look that met a fault, or is not offered, proves no change; nor does one that was lost on its way.
+    if not looks or not all(_is_clean(seen) and _was_read(seen, told) for seen in looks):
+        return False
+    before = (each for each in exchanges if each.target == name and each.left <= about[sent].at)
+    return all(each.status == 200 for each in before if each.act is Act.LOOK)
 
 
 def _is_clean(seen: SeenRequest) -> bool:
