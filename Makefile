@@ -80,8 +80,8 @@ simulate: setup  ## whole runs on a virtual clock, from seeds: make simulate SEE
 # The page tells of a trial that failed, too; the verb then fails after the page.
 TRY = $(1) && tried=0 || tried=$$?; $(BIN)/python -m bench.trust && exit $$tried
 
-seeds: setup  ## the same, on from the last seed that was kept for docs/trust.md: make seeds UNTIL=100000
-	@$(call TRY,$(BIN)/python -m tests.simulation --until $(or $(UNTIL),100000))
+seeds: setup  ## the same, on from the last seed that was kept for docs/trust.md: make seeds UNTIL=100000 [FAR=20000]
+	@$(call TRY,$(BIN)/python -m tests.simulation --until $(or $(UNTIL),100000) && $(BIN)/python -m tests.simulation --far --until $(or $(FAR),20000))
 
 mutants: setup  ## change one place of a deciding module at a time; the tests should notice: make mutants [MODULES="pacing retry"]
 	@$(call TRY,$(BIN)/python -m bench.mutants $(MODULES))

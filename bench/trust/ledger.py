@@ -94,6 +94,7 @@ class Ledger:
         fresh.write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1) + b"\n")
         fresh.replace(self._file)
 
-    def find_next(self) -> int:
-        """Return the first number that was not played yet; numbers begin with 1."""
-        return 1 + max((each.span[1] for each in self.read() if each.span is not None), default=0)
+    def find_next(self, of: str) -> int:
+        """Return the first number that was not played yet under the name ``of``; numbers begin with 1."""
+        spans = (each.span for each in self.read() if each.of == of)
+        return 1 + max((span[1] for span in spans if span is not None), default=0)

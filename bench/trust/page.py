@@ -13,6 +13,7 @@ from bench.mutants.reasons import Reasons, read_reasons
 from bench.processes import ROOT
 from bench.trust.ledger import FOLDER, Ledger, Trial
 from tests.simulation.contents import CAPABILITIES, NOT_SIMULATED, ORACLES
+from tests.simulation.far.contents import FAR_CAPABILITIES, FAR_ORACLES
 
 WIDTH = 118
 
@@ -52,8 +53,11 @@ KINDS = (
         "any step. It runs and resumes on a virtual clock until the run has reached its end, restores it, "
         "and compares the reports, the journal and each request with the books of the platforms. The "
         "oracles use no rule of the engine, and for each there is a test that breaks the engine, or makes "
-        "up a wire, and sees the oracle speak. The "
-        "command goes on where the last call ended. CI plays the first 200 seeds on each commit.",
+        "up a wire, and sees the oracle speak. The command goes on where the last call ended. CI plays the "
+        "first 200 seeds on each commit. Seeds beyond one machine (`python -m tests.simulation --far`) play "
+        "a driver, the workers of up to three zones and a Temporal server on one virtual clock. The server "
+        "and the polls of the workers are played; all else is the program, Temporal's client, and Temporal's "
+        "own machinery for workflows.",
         "Seeds that broke a promise when they were played; each was mended, and is a test since",
     ),
     Kind(
@@ -148,6 +152,11 @@ def _write_oracles() -> Iterator[str]:
     for promise, judged in ORACLES.items():
         yield f"| {promise} | {judged} |"
     yield ""
+    yield "| promise | judged besides after each seed beyond one machine by |"
+    yield "|---:|---|"
+    for promise, judged in FAR_ORACLES.items():
+        yield f"| {promise} | {judged} |"
+    yield ""
 
 
 def _write_scene() -> Iterator[str]:
@@ -156,6 +165,10 @@ def _write_scene() -> Iterator[str]:
     yield "|---|---|"
     for each in CAPABILITIES:
         yield f"| {each.name} | {each.misfortunes} |"
+    yield "\n| in the scenes of some seeds beyond one machine | with its misfortunes |"
+    yield "|---|---|"
+    for far in FAR_CAPABILITIES:
+        yield f"| {far.name} | {far.misfortunes} |"
     left = ", ".join(NOT_SIMULATED)
     yield f"\n{fill(f'Other tests judge what is not simulated: {left}.', WIDTH)}\n"
 

@@ -54,6 +54,9 @@ from orchestrator.model.reading import Act
 RELEASE_WITHIN = 10.0
 """Seconds for the last word to the server: the run has ended, and a person waits for the prompt."""
 
+LAST_ORDERS = 2.0
+"""Seconds for telling the server that the run stops, where a second signal ends the driver at once."""
+
 _FLUSH_PERIOD = 1.0
 """Seconds between two questions whether the journal still takes rows."""
 
@@ -132,9 +135,13 @@ class TemporalConductor:
         try:
             if not resources.spec.is_underway and not await conducted.start(self._lease):
                 return None
+            over = await conducted.follow()
         except ServerRefusedError as refused:
             return str(refused)
-        over = await conducted.follow()
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_ORDERS):
+                await conducted.tell_stop()
+            raise
         if over is not None and over.bug is not None:
             # The session has no end then, and what its workers did is here: a resume is another session.
             folder = resources.spec.folder
@@ -177,6 +184,9 @@ class ConductedSession:
         self._address = address
         self._recorder = LaneRecorder(resources.record, resources.emit, resources.environment.now)
         self._patience = ServerPatience(self._tell_of_server)
+        self._given: RunInput | None = None
+        """The input of the workflow that this process starts, once it may be there."""
+        self._desk: OrderDesk | None = None
 
     def _tell_of_server(self, why: str | None) -> None:
         """Tell that the server is away, or is back."""
@@ -207,6 +217,7 @@ class ConductedSession:
                 remove_engine_mark(spec.folder.path)
                 return False
             # From here on nothing is given up: the server may have the workflow although no answer came.
+            self._given = given
             await start_run(self._client, given, self._workflow, self._patience)
         except RPCError as error:
             raise ServerRefusedError(self._explain_refusal(error)) from error
@@ -281,7 +292,7 @@ class ConductedSession:
                 announced=self._find_announced(given),
                 heard=past.news,
             )
-            desk = OrderDesk(
+            desk = self._desk = OrderDesk(
                 self._send_orders,
                 self._resources.run_gate,
                 self._controller.learned,
@@ -302,6 +313,18 @@ class ConductedSession:
             await watch.end_alone()
         self._leave_to_window()
         return news.over
+
+    async def tell_stop(self) -> None:
+        """Tell the workflow that the run stops, if it may not know. What it does then is a later driver's."""
+        run_gate, learned = self._resources.run_gate, self._controller.learned
+        if run_gate.stop_kind is None:
+            return
+        with suppress(RPCError):
+            if self._desk is not None:
+                await self._desk.tell_last()
+            elif self._given is not None:
+                orders = compose_orders(run_gate, learned, number=self._given.orders.number + 1)
+                await self._send_orders(replace(orders, before=self._given.orders))
 
     async def _listen(self, first: str, news: SessionNews, lanes: LaneTails) -> None:
         """Take the news over until the run is over, and then all results that are missing."""

@@ -62,6 +62,9 @@ class OrderDesk:
         self._last = last
         """What was wanted here when it was last told."""
         self._sent = last
+        self._underway: Orders | None = None
+        """What is on its way to the workflow, which may have it or not."""
+        self._find_wait: Callable[[], WaitBegun | None] = lambda: None
         self._read = read
         self._tell_of_other = tell_of_other
 
@@ -70,12 +73,25 @@ class OrderDesk:
 
         ``find_wait`` returns the wait of the run that goes on.
         """
+        self._find_wait = find_wait
         while True:
             orders = self._compose(find_wait())
-            if replace(orders, number=self._last.number) == self._last:
+            if not self._is_new(orders):
                 await self._run_gate.wait_for_change(_NOTICED_WITHIN)
             elif not await self._send(orders):
                 return
+
+    async def tell_last(self) -> None:
+        """Send what the workflow may not know yet: the driver ends, and ``watch`` was cut off."""
+        orders = self._compose(self._find_wait())
+        if self._is_new(orders):
+            await self._send(orders)
+        elif self._underway is not None:
+            # Whether it has arrived is not known; the same orders again change nothing.
+            await self._give(self._underway)
+
+    def _is_new(self, orders: Orders) -> bool:
+        return replace(orders, number=self._last.number) != self._last
 
     async def _send(self, orders: Orders) -> bool:
         """Send what is wanted now; return whether the workflow is there and obeys."""
@@ -89,11 +105,12 @@ class OrderDesk:
         joined = join_orders(self._add_planned(self._last), orders, there)
         self._last, self._sent = orders, joined
         # Another driver may have read the same, and send at this moment: then the workflow joins the two.
-        joined = replace(joined, before=self._add_planned(there))
+        joined = self._underway = replace(joined, before=self._add_planned(there))
         try:
             await self._give(joined)
         except RPCError:
             return False
+        self._underway = None
         return True
 
     def _add_planned(self, orders: Orders) -> Orders:

@@ -134,3 +134,35 @@ def test_a_stop_of_either_driver_holds_and_a_pause_is_ended_by_whoever_ends_it()
         number=4, paused=True, stop=stop
     )
     assert join_orders(paused, Orders(number=4), replace(paused, stop=stop)) == Orders(number=4, stop=stop)
+
+
+def test_what_a_driver_that_is_cut_off_has_not_sent_for_certain_is_sent_at_last() -> None:
+    """A second signal may come in the very moment of the first one, or while that is on its way."""
+    stop = StopOrder(kind="interrupt", text="SIGINT was received")
+
+    def cut_off_after(seconds: float) -> list[Orders]:
+        gate, arrived = RunGate(), list[Orders]()
+
+        async def send(orders: Orders) -> None:
+            await anyio.sleep(1.0)
+            arrived.append(orders)
+
+        async def read() -> Orders:
+            return Orders()
+
+        desk = OrderDesk(send, gate, {}, planned={}, last=Orders(), read=read, tell_of_other=lambda: None)
+
+        async def main() -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(desk.watch, lambda: None)
+                await anyio.sleep(5.0)
+                gate.stop("interrupt", "SIGINT was received")
+                await anyio.sleep(seconds)
+                group.cancel_scope.cancel()
+            await desk.tell_last()
+
+        played(main)
+        return arrived
+
+    for seconds in (0.0, 0.7, 3.0):
+        assert [orders.stop for orders in cut_off_after(seconds)] == [stop]

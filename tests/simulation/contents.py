@@ -184,7 +184,7 @@ CAPABILITIES = (
 
 NOT_SIMULATED = (
     "doctor",
-    "runs on a Temporal server",
+    "restores, looks and schedules on a Temporal server",
     "telemetry",
 )
 """What other tests judge."""

@@ -74,7 +74,7 @@ class SimulatedNetwork:
             seen = self._note_departure(gateway, request)
             try:
                 answer = await self._send(gateway, request, seen)
-                _note_answer(seen, answer)
+                note_answer(seen, answer)
                 return answer
             finally:
                 # A dead process gets no reply any more: what still runs here only leaves the memory.
@@ -197,8 +197,10 @@ def _tell_apart(request: Request) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _note_answer(seen: WireExchange, answer: Reply | Lost) -> None:
+def note_answer(seen: WireExchange, answer: Reply | Lost) -> None:
+    """Note in an exchange what the program got."""
     if isinstance(answer, Lost):
+        seen.is_unsent = not answer.sent
         seen.is_elsewhere = seen.is_login_refused = False
         return
     seen.status = answer.status

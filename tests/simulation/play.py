@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
 from unittest.mock import patch
-from weakref import WeakSet
 
-import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import RunRequest
-from orchestrator.engine.signals import NoSignals
 from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.audit import audit_journal
-from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.folder import RunFolder, list_runs
-from orchestrator.journal.holder import HolderLock
 from orchestrator.journal.meta import RunMeta
 from orchestrator.lanes import state_list
 from orchestrator.lanes.environment import Environment, StoreAccess
-from orchestrator.model.credentials import NO_CREDENTIAL, Material, Secret, StoreCredential
+from orchestrator.model.credentials import Material, Secret
 from orchestrator.model.events import Listener
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Window
@@ -77,6 +69,14 @@ from tests.simulation.scene import Illness, SeedScene, make_scene
 from tests.simulation.standing import StatusWitness
 from tests.simulation.stopping import check_landed
 from tests.simulation.timing import check_durations, check_gaps
+from tests.simulation.upkeep import (
+    TimedSignals,
+    close_what_is_left,
+    collect_once,
+    find_memory_folder,
+    need_no_credential,
+    silence_unraisable,
+)
 from tests.simulation.use import check_use
 from tests.simulation.wall_clock import make_wall_clock
 from tests.simulation.wire import SessionWire, WireExchange
@@ -98,7 +98,8 @@ class SeedVerdict(Struct, frozen=True, kw_only=True):
     """The result of a seed. ``trace`` is a digest of all outcomes; the same seed always has the same.
 
     ``hung`` counts the things that a restore has hung on front ends again; ``in_use`` the targets that the
-    run has left for their use; ``looked`` the commands before the run that only look.
+    run has left for their use; ``looked`` the commands before the run that only look; ``lost`` the chunks
+    that were lost with their workers, in a run beyond one machine.
     """
 
     seed: int
@@ -110,17 +111,18 @@ class SeedVerdict(Struct, frozen=True, kw_only=True):
     hung: int
     in_use: int
     looked: int
+    lost: int = 0
 
 
 def play_seed(number: int) -> SeedVerdict:
     """Play one seed; the verdict names each broken promise."""
     scene = make_scene(number)
-    folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=_find_memory_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=find_memory_folder()))
     try:
         with (
-            _silence_unraisable(),
-            _collect_once(),
-            _close_what_is_left(),
+            silence_unraisable(),
+            collect_once(),
+            close_what_is_left(),
             patch.object(state_list, "WORTH_LISTING", scene.worth_listing),
         ):
             return _SeedPlay(number, scene, folder).run()
@@ -235,7 +237,7 @@ class _SeedPlay:
 
     def _load(self) -> LoadedPlan:
         """Return the plan of the scene as a command loads it."""
-        draft, place = self._write_draft()
+        draft, place = write_draft(self._scene, self._folder)
         source = place / "plan.yaml"
         parsed = ParsedPlan(
             plan=self._scene.plan,
@@ -366,7 +368,7 @@ class _SeedPlay:
         request = RunRequest(
             options=options,
             listeners=listeners,
-            signals=_TimedSignals(stops, lambda: self._wire.signals.append(self._wire.began + loop.time())),
+            signals=TimedSignals(stops, lambda: self._wire.signals.append(self._wire.began + loop.time())),
             control_socket=lambda _: make_control_socket(self._scene.acts if number == 1 else ()),
             storage=Storage(
                 start_writer=lambda database: SlowDisk(database, self._random, fate, self._witness.commit)
@@ -379,26 +381,8 @@ class _SeedPlay:
             return await start_run(
                 RunDraft(ready.plan, ready.draft, ready.place, DEPLOY), request, environment
             )
-        draft, place = self._write_draft()
+        draft, place = write_draft(self._scene, self._folder)
         return await start_run(RunDraft(self._scene.plan, draft, place), request, environment)
-
-    def _write_draft(self) -> tuple[Draft, Path]:
-        place = Path(tempfile.mkdtemp(dir=self._folder))
-        draft = Draft(place / "journal.sqlite")
-        for target in self._scene.targets:
-            draft.add(target, FilePosition(0, target.seq, 1))
-            for before in self._scene.needs.get(target.seq, ()):
-                draft.add_dependency(target.seq, before, FilePosition(0, target.seq, 1))
-        source = place / "plan.yaml"
-        source.write_text("version: 1\n")
-        plan = self._scene.plan
-        draft.finish(
-            plan,
-            RunMeta(digest="0" * 64, folder=str(self._folder), source=digest_file(source)),
-        )
-        if self._scene.approved:
-            draft.approve(self._scene.approved.items())
-        return draft, place
 
     def _make_environment(
         self, loop: VirtualLoop, fate: ProcessFate, witness: ArrivalWitness | None = None
@@ -428,7 +412,7 @@ class _SeedPlay:
             connect=self._network.connect,
             credential=self._resolve_credential,
             # A simulated manager logs its traffic to its own address.
-            store=StoreAccess(connect=self._network.connect, credential=_need_no_credential),
+            store=StoreAccess(connect=self._network.connect, credential=need_no_credential),
         )
 
     def _find_illness(self, gateway: str, at: float) -> Illness | None:
@@ -486,82 +470,21 @@ class _SeedPlay:
         return hash((round(self._elapsed, 6), repr(ends))) & 0xFFFFFFFF
 
 
-class _TimedSignals(NoSignals):
-    """Gives a SIGTERM at each of these virtual seconds."""
-
-    def __init__(self, times: Sequence[float], note: Callable[[], None]) -> None:
-        """``note`` is called at each of them."""
-        self._times = times
-        self._note = note
-
-    async def receive(self) -> AsyncIterator[str]:
-        began = anyio.current_time()
-        for at in self._times:
-            await anyio.sleep(max(0.0, began + at - anyio.current_time()))
-            self._note()
-            yield "SIGTERM"
-
-
-async def _need_no_credential(_: Gateway) -> StoreCredential:
-    """Return the credential for a simulated traffic log, which is open to all."""
-    return NO_CREDENTIAL
-
-
-def _find_memory_folder() -> str | None:
-    """Return a folder in memory if there is one: a thousand seeds write a thousand journals."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-@contextmanager
-def _close_what_is_left() -> Iterator[None]:
-    """Close, at the end, what killed processes had open, as the system does for real ones.
-
-    Nothing is closed before: the close of a database would tidy up the journal that the next session finds.
-    """
-    databases, locks = WeakSet[Database](), WeakSet[HolderLock]()
-    with ExitStack() as stack:
-        for made in (databases, locks):
-            stack.callback(_close_all, made)
-        stack.enter_context(patch.object(Database, "__init__", _note_in(databases, Database.__init__)))
-        stack.enter_context(patch.object(HolderLock, "__init__", _note_in(locks, HolderLock.__init__)))
-        yield
-
-
-def _note_in(made: WeakSet[Any], build: Callable[..., None]) -> Callable[..., None]:
-    """Return an initializer that notes in ``made`` what it has built."""
-
-    def build_and_note(self: object, *values: object, **named: object) -> None:
-        build(self, *values, **named)
-        made.add(self)
-
-    return build_and_note
-
-
-def _close_all(made: WeakSet[Any]) -> None:
-    for each in list(made):
-        each.close()
-
-
-@contextmanager
-def _collect_once() -> Iterator[None]:
-    """Collect what killed processes leave behind once, at the end: it saves a tenth of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    gc.freeze()  # all that was there before need not be looked at
-    try:
-        yield
-    finally:
-        gc.collect()
-        gc.unfreeze()
-        if was_on:
-            gc.enable()
-
-
-@contextmanager
-def _silence_unraisable() -> Iterator[None]:
-    """Silence the warnings of Python on the coroutines that a killed process leaves behind."""
-    told, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = told
+def write_draft(scene: SeedScene, folder: Path) -> tuple[Draft, Path]:
+    """Return the journal of a scene's run as a draft, and the new folder in ``folder`` where it is."""
+    place = Path(tempfile.mkdtemp(dir=folder))
+    draft = Draft(place / "journal.sqlite")
+    for target in scene.targets:
+        draft.add(target, FilePosition(0, target.seq, 1))
+        for before in scene.needs.get(target.seq, ()):
+            draft.add_dependency(target.seq, before, FilePosition(0, target.seq, 1))
+    source = place / "plan.yaml"
+    source.write_text("version: 1\n")
+    plan = scene.plan
+    draft.finish(
+        plan,
+        RunMeta(digest="0" * 64, folder=str(folder), source=digest_file(source)),
+    )
+    if scene.approved:
+        draft.approve(scene.approved.items())
+    return draft, place

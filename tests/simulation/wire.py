@@ -34,6 +34,8 @@ class WireExchange(Struct, kw_only=True, eq=False):
     """When the reply was handed over, or the request was given up; None if the process died before."""
     status: int | None = None
     """None without a reply."""
+    is_unsent: bool = False
+    """Nothing of it has left, as it turned out."""
     wait: float | None = None
     """The seconds of its ``Retry-After``, or of the vendor's words for the same."""
     is_elsewhere: bool = False

@@ -1,0 +1,101 @@
+"""The judges of runs beyond one machine, by the wire of all workers and the driver's journal.
+
+``witness`` judges at each first byte; these judge at the end. No rule of the engine is used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+
+from orchestrator.journal.folder import RunFolder
+from orchestrator.model.reading import Act
+from tests.simulation.far.scene import FarScene
+from tests.simulation.lanes import check_astray, check_place
+from tests.simulation.wire import DENIED, SessionWire, WireExchange
+
+ON_ITS_WAY = 0.5
+"""Seconds in which a request may still leave that was let go before a reply came: it waits for the server."""
+
+STOPS_WITHIN = 3.0
+"""Seconds after an interrupt until the last worker knows of it, where all is well."""
+
+
+def judge_session(scene: FarScene, wire: SessionWire) -> Iterator[str]:
+    """Yield each promise that the requests of one session of the run broke."""
+    yield from check_place(scene.near, wire)
+    yield from check_astray(scene.near, wire)
+    yield from check_pauses(scene, wire)
+    yield from check_stop(scene, wire)
+    yield from check_window(scene, wire)
+
+
+def judge_run(scene: FarScene, wires: dict[int, SessionWire], folder: RunFolder) -> Iterator[str]:
+    """Yield each promise that all sessions together broke."""
+    yield from check_attempts(scene, [each for wire in wires.values() for each in wire.exchanges])
+    yield from check_journal([each for wire in wires.values() for each in wire.exchanges], folder)
+
+
+def check_pauses(scene: FarScene, wire: SessionWire) -> Iterator[str]:
+    """Yield each request that left while its lane was told to wait, whichever worker heard it (promise 6)."""
+    for gateway in scene.near.plan.gateways:
+        exchanges = wire.list_of(gateway.name)
+        for told in exchanges:
+            if not told.is_refusal_to_take_more or told.came is None or told.wait is None or told.login:
+                continue
+            if told.act is None:
+                continue  # the reads of calls have a limit of their own
+            until = told.came + min(told.wait, gateway.park_for) - 0.001
+            for each in exchanges:
+                waits = told.act is not Act.LOOK or each.act is Act.LOOK
+                if waits and told.came + ON_ITS_WAY < each.left < until:
+                    early = until - each.left
+                    yield f"promise 6: {each} left {early:.3f} s before the end of a {told.status}'s wait"
+
+
+def check_stop(scene: FarScene, wire: SessionWire) -> Iterator[str]:
+    """Yield what left long after an interrupt of a run whose server and workers are well (promise 8)."""
+    stop = min(wire.signals, default=None)
+    if stop is None or not scene.is_calm:
+        return
+    for each in wire.exchanges:
+        if each.left > stop + STOPS_WITHIN:
+            yield f"promise 8: {each} left {each.left - stop:.3f} s after the first interrupt"
+
+
+def check_window(scene: FarScene, wire: SessionWire) -> Iterator[str]:
+    """Yield each undeploy that left too late for its session's window (promise 7)."""
+    timeouts = {gateway.name: gateway.reply_timeout for gateway in scene.near.plan.gateways}
+    for each in wire.exchanges:
+        is_late = wire.closes is not None and each.left + timeouts[each.gateway] > wire.closes + 0.2
+        if each.act is wire.change and is_late:
+            yield f"promise 7: {each} left too late for the window"
+
+
+def check_attempts(scene: FarScene, exchanges: list[WireExchange]) -> Iterator[str]:
+    """Yield each target that was sent more undeploys than its plan allows, by all workers (promise 7)."""
+    allowed = {gateway.name: gateway.retry.attempts for gateway in scene.near.plan.gateways}
+    counts = Counter(each.target for each in exchanges if each.act is Act.UNDEPLOY and _counts(each))
+    for target, count in counts.items():
+        # One that no platform has is in no book, and on no wire.
+        if target is not None and count > allowed[target.partition("/")[0]]:
+            yield f"promise 7: {target} was sent {count} times"
+
+
+def _counts(each: WireExchange) -> bool:
+    return not (each.is_refusal_to_take_more or each.status == DENIED or each.is_elsewhere or each.is_unsent)
+
+
+def check_journal(exchanges: list[WireExchange], folder: RunFolder) -> Iterator[str]:
+    """Yield each target of which the driver's journal has fewer undeploys than have left (promise 2)."""
+    left = Counter(each.target for each in exchanges if each.act is Act.UNDEPLOY)
+    with closing(folder.open()) as database:
+        kept: dict[str, int] = dict(
+            database.rows(
+                "SELECT id, COUNT(*) FROM attempt JOIN target USING (seq) WHERE act = 'undeploy' GROUP BY id"
+            )
+        )
+    for target, count in left.items():
+        if target is not None and count > kept.get(target, 0):
+            yield f"promise 2: {count} undeploys of {target} left, and the journal has {kept.get(target, 0)}"

@@ -1,0 +1,159 @@
+"""The scene of a seed beyond one machine: that of one machine, in zones, with misfortunes of its own."""
+
+from __future__ import annotations
+
+from random import Random
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tests.simulation.scene import SeedScene, make_scene
+
+ZONES = ("east", "west", "dmz")
+
+FOR_EVER = 1e9
+
+
+class WorkerFate(Struct, frozen=True, kw_only=True):
+    """What becomes of a worker. Steps are its own; see ``SimulatedProcess``."""
+
+    dies_at: int | None = None
+    freezes_at: int | None = None
+    freezes_for: float = 0.0
+    leaves_at: float | None = None
+    """Seconds after its start at which it gets a SIGTERM."""
+    back_after: float = 0.0
+    """Seconds after its end until another process takes its place."""
+
+
+class TimeSpan(Struct, frozen=True):
+    """Seconds of the whole run from and to which something is so."""
+
+    start: float
+    end: float
+
+
+class FarScene(Struct, frozen=True, kw_only=True):
+    """The scene of one machine, the zones and their workers, and all that goes wrong between them."""
+
+    near: SeedScene
+    workers: dict[str, tuple[WorkerFate, ...]]
+    """By zone: the first fate of each of its workers; those that take their places live on."""
+    absences: dict[str, TimeSpan]
+    """By zone: when no worker of it is there."""
+    away: TimeSpan | None
+    """When the server answers nobody."""
+    cuts: dict[str, TimeSpan]
+    """By process: when it alone does not reach the server."""
+    lost: float
+    """The share of the server's answers that never come, though the calls took effect."""
+    crashes: tuple[int, ...]
+    """The steps at which the drivers die; those after these live on."""
+    pause: float
+    """Seconds until the next driver comes."""
+    longest_history: int
+    chunk_targets: int
+    part_targets: int
+    open_targets: int
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether all is well between driver, server and workers."""
+        fates = [fate for each in self.workers.values() for fate in each]
+        return not (
+            self.absences
+            or self.away
+            or self.cuts
+            or self.lost
+            or self.crashes
+            or any(fate != WorkerFate() for fate in fates)
+        )
+
+
+def make_far_scene(number: int) -> FarScene:
+    """Make the scene of a seed; the same number always makes the same one."""
+    random = Random(f"far scene of {number}")
+    near = _settle(random, make_scene(number))
+    zones = list(dict.fromkeys(gateway.zone for gateway in near.plan.gateways))
+    is_calm = random.random() < 0.15
+    scene = FarScene(
+        near=near,
+        workers={zone: _make_workers(random) for zone in zones},
+        absences=_make_absences(random, zones),
+        away=_make_away(random),
+        cuts=_make_cuts(random, zones),
+        lost=random.choice([0.0, 0.0, 0.0, 0.02, 0.1]),
+        crashes=_make_crashes(random),
+        pause=random.choice([0.0, 5.0, 60.0]),
+        longest_history=random.choice([10_000, 10_000, 60, 25]),
+        chunk_targets=random.choice([1, 3, 8, 20, 200]),
+        part_targets=random.choice([10_000, 10, 40]),
+        open_targets=random.choice([100_000, 100_000, 50]),
+    )
+    return _calm_down(scene) if is_calm else scene
+
+
+def _settle(random: Random, near: SeedScene) -> SeedScene:
+    """Return the scene of one machine with its gateways in zones, and without misfortunes of its process."""
+    count = random.randint(1, min(len(ZONES), len(near.plan.gateways)))
+    gateways = tuple(
+        replace(gateway, zone=ZONES[index % count]) for index, gateway in enumerate(near.plan.gateways)
+    )
+    plan = replace(near.plan, gateways=gateways)
+    return replace(near, plan=plan, crashes=(), full=range(0), freeze=None, jumps=(), preview=None)
+
+
+def _make_workers(random: Random) -> tuple[WorkerFate, ...]:
+    return tuple(_make_fate(random) for _ in range(random.randint(1, 3)))
+
+
+def _make_fate(random: Random) -> WorkerFate:
+    fate, back = random.random(), random.choice([0.0, 3.0, 20.0, 60.0])
+    at = random.randint(1, random.choice([20, 100, 400]))
+    if fate < 0.35:
+        return WorkerFate(dies_at=at, back_after=back)
+    if fate < 0.6:
+        return WorkerFate(freezes_at=at, freezes_for=random.choice([1.0, 7.0, 12.0, 40.0, 300.0]))
+    if fate < 0.7:
+        return WorkerFate(leaves_at=random.uniform(0.5, 20.0), back_after=back)
+    return WorkerFate()
+
+
+def _make_absences(random: Random, zones: list[str]) -> dict[str, TimeSpan]:
+    if random.random() < 0.85:
+        return {}
+    start = random.choice([0.0, random.uniform(0.0, 10.0)])
+    return {random.choice(zones): TimeSpan(start, start + random.choice([8.0, 60.0, 700.0, FOR_EVER]))}
+
+
+def _make_away(random: Random) -> TimeSpan | None:
+    if random.random() < 0.85:
+        return None
+    start = random.uniform(0.0, 20.0)
+    return TimeSpan(start, start + random.choice([1.0, 6.0, 15.0, 90.0]))
+
+
+def _make_cuts(random: Random, zones: list[str]) -> dict[str, TimeSpan]:
+    if random.random() < 0.8:
+        return {}
+    start = random.uniform(0.0, 20.0)
+    name = random.choice(["driver-1", f"{random.choice(zones)}-1"])
+    return {name: TimeSpan(start, start + random.choice([1.0, 6.0, 15.0, 90.0]))}
+
+
+def _make_crashes(random: Random) -> tuple[int, ...]:
+    if random.random() < 0.6:
+        return ()
+    return tuple(random.randint(1, random.choice([10, 60, 300])) for _ in range(random.randint(1, 3)))
+
+
+def _calm_down(scene: FarScene) -> FarScene:
+    return replace(
+        scene,
+        workers={zone: (WorkerFate(),) * len(fates) for zone, fates in scene.workers.items()},
+        absences={},
+        away=None,
+        cuts={},
+        lost=0.0,
+        crashes=(),
+    )
