@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.discover import survey
 from orchestrator.discover.survey import SurveyResult
+from orchestrator.doctor import visit
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Verdict
@@ -27,13 +28,14 @@ from orchestrator.preview.states import TargetState
 from orchestrator.report.values import AttemptReport, TargetReport
 from orchestrator.rules import precheck, retry
 from orchestrator.rules.retry import draw_backoff
-from orchestrator.simulator.books import SeenRequest, TargetFacts
+from orchestrator.simulator.books import SeenRequest, SimulatorBooks, TargetFacts
 from orchestrator.simulator.exchange import DeliveryManner, RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.simulator.roma_fixture import BackendFixture
 from tests.simulation import play, surge
 from tests.simulation.credentials import TOKENS
 from tests.simulation.discovering import SimulatedDiscovery, check_found
+from tests.simulation.examining import check_diagnosis, check_doctor_wire
 from tests.simulation.jitter import check_jitter
 from tests.simulation.looking import LookWitness, check_reads_only, find_secrets
 from tests.simulation.others import check_changes
@@ -43,7 +45,7 @@ from tests.simulation.scene import DiscoverScene, SeedScene, make_scene
 from tests.simulation.timing import check_gaps, compute_longest_rest, judge_durations
 from tests.simulation.wire import WireExchange
 from tests.test_simulation import JUDGES
-from tests.test_simulation_oracles import LOOK, UNDEPLOY, a_scene, ask, wire
+from tests.test_simulation_oracles import LOOK, UNDEPLOY, a_scene, ask, log_in, wire
 
 NAME = TargetId("gw/api1")
 _AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -276,6 +278,74 @@ def test_a_discover_that_takes_an_unanswered_read_for_an_empty_one_is_caught(
     monkeypatch.setattr(survey, "_describe_unanswered", lambda query, read: QueryResult())
 
     assert is_caught("and does not say so", range(1, 300), lambda scene: scene.discover is not None)
+
+
+# --- doctor ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_doctor_asks_too_early_too_often_or_side_by_side_is_told() -> None:
+    greeting, scene = ask(0.0, 1.0, 401, act=None, credential=""), a_scene()
+
+    def find(*exchanges: WireExchange, seconds: float = 5.0) -> list[str]:
+        return list(check_doctor_wire(scene, wire(*exchanges), seconds))
+
+    assert find(greeting, ask(1.0, 2.0, act=LOOK), ask(2.0, 3.0, act=LOOK)) == []
+    assert find(greeting, ask(0.5, 2.0, act=LOOK))[0].endswith("beside another one")
+    assert find(ask(0.0, 1.0, act=LOOK)) == [
+        "doctor showed gw a credential before it had answered as that gateway would"
+    ]
+    assert find(replace(greeting, status=None), ask(1.0, 2.0, act=LOOK)) == [
+        "doctor went on at gw, which had not answered"
+    ]
+    many = [ask(float(number), number + 1.0, act=LOOK) for number in range(1, 13)]
+    assert find(greeting, *many) == ["doctor sent 13 requests to gw"]
+    logins = [log_in(float(number), number + 1.0) for number in (1, 2)]
+    assert find(greeting, *logins) == ["promise 5: doctor logged in to gw more than once"]
+    assert find(greeting, seconds=90.0) == ["promise 10: doctor took 90.0 s"]
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("3 of 12 looked at: 2 deployed, 1 not deployed", []),
+    ("3 of 12 looked at: 3 could not be told (HTTP 502)", []),
+    ("3 of 12 looked at: 3 deployed", ["doctor tells that 3 of gw are deployed, and 2 are"]),
+    ("3 of 12 looked at: 1 not found", ["doctor tells that 1 of gw are not found, and 0 are"]),
+    ("4 of 12 looked at: 2 deployed", ["doctor tells of 4 samples of gw, and there are 3"]),
+    ("no target to try them with", []),
+])  # fmt: skip
+def test_a_sample_that_the_books_do_not_have_is_told(text: str, told: list[str]) -> None:
+    scene = a_scene()
+    books = SimulatorBooks(
+        requests=0,
+        gateways={},
+        targets={target.id: note(down=target.seq == 1) for target in scene.targets},
+        destroyed=(),
+    )
+    checks = [{"check": "targets", "state": "ok", "text": text, "advice": ""}]
+
+    assert list(check_diagnosis(scene, {"name": "gw", "state": "ok", "checks": checks}, books)) == told
+
+
+def test_a_state_that_no_check_has_and_a_fault_without_advice_are_told() -> None:
+    checks = [
+        {"check": "targets", "state": "unknown", "text": "none was looked at", "advice": ""},
+        {"check": "answer", "state": "fail", "text": "HTTP 502", "advice": ""},
+    ]
+    books = SimulatedPlatforms(a_scene().fixture).books()
+
+    assert list(check_diagnosis(a_scene(), {"name": "gw", "state": "ok", "checks": checks}, books)) == [
+        "doctor calls gw ok, and a check fail",
+        "doctor gives no advice on answer of gw",
+    ]
+
+
+@JUDGES
+def test_a_doctor_that_shows_its_credential_at_once_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def greet(*_: object) -> None:
+        """Trust whatever stands there."""
+
+    monkeypatch.setattr(visit._GatewayVisit, "_greet", greet)
+
+    assert is_caught("before it had answered", range(1, 100), lambda scene: scene.has_doctor)
 
 
 # --- jitter ---------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ ORACLES: dict[int, str] = {
     "doubt than requests could be in flight, and the next session sends each of them a look first.",
     3: "What is reported undeployed is down in the books of its platform; what is reported not started was "
     "not taken down by us. A preview calls nothing deployed or undeployed that the books of its time call "
-    "otherwise. A discover finds what is up alone, and leaves nothing out without a word. Both send logins "
-    "and reads alone.",
+    "otherwise. A discover finds what is up alone, and leaves nothing out without a word. Neither they nor "
+    "doctor send anything but logins and reads.",
     4: "What is reported absent is in no book. Once another installation has answered an undeploy nothing "
     "more leaves for that gateway, and its lane ends closed.",
     5: "A credential is never used again after its first 401 was read, but by what was let go before. "
@@ -35,8 +35,8 @@ ORACLES: dict[int, str] = {
     8: "Nothing at all leaves after the first interrupt; each request that left before has its result in the "
     "journal, and all reports are there. After the second the session ends within 5 s.",
     9: "No file of a run and no event holds a token, password, key or secret, though replies repeat them; "
-    "each request goes to the host of its gateway, and none where a redirect points. No preview, discover or "
-    "notification shows one.",
+    "each request goes to the host of its gateway, and none where a redirect points. No preview, discover, "
+    "doctor or notification shows one.",
     10: "Each session ends within the sum of what its plan allows, and never waits for what cannot come or "
     "runs on while no time passes. A preview leaves a gateway that gives no answer for a minute. "
     "No wait is longer than the longest of the plan, and no duration of a report longer than the true one. "
@@ -106,6 +106,11 @@ CAPABILITIES = (
         "discover, with filters and `--unused`",
         "the same faults, and lists that leave out what this user may not see",
         lambda scene: scene.discover is not None,
+    ),
+    Capability(
+        "doctor",
+        "the same faults; names, ports and certificates are taken for good",
+        lambda scene: scene.has_doctor,
     ),
     Capability(
         "`in_use`",
@@ -183,7 +188,6 @@ CAPABILITIES = (
 """Every capability of a run is in some scene; what is not simulated stands in ``NOT_SIMULATED``."""
 
 NOT_SIMULATED = (
-    "doctor",
     "restores, looks and schedules on a Temporal server",
     "telemetry",
 )

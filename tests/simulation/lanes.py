@@ -85,6 +85,8 @@ def _find_rejections(exchanges: Sequence[WireExchange], *, perhaps: bool = False
     """
     found: dict[str, float] = {}
     for at, each in sort_by_end([*exchanges]):
+        if not each.credential:
+            continue  # a doctor asks without one first
         if each.is_rejection or (perhaps and each.is_report and each.status == DENIED):
             found.setdefault(each.credential, at)
     return found
@@ -98,7 +100,7 @@ def _check_renewals(
     read = wire.resolved.count(name)
     if read > 1 + causes:
         yield f"promise 5: {name}: a credential was read {read} times after {causes} rejections"
-    order = list(dict.fromkeys(each.credential for each in exchanges if not each.login))
+    order = list(dict.fromkeys(each.credential for each in exchanges if each.credential))
     for credential, told in rejected.items():
         worked = any(
             each.credential == credential and each.status not in (None, DENIED) for each in exchanges

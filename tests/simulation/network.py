@@ -191,10 +191,13 @@ def _is_at_home(gateway: Gateway, request: Request) -> bool:
 
 
 def _tell_apart(request: Request) -> str:
-    """Return a name for what lets a request in: the same for the same token, and for the same access key."""
+    """Return a name for what lets a request in: the same for the same token, and for the same access key.
+
+    Empty for a request without a credential.
+    """
     signed = re.search("Access=([^,]+)", request.headers.get("Authorization", ""))
     text = signed[1] if signed else _read_credential(request)
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    return blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
 
 
 def note_answer(seen: WireExchange, answer: Reply | Lost) -> None:

@@ -44,6 +44,7 @@ from tests.simulation.clock import CrashError, VirtualLoop, play
 from tests.simulation.credentials import TOKENS, resolve
 from tests.simulation.discovering import choose_gateways, judge_discovery
 from tests.simulation.disk import ProcessFate, SlowDisk
+from tests.simulation.examining import judge_doctor
 from tests.simulation.guards import check_drift
 from tests.simulation.lanes import check_closed
 from tests.simulation.looking import LookStage, LookWitness
@@ -193,6 +194,11 @@ class _SeedPlay:
     def _look_before(self) -> None:
         """Play the commands that only look, each as a process of its own, before the run."""
         scene = self._scene
+        if scene.has_doctor:
+            with self._load() as loaded:
+                stage = self._set_stage("doctor")
+                judge_doctor(stage, loaded)
+            self._leave(stage)
         if scene.preview is not None:
             with self._load() as loaded:
                 options = RunOptions(state=self._folder, skip=scene.skip)

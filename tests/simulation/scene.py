@@ -137,6 +137,8 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     """The states of targets that a person has approved, not all of them as they are; empty without one."""
     preview: PreviewScene | None = None
     discover: DiscoverScene | None = None
+    has_doctor: bool = False
+    """Whether a doctor comes before the run."""
     receivers: tuple[ReceiverScene, ...] = ()
     """The places that are told of the run."""
     jumps: tuple[ClockJump, ...] = ()
@@ -205,6 +207,7 @@ def make_scene(number: int) -> SeedScene:
         scene,
         preview=_choose_preview(Random(f"preview of {number}")),
         discover=_choose_discover(Random(f"discover of {number}")),
+        has_doctor=Random(f"doctor of {number}").random() < 0.08,
         receivers=choose_receivers(Random(f"receivers of {number}")),
         jumps=choose_jumps(Random(f"jumps of {number}")),
     )

@@ -67,4 +67,5 @@ def strike_at_once(random: Random, scene: SeedScene) -> SeedScene:
         approved={},
         preview=None,
         discover=None,
+        has_doctor=False,
     )
