@@ -50,8 +50,8 @@ KINDS = (
         "make seeds UNTIL=100000",
         "Each seed makes a plan, its platforms, and all that goes wrong: faults in replies, gateways "
         "that are ill, a full disk, a window that closes, an operator who steers, processes that die at "
-        "any step. In some seeds a preview, a discover or a doctor goes before the run. It runs and resumes on "
-        "a virtual clock until the run has reached its end, restores it, "
+        "any step. In some seeds a preview, a discover or a doctor goes before the run. It runs and resumes "
+        "on a virtual clock until the run has reached its end, restores it, "
         "and compares the reports, the journal and each request with the books of the platforms. The "
         "oracles use no rule of the engine, and for each there is a test that breaks the engine, or makes "
         "up a wire, and sees the oracle speak. The command goes on where the last call ended. CI plays the "

@@ -244,10 +244,12 @@ def _was_seen_late(scene: SeedScene, target: TargetReport) -> bool:
     """Return whether a list that lags has shown the target as up after the undeploy that took it down."""
     fixture = next(entry for entry in scene.fixture.gateways if entry.name == target.gateway)
     lag = timedelta(seconds=getattr(fixture, "lag", 0.0))
-    last = max((each.started for each in target.attempts if each.act is Act.UNDEPLOY), default=None)
+    # Those that could not leave have changed nothing, and no list lags behind them.
+    sent = [each.started for each in target.attempts if each.act is Act.UNDEPLOY and each.sent]
+    last = max(sent, default=None)
     looks = (each for each in target.attempts if each.act is Act.LOOK and each.status is not None)
-    if not lag or last is None:
-        return False
+    if not lag or last is None or scene.jumps:
+        return bool(lag and scene.jumps)  # the times of the attempts are those of a clock that has jumped
     return any(last < look.started < last + ON_THE_WAY + lag for look in looks)
 
 
