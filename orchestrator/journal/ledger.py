@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, make_damage_error
 from orchestrator.journal.schema import INSERT_INTENT, UPDATE_OUTCOME, UPDATE_RESULT
 from orchestrator.model.credentials import Secret
 
@@ -258,9 +258,10 @@ def _read_in_parts(database: Database, kind: EntryKind) -> Iterator[list[Entry]]
 def go_on_with_ledger(database: Database, key: Secret | None = None) -> None:
     """Let a journal that was opened for writing keep its ledger. One that never had a ledger gets none.
 
-    Raises UsageError if the newest row is signed, and not with the ``key`` that is given.
+    Raises UsageError if the newest row is signed, and not with the ``key`` that is given, and JournalError
+    if it cannot be read.
     """
-    head = next((LedgerHead(*row) for row in database.rows(_LAST)), None)
+    head = _read_head(database)
     if head is None:
         return
     if key is not None and head.mac is not None and not is_signed(head, key):
@@ -278,5 +279,17 @@ def is_signed(row: LedgerHead, key: Secret) -> bool:
 
 
 def read_journal_head(database: Database) -> str | None:
-    """Return the hash of the newest row in hexadecimal digits; None where a journal has no ledger."""
-    return next((digest.hex() for _, digest, _ in database.rows(_LAST)), None)
+    """Return the hash of the newest row in hexadecimal digits; None where a journal has no ledger.
+
+    Raises JournalError for a row that this program cannot have written.
+    """
+    head = _read_head(database)
+    return None if head is None else head.hash.hex()
+
+
+def _read_head(database: Database) -> LedgerHead | None:
+    for number, digest, mac in database.rows(_LAST):
+        if not isinstance(digest, bytes) or not isinstance(mac, bytes | None):
+            raise make_damage_error("the newest row of its ledger has no hash", database.path)
+        return LedgerHead(number, digest, mac)
+    return None
