@@ -105,7 +105,11 @@ def test_more_seeds_break_no_promise() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "seed",
-    [115],  # a full disk lost an outcome that the live status had counted
+    [
+        115,  # a full disk lost an outcome that the live status had counted
+        509,  # discover began to ask for calls with a token that its search had seen rejected
+        1240,  # a front-end API that was not read was taken for drift
+    ],
 )
 def test_a_seed_that_once_found_a_fault_finds_none(seed: int) -> None:
     assert find_broken(seed, seed) == ""
