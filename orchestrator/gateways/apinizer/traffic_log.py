@@ -34,8 +34,8 @@ QUIET_FOR = 24
 AHEAD_BY = 600.0
 """Seconds by which a record may be ahead of our clock."""
 
-_YEAR_10000 = 253_402_300_800_000
-"""Unix milliseconds."""
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000
+"""Unix milliseconds. One record with a wrong time, such as one before 1970, spoils no whole log."""
 
 _HOUR = 3600.0
 
@@ -208,7 +208,7 @@ def _find_time(value: object) -> float | None:
     milliseconds = _as_object(value).get("value")
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None
-    return milliseconds / 1000 if 0 <= milliseconds < _YEAR_10000 else None
+    return milliseconds / 1000 if _YEAR_1 <= milliseconds < _YEAR_10000 else None
 
 
 def _find_count(value: object) -> int | None:
