@@ -219,34 +219,23 @@ def _combine(show: Reading, newest: Mapping[str, Any], read: Reading, front: str
         return _keep_backend(show, newest)
     if read.verdict is not Verdict.TOLD or read.kept is None:
         # Only the front end tells its time: the record's, which differs, would look like another deploy.
-        return _set_since(_keep_without_front(show, newest, front), None)
-    found = _combine_fields(show, newest, read.kept, front)
+        return _keep_without_front(show, {**newest, "deploy_time": None}, front)
     # The lists tell when it was published, and not when it was deployed: so this holds whatever was read.
-    published = show_text(find_newest(read.kept.get("publish_time")) or "")
-    return _set_since(found, published or found.facts.since)
-
-
-def _set_since(found: Snapshot, since: str | None) -> Snapshot:
-    return replace(found, facts=replace(found.facts, since=since))
-
-
-def _combine_fields(
-    show: Reading, newest: Mapping[str, Any], kept: Mapping[str, Any], front: str
-) -> Snapshot:
-    """Return the snapshot with the fields of a front-end API that a deploy needs, where it has them all."""
-    body = _build_deploy(show.kept or {}, newest, kept)
+    if published := find_newest(read.kept.get("publish_time")):
+        newest = {**newest, "deploy_time": published}
+    body = _build_deploy(show.kept or {}, newest, read.kept)
     if not all(body.get(name) for name in _MANDATORY) or not split_environments(body["env_id"]):
         return _keep_without_front(show, newest, front)
     body["env_id"], *further = split_environments(body["env_id"])
     if unfit := _find_unfit(body):
         return replace(_keep_without_front(show, newest, front), message=unfit)
-    path, name = find_text(kept, "req_uri"), find_text(kept, "name")
-    published = FrontEnd(id=_show_id(front), name=name and show_text(name), path=path and show_text(path))
+    path, name = find_text(read.kept, "req_uri"), find_text(read.kept, "name")
+    published_as = FrontEnd(id=_show_id(front), name=name and show_text(name), path=path and show_text(path))
     found = _add_record(show, newest)
     return replace(
         found,
-        facts=replace(found.facts, path=published.path),
-        fronts=(published,),
+        facts=replace(found.facts, path=published_as.path),
+        fronts=(published_as,),
         deploy=encode_deploy(body, further),
         obstacles=(*found.obstacles, NEW_FRONT_END_ID.word),
     )
