@@ -202,7 +202,7 @@ def _describe_body(reply: Reply) -> Iterator[str]:
     if head.startswith("<") and ("<html" in head or "<!doctype" in head):
         kind = "an HTML page"
     elif text[0] in "{[":
-        kind = "JSON without a message"
+        kind = "JSON without a message of the vendor"
     else:
         kind = "plain text"
     yield f"{kind} ({len(reply.body)} bytes)"

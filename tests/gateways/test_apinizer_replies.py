@@ -345,7 +345,7 @@ def test_the_wait_of_a_busy_gateway_is_in_its_body_or_its_header(
     [
         ({"error": "bad_request", "error_description": "No"}, "bad_request", "No"),
         ({"error": "Bad request"}, None, "Bad request"),
-        ({"error": {"a": 1}}, None, "HTTP 400, JSON without a message (19 bytes)"),
+        ({"error": {"a": 1}}, None, "HTTP 400, JSON without a message of the vendor (19 bytes)"),
         ({"resultMessage": "First", "error": "e"}, "e", "First"),
     ],
 )

@@ -199,12 +199,12 @@ OF_IAM = {
     "401, HTML": (reply(401, HTML), LoginRejected(None, "HTTP 401, an HTML page (50 bytes)")),
     "401, cut short": (
         reply(401, b'{"error_code": "IAM.0'),
-        LoginRejected(None, "HTTP 401, JSON without a message (21 bytes)"),
+        LoginRejected(None, "HTTP 401, JSON without a message of the vendor (21 bytes)"),
     ),
     "401, a code alone": (reply(401, b'{"error_code": "IAM.0001"}'), LoginRejected("IAM.0001", "IAM.0001")),
     "401, a second factor by its receipt": (
         reply(401, RECEIPT),
-        LoginRejected(None, f"{NO_SECOND_FACTOR} (HTTP 401, JSON without a message (132 bytes))"),
+        LoginRejected(None, f"{NO_SECOND_FACTOR} (HTTP 401, JSON without a message of the vendor (132 bytes))"),
     ),
     "403, a second factor in words": (
         reply(403, b'{"error_code": "IAM.0101", "error_msg": "MFA authentication is required."}'),
@@ -233,7 +233,7 @@ OF_IAM = {
     ),
     "502, HTML": (reply(502, HTML), unclear("HTTP 502, an HTML page (50 bytes)")),
     "503": (reply(503, b"", retry_after="2"), unclear("HTTP 503 without a body", 2.0)),
-    "409": (reply(409, b"[1]"), unclear("HTTP 409, JSON without a message (3 bytes)")),
+    "409": (reply(409, b"[1]"), unclear("HTTP 409, JSON without a message of the vendor (3 bytes)")),
 }
 
 NO_MANAGER_TOKEN = unclear("the manager answered 200 without a token in access_token")
@@ -264,7 +264,7 @@ OF_APINIZER = {
     "201": (
         reply(201, b'{"access_token": "MARKER"}'),
         unclear(
-            "HTTP 201, JSON without a message (26 bytes) is not how the manager answers a login; check url"
+            "HTTP 201, JSON without a message of the vendor (26 bytes) is not how the manager answers a login; check url"
         ),
     ),
     "400, OAuth": (

@@ -53,7 +53,7 @@ def fault(code: str | None, text: str = "said") -> dict[str, str]:
         ({"message": "outer", "error": {"code": "A.1"}}, "A.1", "outer"),
         ({"code": "A.1", "error": {"code": "B.2", "message": "inner"}}, "A.1", "inner"),
         ({"message": "alone"}, None, "alone"),
-        ({"code": 7}, None, "HTTP 400, JSON without a message (11 bytes)"),
+        ({"code": 7}, None, "HTTP 400, JSON without a message of the vendor (11 bytes)"),
         (None, None, "HTTP 400 without a body"),
     ],
 )
@@ -275,7 +275,7 @@ def test_a_read_is_believed_that_names_no_other_thing(
 
     assert (found.verdict, found.kept) == (verdict, fields if kept else None)
     if verdict is Verdict.UNCLEAR:
-        assert found.message == ("HTTP 200, JSON without a message (2 bytes)" if fields == [] else OF_ANOTHER)
+        assert found.message == ("HTTP 200, JSON without a message of the vendor (2 bytes)" if fields == [] else OF_ANOTHER)
 
 
 @pytest.mark.promise(4)

@@ -26,6 +26,7 @@ NAMELESS = Target(0, TargetId(""), "", 0, ())
 """Stands in where a reply is about no target, so that no names need to be taken out of its text."""
 
 _TEXTS = ("resultMessage", "error_description")
+_WORDS = (*_TEXTS, "error")
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 # The texts of refusals only meet these, so that each is compiled where it is first used: a command would
@@ -236,7 +237,7 @@ def make_reading(verdict: Verdict, reply: Reply, body: dict[str, Any] | None, **
     """Return a reading with the vendor's code and text, for BUSY its wait; ``more`` are further fields."""
     fields = body or {}
     error = fields.get("error")
-    text = find_text(fields, "resultMessage", "error_description", "error")
+    text = find_text(fields, *_WORDS)
     if verdict is Verdict.BUSY:
         more["wait"] = parse_seconds(fields.get("retry_after")) or find_wait(reply)
     return Reading(
@@ -344,13 +345,23 @@ def _describe_failures(found: tuple[ResultRow, ...]) -> str | None:
     return show_text(many + "; ".join(texts))
 
 
+def _describe_lack(reply: Reply, body: dict[str, Any] | None, found: tuple[ResultRow, ...]) -> str | None:
+    """Say why a 200 without any text of the vendor proves nothing; None for every other reply."""
+    if reply.status != 200 or body is None or find_text(body, *_WORDS):
+        return None
+    if is_success(body):
+        return f"HTTP 200, success without {'full evidence' if found else 'a deploymentResult'}"
+    return "HTTP 200, success is false" if body.get("success") is False else None
+
+
 def _read_fault(
     target: Target, reply: Reply, body: dict[str, Any] | None, found: tuple[ResultRow, ...]
 ) -> Reading:
     status = reply.status
     if status < 400:
         # One page of the vendor types the success of an undeploy without a result, as that of a rollback is.
-        return make_reading(Verdict.STRANGE, reply, body, is_answer=status == 200 and is_success(body))
+        is_answer, message = status == 200 and is_success(body), _describe_lack(reply, body, found)
+        return make_reading(Verdict.STRANGE, reply, body, message=message, is_answer=is_answer)
     if status == 408 or status >= 500:
         return make_reading(Verdict.DOUBT, reply, body)
     if status in {400, 404} and len(found) > 1:
