@@ -202,7 +202,10 @@ class RunFolder:
         try:
             lock = take_lock(self.path / "lock")
         except LockHeldError as error:
-            raise RunError(f"run {self.id} is going on: {error.holder}") from None
+            raise RunError(
+                f"run {self.id} is going on: {error.holder};"
+                f" `undeploy status {self.id}{self.state_option}` tells how it stands"
+            ) from None
         except OSError as error:
             raise RunError(f"{self.path}: the run cannot be locked: {error.strerror}") from error
         unseen = self._find_unseen_holder(lock.before)

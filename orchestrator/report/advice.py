@@ -134,9 +134,8 @@ def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
         )
     if silent:
         yield NextStep(
-            f"Check whether {name_first(silent, MOST_NAMED)}"
-            f" {choose_form(len(silent), 'answers', 'answer')} again:"
-            " parked for lack of answers."
+            # It may have answered: with refusals to take more, or to a login alone.
+            f"Check what the warnings say about {name_first(silent, MOST_NAMED)}: parked when the run ended."
         )
 
 

@@ -22,11 +22,11 @@ BATCH = 200
 class ReportError(OrchestratorError):
     """Some reports could not be written; all others were. ``failures`` gives the cause by file name."""
 
-    def __init__(self, folder: Path, run: str, failures: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, run: str, failures: Mapping[str, str], state_option: str = "") -> None:
         causes = "; ".join(f"{file}: {why}" for file, why in failures.items())
         super().__init__(
             f"could not write all reports to {folder} ({causes}). The journal is not affected: "
-            f"mend the cause and make them again with `undeploy report {run} --format FORMAT`"
+            f"mend the cause and make them again with `undeploy report {run} --format FORMAT{state_option}`"
         )
         self.failures = dict(failures)
 
@@ -51,11 +51,12 @@ def write_report(
             told(written)
 
 
-def write_all(source: ReportSource, folder: Path) -> None:
+def write_all(source: ReportSource, folder: Path, *, state_option: str = "") -> None:
     """Write every format into ``folder``, which exists, each whole or not at all (mode 0600, durable).
 
     The targets are read once for all formats. An older report is replaced. If one format cannot be written
-    the others still are, and ``ReportError`` at the end names each that is missing.
+    the others still are, and ``ReportError`` at the end names each that is missing. ``state_option`` is what
+    the command that it advises needs to find the run.
     """
     with ExitStack() as files:
         reports = [
@@ -68,7 +69,7 @@ def write_all(source: ReportSource, folder: Path) -> None:
             for report in reports:
                 report.fail(error)
     if failures := {report.name: report.failure for report in reports if report.failure is not None}:
-        raise ReportError(folder, source.report.run.id, failures)
+        raise ReportError(folder, source.report.run.id, failures, state_option)
 
 
 def are_current(source: ReportSource, folder: Path) -> bool:

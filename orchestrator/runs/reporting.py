@@ -97,19 +97,19 @@ def write_reports(folder: RunFolder, options: RunOptions, status: ExitStatus | N
     # This process has had the journal open just before, and looked at all of it then.
     with folder.open_source(whole=False) as source:
         stale = (place for place in places if status is not None or not are_current(source, place))
-        warnings = tuple(filter(None, (_write_to(place, source) for place in stale)))
+        warnings = tuple(filter(None, (_write_to(place, source, folder.state_option) for place in stale)))
         report = source.report
     if status is None:
         status = ExitStatus(report.run.exit_status or 0)
     return RunResult(exit_status=status, folder=folder, report=report, warnings=warnings)
 
 
-def _write_to(place: Path, source: ReportSource) -> str | None:
+def _write_to(place: Path, source: ReportSource, state_option: str) -> str | None:
     """Write every report into a folder; return why that failed, None if it did not."""
     try:
         check_folder(place)
         place.mkdir(parents=True, exist_ok=True)
-        write_all(source, place)
+        write_all(source, place, state_option=state_option)
     except OrchestratorError as error:
         return str(error)
     except OSError as error:

@@ -72,7 +72,7 @@ def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
     run = {"state": "stopped", "exit_status": 4}
 
     assert "roma-eu: closed" in advise(build_report("closed", run, not_started=1))[0].text
-    assert "whether roma-eu answers again" in advise(build_report("parked", run, not_started=1))[0].text
+    assert "about roma-eu: parked" in advise(build_report("parked", run, not_started=1))[0].text
 
 
 def test_a_lane_that_waited_for_a_worker_wants_one_and_not_a_look_at_its_gateway() -> None:
@@ -85,7 +85,7 @@ def test_a_lane_that_waited_for_a_worker_wants_one_and_not_a_look_at_its_gateway
 
     assert first.text == "Start a worker of zone dmz, where it reaches its gateways:"
     assert first.command == "undeploy worker --zone dmz --on temporal://h:7233/default"
-    assert not any("answers again" in step.text for step in rest)
+    assert not any("parked" in step.text for step in rest)
 
 
 def test_a_run_that_no_worker_took_was_stopped_by_nobody() -> None:

@@ -6,6 +6,7 @@ import ast
 import errno
 import gc
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -124,8 +125,9 @@ def test_a_report_that_was_there_is_replaced(tmp_path: Path) -> None:
 def test_one_format_that_fails_leaves_the_others_and_no_half_file(tmp_path: Path) -> None:
     (tmp_path / "report.csv").mkdir()  # nothing can be renamed onto it
 
-    with pytest.raises(ReportError, match=r"report\.csv.*undeploy report") as caught:
-        write_all(make_up_run(6), tmp_path)
+    advice = rf"report\.csv.*`undeploy report {re.escape(make_up_run(6).report.run.id)} --format FORMAT --state elsewhere`"
+    with pytest.raises(ReportError, match=advice) as caught:
+        write_all(make_up_run(6), tmp_path, state_option=" --state elsewhere")
 
     assert set(caught.value.failures) == {"report.csv"}
     assert {path.name for path in tmp_path.iterdir()} == {form.file for form in FORMATS.values()}

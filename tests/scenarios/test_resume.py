@@ -136,6 +136,7 @@ def test_a_live_run_is_seen_and_not_taken(staged: Callable[..., Stage]) -> None:
     assert (refused.status, refused.out) == (2, "")
     assert f"process {pid}" in refused.err
     assert "is going on: held by " in refused.err
+    assert f"`undeploy status {stage.run.name}" in refused.err
     assert "running" in listed.out
     assert '"state":"running"' in told.out.replace(" ", "")
     assert pruned.out == ""
