@@ -64,7 +64,9 @@ fault_options = bundle_options(
         help="Strike this share of the requests with faults; 15% if not given, 0 for none.",
     ),
     click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="The same storm again."),
-    click.option("--faults", type=FILE, metavar="FILE", help="Faults by target, as JSON."),
+    click.option(
+        "--faults", type=FILE, metavar="FILE", help="Faults by target or gateway, as JSON; see above."
+    ),
 )
 
 
@@ -95,6 +97,11 @@ def command(
 
     Needs no credential and no network, and asks nothing; the plan's window and pauses do not hold. At the
     end it compares the report with the counts of the simulators, and exits with 3 if they disagree.
+
+    A fault is written `[ACT:]NAME[-after][@SECONDS]`, such as `500`, `429@2` (with `Retry-After: 2`),
+    `reset-after` (the request took effect first), `look:hang`, `login:500` or `any:401`; a wrong name is
+    answered with all names. A file of faults has target ids or names of gateways for keys, and each fault
+    strikes once: `{"script": {"apim": ["502", "login-page"]}}`.
     """
     from orchestrator.api import rehearse
     from orchestrator.preview.states import TargetState

@@ -26,7 +26,7 @@ _READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--storm-seed", type=int, default=0, metavar="N", help="Strike other requests than seed 0 does."
 )
-@click.option("--faults", type=_READABLE, metavar="FILE", help="Strike what this JSON file says.")
+@click.option("--faults", type=_READABLE, metavar="FILE", help="Strike what this JSON file says, see above.")
 @click.option("--rate", metavar="N/s", help="Answer 429 above this many requests a second and gateway.")
 @click.option("--latency", metavar="TIME", help="Answer that much later, e.g. 50ms.")
 @click.option("--token-life", metavar="TIME", help="How long the tokens live that logins give, e.g. 30s.")
@@ -52,6 +52,11 @@ def command(
     `rehearsal-security-token`. IAM is at the address of its gateway, and so is
     the Elasticsearch that an Apinizer logs its traffic to. GET /_books on any of them tells what
     they saw.
+
+    A fault is written `[ACT:]NAME[-after][@SECONDS]`, such as `500`, `429@2` (with `Retry-After: 2`),
+    `reset-after` (the request took effect first), `look:hang`, `login:500` or `any:401`; a wrong name is
+    answered with all names. A file of faults has target ids or names of gateways for keys, and each fault
+    strikes once: `{"script": {"apim": ["502", "login-page"]}}`.
     """
     import asyncio
     import time

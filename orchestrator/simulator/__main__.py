@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.simulator.process import ServeOrder
 from orchestrator.simulator.server import serve_until_ended
@@ -27,9 +28,13 @@ def _print_urls(urls: Mapping[str, str]) -> None:
 def main() -> None:
     """Carry out the order in the first line of stdin."""
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServeOrder)
-    platforms = SimulatedPlatforms(order.fixture, order.faults, now=time.time())
-    # The descriptor of the pipe itself: nothing follows the order, so only its end makes the pipe readable.
-    asyncio.run(serve_until_ended(platforms, _print_urls, port=order.port, orphan=os.dup(sys.stdin.fileno())))
+    try:
+        platforms = SimulatedPlatforms(order.fixture, order.faults, now=time.time())
+        # The descriptor of the pipe itself: nothing follows the order, so only its end makes it readable.
+        orphan = os.dup(sys.stdin.fileno())
+        asyncio.run(serve_until_ended(platforms, _print_urls, port=order.port, orphan=orphan))
+    except OrchestratorError as error:
+        sys.exit(str(error))  # for people: the last line of a traceback would name our class
 
 
 if __name__ == "__main__":

@@ -121,6 +121,12 @@ def test_faults_that_do_not_fit_are_2(plan: Write, undeploy: Undeploy, folder: P
     (folder / "faults.json").write_text('{"script": 7}')
 
     assert undeploy("rehearse", plan(), "--faults", "faults.json").status == 2
+    (folder / "faults.json").write_text('{"script": {"apim": ["5o2"]}}')
+    refused = undeploy("rehearse", plan(), "--faults", "faults.json")
+    assert refused.status == 2
+    assert refused.err.startswith(
+        "the simulators did not start: no fault is called '5o2'; there are a status"
+    )
     assert undeploy("rehearse", plan(), "--storm", "much").status == 2
 
 

@@ -204,7 +204,9 @@ OF_IAM = {
     "401, a code alone": (reply(401, b'{"error_code": "IAM.0001"}'), LoginRejected("IAM.0001", "IAM.0001")),
     "401, a second factor by its receipt": (
         reply(401, RECEIPT),
-        LoginRejected(None, f"{NO_SECOND_FACTOR} (HTTP 401, JSON without a message of the vendor (132 bytes))"),
+        LoginRejected(
+            None, f"{NO_SECOND_FACTOR} (HTTP 401, JSON without a message of the vendor (132 bytes))"
+        ),
     ),
     "403, a second factor in words": (
         reply(403, b'{"error_code": "IAM.0101", "error_msg": "MFA authentication is required."}'),
@@ -264,7 +266,8 @@ OF_APINIZER = {
     "201": (
         reply(201, b'{"access_token": "MARKER"}'),
         unclear(
-            "HTTP 201, JSON without a message of the vendor (26 bytes) is not how the manager answers a login; check url"
+            "HTTP 201, JSON without a message of the vendor (26 bytes) is not how the manager answers a"
+            " login; check url"
         ),
     ),
     "400, OAuth": (

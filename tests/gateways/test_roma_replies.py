@@ -275,7 +275,9 @@ def test_a_read_is_believed_that_names_no_other_thing(
 
     assert (found.verdict, found.kept) == (verdict, fields if kept else None)
     if verdict is Verdict.UNCLEAR:
-        assert found.message == ("HTTP 200, JSON without a message of the vendor (2 bytes)" if fields == [] else OF_ANOTHER)
+        assert found.message == (
+            "HTTP 200, JSON without a message of the vendor (2 bytes)" if fields == [] else OF_ANOTHER
+        )
 
 
 @pytest.mark.promise(4)

@@ -125,7 +125,8 @@ def test_a_report_that_was_there_is_replaced(tmp_path: Path) -> None:
 def test_one_format_that_fails_leaves_the_others_and_no_half_file(tmp_path: Path) -> None:
     (tmp_path / "report.csv").mkdir()  # nothing can be renamed onto it
 
-    advice = rf"report\.csv.*`undeploy report {re.escape(make_up_run(6).report.run.id)} --format FORMAT --state elsewhere`"
+    run = re.escape(make_up_run(6).report.run.id)
+    advice = rf"report\.csv.*`undeploy report {run} --format FORMAT --state elsewhere`"
     with pytest.raises(ReportError, match=advice) as caught:
         write_all(make_up_run(6), tmp_path, state_option=" --state elsewhere")
 

@@ -92,7 +92,7 @@ def test_a_start_that_fails_says_why():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
-            pytest.raises(SimulatorError, match=f"cannot listen on 127.0.0.1:{port}"),
+            pytest.raises(SimulatorError, match=f"did not start: cannot listen on 127.0.0.1:{port}"),
             start_simulators(FIXTURE, port=port),
         ):
             pass
