@@ -441,12 +441,16 @@ def test_a_rest_that_is_longer_than_all_that_the_plan_allows_is_told() -> None:
 
 
 @JUDGES
+@pytest.mark.parametrize(("told", "seeds"), [
+    ("promise ", range(1, 80)),
+    ("too late for the window", range(700, 720)),  # a clock that is put back holds its window open
+])  # fmt: skip
 def test_a_program_that_measures_its_waits_on_the_wall_clock_is_caught(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, told: str, seeds: range
 ) -> None:
     def build(**given: Any) -> Environment:
         return Environment(**given | {"monotonic": given["now"]})
 
     monkeypatch.setattr(play, "Environment", build)
 
-    assert is_caught("promise ", range(1, 80), lambda scene: bool(scene.jumps))
+    assert is_caught(told, seeds, lambda scene: bool(scene.jumps))
