@@ -227,13 +227,16 @@ class _GatewayVisit:
                 self._refused = self._refused or read
             else:
                 faults.append(read)
-                if read.verdict is Verdict.DENIED:
-                    break  # a further try with a refused credential may lock the account
+                # A further try with a refused credential may lock the account, and one after a 429 is rude.
+                if read.verdict in (Verdict.DENIED, Verdict.BUSY):
+                    break
         self._answered = frozenset(answered)
         if authenticator.warning and answered:
             self.found.append(Finding.warning("credential", "accepted", authenticator.warning))
         if faults:
             self._judge_fault(faults[0], works=bool(answered))
+        if faults and faults[-1].verdict is Verdict.BUSY:
+            raise _VisitEnded
         if not self._judge_version(health, {}):
             raise _VisitEnded
 

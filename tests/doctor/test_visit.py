@@ -256,6 +256,16 @@ async def test_a_gateway_that_wants_fewer_requests_gets_none_more() -> None:
     assert find_finding(found, "targets")[0] is FindingState.WARN
 
 
+async def test_nor_does_one_that_wants_fewer_while_its_version_is_asked_for() -> None:
+    busy = make_reply(429, {"error_code": "APIGW.0308", "error_msg": "slow down"})
+    async with serving(saying(make_refusal(), LISTED, busy)) as peer:
+        found = await run_visit(peer, samples=3)
+
+    assert len(peer.requests) == 3
+    assert find_finding(found, "credential")[0] is FindingState.WARN
+    assert find_finding(found, "version")[0] is find_finding(found, "targets")[0] is FindingState.UNKNOWN
+
+
 async def test_a_credential_that_is_too_short_to_be_masked_is_warned_of() -> None:
     async with serving(saying(NO_PATH, LISTED, LISTED)) as peer:
         diagnosis = await run_visit(peer, Secret("short"))
