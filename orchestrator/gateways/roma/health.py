@@ -83,9 +83,9 @@ def _read_list(reply: Reply, *, version: Version) -> str | Reading:
 def _read_other_version(reply: Reply, *, version: Version) -> str | Reading:
     """Read the same list through the version that the plan does not mean.
 
-    Any refusal but DENIED only says that this version is not to be had.
+    A refusal only says that this version is not to be had, but for those that concern all requests.
     """
     read = _read_list(reply, version=version)
-    if isinstance(read, str) or read.verdict is Verdict.DENIED:
+    if isinstance(read, str) or read.verdict in (Verdict.DENIED, Verdict.BUSY):
         return read
     return Reading(verdict=Verdict.NOT_OFFERED, code=read.code, message=read.message)
