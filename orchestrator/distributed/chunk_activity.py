@@ -26,7 +26,7 @@ from orchestrator.distributed.kept_session import KeptSession, SessionStore
 from orchestrator.distributed.lease import Lease
 from orchestrator.distributed.names import CHUNK_ACTIVITY, TAKEN
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
-from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, ChunkOrder, Orders
+from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, ChunkOrder, LaneCarry, Orders
 from orchestrator.distributed.remote_rows import ChunkLog
 from orchestrator.errors import OrchestratorError
 from orchestrator.lanes.environment import Environment
@@ -123,9 +123,12 @@ class OpenChunk:
             worker=worker,
             monotonic=environment.monotonic,
             call_back=self._take_call,
+            describe_lane=self._describe_lane,
         )
         self._group: TaskGroup | None = None
         self._run: ChunkRun | None = None
+        self._carry: LaneCarry | None = None
+        """What the lane was when it was told last."""
         self._called_back: str | None = None
         self._is_asking = False
         self._is_leaving = False
@@ -204,8 +207,14 @@ class OpenChunk:
 
     def _fail(self, text: str, kind: str) -> ApplicationError:
         # With what was written so far: nothing that was sent may be missing.
-        beat = ChunkBeat(segments=tuple(self._log.cut()), worker=self._worker)
+        beat = ChunkBeat(segments=tuple(self._log.cut()), worker=self._worker, carry=self._carry)
         return ApplicationError(text, beat, type=kind, non_retryable=True)
+
+    def _describe_lane(self) -> LaneCarry | None:
+        """Return what the lane is now, for whoever goes on if this worker is lost."""
+        if self._run is not None:
+            self._carry = self._run.describe_lane() or self._carry
+        return self._carry
 
     def clean(self, text: str) -> str:
         """Return a text without the credentials that this process knows."""

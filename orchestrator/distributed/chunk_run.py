@@ -73,6 +73,7 @@ class ChunkRun:
         self._earlier: list[NamedRow] = []
         """The rows of the dispatches before."""
         self._told = list(order.carry.told)
+        self._kept_lane: KeptLane | None = None
         self.rows: RemoteRows | None = None
         """Where the chunk's rows go, once it has begun."""
 
@@ -91,6 +92,10 @@ class ChunkRun:
         if orders is not None and orders.stop is not None:
             self._stopped_by_order = orders.stop
             self._gate.stop(orders.stop.kind, orders.stop.text)
+
+    def describe_lane(self) -> LaneCarry | None:
+        """Return what the lane is now; None before the chunk has one."""
+        return None if self._kept_lane is None else self._kept_lane.export(self._told)
 
     async def run(self, place: Path, serve: Callable[[RemoteRows], None]) -> ChunkEnd:
         """Work on the chunk; its own journal is at ``place``. ``serve`` gets the rows to be told.
@@ -197,6 +202,7 @@ class ChunkRun:
         prepare_lane(kept, resources, self._window)
         # Whoever finds a lane without a carry knows that its chunk did not end.
         kept.carry, kept.sender.lease = None, self._lease
+        self._kept_lane = kept
         if left := len(journal.read_fate().left):
             await self._take_targets(resources, kept.lane, left)
         kept.sender.lease = None

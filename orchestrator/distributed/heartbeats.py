@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from orchestrator.distributed.lease import Lease
-from orchestrator.distributed.payloads import ChunkBeat
+from orchestrator.distributed.payloads import ChunkBeat, LaneCarry
 from orchestrator.distributed.remote_rows import ChunkLog, RemoteRows
 
 PULSE = 1.0
@@ -55,14 +55,19 @@ class Heartbeats:
         worker: str,
         monotonic: Callable[[], float],
         call_back: Callable[[], None] = lambda: None,
+        describe_lane: Callable[[], LaneCarry | None] = lambda: None,
     ) -> None:
-        """``call_back`` is called each time the server says that the chunk is to come back."""
+        """``call_back`` is called each time the server says that the chunk is to come back.
+
+        ``describe_lane`` returns what the lane is now, once there is one.
+        """
         self._send = send
         self._log = log
         self._lease = lease
         self._worker = worker
         self._monotonic = monotonic
         self._call_back = call_back
+        self._describe_lane = describe_lane
         self._rows: RemoteRows | None = None
         self._urgent = asyncio.Event()
         self._is_closed = False
@@ -113,7 +118,8 @@ class Heartbeats:
         """Send one heartbeat, and let go of the callers whose rows it held."""
         waiting = [] if self._rows is None else self._rows.take_waiting()
         # A segment once cut goes with each later heartbeat: so the callers of one that failed just wait on.
-        beat = ChunkBeat(segments=tuple(self._log.cut()), worker=self._worker)
+        segments, carry = tuple(self._log.cut()), self._describe_lane()
+        beat = ChunkBeat(segments=segments, worker=self._worker, carry=carry)
         answer = BeatAnswer.SILENT
         while not self._is_closed:
             began = self._monotonic()

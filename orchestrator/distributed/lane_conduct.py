@@ -267,6 +267,9 @@ class LaneConduct:
         if beat is not None and beat.segments:
             chunk.beats += beat.segments
             self._bytes += sum(map(len, beat.segments))
+        # A lane that is over by that word may have doubts, which only a chunk that is handed out settles.
+        if beat is not None and beat.carry is not None and not beat.carry.is_over:
+            self._carry = beat.carry
         if len(chunk.rows) + sum(map(len, chunk.beats)) > ORDER_BYTES:
             self._refuse(
                 f"{Reason.PARKED}: its workers were lost again and again, with more results than fit"

@@ -171,6 +171,8 @@ class ChunkBeat(Struct, frozen=True, kw_only=True):
     """Rows and events in their order; each segment was compressed once (``journal.transfer``)."""
     worker: str = ""
     """Host and process of the worker."""
+    carry: LaneCarry | None = None
+    """What the lane is so far, for whoever goes on if this worker is lost. None from an earlier version."""
 
 
 class ChunkEnd(Struct, frozen=True, kw_only=True):

@@ -303,6 +303,8 @@ class PlayedExecution(Struct, kw_only=True, eq=False):
             "request_cancel_activity": self._cancel_activity,
             "start_child_workflow_execution": self._start_child,
             "signal_external_workflow_execution": self._signal_other,
+            # A signal that the server has cannot be taken back.
+            "cancel_signal_workflow": lambda _: None,
             "modify_workflow_properties": self._modify_memo,
             "complete_workflow_execution": self._complete,
             "continue_as_new_workflow_execution": self._continue,

@@ -12,7 +12,8 @@ from contextlib import closing
 from orchestrator.journal.folder import RunFolder
 from orchestrator.model.reading import Act
 from tests.simulation.far.scene import FarScene
-from tests.simulation.lanes import check_astray, check_place
+from tests.simulation.far.network import CONNECTING
+from tests.simulation.lanes import check_astray
 from tests.simulation.wire import DENIED, SessionWire, WireExchange
 
 ON_ITS_WAY = 0.5
@@ -24,7 +25,7 @@ STOPS_WITHIN = 3.0
 
 def judge_session(scene: FarScene, wire: SessionWire) -> Iterator[str]:
     """Yield each promise that the requests of one session of the run broke."""
-    yield from check_place(scene.near, wire)
+    yield from check_place(scene, wire)
     yield from check_astray(scene.near, wire)
     yield from check_pauses(scene, wire)
     yield from check_stop(scene, wire)
@@ -35,6 +36,19 @@ def judge_run(scene: FarScene, wires: dict[int, SessionWire], folder: RunFolder)
     """Yield each promise that all sessions together broke."""
     yield from check_attempts(scene, [each for wire in wires.values() for each in wire.exchanges])
     yield from check_journal([each for wire in wires.values() for each in wire.exchanges], folder)
+
+
+def check_place(scene: FarScene, wire: SessionWire) -> Iterator[str]:
+    """Yield each request that left after another installation had answered an undeploy (promise 4).
+
+    One whose connection was being opened then may still leave.
+    """
+    for gateway in scene.near.plan.gateways:
+        changes = wire.list_changes(gateway.name)
+        told = min((each.came for each in changes if each.is_elsewhere and each.came), default=None)
+        for each in wire.list_of(gateway.name):
+            if told is not None and each.left > told + CONNECTING:
+                yield f"promise 4: {each} left {each.left - told:.3f} s after another place had answered"
 
 
 def check_pauses(scene: FarScene, wire: SessionWire) -> Iterator[str]:

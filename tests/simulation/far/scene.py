@@ -7,6 +7,8 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from tests.simulation.scene import SeedScene, make_scene
 
 ZONES = ("east", "west", "dmz")
@@ -100,7 +102,24 @@ def _settle(random: Random, near: SeedScene) -> SeedScene:
         replace(gateway, zone=ZONES[index % count]) for index, gateway in enumerate(near.plan.gateways)
     )
     plan = replace(near.plan, gateways=gateways)
+    near = replace(near, faults=_ask_for_patience(random, near))
     return replace(near, plan=plan, crashes=(), full=range(0), freeze=None, jumps=(), preview=None)
+
+
+def _ask_for_patience(random: Random, near: SeedScene) -> FaultScenario:
+    """Return the faults with gateways that ask for a wait which may outlast a worker, in some scenes."""
+    if random.random() < 0.7:
+        return near.faults
+    script = dict(near.faults.script)
+    names = [target.id for target in near.targets]
+    for name in random.sample(names, min(len(names), random.randint(1, 4))):
+        busy = InjectedFault(
+            kind=FaultKind.STATUS,
+            status=random.choice([429, 503]),
+            retry_after=random.choice(["8", "20", "45"]),
+        )
+        script[name] = (busy, *script.get(name, ()))
+    return replace(near.faults, script=script)
 
 
 def _make_workers(random: Random) -> tuple[WorkerFate, ...]:

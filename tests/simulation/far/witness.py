@@ -26,6 +26,10 @@ from tests.simulation.scene import SeedScene
 from tests.simulation.wire import SessionWire, WireExchange
 
 
+TELLS_WITHIN = 5.0
+"""Seconds within which a worker has told the server what a gateway asks for, where it reaches the server."""
+
+
 class ToldSegments(Struct, frozen=True):
     """What heartbeats, results and failures have in common."""
 
@@ -39,6 +43,8 @@ class GivenChunk(Struct, kw_only=True, eq=False):
     gateway: str
     worker: str
     session: int
+    heard_at: float = 0.0
+    """When the server heard of it last; virtual Unix seconds."""
     segments: int = 0
     """How many the server knows."""
     open: set[tuple[str, int]]
@@ -124,7 +130,9 @@ class FarWitness(ServerListener):
 
     def on_beat(self, activity: Activity, details: Payloads) -> None:
         """Note the rows that the server knows from now on."""
-        self._take(self._chunks[id(activity)], details)
+        chunk = self._chunks[id(activity)]
+        chunk.heard_at = activity.execution.server.now()
+        self._take(chunk, details)
 
     def on_result(self, activity: Activity, result: Payloads) -> None:
         """Note the rows of a chunk that has come back, and what it left open."""
@@ -134,8 +142,13 @@ class FarWitness(ServerListener):
 
     def on_lost(self, activity: Activity) -> None:
         """Note which targets of a lost chunk are in doubt."""
+        chunk = self._chunks[id(activity)]
         self.lost += 1
-        self._release(self._chunks[id(activity)])
+        self._release(chunk)
+        for each in self.wires[chunk.session].list_of(chunk.gateway):
+            # Of what it was told at its very end nobody else can know.
+            if each.came is not None and each.came > chunk.heard_at - TELLS_WITHIN:
+                each.wait = None
 
     def _release(self, chunk: GivenChunk) -> None:
         self.doubts.update(target for target, _ in chunk.open)

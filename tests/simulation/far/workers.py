@@ -95,6 +95,9 @@ class PlayedWorker:
                     await self._decide(task)
             except RPCError:
                 await anyio.sleep(POLLS_AGAIN)
+            except Exception as bug:
+                server.broken.append(f"{process.name} polls no more: {bug!r}")
+                raise
 
     async def _begin(self, task: Activity) -> None:
         (order,) = await CONVERTER.decode(task.arguments, [ChunkOrder])
@@ -110,11 +113,7 @@ class PlayedWorker:
             answer = await self._instances.answer(task)
             await self._way.ask(_later(lambda: server.answer_query(task, answer)))
             return
-        try:
-            instance, completion = await self._instances.decide(task)
-        except ReplayError as error:
-            server.broken.append(str(error))
-            raise
+        instance, completion = await self._instances.decide(task)
         done = await self._way.ask(_later(lambda: server.take_completion(task, completion)))
         if done is not None:
             self._instances.keep(task.execution, instance, done)
