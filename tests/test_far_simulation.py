@@ -8,16 +8,19 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.lane_conduct import LaneConduct
 from orchestrator.distributed.lease import Lease
 from orchestrator.distributed.order_desk import OrderDesk
+from orchestrator.distributed.payloads import ChunkBeat
 from orchestrator.distributed.remote_rows import RemoteRows
 from orchestrator.engine import target_run
 from orchestrator.journal.database import Value
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.rules.retry import SendStep
+from orchestrator.rules.shared_pace import SharedPace
 from tests.simulation.clock import play
 from tests.simulation.far.contents import FAR_CAPABILITIES, FAR_ORACLES
 from tests.simulation.far.play import play_far_seed
@@ -70,7 +73,11 @@ def test_each_capability_is_in_some_scene() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "seed",
-    [120],  # a second signal at the moment of the first one left the run going on at the server
+    [
+        83,  # what a gateway had asked for was lost with the worker that heard it
+        120,  # a second signal at the moment of the first one left the run going on at the server
+        394,  # each change of workers gave an undeploy beyond the plan's rate
+    ],
 )
 def test_a_seed_that_once_found_a_fault_finds_none(seed: int) -> None:
     assert find_broken(seed, seed) == ""
@@ -123,6 +130,27 @@ def test_heartbeats_of_a_lost_worker_that_are_forgotten_are_caught(monkeypatch: 
     told = find_broken(6, 6)
     assert "and the journal has" in told
     assert "is reported as not started, and we took it down" in told
+
+
+@JUDGES
+@pytest.mark.promise(6)
+def test_a_pause_that_is_lost_with_its_worker_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    proper = LaneConduct.take_lost
+
+    def forget(self: LaneConduct, beat: ChunkBeat | None, why: str) -> None:
+        proper(self, None if beat is None else replace(beat, carry=None), why)
+
+    monkeypatch.setattr(LaneConduct, "take_lost", forget)
+
+    assert is_caught("before the end of a 429's wait", first=83, seeds=1)
+
+
+@JUDGES
+@pytest.mark.promise(6)
+def test_a_worker_that_forgets_the_pace_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SharedPace, "go_on", lambda self, act, next_at: None)
+
+    assert is_caught("undeploys in 10 s at", first=394, seeds=1)
 
 
 @JUDGES

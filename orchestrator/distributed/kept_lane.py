@@ -85,6 +85,7 @@ class KeptLane:
             has_answered=standing.has_answered,
             parked_since=_shift(standing.parked_since, ahead),
             paused_until=_shift(standing.paused_until, ahead),
+            next_at=_shift(standing.next_at, ahead),
             told=tuple(told),
         )
 
@@ -111,6 +112,7 @@ def import_standing(carry: LaneCarry, environment: Environment) -> LaneStanding:
         has_answered=carry.has_answered,
         parked_since=_shift(carry.parked_since, behind),
         paused_until=_shift(carry.paused_until, behind),
+        next_at=_shift(carry.next_at, behind),
     )
 
 

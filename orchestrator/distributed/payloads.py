@@ -56,6 +56,8 @@ class LaneCarry(Struct, frozen=True, kw_only=True):
     """Unix time, where the lane is parked and still probed."""
     paused_until: float | None = None
     """Unix time until which the gateway wants no request."""
+    next_at: float | None = None
+    """Unix time from which the pace lets another undeploy leave: the next worker keeps the plan's rate."""
     told: tuple[str, ...] = ()
     """Warnings and remarks on the lane that were told in this session, so that the next worker tells none
     again."""

@@ -151,6 +151,7 @@ class LaneState:
             has_answered=self._faults.has_answered,
             parked_since=self._probes.parked_since if is_probed else None,
             paused_until=self._paused_until if self._paused_until > now else None,
+            next_at=self.pace.find_next(self._policy.act),
         )
 
     def take_up(self, standing: LaneStanding, now: float) -> None:
@@ -164,6 +165,8 @@ class LaneState:
         if standing.paused_until is not None:
             self._paused_until = standing.paused_until
             self.pace.hold(self._policy.act, standing.paused_until)
+        if standing.next_at is not None and standing.next_at > max(now, standing.paused_until or 0.0):
+            self.pace.go_on(self._policy.act, standing.next_at)
 
     def probe_times(self) -> tuple[float, float] | None:
         """Return when a parked lane is probed next, and when it is given up; None if it is not probed."""

@@ -28,3 +28,5 @@ class LaneStanding(Struct, frozen=True, kw_only=True):
     """Where the lane is parked and still probed."""
     paused_until: float | None = None
     """Until then the gateway wants no request."""
+    next_at: float | None = None
+    """From then on the pace lets another undeploy leave."""

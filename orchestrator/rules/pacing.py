@@ -175,6 +175,12 @@ class Pacer:
             return self._found if self.cap is None else self.cap
         return min(self._found, self.cap)
 
+    @property
+    def next_at(self) -> float | None:
+        """From when on another request may leave; None where nothing bounds the pace, or none has left."""
+        rate = self.rate
+        return None if rate is None or math.isinf(self._left_at) else self._left_at + 1.0 / rate
+
     def reserve(self, now: float) -> float:
         """Return the moment at which the next request may leave, and keep it for the caller."""
         if self._since is None:
@@ -211,6 +217,12 @@ class Pacer:
     def hold(self, until: float) -> None:
         """Let nothing leave before ``until``: the slots that were handed out are void."""
         self._begin_again(until)
+
+    def go_on(self, next_at: float) -> None:
+        """Go on after the requests of another process: the next one may leave at ``next_at``."""
+        if (rate := self.rate) is not None:
+            self._left_at = next_at - 1.0 / rate
+        self._begin_again(next_at)
 
     def _begin_again(self, at: float) -> None:
         rate = self.rate

@@ -85,6 +85,14 @@ class SharedPace:
         """Return the pace that the gateway turned out to bear for requests of this act, whatever the cap."""
         return self._find_pacer(act).found
 
+    def find_next(self, act: Act) -> float | None:
+        """Return from when on another request of this act may leave; None where nothing holds it back."""
+        return self._find_flow(act).pacer.next_at
+
+    def go_on(self, act: Act, next_at: float) -> None:
+        """Go on after the requests of another process: the next one of this act may leave at ``next_at``."""
+        self._find_flow(act).pacer.go_on(next_at)
+
     def find_epoch(self, act: Act) -> SlotEpoch:
         """Return the epoch of the slots that requests of this act take. A slot is void after its epoch."""
         return self._changes, self._find_pacer(act).epoch

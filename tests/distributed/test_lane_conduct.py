@@ -250,6 +250,19 @@ def test_a_lost_chunk_is_handed_out_again_with_all_that_it_had_told() -> None:
     assert lane.make_order(AT).beats == (), "the result of the chunk has them"
 
 
+def test_what_a_lost_worker_had_learned_of_the_lane_holds_for_the_next_one() -> None:
+    lane, _ = begin()
+    paused, closed = LaneCarry(paused_until=AT + 45.0), LaneCarry(state="closed", reason="denied: 401")
+
+    lane.take_lost(ChunkBeat(carry=paused), "the worker was lost")
+    assert lane.make_order(AT).carry == paused
+    # A worker of an earlier version tells nothing of it; and a chunk with doubts is handed out once more.
+    lane.take_lost(ChunkBeat(), "the worker was lost")
+    lane.take_lost(ChunkBeat(carry=closed), "the worker was lost")
+    assert not lane.is_over
+    assert lane.make_order(AT).carry == paused
+
+
 def test_a_chunk_that_nobody_ends_is_given_up() -> None:
     lane, _ = begin()
     waits = []

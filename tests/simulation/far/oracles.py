@@ -11,8 +11,8 @@ from contextlib import closing
 
 from orchestrator.journal.folder import RunFolder
 from orchestrator.model.reading import Act
-from tests.simulation.far.scene import FarScene
 from tests.simulation.far.network import CONNECTING
+from tests.simulation.far.scene import FarScene
 from tests.simulation.lanes import check_astray
 from tests.simulation.wire import DENIED, SessionWire, WireExchange
 

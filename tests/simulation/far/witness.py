@@ -25,7 +25,6 @@ from tests.simulation.promises import PromiseWitness, offers_look
 from tests.simulation.scene import SeedScene
 from tests.simulation.wire import SessionWire, WireExchange
 
-
 TELLS_WITHIN = 5.0
 """Seconds within which a worker has told the server what a gateway asks for, where it reaches the server."""
 
