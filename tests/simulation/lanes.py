@@ -72,7 +72,7 @@ def check_credentials(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
                 late = each.left - told
                 yield f"promise 5: {each} left with a credential that was rejected {late:.3f} s ago"
         causes = _find_rejections(exchanges, perhaps=True)
-        yield from _check_renewals(gateway, wire, rejected, len(causes))
+        yield from _check_renewals(gateway, wire, rejected, len(causes), fixture.token_life)
         yield from _check_logins(fixture, wire, exchanges, len(causes))
         if gateway.auth.access_key is not None:
             yield from _check_first_alone(exchanges)
@@ -93,9 +93,12 @@ def _find_rejections(exchanges: Sequence[WireExchange], *, perhaps: bool = False
 
 
 def _check_renewals(
-    gateway: Gateway, wire: SessionWire, rejected: dict[str, float], causes: int
+    gateway: Gateway, wire: SessionWire, rejected: dict[str, float], causes: int, life: float
 ) -> Iterator[str]:
-    """Check that references are read once, and once more for each cause; and that the lane closes."""
+    """Check that references are read once, and once more for each cause; and that the lane closes.
+
+    ``life``: the seconds for which a token of a login is good.
+    """
     name, exchanges = gateway.name, wire.list_of(gateway.name)
     read = wire.resolved.count(name)
     if read > 1 + causes:
@@ -105,7 +108,11 @@ def _check_renewals(
         worked = any(
             each.credential == credential and each.status not in (None, DENIED) for each in exchanges
         )
-        is_last = credential != order[0] and not worked
+        # A token that has ended before its first use was not refused at once.
+        granted = max(
+            (each.came for each in exchanges if each.login and each.came and each.came < told), default=told
+        )
+        is_last = credential != order[0] and not worked and told < granted + life
         if is_last or gateway.auth.access_key is not None:
             for each in exchanges:
                 if wire.measure(told, each.left) > ON_ITS_WAY:
