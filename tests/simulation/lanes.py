@@ -256,8 +256,10 @@ def check_neighbours(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
         if not scene.plan.waves[target.wave].sizes and not scene.needs.get(target.seq)
     }
     begun: dict[int, float] = {}
+    # One list of a control plane shows all targets of an API, and some of these stand in a later wave.
+    shared = {gateway.name for gateway in scene.plan.gateways if gateway.KIND == "wso2"}
     for each in wire.exchanges:
-        if each.target in waves:
+        if each.target in waves and not (each.act is Act.LOOK and each.gateway in shared):
             begun.setdefault(waves[each.target], each.left)
     for gateway in scene.plan.gateways:
         yield from _find_standstills(wire, gateway.name, waves, free, begun)
