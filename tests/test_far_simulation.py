@@ -75,7 +75,7 @@ def test_each_capability_is_in_some_scene() -> None:
     "seed",
     [
         83,  # what a gateway had asked for was lost with the worker that heard it
-        120,  # a second signal at the moment of the first one left the run going on at the server
+        344,  # a second signal at the moment of the first one left the run going on at the server
         394,  # each change of workers gave an undeploy beyond the plan's rate
     ],
 )
@@ -158,7 +158,7 @@ def test_a_worker_that_forgets_the_pace_is_caught(monkeypatch: pytest.MonkeyPatc
 def test_a_stop_that_reaches_no_lane_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Conduct, "_tell_orders", lambda self: None)
 
-    assert is_caught("promise 8", seeds=1)
+    assert is_caught("promise 8", first=280, seeds=1)
 
 
 @JUDGES
@@ -169,7 +169,7 @@ def test_a_stop_that_a_second_signal_loses_is_caught(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(OrderDesk, "tell_last", tell_last)
 
-    assert is_caught("promise 8", first=120, seeds=1)
+    assert is_caught("promise 8", first=344, seeds=1)
 
 
 @JUDGES
