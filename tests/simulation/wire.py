@@ -38,6 +38,8 @@ class WireExchange(Struct, kw_only=True, eq=False):
     """Nothing of it has left, as it turned out."""
     wait: float | None = None
     """The seconds of its ``Retry-After``, or of the vendor's words for the same."""
+    is_untold: bool = False
+    """Its reader was lost before the others could learn of the reply."""
     is_elsewhere: bool = False
     """Another installation answered."""
     is_login_refused: bool = False

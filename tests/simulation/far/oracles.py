@@ -58,7 +58,7 @@ def check_pauses(scene: FarScene, wire: SessionWire) -> Iterator[str]:
         for told in exchanges:
             if not told.is_refusal_to_take_more or told.came is None or told.wait is None or told.login:
                 continue
-            if told.act is None:
+            if told.act is None or told.is_untold:
                 continue  # the reads of calls have a limit of their own
             until = told.came + min(told.wait, gateway.park_for) - 0.001
             for each in exchanges:

@@ -147,7 +147,7 @@ class FarWitness(ServerListener):
         for each in self.wires[chunk.session].list_of(chunk.gateway):
             # Of what it was told at its very end nobody else can know.
             if each.came is not None and each.came > chunk.heard_at - TELLS_WITHIN:
-                each.wait = None
+                each.is_untold = True
 
     def _release(self, chunk: GivenChunk) -> None:
         self.doubts.update(target for target, _ in chunk.open)
