@@ -28,6 +28,10 @@ from tests.simulation.far.processes import FarLoop, SimulatedProcess, find_proce
 from tests.simulation.far.scene import make_far_scene
 
 
+pytestmark = pytest.mark.source
+"""The played workers are made of private parts of Temporal's library, as the locked version has them."""
+
+
 def find_broken(first: int, last: int) -> str:
     """Return everything that the seeds find broken, as one text."""
     return "\n".join(line for seed in range(first, last + 1) for line in play_far_seed(seed).broken)
