@@ -27,7 +27,6 @@ from tests.simulation.far.play import play_far_seed
 from tests.simulation.far.processes import FarLoop, SimulatedProcess, find_process
 from tests.simulation.far.scene import make_far_scene
 
-
 pytestmark = pytest.mark.source
 """The played workers are made of private parts of Temporal's library, as the locked version has them."""
 
