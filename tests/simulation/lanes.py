@@ -279,7 +279,8 @@ def _find_standstills(
     for each in exchanges:
         target = each.target
         if target is not None and target in free and target not in seen:
-            waited = wire.measure(max(begun[waves[target]], last or 0.0), each.left)
+            since = begun.get(waves[target], each.left)
+            waited = wire.measure(max(since, last or 0.0), each.left)
             if waited > STANDSTILL and not _is_unwell(exchanges, each.left):
                 yield f"promise 6: {each} was left for {waited:.0f} s by a lane that is well"
         if target is not None:
