@@ -30,7 +30,7 @@ class FaultScope(StrEnum):
     ANY = "any"
 
 
-class InjectedFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class InjectedFault(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One thing that goes wrong with one request, or with ``times`` of them (0: with all from then on).
 
     ``effect`` says whether the request takes effect all the same; None leaves that to the kind (see
@@ -114,7 +114,7 @@ class FaultStorm(Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...] = ()
 
 
-class FaultScenario(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FaultScenario(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """All faults to come. The keys of ``script`` are target ids, or the names of gateways for any of their
     requests.
 

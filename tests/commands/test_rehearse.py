@@ -127,6 +127,9 @@ def test_faults_that_do_not_fit_are_2(plan: Write, undeploy: Undeploy, folder: P
     assert refused.err.startswith(
         "the simulators did not start: no fault is called '5o2'; there are a status"
     )
+    (folder / "faults.json").write_text('{"scrip": {"apim": ["502"]}}')
+    misspelt = undeploy("rehearse", plan(), "--faults", "faults.json")
+    assert (misspelt.status, "`scrip`" in misspelt.err) == (2, True)
     assert undeploy("rehearse", plan(), "--storm", "much").status == 2
 
 
