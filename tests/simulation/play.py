@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -72,11 +71,8 @@ from tests.simulation.stopping import check_landed
 from tests.simulation.timing import check_durations, check_gaps
 from tests.simulation.upkeep import (
     TimedSignals,
-    close_what_is_left,
-    collect_once,
-    find_memory_folder,
+    make_seed_folder,
     need_no_credential,
-    silence_unraisable,
 )
 from tests.simulation.use import check_use
 from tests.simulation.wall_clock import make_wall_clock
@@ -118,17 +114,11 @@ class SeedVerdict(Struct, frozen=True, kw_only=True):
 def play_seed(number: int) -> SeedVerdict:
     """Play one seed; the verdict names each broken promise."""
     scene = make_scene(number)
-    folder = Path(tempfile.mkdtemp(prefix="undeploy-simulate-", dir=find_memory_folder()))
-    try:
-        with (
-            silence_unraisable(),
-            collect_once(),
-            close_what_is_left(),
-            patch.object(state_list, "WORTH_LISTING", scene.worth_listing),
-        ):
-            return _SeedPlay(number, scene, folder).run()
-    finally:
-        shutil.rmtree(folder)
+    with (
+        make_seed_folder("undeploy-simulate-") as folder,
+        patch.object(state_list, "WORTH_LISTING", scene.worth_listing),
+    ):
+        return _SeedPlay(number, scene, folder).run()
 
 
 class _SeedPlay:

@@ -144,6 +144,25 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     jumps: tuple[ClockJump, ...] = ()
     """When the wall clock of the first session is put forward or back."""
 
+    def calm_down(self) -> SeedScene:
+        """Return the scene without any misfortune, so that one can be looked at alone."""
+        return replace(
+            self,
+            faults=FaultScenario(),
+            outages={},
+            unsent=0.0,
+            stuck=0.0,
+            stray=0.0,
+            crashes=(),
+            full=range(0),
+            interrupts=(),
+            closes=None,
+            needs={},
+            acts=(),
+            freeze=None,
+            troubles={},
+        )
+
 
 def make_scene(number: int) -> SeedScene:
     """Make the scene of a seed; the same number always makes the same scene."""
@@ -257,24 +276,12 @@ def _single_out(random: Random, scene: SeedScene) -> SeedScene:
     fixtures = tuple(replace(each, rate=None, expiry=None) for each in scene.fixture.gateways)
     how: list[Illness] = ["502", "refused", "silent"]
     return replace(
-        scene,
+        scene.calm_down(),
         plan=replace(
             scene.plan, gateways=well, waves=tuple(replace(wave, sizes=()) for wave in scene.plan.waves)
         ),
         fixture=replace(scene.fixture, gateways=fixtures),
-        faults=FaultScenario(),
         outages={ill: GatewayOutage(0.0, 2000.0, random.choice(how))},
-        unsent=0.0,
-        stuck=0.0,
-        stray=0.0,
-        crashes=(),
-        full=range(0),
-        interrupts=(),
-        closes=None,
-        needs={},
-        acts=(),
-        freeze=None,
-        troubles={},
     )
 
 

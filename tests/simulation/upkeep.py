@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,13 +43,24 @@ async def need_no_credential(_: Gateway) -> StoreCredential:
     return NO_CREDENTIAL
 
 
-def find_memory_folder() -> str | None:
+@contextmanager
+def make_seed_folder(prefix: str) -> Iterator[Path]:
+    """Give a folder for what a seed writes, and clear up behind its processes at the end."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_find_memory_folder()))
+    try:
+        with _silence_unraisable(), _collect_once(), _close_what_is_left():
+            yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _find_memory_folder() -> str | None:
     """Return a folder in memory if there is one: a thousand seeds write a thousand journals."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 @contextmanager
-def close_what_is_left() -> Iterator[None]:
+def _close_what_is_left() -> Iterator[None]:
     """Close, at the end, what killed processes had open, as the system does for real ones.
 
     Nothing is closed before: the close of a database would tidy up the journal that the next session finds.
@@ -77,7 +90,7 @@ def _close_all(made: WeakSet[Any]) -> None:
 
 
 @contextmanager
-def collect_once() -> Iterator[None]:
+def _collect_once() -> Iterator[None]:
     """Collect what killed processes leave behind once, at the end: it saves a tenth of the time."""
     was_on = gc.isenabled()
     gc.disable()
@@ -92,7 +105,7 @@ def collect_once() -> Iterator[None]:
 
 
 @contextmanager
-def silence_unraisable() -> Iterator[None]:
+def _silence_unraisable() -> Iterator[None]:
     """Silence the warnings of Python on the coroutines that a killed process leaves behind."""
     told, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
@@ -64,11 +62,8 @@ from tests.simulation.scene import Illness
 from tests.simulation.standing import StatusWitness
 from tests.simulation.upkeep import (
     TimedSignals,
-    close_what_is_left,
-    collect_once,
-    find_memory_folder,
+    make_seed_folder,
     need_no_credential,
-    silence_unraisable,
 )
 from tests.simulation.use import check_use
 from tests.simulation.wire import SessionWire
@@ -87,17 +82,8 @@ Value = TypeVar("Value")
 def play_far_seed(number: int) -> SeedVerdict:
     """Play one seed; the verdict names each broken promise."""
     scene = make_far_scene(number)
-    folder = Path(tempfile.mkdtemp(prefix="undeploy-far-", dir=find_memory_folder()))
-    try:
-        with (
-            silence_unraisable(),
-            collect_once(),
-            close_what_is_left(),
-            _in_far_world(scene),
-        ):
-            return _FarPlay(number, scene, folder).run()
-    finally:
-        shutil.rmtree(folder)
+    with make_seed_folder("undeploy-far-") as folder, _in_far_world(scene):
+        return _FarPlay(number, scene, folder).run()
 
 
 @contextmanager
