@@ -139,19 +139,14 @@ class Session:
 
     async def _work(self) -> None:
         spec, resources = self._spec, self._resources
-        full: DiskError | None = None
-        try:
-            if not spec.is_underway:
-                await self._record.begin(self._environment.now(), spec.holder, spec.options)
-        except DiskError as error:
-            full = error
+        full = await self._begin_row()
         approval = report_consent(read_meta(self._reader).approved)
         # Told without its row, too: who hears of the end wants to know of what.
         self._emit(
             describe_start(resources, approval="" if approval is None else describe_approval(approval))
         )
         if full is not None:
-            self._run_gate.stop("disk", str(full))
+            self._run_gate.stop("disk", full)
             return
         for gateway, warning in () if spec.protection is None else spec.protection.warnings:
             self._lane_recorder.warn(gateway, warning)
@@ -165,6 +160,16 @@ class Session:
             return
         async with self._open_lanes():
             await WaveRunner(resources).run()
+
+    async def _begin_row(self) -> str | None:
+        """Write the session's row, unless it is there; return why the disk took none, if it did not."""
+        spec = self._spec
+        try:
+            if not spec.is_underway:
+                await self._record.begin(self._environment.now(), spec.holder, spec.options)
+        except DiskError as error:
+            return str(error)
+        return None
 
     async def _have_conducted(self, conductor: Conductor) -> None:
         """Have the waves carried out on another engine; its rows and events come here."""

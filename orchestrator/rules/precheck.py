@@ -45,8 +45,8 @@ def judge_snapshot(
     """
     last = earlier if earlier is not None and snapshot.verdict in _UNREAD else snapshot
     # Drift comes first: a person has approved one state, and another one needs a person again.
-    if approved is not None and (change := describe_drift(approved, StateAtApproval.of(last))):
-        return TargetEnd(Outcome.NOT_STARTED, f"{Reason.DRIFTED}: {change}")
+    if approved is not None and (drifted := _end_drifted(approved, StateAtApproval.of(last))):
+        return drifted
     match snapshot.verdict:
         case Verdict.DOWN:
             return TargetEnd(Outcome.ALREADY_UNDEPLOYED, evidence="look")
@@ -75,7 +75,13 @@ def judge_late_look(looked: Reading, approved: StateAtApproval | None) -> Target
     if approved is None or looked.verdict is not Verdict.UP:
         return None
     facts = looked.facts or LookFacts()
-    now = StateAtApproval(state=looked.verdict.value, revision=facts.revision, since=facts.since)
+    return _end_drifted(
+        approved,
+        StateAtApproval(state=looked.verdict.value, revision=facts.revision, since=facts.since),
+    )
+
+
+def _end_drifted(approved: StateAtApproval, now: StateAtApproval) -> TargetEnd | None:
     change = describe_drift(approved, now)
     return TargetEnd(Outcome.NOT_STARTED, f"{Reason.DRIFTED}: {change}") if change else None
 

