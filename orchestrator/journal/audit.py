@@ -157,8 +157,11 @@ class _LedgerReader:
         for number, *columns in self._database.rows(_ROWS):
             yield from self._check_row(number, *columns)
             missing = {source: head for source, head in missing.items() if head != self.row.hash.hex()}
-            if self._key is not None and not is_signed(self.row, self._key):
-                unsigned.add(number)
+            if self._key is not None:
+                if is_signed(self.row, self._key):
+                    self.signed += 1
+                else:
+                    unsigned.add(number)
         # A journal without a ledger has a fault of its own.
         for source, head in missing.items() if self.entries else ():
             yield (
@@ -176,7 +179,6 @@ class _LedgerReader:
             digest if isinstance(digest, bytes) else b"",
             mac if isinstance(mac, bytes) else None,
         )
-        self.signed += self._key is not None and is_signed(self.row, self._key)
         if number != before.number + 1:
             yield f"the commits {before.number + 1:,} to {number - 1:,} are missing from the ledger"
         elif chain_hash(before, chained) != self.row.hash:

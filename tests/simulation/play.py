@@ -26,7 +26,7 @@ from orchestrator.lanes.environment import Environment, StoreAccess
 from orchestrator.model.credentials import Material, Secret
 from orchestrator.model.events import Listener
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.plan import Window
+from orchestrator.model.plan import RunId, Window
 from orchestrator.model.reading import DEPLOY, Act
 from orchestrator.model.target import TargetId
 from orchestrator.plan.problems import FilePosition
@@ -138,6 +138,8 @@ class _SeedPlay:
         self._wire = SessionWire.begin(Act.UNDEPLOY, EPOCH)
         self._exchanges: list[WireExchange] = []
         """Those of the sessions that are over."""
+        self._acts: dict[RunId, str] = {}
+        """The act of each run that was seen."""
         self._looked = 0
         """Commands that only looked before the run."""
         self._seen_before = 0
@@ -431,17 +433,23 @@ class _SeedPlay:
     def _list_runs(self) -> list[RunFolder]:
         """Return the run, or its restore once the run has ended; empty before either exists."""
         act = "undeploy" if self._restore is None else "restore"
-        return [run for run in list_runs(self._folder) if run.act == act]
+        return [run for run in list_runs(self._folder) if self._read_act(run) == act]
+
+    def _read_act(self, run: RunFolder) -> str:
+        """Return the act of a run. Asked often, and no run changes its act."""
+        if run.id not in self._acts:
+            self._acts[run.id] = run.act
+        return self._acts[run.id]
 
     def _check_in_flight(self) -> list[TargetId]:
         """Return the targets in doubt; no session may leave more of them than it had requests in flight."""
-        if not self._list_runs():
+        if not (runs := self._list_runs()):
             return []
         concurrency = compute_most_in_flight(self._scene)
-        left = len(list_in_doubt(self._list_runs()[0], newest=True))
+        left = len(list_in_doubt(runs[0], newest=True))
         if left > concurrency:
             self._witness.broken.append(f"promise 2: {left} in doubt, {concurrency} in flight at most")
-        return list_in_doubt(self._list_runs()[0])
+        return list_in_doubt(runs[0])
 
     def _check_ledger(self, number: int) -> None:
         """Check that the journal is as its ledger says, wherever the session was killed."""

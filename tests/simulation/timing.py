@@ -21,7 +21,7 @@ SLOWEST = 20.0
 
 def check_durations(folder: RunFolder, true: float, jumps: Sequence[ClockJump]) -> Iterator[str]:
     """Yield each duration in the report of a run that is negative, or longer than the run truly took."""
-    with folder.open_source() as source:
+    with folder.open_source(ours=True) as source:
         yield from judge_durations(source.report, list(source.targets()), true, has_jumped=bool(jumps))
 
 
