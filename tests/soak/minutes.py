@@ -17,7 +17,7 @@ RATE = 40
 """Undeploys a second to ROMA, and a quarter of that to Apinizer."""
 
 WARM_UP = 5.0
-"""Seconds before the first sample: the program imports, connects, and fills its pools."""
+"""Seconds from the beginning of the run to the first sample: the program connects, and fills its pools."""
 
 BETWEEN = 1.0
 """Seconds between two samples."""
@@ -61,6 +61,9 @@ def _sample(
 ) -> Iterator[Sample]:
     """Yield a sample each second until most targets have ended: the end of a run writes its reports."""
     began, enough = time.monotonic(), 0.95 * (stage.roma + stage.apim)
+    while not stage.has_run and process.poll() is None:
+        assert time.monotonic() < began + longest, f"no run has begun within {longest:.0f} s"
+        time.sleep(BETWEEN)
     time.sleep(WARM_UP)
     number = 0
     while process.poll() is None and (requests := stage.requests()) < enough:
