@@ -28,7 +28,12 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_state(state: Path) -> None:
-    """Raise RunError if another user owns a state folder or may write to it. A missing folder is fine."""
+    """Raise RunError if a state folder is a file, or if another user owns it or may write to it.
+
+    A missing folder is fine.
+    """
+    if state.exists() and not state.is_dir():
+        raise RunError(f"{state}: this is a file, and runs are kept in a folder (--state)")
     _check([state, *_list_run_folders(state)], state)
 
 

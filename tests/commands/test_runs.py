@@ -28,6 +28,15 @@ def test_an_empty_folder_has_no_runs(undeploy: Undeploy) -> None:
     assert "no runs in .undeploy" in ended.err
 
 
+def test_a_file_in_the_place_of_the_state_folder_is_said(folder: Path, undeploy: Undeploy) -> None:
+    (folder / "notes").write_text("")
+
+    ended = undeploy("runs", "--state", "notes")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert "notes: this is a file, and runs are kept in a folder (--state)" in ended.err
+
+
 def test_runs_stand_with_their_state_and_counts(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:
