@@ -1034,6 +1034,59 @@ def test_another_process_keeps_the_pause_of_a_lane() -> None:
     assert lane.describe_standing(12.0).paused_until is None
 
 
+def paced(rate: float) -> LaneState:
+    return LaneState(RetryPolicy(), PARK_FOR, limits=Limits(rate=rate))
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(("sent", "rate", "asked"), [(0.0, 2.0, 0.25), (100.0, 0.5, 101.0)])
+def test_another_process_keeps_the_plan_s_rate_since_the_newest_undeploy(
+    sent: float, rate: float, asked: float
+) -> None:
+    lane, other = paced(rate), paced(rate)
+    assert ask(lane, A, sent) == AdmissionGranted()
+
+    other.take_up(lane.describe_standing(asked), asked)
+
+    assert until_granted(other, B, asked) == sent + 1.0 / rate
+    assert until_granted(other, C, asked) == sent + 2.0 / rate
+    assert ask(other, C, asked, LOOK) == AdmissionGranted()  # looks have a pace of their own
+
+
+def test_another_process_sends_at_once_where_the_distance_has_passed_or_nothing_was_sent() -> None:
+    idle, lane, other = paced(0.5), paced(0.5), paced(0.5)
+    assert ask(lane, A, 100.0) == AdmissionGranted()
+
+    idle.take_up(paced(0.5).describe_standing(100.0), 100.0)
+    other.take_up(lane.describe_standing(103.0), 103.0)
+
+    assert ask(idle, A, 100.0) == AdmissionGranted()
+    assert ask(other, B, 103.0) == AdmissionGranted()
+    assert ask(other, C, 103.0) == AdmissionDelayed(2.0)
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(("rate", "leaves"), [(0.2, 12.0), (0.05, 20.0)])
+def test_another_process_waits_for_the_pause_and_for_the_plan_s_rate(rate: float, leaves: float) -> None:
+    lane, other = paced(rate), paced(rate)
+    assert ask(lane, A, 0.0) == AdmissionGranted()
+    tell(lane, A, busy(12.0), 0.0)
+
+    other.take_up(lane.describe_standing(4.0), 4.0)
+
+    assert until_granted(other, B, 4.0) == leaves
+    assert until_granted(other, C, leaves) == leaves + 1.0 / rate
+
+
+def until_granted(lane: LaneState, target: TargetId, now: float) -> float:
+    """Return when an undeploy leaves that asks again after each delay."""
+    turn = AdmissionRequest(target, UNDEPLOY)
+    while isinstance(decision := lane.admit(turn, now), AdmissionDelayed):
+        now += decision.seconds
+    assert decision == AdmissionGranted()
+    return now
+
+
 def test_another_process_knows_the_faults_and_whether_the_gateway_has_answered() -> None:
     lane = state()
     tell(lane, C, REMOVED, 0.0)

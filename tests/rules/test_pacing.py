@@ -507,6 +507,59 @@ def test_the_cap_bounds_a_request_that_needs_no_slot() -> None:
     assert Pacer(learned=0.01).seconds_until_allowed(0.0) == 0.0
 
 
+# --- from one process to another ------------------------------------------------------------------------
+
+
+def test_the_next_request_may_leave_a_rate_after_the_newest_one() -> None:
+    capped, learned = Pacer(0.5), Pacer(2.0, learned=0.25)
+    for pacer in (capped, learned):
+        pacer.note_departure(3.0)
+        pacer.note_departure(10.0)
+
+    assert (capped.next_at, learned.next_at) == (12.0, 14.0)
+
+
+def test_nothing_is_held_back_where_nothing_has_left_or_nothing_bounds_the_pace() -> None:
+    unbounded = Pacer()
+    unbounded.note_departure(10.0)
+
+    assert Pacer(0.5).next_at is None
+    assert unbounded.next_at is None
+    assert Pacer().next_at is None
+
+
+@pytest.mark.promise(6)
+def test_requests_of_another_process_are_followed_at_the_same_distance() -> None:
+    before, after = Pacer(0.5), Pacer(0.5)
+    before.note_departure(10.0)
+    assert before.next_at is not None
+    after.go_on(before.next_at)
+
+    assert after.next_at == before.next_at
+    assert [after.seconds_until_allowed(at) for at in (10.5, 12.0)] == [1.5, 0.0]
+    assert [after.reserve(10.5) for _ in range(3)] == [12.0, 14.0, 16.0]
+
+
+def test_a_pacer_that_has_handed_out_slots_voids_them_as_it_goes_on_for_another_process() -> None:
+    pacer = Pacer(0.5)
+    assert pacer.reserve(10.5) == 10.5
+    epoch = pacer.epoch
+    pacer.go_on(12.0)
+
+    assert pacer.epoch != epoch
+    assert pacer.reserve(10.5) == 12.0
+
+
+def test_where_no_rate_holds_any_more_the_requests_of_another_process_hold_nothing_back() -> None:
+    pacer = Pacer()
+    pacer.go_on(12.0)
+
+    assert [pacer.reserve(10.5) for _ in range(2)] == [10.5, 10.5]
+    assert pacer.seconds_until_allowed(10.5) == 0.0
+    pacer.limit(0.5, 10.5)
+    assert [pacer.reserve(10.5) for _ in range(2)] == [10.5, 12.5]
+
+
 # --- refusals that are not the pace's work --------------------------------------------------------------
 
 

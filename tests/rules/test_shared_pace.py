@@ -95,6 +95,30 @@ def test_another_cap_is_in_force_for_each_sort_from_its_own_time_on() -> None:
     assert [pace.reserve(Act.LOOK, 0.0) for _ in range(2)] == [5.0, 5.5]
 
 
+def test_another_process_is_told_of_each_sort_when_its_next_request_may_leave() -> None:
+    pace = SharedPace(cap=0.5)
+    pace.note_departure(Act.UNDEPLOY, 10.0)
+    assert (pace.find_next(Act.UNDEPLOY), pace.find_next(Act.LOOK)) == (12.0, None)
+    pace.note_departure(Act.LOOK, 11.0)
+
+    assert (pace.find_next(Act.UNDEPLOY), pace.find_next(Act.LOOK)) == (12.0, 13.0)
+    assert SharedPace().find_next(Act.UNDEPLOY) is None
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(("sent", "other"), [(Act.UNDEPLOY, Act.LOOK), (Act.LOOK, Act.UNDEPLOY)])
+def test_the_requests_of_another_process_hold_back_those_of_their_own_sort_alone(
+    sent: Act, other: Act
+) -> None:
+    pace = SharedPace(cap=0.5)
+    pace.go_on(sent, 12.0)
+
+    assert pace.seconds_until_allowed(sent, 10.5) == 1.5
+    assert [pace.reserve(sent, 10.5) for _ in range(2)] == [12.0, 14.0]
+    assert pace.seconds_until_allowed(other, 10.5) == 0.0
+    assert [pace.reserve(other, 10.5) for _ in range(2)] == [10.5, 12.5]
+
+
 def test_a_request_without_a_slot_delays_its_own_sort_or_both_where_they_share_a_pace() -> None:
     apart = SharedPace(cap=1.0)
     apart.note_unpaced_departure(Act.LOOK, 0.0)
