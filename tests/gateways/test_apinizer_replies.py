@@ -540,3 +540,10 @@ def test_a_rollback_is_proved_by_a_look_alone_and_a_missing_revision_is_no_missi
     status: int, body: dict[str, Any], verdict: Verdict
 ) -> None:
     assert read_rollback(OURS, answer(status, body)).verdict is verdict
+
+
+@pytest.mark.parametrize("pod", [POD, {**POD, "success": False}])
+def test_a_rollback_that_names_pods_is_an_answer_of_the_gateway_and_none_of_its_faults(
+    pod: dict[str, Any],
+) -> None:
+    assert read_rollback(OURS, answer(200, by_pods(pod))).is_answer

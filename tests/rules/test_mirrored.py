@@ -156,6 +156,18 @@ def test_pods_that_follow_slowly_get_some_looks_and_then_another_deploy() -> Non
     assert history.in_doubt  # half of it is up: nobody may call it not started
 
 
+def test_where_the_other_deploy_may_not_follow_the_doubt_has_all_of_its_looks_again() -> None:
+    history, step = told(TargetHistory(), DOWN, DEPLOYED, *[HALF] * LOOKS_PER_DOUBT)
+    assert isinstance(step, SendStep)  # which the lane or the run may refuse: then a look goes in its place
+
+    steps = []
+    for _ in range(LOOKS_PER_DOUBT):
+        history, step = decide(RESTORE, history, Act.LOOK, reading(Verdict.UNCLEAR), roll=1.0)
+        steps.append(type(step))
+
+    assert steps == [*[LookStep] * (LOOKS_PER_DOUBT - 1), TargetEnd]
+
+
 def test_pods_that_never_obey_are_named_in_the_end() -> None:
     history = TargetHistory(
         charged=3,

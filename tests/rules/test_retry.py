@@ -404,6 +404,24 @@ def test_a_target_that_may_not_go_on_keeps_its_doubt(history: TargetHistory, out
     assert end_blocked(history, "window: shut") == TargetEnd(Outcome(outcome), "window: shut")
 
 
+@pytest.mark.parametrize("reply", [STRANGE, PARTIAL, CONTESTED])
+def test_the_look_that_a_reply_calls_for_waits_for_nothing(reply: Reading) -> None:
+    _, step = decide(POLICY, FRESH, Act.UNDEPLOY, reply, roll=1.0)
+
+    assert isinstance(step, LookStep)
+    assert step.wait == 0.0
+
+
+@pytest.mark.parametrize("reply", [CONTESTED, REFUSED, ABSENT])
+def test_a_look_that_finds_the_target_deployed_settles_the_doubt_also_where_it_ends_the_target(
+    reply: Reading,
+) -> None:
+    history, end = decide(POLICY, after(IN_DOUBT, reply), Act.LOOK, UP, roll=1.0)
+
+    assert isinstance(end, TargetEnd)
+    assert not history.in_doubt
+
+
 @pytest.mark.promise(7)
 def test_the_ceiling_of_the_wait_doubles_up_to_its_bound() -> None:
     waits = [draw_backoff(POLICY, failures, 1.0) for failures in range(1, 12)]
@@ -639,6 +657,20 @@ def test_sending_again_waits_for_a_look_after_an_intent_without_a_result() -> No
         True,
     )
     assert choose_first_step(POLICY, history) == LookStep()
+
+
+def test_a_resume_knows_the_requests_of_each_step_after_a_deploy() -> None:
+    history = replay_all(
+        [(Act.DEPLOY, REMOVED), (Act.LOOK, UP)],
+        [("PUT /a", DOUBT), ("PUT /a", REMOVED), ("PUT /b", None), ("PUT /c", UNSENT)],
+    )
+
+    assert (history.requests, history.charged) == (6, 1)
+    assert {via: (step.charged, step.reply) for via, step in history.steps.items()} == {
+        "PUT /a": (2, REMOVED),
+        "PUT /b": (1, None),
+        "PUT /c": (0, None),
+    }
 
 
 @given(data=st.data(), policy=POLICIES)
