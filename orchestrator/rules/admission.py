@@ -12,7 +12,7 @@ from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.lane_standing import LaneStanding
 from orchestrator.rules.look_limits import LookLimits
-from orchestrator.rules.pacing import LATE, RetryBudget
+from orchestrator.rules.pacing import LATE, RetryBudget, bound_stated_rate
 from orchestrator.rules.parking import FaultCounter, ProbeSchedule
 from orchestrator.rules.retry import (
     RetryPolicy,
@@ -119,7 +119,7 @@ class LaneState:
         """``learned`` is the pace that an earlier session found this gateway to bear. ``takes`` is how many
         seconds one request may take: a target that goes alone, and is not heard of for longer, makes room.
         ``first_alone``: the first request goes alone, since its signature was never let in."""
-        self.pace = SharedPace(limits.rate, learned)
+        self.pace = SharedPace(limits.rate, bound_stated_rate(learned, park_for))
         self.looks = LookLimits(policy, park_for, self.pace)
         self.state: Literal["open", "parked", "closed"] = "open"
         self.reason: str | None = None
@@ -412,7 +412,8 @@ class LaneState:
         is_new = now >= self._paused_until
         self._busy_in_a_row += is_new
         wait = choose_pause(self._policy, reading, self._busy_in_a_row, most=self._park_for)
-        self.pace.observe_refusal(self._policy.act, began, now, wait=wait, hint=reading.rate)
+        stated = bound_stated_rate(reading.rate, self._park_for)
+        self.pace.observe_refusal(self._policy.act, began, now, wait=wait, hint=stated)
         self._paused_until = max(self._paused_until, now + wait)
         self.pace.hold(self._policy.act, self._paused_until)
         if now - self._busy_since >= self._park_for:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.model.outcome import Reason
 from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.rules.pacing import bound_stated_rate
 from orchestrator.rules.retry import RetryPolicy, choose_pause
 from orchestrator.rules.shared_pace import SharedPace
 
@@ -65,7 +66,8 @@ class LookLimits:
         if now - self._busy_since >= self._park_for:
             self.refusal = f"{Reason.PARKED}: nothing but refusals to be looked at more"
         wait = choose_pause(self._policy, reading, 1, most=self._park_for)
-        self._pace.observe_refusal(Act.LOOK, began, now, wait=wait, hint=reading.rate)
+        stated = bound_stated_rate(reading.rate, self._park_for)
+        self._pace.observe_refusal(Act.LOOK, began, now, wait=wait, hint=stated)
         self.pause_until(now + wait)
         self._pace.hold(Act.LOOK, self.paused_until)
 

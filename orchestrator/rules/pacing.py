@@ -62,6 +62,15 @@ ROUNDING = 1e-6
 """The error of a sum of floats: a request that has waited exactly long enough must not wait again."""
 
 
+def bound_stated_rate(rate: float | None, longest_pause: float) -> float | None:
+    """Return a rate that a gateway states, but at least one request in ``RAREST`` of the longest pauses.
+
+    ``longest_pause`` is in seconds. To keep to one request in a century would keep a run alive as long, while
+    nothing is sent that could show that the lane is ill.
+    """
+    return None if rate is None else max(rate, 1.0 / (RAREST * longest_pause))
+
+
 class RefusalInterval(NamedTuple):
     """The requests between two refusals."""
 

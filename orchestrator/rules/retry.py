@@ -38,6 +38,8 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     attempts: int = 5
     first: float = 0.5
     ceiling: float = 30.0
+    longest_wait: float = 600.0
+    """The longest wait that the gateway may ask for before a repeat."""
     always_look: bool = False
     absent_ok: bool = False
     act: Act = Act.UNDEPLOY
@@ -51,6 +53,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
             attempts=retry.attempts,
             first=retry.first,
             ceiling=retry.ceiling,
+            longest_wait=gateway.park_for,
             always_look=gateway.look == "always" or restores,
             absent_ok=gateway.absent == "ok" and not restores,
             act=act,
@@ -321,7 +324,8 @@ def _decide_after_arrival(
         case Verdict.REMOVED if not policy.always_look:
             return history, TargetEnd(Outcome.UNDEPLOYED, evidence=reading.evidence)
         case Verdict.DOUBT if history.charged < policy.attempts:
-            return history, SendStep(max(draw_backoff(policy, history.charged, roll), reading.wait or 0.0))
+            asked = min(reading.wait or 0.0, policy.longest_wait)
+            return history, SendStep(max(draw_backoff(policy, history.charged, roll), asked))
         case _:
             return history, LookStep()
 

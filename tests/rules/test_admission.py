@@ -106,6 +106,30 @@ def test_an_absurd_retry_after_is_bounded() -> None:
     assert ask(lane, A, PARK_FOR, LOOK) == AdmissionGranted()
 
 
+@pytest.mark.promise(10)
+@pytest.mark.parametrize("act", [UNDEPLOY, LOOK])
+def test_an_absurd_stated_rate_is_bounded(act: Act) -> None:
+    """One request in a century, as a text such as ``limit:1,time:999999 hour`` says, would hang a run."""
+    lane = state()
+    for second in range(3):
+        ask(lane, A, float(second), act)
+        tell(lane, A, reading(Verdict.UP if act is LOOK else Verdict.REMOVED), float(second), act)
+    tell(lane, A, reading(Verdict.BUSY, wait=1.0, rate=1 / 3.6e9), 3.0, act)
+
+    decision = ask(lane, A, 4.0, act)
+    assert isinstance(decision, AdmissionDelayed)
+    assert decision.seconds < 5 * PARK_FOR
+
+
+def test_a_stated_rate_that_an_earlier_version_has_learned_is_bounded() -> None:
+    lane = LaneState(RetryPolicy(), PARK_FOR, learned=1 / 3.6e9)
+
+    assert ask(lane, A, 0.0) == AdmissionGranted()
+    decision = ask(lane, B, 0.0)
+    assert isinstance(decision, AdmissionDelayed)
+    assert decision.seconds < 5 * PARK_FOR
+
+
 def test_a_shorter_wait_does_not_shorten_a_pause() -> None:
     """Several requests in flight get their 429 each; only the first one is told as a pause."""
     lane = state()

@@ -248,5 +248,8 @@ def test_a_restore_always_looks_and_never_takes_absence_for_done() -> None:
     assert RetryPolicy.of(entry) == RetryPolicy(
         attempts=5, first=0.5, ceiling=30.0, always_look=False, absent_ok=True, act=Act.UNDEPLOY
     )
-    looking = replace(entry, look="always", absent="fail", retry=Retry(attempts=3, first=1.0, ceiling=9.0))
-    assert RetryPolicy.of(looking) == RetryPolicy(attempts=3, first=1.0, ceiling=9.0, always_look=True)
+    retry = Retry(attempts=3, first=1.0, ceiling=9.0)
+    looking = replace(entry, look="always", absent="fail", park_for=60.0, retry=retry)
+    assert RetryPolicy.of(looking) == RetryPolicy(
+        attempts=3, first=1.0, ceiling=9.0, longest_wait=60.0, always_look=True
+    )

@@ -491,6 +491,14 @@ def test_a_fault_that_asks_for_a_wait_is_repeated_no_sooner() -> None:
     assert decide(POLICY, replace(LAST_DOUBT, charged=4), Act.UNDEPLOY, patient, roll=1.0)[1] == LookStep()
 
 
+@pytest.mark.promise(10)
+def test_an_absurd_wait_of_a_fault_is_bounded() -> None:
+    absurd = replace(DOUBT, wait=1e300)
+    policy = RetryPolicy(longest_wait=60.0)
+
+    assert decide(policy, FRESH, Act.UNDEPLOY, absurd, roll=1.0)[1] == SendStep(60.0)
+
+
 def test_looks_at_a_doubt_that_cannot_be_sent_do_not_count() -> None:
     history, waits = IN_DOUBT, list[float]()
     for _ in range(5):
