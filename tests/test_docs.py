@@ -13,6 +13,7 @@ from docs import commands, dependencies, events, metrics, packages
 from docs.made_part import MadePart
 from orchestrator import cli
 from orchestrator.gateways import KINDS
+from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
 from orchestrator.model.settings import (
     Auth,
@@ -101,3 +102,23 @@ def test_the_page_about_plans_describes_every_key(struct: type[Struct]) -> None:
     described = {word for code in re.findall(r"`([^`]+)`", page) for word in re.findall(r"\w+", code)}
 
     assert set(struct.__struct_fields__) <= described
+
+
+def test_the_page_about_reports_says_what_each_word_of_a_reason_means() -> None:
+    page = (ROOT / "docs/report-format.md").read_text(encoding="utf-8")
+    _, _, section = page.partition("### The words of a reason")
+    table, _, _ = section.partition("\n#")
+
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == sorted(Reason)
+
+
+@pytest.mark.parametrize(("option", "page"), [("events", "events"), ("notify", "notifications")])
+def test_the_page_about_an_option_names_every_command_that_has_it(option: str, page: str) -> None:
+    beginning = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")[:300]
+    named = set(re.findall(r"`(\w+)`", beginning)) & set(cli.COMMANDS)
+    context = click.Context(cli.undeploy)
+    commands = {name: cli.undeploy.get_command(context, name) for name in cli.COMMANDS}
+
+    assert named == {
+        name for name, each in commands.items() if each and option in (one.name for one in each.params)
+    }

@@ -139,6 +139,36 @@ def test_the_plans_for_newcomers_are_plans(tmp_path: Path, capfd: pytest.Capture
         assert run_command(capfd, "check", tmp_path / "plan.yaml").status == 0
 
 
+def test_a_job_of_cron_says_nothing_where_all_went_well() -> None:
+    for crontab in list_fences(INDEX.parent / "cron.md", "cron"):
+        jobs = [line for line in crontab.text.splitlines() if " undeploy " in line]
+        # The id of a run and the folder of its reports go to stdout, also with --quiet.
+        assert jobs
+        assert [job for job in jobs if not job.endswith(" --quiet > /dev/null")] == []
+
+
+def test_a_pod_leaves_the_state_folder_to_its_user_alone() -> None:
+    (fence,) = list_fences(INDEX.parent / "kubernetes.md", "yaml")
+    for job in yaml.safe_load_all(fence.text):
+        pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        # Without it each mount makes the volume writable for the group, and the program refuses such a state.
+        assert pod["securityContext"]["fsGroup"]
+        assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+
+
+def test_a_workflow_of_github_gives_secrets_to_its_own_steps_alone() -> None:
+    for fence in list_fences(INDEX.parent / "github.md", "yaml"):
+        workflow = yaml.safe_load(fence.text)
+        jobs = workflow["jobs"].values()
+        steps = [step for job in jobs for step in job["steps"]]
+        holders = [step for step in steps if "secrets." in str(step)]
+
+        assert holders
+        assert all("run" in step for step in holders)
+        # An action sees the variables of its workflow and its job as well.
+        assert "secrets." not in str([workflow.get("env"), *(job.get("env") for job in jobs)])
+
+
 def test_each_line_of_a_crontab_is_a_setting_a_comment_or_a_job() -> None:
     (*crontabs,) = list_fences(INDEX.parent / "cron.md", "cron")
     line = re.compile(r"([A-Z]+=.*|#.*||((\*|\d+(-\d+)?) +){5}cd /srv/undeploy && undeploy [^%]*)")

@@ -63,7 +63,7 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     """A gateway of the plan as it stands when a session begins."""
 
     kind: str
-    """``roma`` or ``apinizer``."""
+    """The gateway's ``kind`` in the plan: ``roma``, ``apinizer`` or ``wso2``."""
     url: str
     """As the plan gives it. In a rehearsal a simulator stands in for it."""
     targets: int
@@ -79,7 +79,8 @@ class OutcomeCount(Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     word: str
-    """As in ``model.outcome.Counts``: empty for targets without a reason."""
+    """The first word of their reasons; empty without one. A restored target that lacks only what a person
+    accepted to lose has ``partial: deployed as accepted``."""
     count: int
     """Number of the targets."""
 
