@@ -79,6 +79,8 @@ async def exchange(
         if rows is not None:
             await rows.begin()
         # Taken after the intent, since another worker may have renewed the credential meanwhile.
+        if lane.authenticator.is_renewing:
+            await lane.authenticator.wait_until_renewed()
         active = lane.authenticator.active
         assert active is not None  # noqa: S101 - a lane admits nothing before its first login
         request = _build(lane, admitted, question, active.access)

@@ -169,8 +169,11 @@ class Lane:
                     await self._wakeup.wait(seconds)
 
     def _measure_hold_up(self, admission: AdmissionRequest) -> float:
-        """Return for how many seconds at most a request waits for others in flight, or for the end of the
-        run's pause; 0.0 if it waits for neither."""
+        """Return for how many seconds at most a request waits for others in flight, for the end of the run's
+        pause, or for another credential; 0.0 if it waits for none of them."""
+        # What left now would get a 401, too.
+        if self.authenticator.is_renewing:
+            return math.inf
         if self._in_flight >= self.concurrency:
             self._is_crowded = True
             return math.inf
@@ -348,8 +351,12 @@ class Lane:
 
     async def renew_credential(self, generation: int, reading: Reading) -> None:
         """Get another credential after a 401, once for the whole lane; or close the lane."""
-        if self.state.state != "closed" and (denied := await self.authenticator.renew(generation, reading)):
+        if self.state.state == "closed":
+            return
+        if denied := await self.authenticator.renew(generation, reading):
             self._close(denied.reason)
+        else:
+            self._wakeup.ring()
 
     def _close(self, reason: str) -> None:
         self.state.close(f"{Reason.DENIED}: {reason}")

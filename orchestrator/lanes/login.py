@@ -113,6 +113,8 @@ class Authenticator:
         self._generation = 0
         self._denial: LoginDenied | None = None
         """Why the newest credential cannot be renewed."""
+        self.is_renewing = False
+        """Whether the references are read again: the gateway has rejected what they gave before."""
         self._on_login = on_login
         self._secrets = frozenset[str]()
         self._keep_secrets(
@@ -171,8 +173,17 @@ class Authenticator:
             if active is None or generation != active.generation or active.is_rejected:
                 return None
             if self._denial is None:
-                self._denial = await self._renew(active, reading)
+                self.is_renewing = True
+                try:
+                    self._denial = await self._renew(active, reading)
+                finally:
+                    self.is_renewing = False
             return self._denial
+
+    async def wait_until_renewed(self) -> None:
+        """Wait for a renewal that goes on: what left meanwhile would get a 401, too."""
+        async with self._lock:
+            pass
 
     async def _renew(self, active: ActiveCredential, reading: Reading) -> LoginDenied | None:
         # A wrong signature means a wrong key or a wrong clock, and five of them lock the key: no second try.

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.errors import DiskError
 from orchestrator.lanes.exchange import LaneQuestion, ask_target, count_as_unclear, exchange, read_answer
@@ -15,6 +16,7 @@ from orchestrator.lanes.login import ActiveCredential
 from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Secret
+from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import UNDEPLOY, Act, Reading, Verdict
 from orchestrator.model.settings import Limits
@@ -74,6 +76,29 @@ def through(
         return exchanged.found, check(one, wire, kept)
 
     return played(main)
+
+
+@pytest.mark.promise(5)
+def test_a_request_whose_intent_became_durable_during_a_renewal_leaves_with_the_new_credential() -> None:
+    """Its worker was admitted before the 401 of another one was here."""
+    wire = Wire(script([REMOVED]), takes=1.0)
+
+    async def read_again(_: Gateway) -> Secret:
+        await anyio.sleep(20.0)
+        return Secret("two")
+
+    async def main() -> float:
+        here = replace(environment(), credential=read_again)
+        one = lane(gateway(), here, RunGate(), material=Secret("one"), send=wire.send)
+        turn = AdmissionRequest(NAME, Act.UNDEPLOY)
+        assert await one.admit(turn) is None
+        async with anyio.create_task_group() as group:
+            group.start_soon(one.renew_credential, 1, DENIED)
+            await exchange(one, turn, ask_target(one, UNDEPLOY, target()), Rows([], one))
+        return anyio.current_time()
+
+    assert played(main) == 21.0
+    assert wire.tokens == ["two"]
 
 
 @pytest.mark.promise(2)

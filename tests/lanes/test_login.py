@@ -8,6 +8,7 @@ from collections.abc import Callable
 import anyio
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.errors import CredentialError
 from orchestrator.lanes.lane import Lane
@@ -88,6 +89,43 @@ def test_many_401_at_once_cost_one_renewal() -> None:
     assert lane.state.state == "open"
     assert lane.authenticator.active is not None
     assert (lane.authenticator.active.access, lane.authenticator.active.generation) == (Secret("two"), 2)
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize(
+    ("renewed", "admitted", "tokens"),
+    [("two", None, ["two"]), ("one", "denied: the credential was rejected", [])],
+)
+@pytest.mark.parametrize("given_up", [False, True])
+def test_no_request_leaves_while_the_reference_of_a_rejected_token_is_read_again(
+    renewed: str, admitted: str | None, tokens: list[str], given_up: bool
+) -> None:
+    """A reference may be a command that takes half a minute: each reply before the 401 frees a worker."""
+    sent: list[tuple[float, str]] = []
+
+    async def read_again(_: Gateway) -> Secret:
+        await anyio.sleep(20.0)
+        return Secret(renewed)
+
+    async def main() -> tuple[float, str | None]:
+        here = replace(environment(), credential=read_again)
+        lane = engine.lane(gateway(), here, RunGate(), material=Secret("one"))
+        if given_up:
+            lane.state.give_up("parked: ill", 0.0)
+        async with anyio.create_task_group() as group:
+            group.start_soon(lane.renew_credential, 1, DENIED)
+            await anyio.sleep(1.0)
+            refused = await lane.admit(AdmissionRequest(A, LOOK, settling=True))
+            if refused is None and lane.authenticator.active is not None:
+                access = lane.authenticator.active.access
+                sent.append((anyio.current_time(), access.reveal() if isinstance(access, Secret) else ""))
+        return anyio.current_time(), refused
+
+    at, refused = played(main)
+
+    assert at == 20.0
+    assert refused is None if admitted is None else (refused or "").startswith(admitted)
+    assert [token for _, token in sent] == tokens
 
 
 @pytest.mark.promise(5)
