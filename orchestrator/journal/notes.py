@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from orchestrator.errors import make_damage_error
 from orchestrator.journal.database import Database
-from orchestrator.model.outcome import PASSING
+from orchestrator.model.outcome import PASSING, Reason
 from orchestrator.model.plan import WaveStep
 from orchestrator.text.characters import quote_text
 
@@ -148,6 +148,15 @@ def has_heard_engine(database: Database, session: int) -> bool:
     """Return whether anything of another machine's work on a session is in the journal."""
     query = "SELECT EXISTS (SELECT 1 FROM note WHERE session = ? AND kind IN ('leg', 'taken'))"
     return bool(database.one(query, (session,))[0])
+
+
+def read_stop_rule(database: Database, session: int) -> str | None:
+    """Return the stop rule that has fired in a session, with its ``Reason``; None if none has.
+
+    The end of a session may not name it: a killed one has no end, and an interrupt names itself.
+    """
+    texts = database.rows(_SESSION_TEXTS, ("stopping", session))
+    return next((text for (text,) in texts if text.startswith(f"{Reason.STOP_RULE}:")), None)
 
 
 def read_last_begun(database: Database) -> WaveStep | None:

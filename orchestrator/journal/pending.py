@@ -333,7 +333,7 @@ class HoldRule(Struct, frozen=True):
 def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
     """Give each open target that a rule matches its outcome; the first rule that matches counts.
 
-    Returns the number of targets that were held back.
+    Returns the number of targets that were held back. Call it inside a transaction.
     """
     holds = list(holds)
     if not holds:
@@ -345,9 +345,8 @@ def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
             if why is not None:
                 rows.append((f"{hold.word}: {why}", seq))
                 break
-    with database.transaction():
-        for row in rows:
-            database.change(_HOLD, row)
+    for row in rows:
+        database.change(_HOLD, row)
     return len(rows)
 
 
@@ -368,27 +367,26 @@ def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
     """Open again the ``wanted`` targets whose outcome is provisional, and return their number.
 
     ``wanted`` takes a target's id and the index of its wave. A target that a killed session left open first
-    gets an outcome that says so. A target that was held back stays so.
+    gets an outcome that says so. A target that was held back stays so. Call it inside a transaction.
     """
-    with database.transaction():
-        database.change_in_parts(_KILLED, (KILLED,))
-        again = [(seq,) for seq, name, wave in database.rows(_PROVISIONAL) if wanted(name, wave)]
-        for row in again:
-            database.change(_REOPEN, row)
+    database.change_in_parts(_KILLED, (KILLED,))
+    again = [(seq,) for seq, name, wave in database.rows(_PROVISIONAL) if wanted(name, wave)]
+    for row in again:
+        database.change(_REOPEN, row)
     return len(again)
 
 
 def leave_up(database: Database, restore: str) -> frozenset[str]:
     """Return the ids of the unfinished targets in ``touched_again``, which a resume leaves alone.
 
-    A target that got no outcome in the session before gets one now. Its reason names the ``restore``.
+    A target that got no outcome in the session before gets one now. Its reason names the ``restore``. Call it
+    inside a transaction.
     """
-    with database.transaction():
-        database.change_in_parts(_KILLED, (KILLED,))
-        rows = list(database.rows(_LEFT_UP))
-        told = f"left up, since restore {restore} brought it back or may have; before that "
-        for seq, _ in rows:
-            database.change(_TELL_LEFT_UP, (told, seq))
+    database.change_in_parts(_KILLED, (KILLED,))
+    rows = list(database.rows(_LEFT_UP))
+    told = f"left up, since restore {restore} brought it back or may have; before that "
+    for seq, _ in rows:
+        database.change(_TELL_LEFT_UP, (told, seq))
     return frozenset(name for _, name in rows)
 
 

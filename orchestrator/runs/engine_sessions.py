@@ -81,8 +81,8 @@ class EngineLookup:
         if found is None:
             return None
         options = SessionOptions(window=found.window, window_from="option", engine=conductor.address)
-        reopen(self._database, lambda _name, _wave: True)
         with self._database.transaction():
+            reopen(self._database, lambda _name, _wave: True)
             holder = msgspec.json.encode(LockHolder()).decode()
             insert_session(self._database, number, at=found.started, holder=holder, options=options)
         write_engine_mark(self._folder.path, EngineMark(address=conductor.address, session=number))

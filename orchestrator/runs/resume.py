@@ -22,6 +22,7 @@ from orchestrator.journal.cells import check_cells
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
+from orchestrator.journal.notes import read_stop_rule
 from orchestrator.journal.overlap import refuse_overlap
 from orchestrator.journal.pending import hold_back, leave_up, recall_lanes, reopen
 from orchestrator.journal.planned import check_planned
@@ -188,8 +189,10 @@ async def _prepare(
     restores = _find_restores(stopped)
     refuse_restored(stopped.folder, restores, options)  # once more: one may have begun since
     gate.close()
-    _reopen(stopped, restores)
-    materials = await resolve_credentials(database, plan, chosen.window, request, environment)
+    # All or nothing: a resume that is refused for a credential leaves the run's outcomes and reasons alone.
+    with database.transaction():
+        _reopen(stopped, restores)
+        materials = await resolve_credentials(database, plan, chosen.window, request, environment)
     learned, skips = recall_controls(plan.gateways, *recall_lanes(database))
     return SessionSpec(
         request=request,
@@ -281,9 +284,19 @@ def _refuse_edited_or_stopped(stopped: _StoppedRun) -> None:
             f"{plan_file} was edited after run {run} began; a run goes on with the plan that was"
             " approved. Put the file back, or start a new run with the edited plan"
         )
-    stopped_by = (stopped.newest and stopped.newest.stopped_by) or ""
-    if stopped_by.startswith(Reason.STOP_RULE) and not stopped.options.past_stop:
+    stopped_by = _find_stop_rule(stopped)
+    if stopped_by is not None and not stopped.options.past_stop:
         raise UsageError(f"run {run} was stopped ({stopped_by}); --past-stop goes on all the same")
+
+
+def _find_stop_rule(stopped: _StoppedRun) -> str | None:
+    """Return the stop rule that has fired in the newest session, be it that this was killed afterwards."""
+    newest = stopped.newest
+    if newest is None:
+        return None
+    if newest.stopped_by and newest.stopped_by.startswith(Reason.STOP_RULE):
+        return newest.stopped_by
+    return read_stop_rule(stopped.database, newest.number)
 
 
 def _choose_window(stopped: _StoppedRun) -> ChosenWindow:
@@ -319,7 +332,10 @@ def _find_restores(stopped: _StoppedRun) -> tuple[Restore, ...]:
 
 
 def _reopen(stopped: _StoppedRun, restores: Sequence[Restore]) -> None:
-    """Open again the targets that this resume may touch, and hold back those that are protected by now."""
+    """Open again the targets that this resume may touch, and hold back those that are protected by now.
+
+    Call it inside a transaction.
+    """
     plan, database, options = stopped.plan, stopped.database, stopped.options
     collect_touched_again(database, plan.gateways, restores)
     left_up = leave_up(database, restores[-1].id if restores else "")

@@ -119,7 +119,8 @@ def apply_selection(database: Database, plan: Plan, options: RunOptions) -> None
         Reason.FILTERED,
         lambda name, wave: None if is_wanted(name, wave) else "left out by --only, --skip or --wave",
     )
-    hold_back(database, [*list_protections(plan, options), filters])
+    with database.transaction():
+        hold_back(database, [*list_protections(plan, options), filters])
 
 
 def split_waves(database: Database, plan: Plan) -> None:

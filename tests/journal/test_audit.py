@@ -71,9 +71,11 @@ async def work(path: Path, session: int, key: Secret | None) -> None:
     database = open_database(path, write=True)
     if session > 1:
         go_on_with_ledger(database, key)
-        leave_up_none(database)
-        reopen(database, lambda name, _: name != "roma/a6")
-        hold_back(database, [HoldRule(Reason.PROTECTED, lambda name, _: "x" if name == "roma/a5" else None)])
+        with database.transaction():
+            leave_up_none(database)
+            reopen(database, lambda name, _: name != "roma/a6")
+            protects = HoldRule(Reason.PROTECTED, lambda name, _: "x" if name == "roma/a5" else None)
+            hold_back(database, [protects])
     go_on_with_ledger(database, key)
     record = SessionRecord(GroupCommitWriter(database), session)
     at = START + 100 * session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,7 +13,7 @@ import pytest
 
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
-from tests.support.stage import Stage, apim_id, first_acts, kill, roma_id
+from tests.support.stage import Stage, apim_id, first_acts, kill, roma_id, until
 
 pytestmark = pytest.mark.long("runs and resumes are processes of their own")
 
@@ -203,3 +204,59 @@ def test_a_stopped_run_wants_past_stop(staged: Callable[..., Stage]) -> None:
     assert resumed.status == 1, resumed.err
     assert sum(facts.down for facts in stage.platform.books().gateways.values()) == 28
     stage.assert_truth()
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_stop_rule_that_fired_before_the_end_of_a_cut_session_wants_past_stop_all_the_same(
+    staged: Callable[..., Stage], *, is_killed: bool
+) -> None:
+    """While the last requests land, the process is killed, or somebody interrupts it."""
+    stage = staged(4, 0)
+    stage.expect({roma_id(0): ("403",), roma_id(1): ("403",), roma_id(3): (HANGS,)})
+    plan = stage.write_plan(top="stop_when: {failed: 1}")
+    with stage.started("run", plan, "--yes") as process:
+        until(lambda: _count_stops(stage) == 1)
+        if is_killed:
+            kill(process)
+        else:
+            process.send_signal(signal.SIGINT)
+            until(lambda: _count_stops(stage) == 2)
+            process.send_signal(signal.SIGINT)
+            process.wait()
+    sent = stage.settled()
+    stage.expect()
+    refused = stage.undeploy("resume", "latest")
+    resumed = stage.undeploy("resume", "latest", "--past-stop")
+
+    assert refused.status == 2
+    assert "was stopped (stop_rule: failed: 2 in the run" in refused.err
+    assert "--past-stop" in refused.err
+    assert first_acts(stage.list_requests(sent))[roma_id(3)] == "look"
+    assert resumed.status == 1, resumed.err
+
+
+def _count_stops(stage: Stage) -> int:
+    """Count the stops that the journal of the newest run tells of so far."""
+    if not stage.has_run:
+        return 0
+    with closing(sqlite3.connect(f"file:{stage.run / 'journal.sqlite'}?mode=ro", uri=True)) as journal:
+        count: int = journal.execute("SELECT COUNT(*) FROM note WHERE kind = 'stopping'").fetchone()[0]
+    return count
+
+
+@pytest.mark.promise(1)
+def test_a_resume_that_is_refused_for_a_credential_leaves_the_outcomes_and_reasons_alone(
+    staged: Callable[..., Stage],
+) -> None:
+    stage = staged(4, 2)
+    stage.expect(dict.fromkeys((roma_id(0), roma_id(1)), ("403",)))
+    stage.undeploy("run", stage.write_plan(top="stop_when: {failed: 1}", waves=True), "--yes")
+    sent, before = stage.requests(), stage.undeploy("report", "latest", "--format", "csv")
+    refused = stage.undeploy("resume", "latest", "--past-stop", env={"APINIZER_TOKEN": ""})
+    after = stage.undeploy("report", "latest", "--format", "csv")
+
+    assert refused.status == 2, refused.err
+    assert "is empty" in refused.err
+    assert stage.requests() == sent
+    assert before.out.count("stop_rule: failed") == 2
+    assert after == before
