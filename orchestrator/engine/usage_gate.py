@@ -36,6 +36,8 @@ class UsageGate:
         self._reader = reader
         self._refuses = resources.spec.in_use == "refuse"
         self._read_at = -math.inf
+        self._asked_at = math.inf
+        """When the first read of the target's own calls left, in the newest look at its use."""
         self._late = 0
         """Reads that were too old as soon as they ended."""
         self._has_warned = False
@@ -71,7 +73,9 @@ class UsageGate:
         # A lane that has closed meanwhile lets no read tell the use: the target stays up for that reason.
         if usage.calls is None and (refused := self._lane.refusal(self._lane.policy.act)):
             return refused
-        self._read_at = min(began, self._reader.read_at)
+        # The reads may have waited for their turns at the lane's pace; what they tell is newer than that.
+        oldest = min(self._asked_at, self._reader.read_at)
+        self._read_at = began if math.isinf(oldest) else oldest
         if self._refuses and (late := self._take_lateness()):
             usage = replace(usage, calls=None, why=late)
         self._resources.record.keep_usage(target, usage, self._resources.environment.now())
@@ -96,6 +100,7 @@ class UsageGate:
             admission = AdmissionRequest(target.id, Act.LOOK)
             if refused := await self._lane.admit(admission):
                 return refused
+            self._asked_at = min(self._asked_at, self._resources.environment.monotonic())
             reading = await self._attempts.send(target, admission, operation)
             return UsageAnswer(reading, self._attempts.status)
 
@@ -104,6 +109,7 @@ class UsageGate:
             if isinstance(found, str):
                 return found
             self.snapshot = found
+        self._asked_at = math.inf
         return await self._reader.read(target, self.snapshot, ask)
 
     async def _find_snapshot(self, target: Target, ask: AskAboutUse) -> Snapshot | str:

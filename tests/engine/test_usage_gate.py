@@ -17,7 +17,7 @@ from orchestrator.model.http import Lost
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import CallBound, Plan, Wave
 from orchestrator.model.reading import Act, Verdict
-from orchestrator.model.settings import Retry
+from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.parking import FAULTY_TARGETS
@@ -300,3 +300,40 @@ def test_a_parked_lane_opens_again_by_an_undeploy_whose_calls_were_read_as_its_p
 
     assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
     assert went.wire.times() == [5.0]
+
+
+@pytest.mark.promise(10)
+def test_the_age_of_calls_counts_from_their_request_and_not_from_its_wait_for_the_lane() -> None:
+    """At one read a minute, eight workers wait eight minutes for each of their reads."""
+    wire = Wire(_answer_unused, takes=1.0)
+    ends: list[TargetEnd | LookDeferred] = []
+
+    async def main() -> None:
+        here, run_gate = environment(), RunGate()
+        given = {name: getattr(gateway(), name) for name in ("name", "url", "auth")}
+        slow = Counted(**given, limits=Limits(concurrency=8, rate=1 / 60))
+        one_lane = lane(slow, here, run_gate, send=wire.send)
+        one_lane.begin_step(1000)
+        plan = Plan(name="p", gateways=(slow,), waves=(Wave(name="w"),), snapshot="off", in_use="refuse")
+        parts = resources(here, run_gate, Journal(), plan=plan)
+        parts.usage_readers["gw"] = UsageReader(one_lane, 72)
+        left = iter(range(1, 25))
+
+        async def work() -> None:
+            for number in left:
+                end = await TargetRun(target(number), TargetHistory(), one_lane, parts).run()
+                ends.append(end)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(work)
+
+    played(main)
+
+    assert ends == [TargetEnd(Outcome.UNDEPLOYED, evidence="204")] * 24
+
+
+def _answer_unused(act: Act, address: str) -> Answer:
+    if address.startswith(ASKED_OF_ONE):
+        return calls(0)
+    return REMOVED if act is Act.UNDEPLOY else UP
