@@ -43,8 +43,8 @@ async def conclude_session(
     """
     environment, record, run_gate = resources.environment, resources.record, resources.run_gate
     at, is_interrupted = environment.now(), run_gate.stop_kind == "interrupt"
-    _leave_unreached(resources, at)
     try:
+        _leave_unreached(resources, at)
         await record.flush()
         window.warn_of_left_targets(resources.pending, resources.spec.plan.gateways, resources.warners)
         # Out of the journal, not out of counters: a resume finds the same.

@@ -113,6 +113,11 @@ class DependencyTracker:
         if self.dependencies.abandon(gateway):
             self._unblock()
 
+    def unblock_all(self) -> None:
+        """Let no target wait for another one any more: the run starts nothing, and each may end."""
+        for queue in self._queues:
+            queue.unblock_all()
+
     def _unblock(self) -> None:
         unblocked = self.dependencies.take_unblocked()
         for queue in self._queues:
@@ -184,6 +189,10 @@ class TargetQueue:
         if own:
             self._unblocked.extend(own)
             self._keys.wake()
+
+    def unblock_all(self) -> None:
+        """Let all targets go that wait here for another target."""
+        self.unblock(list(self._waiting))
 
     def _take_held_back(self) -> QueuedTarget | None:
         if not (self._unblocked or self._behind):  # as in most runs

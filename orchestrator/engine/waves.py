@@ -46,6 +46,12 @@ class WaveRunner:
 
     async def run(self) -> None:
         """Take the wave steps in their order. Returns when nothing is under way any more."""
+        try:
+            await self._run_steps()
+        except DiskError as error:  # the journal cannot be read, or takes no rows any more
+            self._run_gate.stop("disk", str(error))
+
+    async def _run_steps(self) -> None:
         steps = sorted(self._left)
         if steps:
             await self._ask_again(steps[0])
@@ -89,11 +95,7 @@ class WaveRunner:
         """Stop before the next wave step if this one shows that something is wrong."""
         stop_rules = self._resources.stop_rules
         # The outcomes are counted in the journal, so its newest rows must be there first.
-        try:
-            await self._resources.record.flush()
-        except DiskError as error:
-            self._run_gate.stop("disk", str(error))
-            return
+        await self._resources.record.flush()
         self._recount(wave_step)
         if breach := stop_rules.find_breach():
             self._run_gate.stop("stop_rule", breach)

@@ -53,7 +53,11 @@ class LaneWorkers:
             lane.begin_step(targets, hire, later=later)
             hire(min(lane.concurrency, targets))
         lane.end_step()
-        self._tracker.abandon(lane.gateway.name)
+        try:
+            self._tracker.abandon(lane.gateway.name)
+        except DiskError as error:
+            self._run_gate.stop("disk", str(error))
+            self._tracker.unblock_all()
         await self._look_at_deferred(lane.concurrency)
 
     async def _work(self) -> None:
@@ -80,7 +84,11 @@ class LaneWorkers:
         """Return a worker's next target; None if the worker has nothing more to do."""
         if self._lane.refusal() is not None or self._lane.has_enough(self._workers):
             return None
-        return await self._queue.take()
+        try:
+            return await self._queue.take()
+        except DiskError as error:  # a journal that cannot be read; what flies must land all the same
+            self._run_gate.stop("disk", str(error))
+            return None
 
     async def _run_target(self, queued: QueuedTarget) -> None:
         target, history = queued.target, queued.history
@@ -128,26 +136,29 @@ class LaneWorkers:
                 group.start_soon(self._finish_deferred, remaining)
 
     async def _finish_deferred(self, remaining: Iterator[DeferredTarget]) -> None:
-        lane = self._lane
-        for number, (target, history, began) in enumerate(remaining, 1):
-            # A list answers without a wait: thousands of looks in one go would keep replies waiting.
-            if not number % LOOKS_IN_ONE_GO:
-                await anyio.lowlevel.checkpoint()
-            claim = self._queue.claim_later(target)
-            target_run = TargetRun(
-                target, history, lane, self._resources, state_list=lane.state_list, late_claim=claim
-            )
-            try:
-                end = await target_run.run()
-            except DiskError as error:
-                self._run_gate.stop("disk", str(error))
-                return
-            finally:
-                claim.release()
-                lane.release(target.id)
-            if isinstance(end, TargetEnd):
-                seconds = self._environment.monotonic() - began
-                self._keep(end, target_run, seconds, doubted=False, waited=True)
+        try:
+            for number, waiting in enumerate(remaining, 1):
+                # A list answers without a wait: thousands of looks in one go would keep replies waiting.
+                if not number % LOOKS_IN_ONE_GO:
+                    await anyio.lowlevel.checkpoint()
+                await self._finish_target(waiting)
+        except DiskError as error:
+            self._run_gate.stop("disk", str(error))
+
+    async def _finish_target(self, waiting: DeferredTarget) -> None:
+        lane, target = self._lane, waiting.target
+        claim = self._queue.claim_later(target)
+        target_run = TargetRun(
+            target, waiting.history, lane, self._resources, state_list=lane.state_list, late_claim=claim
+        )
+        try:
+            end = await target_run.run()
+        finally:
+            claim.release()
+            lane.release(target.id)
+        if isinstance(end, TargetEnd):
+            seconds = self._environment.monotonic() - waiting.began
+            self._keep(end, target_run, seconds, doubted=False, waited=True)
 
     def _keep(
         self, end: TargetEnd, target_run: TargetRun, seconds: float, *, doubted: bool, waited: bool = False

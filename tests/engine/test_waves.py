@@ -823,3 +823,43 @@ def test_a_full_disk_wakes_the_targets_that_wait_for_the_one_it_stopped(tmp_path
 
     assert went.at < 10.0
     assert went.reasons["gw/t2"] == "disk: disk is full"
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("which", ["read_batch", "count_left_in", "list_prerequisites"])
+def test_a_journal_that_cannot_be_read_any_more_stops_the_run_and_lets_land_what_flies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """A network file system may fail a read while requests are in flight."""
+    reads, real = Counter[str](), getattr(PendingTargets, which)
+
+    def fail_later(self: PendingTargets, *arguments: Any) -> Any:
+        reads[which] += 1
+        if reads[which] > FINE[which]:
+            raise DiskError("disk I/O error")
+        return real(self, *arguments)
+
+    monkeypatch.setattr("orchestrator.journal.pending.BATCH", 3)
+    monkeypatch.setattr(PendingTargets, which, fail_later)
+    gateways = (make_narrow_gateway("gw", 4), make_narrow_gateway("other", 4))
+    targets = [target(seq, "gw" if seq % 2 else "other", wave=seq // 15) for seq in range(1, 25)]
+    # The lane of the first target closes, and its last target of the wave is never taken.
+    needs = [(2, "gw/t13")] if which == "list_prerequisites" else []
+
+    def answers(_act: Act, name: str) -> Answer:
+        is_closing = which == "list_prerequisites" and name == "gw/t1"
+        return reading(Verdict.ELSEWHERE, message="not here") if is_closing else REMOVED
+
+    went = run_waves(tmp_path, targets, answers, gateways=gateways, needs=needs, ends=True)
+
+    assert went.run_gate.stop_kind == "disk"
+    assert went.status is ExitStatus.STOPPED
+    sent = {name for wire in went.wires.values() for _, _, name in wire.told} - {"gw/t1"}
+    assert {went.outcomes[name] for name in sent} == {"undeployed"}
+    assert None not in went.outcomes.values()
+    left = {reason for name, reason in went.reasons.items() if went.outcomes[name] == "not_started"}
+    assert any((reason or "").startswith("disk: ") for reason in left)
+
+
+FINE = {"read_batch": 4, "count_left_in": 0, "list_prerequisites": 1}
+"""How often each read of the journal succeeds."""
