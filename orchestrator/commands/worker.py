@@ -44,7 +44,7 @@ def command(
     Serves the runs on a Temporal server, and sends their requests to the gateways of one zone.
 
     Dials out only: to the server, and to the gateways. Credentials are those of this machine, by the
-    references of each plan; paths in a plan begin in the present folder, and none of them leaves. The
+    references of each plan, and never leave it; paths in a plan begin in the present folder. The
     programs that plans name as credentials are run with --allow-commands only: a plan comes from whoever may
     write to the server's namespace. Serves
     until SIGINT or SIGTERM; what is in flight lands then, and the rest goes on at another worker of the zone.

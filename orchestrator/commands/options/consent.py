@@ -35,7 +35,9 @@ consent_options = bundle_options(
     ConsentOptions,
     click.option("--yes", "-y", is_flag=True, help="Do not ask."),
     click.option(
-        "--approve", metavar="DIGEST", help="Do not ask, if this begins the plan's digest: 32 digits or more."
+        "--approve",
+        metavar="DIGEST",
+        help="Do not ask, if this begins the digest of the plan, or of the restore: 32 digits or more.",
     ),
 )
 hmac_key_option = click.option(
