@@ -74,8 +74,10 @@ class ChunkWorker:
     async def run_chunk(self, order: ChunkOrder) -> None:
         """Take a chunk; its result comes later, from a task of its own."""
         assert self._group is not None  # noqa: S101 - chunks come during the block only
-        handle = self._client.get_async_activity_handle(task_token=activity.info().task_token)
-        self._group.start_soon(self._carry_out, order, handle)
+        info = activity.info()
+        handle = self._client.get_async_activity_handle(task_token=info.task_token)
+        ahead = info.started_time.timestamp() - self._environment.monotonic()
+        self._group.start_soon(self._carry_out, order, handle, ahead)
         activity.raise_complete_async()
 
     def leave(self) -> None:
@@ -84,8 +86,8 @@ class ChunkWorker:
         for chunk in self._open:
             chunk.leave()
 
-    async def _carry_out(self, order: ChunkOrder, handle: AsyncActivityHandle) -> None:
-        chunk = OpenChunk(self._client, handle, order, self._environment, self._worker)
+    async def _carry_out(self, order: ChunkOrder, handle: AsyncActivityHandle, ahead: float) -> None:
+        chunk = OpenChunk(self._client, handle, order, self._environment, self._worker, ahead)
         self._open.add(chunk)
         try:
             if self._is_leaving:
@@ -108,12 +110,15 @@ class OpenChunk:
         order: ChunkOrder,
         environment: Environment,
         worker: str,
+        ahead: float,
     ) -> None:
+        """``ahead``: the server's Unix time, less the monotonic clock's."""
         self._client = client
         self._handle = handle
         self._order = order
         self._environment = environment
         self._worker = worker
+        self._ahead = ahead
         self._log = ChunkLog()
         self._lease = Lease(order.lease, environment.monotonic)
         self._beats = Heartbeats(
@@ -190,7 +195,9 @@ class OpenChunk:
             return self._fail(self.clean(describe_bug(cause)), "bug")
 
     async def _run_on(self, kept: KeptSession) -> ChunkEnd:
-        run = self._run = ChunkRun(self._order, kept, self._log, self._lease, self._beats.hurry)
+        run = self._run = ChunkRun(
+            self._order, kept, self._log, self._lease, self._beats.hurry, ahead=self._ahead
+        )
         if self._called_back is not None:
             run.come_back(self._called_back)
         place = Path(mkdtemp(prefix="chunk-", dir=kept.folder))

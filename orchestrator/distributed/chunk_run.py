@@ -56,14 +56,25 @@ class ChunkRun:
     """Takes the targets of one chunk as far as its orders let it."""
 
     def __init__(
-        self, order: ChunkOrder, kept: KeptSession, log: ChunkLog, lease: Lease, hurry: Callable[[], None]
+        self,
+        order: ChunkOrder,
+        kept: KeptSession,
+        log: ChunkLog,
+        lease: Lease,
+        hurry: Callable[[], None],
+        *,
+        ahead: float,
     ) -> None:
-        """``hurry`` has the next heartbeat sent at once: a row waits for it."""
+        """``hurry`` has the next heartbeat sent at once: a row waits for it.
+
+        ``ahead``: the server's Unix time, less the monotonic clock's.
+        """
         self._order = order
         self._kept = kept
         self._log = log
         self._lease = lease
         self._hurry = hurry
+        self._ahead = ahead
         self._environment = kept.environment
         self._gateway = kept.find_gateway(order.place.gateway)
         self._window = SessionWindow(order.window, kept.environment)
@@ -95,7 +106,7 @@ class ChunkRun:
 
     def describe_lane(self) -> LaneCarry | None:
         """Return what the lane is now; None before the chunk has one."""
-        return None if self._kept_lane is None else self._kept_lane.export(self._told)
+        return None if self._kept_lane is None else self._kept_lane.export(self._told, self._ahead)
 
     async def run(self, place: Path, serve: Callable[[RemoteRows], None]) -> ChunkEnd:
         """Work on the chunk; its own journal is at ``place``. ``serve`` gets the rows to be told.
@@ -206,7 +217,7 @@ class ChunkRun:
         if left := len(journal.read_fate().left):
             await self._take_targets(resources, kept.lane, left)
         kept.sender.lease = None
-        kept.carry = kept.export(self._told)
+        kept.carry = kept.export(self._told, self._ahead)
         return self._describe_end(journal, resources, kept.carry, kept.lane)
 
     async def _open_lane(self, resources: RunResources) -> KeptLane | LaneCarry:
@@ -225,7 +236,7 @@ class ChunkRun:
         await self._kept.drop_lane(name)
         try:
             material = await self._kept.resolve(self._gateway)
-            opened = await open_lane(self._gateway, material, resources, order, recorder)
+            opened = await open_lane(self._gateway, material, resources, order, recorder, ahead=self._ahead)
         except (CredentialError, UsageError) as error:
             text = self._environment.known.mask.clean_text(str(error))
             if order.dispatch == 0 and not order.carry.has_answered:

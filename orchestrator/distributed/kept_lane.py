@@ -69,11 +69,12 @@ class KeptLane:
         self.lane.limit(concurrency=concurrency, rate=limits.rate)
         self.limits = limits
 
-    def export(self, told: list[str]) -> LaneCarry:
-        """Return what another worker needs to go on with the lane."""
-        environment = self.lane.environment
+    def export(self, told: list[str], ahead: float) -> LaneCarry:
+        """Return what another worker needs to go on with the lane.
+
+        ``ahead``: the server's Unix time, less the monotonic clock's. The workers' own clocks may differ.
+        """
         standing = self.lane.describe_standing()
-        ahead = environment.now() - environment.monotonic()
         return LaneCarry(
             state=standing.state,
             reason=standing.reason,
@@ -99,9 +100,11 @@ def _shift(at: float | None, by: float) -> float | None:
     return None if at is None else at + by
 
 
-def import_standing(carry: LaneCarry, environment: Environment) -> LaneStanding:
-    """Return where another worker's lane stood, on this machine's clock."""
-    behind = environment.monotonic() - environment.now()
+def import_standing(carry: LaneCarry, ahead: float) -> LaneStanding:
+    """Return where another worker's lane stood, on this machine's monotonic clock.
+
+    The server's Unix time is ``ahead`` of it.
+    """
     return LaneStanding(
         state=carry.state,
         reason=carry.reason,
@@ -110,9 +113,9 @@ def import_standing(carry: LaneCarry, environment: Environment) -> LaneStanding:
         faulty=carry.faulty,
         unsent=carry.unsent,
         has_answered=carry.has_answered,
-        parked_since=_shift(carry.parked_since, behind),
-        paused_until=_shift(carry.paused_until, behind),
-        next_at=_shift(carry.next_at, behind),
+        parked_since=_shift(carry.parked_since, -ahead),
+        paused_until=_shift(carry.paused_until, -ahead),
+        next_at=_shift(carry.next_at, -ahead),
     )
 
 
@@ -125,10 +128,17 @@ async def _connect_leased(
 
 
 async def open_lane(
-    gateway: Gateway, material: Material, resources: RunResources, order: ChunkOrder, recorder: ToldOnce
+    gateway: Gateway,
+    material: Material,
+    resources: RunResources,
+    order: ChunkOrder,
+    recorder: ToldOnce,
+    *,
+    ahead: float,
 ) -> KeptLane:
     """Open the lane of a chunk, and go on where the worker before stood.
 
+    ``ahead``: the server's Unix time, less the monotonic clock's.
     Raises CredentialError and UsageError where the gateway cannot be connected to; nothing was sent then.
     """
     environment, stack, sender = resources.environment, AsyncExitStack(), LeasedSend()
@@ -142,7 +152,7 @@ async def open_lane(
     except BaseException:
         await stack.aclose()
         raise
-    lane.take_up(import_standing(order.carry, environment), recorder)
+    lane.take_up(import_standing(order.carry, ahead), recorder)
     kept = KeptLane(lane, sender, stack, _make_usage_reader(lane, resources))
     kept.limits = limits
     return kept

@@ -53,11 +53,12 @@ class LaneCarry(Struct, frozen=True, kw_only=True):
     has_answered: bool = False
     """Some undeploy was answered in this session."""
     parked_since: float | None = None
-    """Unix time, where the lane is parked and still probed."""
+    """Unix time by the server's clock, where the lane is parked and still probed."""
     paused_until: float | None = None
-    """Unix time until which the gateway wants no request."""
+    """Unix time by the server's clock until which the gateway wants no request."""
     next_at: float | None = None
-    """Unix time from which the pace lets another undeploy leave: the next worker keeps the plan's rate."""
+    """Unix time by the server's clock from which the pace lets another undeploy leave: the next worker keeps
+    the plan's rate."""
     told: tuple[str, ...] = ()
     """Warnings and remarks on the lane that were told in this session, so that the next worker tells none
     again."""

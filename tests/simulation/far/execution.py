@@ -61,6 +61,8 @@ class Activity(Struct, kw_only=True, eq=False):
     timer: asyncio.TimerHandle | None = None
     worker: str | None = None
     """Who has taken it."""
+    started_at: float = 0.0
+    """When, in Unix seconds."""
     details: Payloads | None = None
     """Of its last heartbeat."""
     is_cancelled: bool = False
@@ -466,7 +468,7 @@ class PlayedExecution(Struct, kw_only=True, eq=False):
 
     def start_activity(self, activity: Activity, worker: str) -> None:
         """Note that a worker has an activity now."""
-        activity.worker = worker
+        activity.worker, activity.started_at = worker, self.server.now()
         self._happen(self._make_event(EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED))
         self._watch(activity)
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -102,7 +102,8 @@ class PlayedWorker:
     async def _begin(self, task: Activity) -> None:
         (order,) = await CONVERTER.decode(task.arguments, [ChunkOrder])
         environment = ActivityEnvironment()
-        environment.info = replace(environment.info, task_token=task.token)
+        started = datetime.fromtimestamp(task.started_at, UTC)
+        environment.info = replace(environment.info, task_token=task.token, started_time=started)
         with suppress(_CompleteAsyncError):
             await environment.run(self._activities[0], order)
 
