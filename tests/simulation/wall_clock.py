@@ -17,8 +17,11 @@ class ClockJump(Struct, frozen=True):
 
 def choose_jumps(random: Random) -> tuple[ClockJump, ...]:
     """Return the jumps of a scene's first session: mostly none, in some one, in some one and another back."""
-    if random.random() < 0.88:
-        return ()
+    return () if random.random() < 0.88 else draw_jumps(random)
+
+
+def draw_jumps(random: Random) -> tuple[ClockJump, ...]:
+    """Return one jump, or one and another back."""
     first = ClockJump(random.uniform(0.0, 20.0), _choose_seconds(random))
     if random.random() < 0.6:
         return (first,)

@@ -40,6 +40,8 @@ class WireExchange(Struct, kw_only=True, eq=False):
     """The seconds of its ``Retry-After``, or of the vendor's words for the same."""
     is_untold: bool = False
     """Its reader was lost before the others could learn of the reply."""
+    behind: float = 0.0
+    """The most seconds that the wall clock of its sender was behind before it left."""
     is_elsewhere: bool = False
     """Another installation answered."""
     is_login_refused: bool = False

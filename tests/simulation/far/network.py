@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from random import Random
 
 import anyio
+from msgspec.structs import replace
 
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import HELD_BACK, Lost, Reply, Request, Send
@@ -77,6 +78,7 @@ class FarNetwork(SimulatedNetwork):
 
     async def _leave(self, process: SimulatedProcess, gateway: Gateway, request: Request) -> Reply | Lost:
         seen = self._note_departure(gateway, request)
+        seen.behind = process.behind
         self._on_departure(process, seen)
         exchange: asyncio.Task[Reply | Lost] = self._loop.start_outside(self._pass(gateway, request, seen))
         # The system closes the connections of a dead process.
@@ -84,6 +86,8 @@ class FarNetwork(SimulatedNetwork):
         try:
             answer = await asyncio.shield(exchange)
             note_answer(seen, answer)
+            if isinstance(answer, Reply):
+                answer = replace(answer, at=answer.at + process.ahead)
         finally:
             process.ends.remove(exchange.cancel)
             seen.came = self._now()

@@ -7,8 +7,9 @@ a dead process are called no more, and those of a process that stands still wait
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
+from itertools import accumulate
 from random import Random
 from typing import Any
 
@@ -16,6 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from tests.simulation.clock import VirtualLoop
+from tests.simulation.wall_clock import ClockJump
 
 PRESENT: ContextVar[SimulatedProcess | None] = ContextVar("process", default=None)
 
@@ -34,7 +36,9 @@ class SimulatedProcess:
         dies_at: int | None = None,
         freezes_at: int | None = None,
         freezes_for: float = 0.0,
+        jumps: Sequence[ClockJump] = (),
     ) -> None:
+        """``jumps`` are those of its wall clock, in seconds since it began."""
         self.name = name
         self.loop = loop
         self.is_dead = False
@@ -47,9 +51,25 @@ class SimulatedProcess:
         self._dies_at = dies_at
         self._freezes_at = freezes_at
         self._freezes_for = freezes_for
+        self._jumps = jumps
+        self._began = loop.time()
         self._kept: list[tuple[GuardedCallback, tuple[Any, ...]]] = []
         self.context = loop.root.copy()
         self.context.run(PRESENT.set, self)
+
+    @property
+    def ahead(self) -> float:
+        """The seconds that its wall clock is ahead of the true time now."""
+        return sum(self._list_jumps())
+
+    @property
+    def behind(self) -> float:
+        """The most seconds that its wall clock was behind the true time so far."""
+        return max(0.0, -min(accumulate(self._list_jumps()), default=0.0))
+
+    def _list_jumps(self) -> list[float]:
+        passed = self.loop.time() - self._began
+        return [jump.seconds for jump in self._jumps if jump.at <= passed]
 
     def start(self, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Begin a task of this process."""

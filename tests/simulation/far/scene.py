@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from tests.simulation.scene import SeedScene, make_scene
+from tests.simulation.wall_clock import ClockJump, draw_jumps
 
 ZONES = ("east", "west", "dmz")
 
@@ -49,6 +50,10 @@ class FarScene(Struct, frozen=True, kw_only=True):
     """By process: when it alone does not reach the server."""
     lost: float
     """The share of the server's answers that never come, though the calls took effect."""
+    clocks: dict[str, tuple[ClockJump, ...]]
+    """By process: when its wall clock is put forward or back, in seconds since it began."""
+    full: range
+    """The steps of the first driver's disk in which it is full."""
     crashes: tuple[int, ...]
     """The steps at which the drivers die; those after these live on."""
     pause: float
@@ -57,6 +62,15 @@ class FarScene(Struct, frozen=True, kw_only=True):
     chunk_targets: int
     part_targets: int
     open_targets: int
+
+    @property
+    def delays(self) -> float:
+        """The seconds for which all that goes wrong around a run may hold it up, one thing after another."""
+        away = [] if self.away is None else [self.away]
+        spans = sum(span.end - span.start for span in (*away, *self.cuts.values()))
+        fates = [fate for each in self.workers.values() for fate in each]
+        losses = sum(30.0 + fate.freezes_for + fate.back_after for fate in fates)
+        return spans + losses + sum(4 * gateway.park_for for gateway in self.near.plan.gateways) + 600.0
 
     @property
     def is_calm(self) -> bool:
@@ -68,6 +82,8 @@ class FarScene(Struct, frozen=True, kw_only=True):
             or self.cuts
             or self.lost
             or self.crashes
+            or self.clocks
+            or self.full
             or any(fate != WorkerFate() for fate in fates)
         )
 
@@ -75,7 +91,25 @@ class FarScene(Struct, frozen=True, kw_only=True):
 def make_far_scene(number: int) -> FarScene:
     """Make the scene of a seed; the same number always makes the same one."""
     random = Random(f"far scene of {number}")
-    near = _settle(random, make_scene(number))
+    scene = _surround(random, _settle(random, make_scene(number)))
+    return _strike_machines(Random(f"far machines of {number}"), scene)
+
+
+def make_restore_scene(number: int, before: FarScene, near: SeedScene) -> FarScene:
+    """Make the scene of a seed's restore: that of one machine, with misfortunes of its own around it."""
+    random = Random(f"far restore of {number}")
+    scene = _strike_machines(random, _surround(random, replace(near, crashes=())))
+    return replace(
+        scene,
+        longest_history=before.longest_history,
+        chunk_targets=before.chunk_targets,
+        part_targets=before.part_targets,
+        open_targets=before.open_targets,
+    )
+
+
+def _surround(random: Random, near: SeedScene) -> FarScene:
+    """Return a scene of one machine with zones, workers, a server, and all that goes wrong between them."""
     zones = list(dict.fromkeys(gateway.zone for gateway in near.plan.gateways))
     is_calm = random.random() < 0.15
     scene = FarScene(
@@ -85,6 +119,8 @@ def make_far_scene(number: int) -> FarScene:
         away=_make_away(random),
         cuts=_make_cuts(random, zones),
         lost=random.choice([0.0, 0.0, 0.0, 0.02, 0.1]),
+        clocks={},
+        full=range(0),
         crashes=_make_crashes(random),
         pause=random.choice([0.0, 5.0, 60.0]),
         longest_history=random.choice([10_000, 10_000, 60, 25]),
@@ -164,6 +200,33 @@ def _make_crashes(random: Random) -> tuple[int, ...]:
     if random.random() < 0.6:
         return ()
     return tuple(random.randint(1, random.choice([10, 60, 300])) for _ in range(random.randint(1, 3)))
+
+
+def _strike_machines(random: Random, scene: FarScene) -> FarScene:
+    """Return the scene with clocks that are wrong, and a disk that fills up, unless all is well in it."""
+    if scene.is_calm:
+        return scene
+    return replace(scene, clocks=_choose_clocks(random, list(scene.workers)), full=_choose_full(random))
+
+
+def _choose_clocks(random: Random, zones: list[str]) -> dict[str, tuple[ClockJump, ...]]:
+    """Return the jumps of the clocks of some processes: in mid-run, or before it, so that they were wrong."""
+    if random.random() < 0.75:
+        return {}
+    names = ["driver-1", "driver-2", *(f"{zone}-{number}" for zone in zones for number in (1, 2, 3))]
+    return {name: _choose_jumps(random) for name in random.sample(names, random.randint(1, 3))}
+
+
+def _choose_jumps(random: Random) -> tuple[ClockJump, ...]:
+    jumps = draw_jumps(random)
+    return jumps if random.random() < 0.5 else (replace(jumps[0], at=0.0), *jumps[1:])
+
+
+def _choose_full(random: Random) -> range:
+    if random.random() < 0.85:
+        return range(0)
+    start = random.randint(1, 60)
+    return range(start, start + random.choice([1, 5, 10_000]))
 
 
 def _calm_down(scene: FarScene) -> FarScene:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from temporalio.api.common.v1 import Payload, Payloads
 
-from orchestrator.distributed.payloads import ChunkOrder, RunInput
+from orchestrator.distributed.payloads import RunInput
 from orchestrator.engine.control_commands import SetLimits
 from orchestrator.journal.record import TRANSFERRED
 from orchestrator.journal.transfer import decode_segment
@@ -35,6 +35,20 @@ class ToldSegments(Struct, frozen=True):
     segments: tuple[bytes, ...] = ()
 
 
+class OrderedPlace(Struct, frozen=True):
+    """Which lane a chunk is of."""
+
+    gateway: str
+
+
+class OrderedChunk(Struct, frozen=True):
+    """What the witness reads in the order of a chunk."""
+
+    run: str
+    session: int
+    place: OrderedPlace
+
+
 class GivenChunk(Struct, kw_only=True, eq=False):
     """A chunk that a worker has, by the server's books."""
 
@@ -53,8 +67,8 @@ class GivenChunk(Struct, kw_only=True, eq=False):
 class SharedLooks(PromiseWitness):
     """The promises as on one machine; ``note`` hears of the targets that one look shows."""
 
-    def __init__(self, scene: SeedScene, note: Callable[[Iterable[str]], None]) -> None:
-        super().__init__(scene)
+    def __init__(self, scene: SeedScene, act: Act, note: Callable[[Iterable[str]], None]) -> None:
+        super().__init__(scene, act)
         self._note = note
 
     def note_shared_look(self, targets: Iterable[str]) -> None:
@@ -72,20 +86,21 @@ class DriverFacts(Struct, kw_only=True, eq=False):
 
 
 class FarWitness(ServerListener):
-    """Notes each contradiction; its ``promises`` judge the rows and the arrivals as on one machine."""
+    """Notes each contradiction in one run; its ``promises`` judge rows and arrivals as on one machine."""
 
-    def __init__(self, scene: SeedScene) -> None:
-        self.promises = SharedLooks(scene, self._settle_looks)
+    def __init__(self, scene: SeedScene, act: Act = Act.UNDEPLOY) -> None:
+        self.promises = SharedLooks(scene, act, self._settle_looks)
         self.broken: list[str] = []
         self.drivers: dict[str, DriverFacts] = {}
         """By process."""
-        self.wires: defaultdict[int, SessionWire] = defaultdict(lambda: SessionWire.begin(Act.UNDEPLOY, 0.0))
+        self.wires: defaultdict[int, SessionWire] = defaultdict(lambda: SessionWire.begin(act, 0.0))
         """What left, by the session of the run that it belongs to."""
         self.lost = 0
         """Chunks that were lost with their workers."""
         self.doubts: set[str] = set()
         """The targets that must be looked at before anything is sent for them again."""
         self._scene = scene
+        self._act = act
         self._ids = {target.seq: target.id for target in scene.targets}
         self._chunks: dict[int, GivenChunk] = {}
         self._holders: dict[str, GivenChunk] = {}
@@ -103,7 +118,7 @@ class FarWitness(ServerListener):
         """Note whose session begins: that driver's window holds for it, and its signals stop it."""
         session = msgspec.json.decode(given.data, type=RunInput).session
         facts = self.drivers[process.name]
-        self.wires[session] = SessionWire.begin(Act.UNDEPLOY, 0.0, facts.closes)
+        self.wires[session] = SessionWire.begin(self._act, 0.0, facts.closes)
         self.wires[session].signals = facts.signals
 
     def _settle_looks(self, targets: Iterable[str]) -> None:
@@ -111,7 +126,7 @@ class FarWitness(ServerListener):
 
     def on_given(self, activity: Activity) -> None:
         """Note who has the lane now."""
-        order = msgspec.json.decode(activity.arguments[0].data, type=ChunkOrder)
+        order = _read_order(activity)
         gateway = order.place.gateway
         before = self._holders.get(gateway)
         if before is not None and before.activity.is_over:
@@ -151,7 +166,8 @@ class FarWitness(ServerListener):
 
     def _release(self, chunk: GivenChunk) -> None:
         self.doubts.update(target for target, _ in chunk.open)
-        self._holders.pop(chunk.gateway, None)
+        if self._holders.get(chunk.gateway) is chunk:
+            del self._holders[chunk.gateway]
 
     def _take(self, chunk: GivenChunk, payloads: Payloads) -> None:
         if not payloads.payloads:
@@ -193,3 +209,50 @@ class FarWitness(ServerListener):
         flying.append(seen)
         if len(flying) > self._most[seen.gateway]:
             self.broken.append(f"promise 6: {seen} was number {len(flying)} of its lane under way")
+
+
+class RunWitnesses(ServerListener):
+    """Tells the witness of each run what the server knows of that run."""
+
+    def __init__(self) -> None:
+        self._present: FarWitness | None = None
+        self._by_run: dict[str, FarWitness] = {}
+
+    @property
+    def lost(self) -> int:
+        """The chunks of all runs that were lost with their workers."""
+        return sum(witness.lost for witness in self._by_run.values())
+
+    def begin(self, witness: FarWitness) -> FarWitness:
+        """Have a witness see the run that begins next; return it."""
+        self._present = witness
+        return witness
+
+    def on_run(self, given: Payload, process: SimulatedProcess) -> None:
+        """Tell the present witness whose session begins."""
+        assert self._present is not None
+        self._by_run[msgspec.json.decode(given.data, type=RunInput).run] = self._present
+        self._present.on_run(given, process)
+
+    def on_given(self, activity: Activity) -> None:
+        """Tell the run's witness who has a chunk."""
+        self._find(activity).on_given(activity)
+
+    def on_beat(self, activity: Activity, details: Payloads) -> None:
+        """Tell the run's witness what a heartbeat has told."""
+        self._find(activity).on_beat(activity, details)
+
+    def on_result(self, activity: Activity, result: Payloads) -> None:
+        """Tell the run's witness what a chunk has come back with."""
+        self._find(activity).on_result(activity, result)
+
+    def on_lost(self, activity: Activity) -> None:
+        """Tell the run's witness of a lost chunk."""
+        self._find(activity).on_lost(activity)
+
+    def _find(self, activity: Activity) -> FarWitness:
+        return self._by_run[_read_order(activity).run]
+
+
+def _read_order(activity: Activity) -> OrderedChunk:
+    return msgspec.json.decode(activity.arguments[0].data, type=OrderedChunk)
