@@ -53,7 +53,7 @@ KINDS = (
         "any step. In some seeds a preview, a discover or a doctor goes before the run. It runs and resumes "
         "on a virtual clock until the run has reached its end, restores it, "
         "and compares the reports, the journal and each request with the books of the platforms. The "
-        "oracles use no rule of the engine, and for each of one machine there is a test that breaks the "
+        "oracles use no rule of the engine, and for each there is a test that breaks the "
         "engine, or makes up a wire, and sees the oracle speak. The command goes on where the last call "
         "ended. CI plays the first 200 seeds on each commit. Seeds beyond one machine "
         "(`python -m tests.simulation --far`) play a driver, the workers of up to three zones and a "
