@@ -134,7 +134,8 @@ def command(
     must match; different filters must all match. Comments at the top say what was seen and what was not.
     A gateway of another network zone than this machine's is refused: only that zone's machines reach it.
 
-    Exits with 0 where everything could be seen, with 1 where something could not, or nothing matched.
+    Exits with 0 where everything could be seen, with 1 where something could not, or nothing
+    matched, or more than at_most did.
     """
     from orchestrator.discover.plan_text import render_plan
     from orchestrator.discover.search import Discovery, SearchRequest

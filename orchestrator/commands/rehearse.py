@@ -95,7 +95,8 @@ def command(
 ) -> int:
     """Run a plan against built-in simulators, with faults.
 
-    Needs no credential and no network, and asks nothing; the plan's window and pauses do not hold. At the
+    Needs no credential and no network, and asks nothing; the plan's window and pauses do not hold,
+    but a window that is given does. At the
     end it compares the report with the counts of the simulators, and exits with 3 if they disagree.
 
     A fault is written `[ACT:]NAME[-after][@SECONDS]`, such as `500`, `429@2` (with `Retry-After: 2`),

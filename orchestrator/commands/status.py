@@ -165,7 +165,7 @@ def render_text(
         yield f"wave      {wave['number']} of {wave['of']}, {make_visible(wave['name'])}{step}"
     if report.run.window:
         yield f"window    {describe_window(report.run.window)}"
-    yield from _render_live(live) if live else _render_ended(report, state)
+    yield from _render_live(live) if live else _render_ended(source, state)
 
 
 def _render_live(live: LiveStatus) -> Iterator[str]:
@@ -216,9 +216,29 @@ def _render_forecast(live: LiveStatus) -> Iterator[str]:
         yield from (f"          {text}" for text in list_late_gateways(ahead))
 
 
-def _render_ended(report: Report, state: str) -> Iterator[str]:
+def _render_ended(source: JournalReportSource, state: str) -> Iterator[str]:
     from orchestrator.display.summary import list_next_steps
+    from orchestrator.text.characters import make_visible
 
+    report = source.report
     for gateway in report.gateways:
-        yield f"lane      {gateway.name} is {gateway.lane}"
+        yield f"lane      {make_visible(gateway.name)} is {gateway.lane}"
+        # The next steps send a person to the warnings of such a lane.
+        if gateway.lane != "open":
+            yield from (f"          {make_visible(warning)}" for warning in gateway.warnings)
+    # While a process works on the run, its open targets have no cause yet.
+    if report.run.state != "running":
+        yield from _render_causes(source)
     yield from list_next_steps(report, state=state)
+
+
+def _render_causes(source: JournalReportSource) -> Iterator[str]:
+    from orchestrator.model.live_status import MOST_CAUSES
+    from orchestrator.report.causes import group_by_cause
+    from orchestrator.text.characters import make_visible
+
+    causes = group_by_cause(source.trouble())
+    for number, cause in enumerate(causes[:MOST_CAUSES]):
+        yield f"{'' if number else 'causes':<10}{make_visible(describe_cause(cause))}"
+    if len(causes) > MOST_CAUSES:
+        yield f"          and {len(causes) - MOST_CAUSES:,} more, in the reports"

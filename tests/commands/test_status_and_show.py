@@ -89,7 +89,20 @@ def test_a_run_that_ended_says_what_comes_next(run: str, undeploy: Undeploy) -> 
     assert f"run       {run}: undeploy of clean-up, complete\n" in ended.out
     assert "targets   5 of 6 targets are down; 1 failed." in ended.out
     assert "lane      apim is open\n" in ended.out
+    assert "causes    1 failed: forbidden: No right (apim)\n" in ended.out
     assert f"undeploy remainder {run}" in ended.out
+
+
+def test_a_run_with_a_closed_lane_says_why_it_is_closed(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APINIZER_TOKEN", "not-a-token-of-theirs")
+    stopped = undeploy("run", plan(platform.urls["apim"]), "--yes")
+    told = undeploy("status", stopped.run)
+
+    assert (stopped.status, told.status) == (4, 0)
+    assert "lane      apim is closed\n          denied: the credential was rejected" in told.out
+    assert "causes    6 not started: denied: the credential was rejected" in told.out
 
 
 def test_a_run_that_ended_as_json(run: str, undeploy: Undeploy) -> None:
