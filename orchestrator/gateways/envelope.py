@@ -14,7 +14,8 @@ import msgspec
 
 from orchestrator.model.http import Reply
 
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
+# Without a quote there is one run of spaces alone: two runs would share those of a long header in every way.
+_CHARSET = re.compile(r"charset\s*=\s*(?:[\"']\s*)?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 # Python decodes by more than character sets: rot13 is among its codecs, and one that resolves escapes.
 _CHARACTER_SETS = re.compile(r"(?:iso8859|cp[0-9]|koi8|mac|gb|big5|euc|shift|johab|hz|tis|ptcp)")
 _MARKS = (

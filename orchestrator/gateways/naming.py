@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from itertools import zip_longest
-from unicodedata import normalize
 from urllib.parse import unquote
+
+from orchestrator.text.names import to_nfc
 
 OF_ANOTHER = "the reply is about something else"
 
@@ -16,7 +17,7 @@ _CUT = re.compile(r"(?:\.\.\.|…)$")
 
 def is_same_name(told: object, ours: str) -> bool:
     """Return whether a field of a reply is the name ``ours``; case counts, composition does not."""
-    return isinstance(told, str) and normalize("NFC", told) == normalize("NFC", ours)
+    return isinstance(told, str) and to_nfc(told) == to_nfc(ours)
 
 
 def names_another(told: object, ours: str) -> bool:
@@ -42,4 +43,4 @@ def _is_alike(told: str, ours: str) -> bool:
 
 
 def _normalize(text: str) -> str:
-    return normalize("NFC", text.strip().casefold())
+    return to_nfc(text.strip().casefold())

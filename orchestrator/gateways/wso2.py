@@ -54,7 +54,10 @@ _UUID = re.compile(UUID.pattern, re.IGNORECASE)
 # The same code means something else in another version, so a code counts with its status alone.
 _GONE = frozenset({(404, 900308), (404, 900301), (404, 900347), (404, 900506), (400, 900504)})
 _OF_ENVIRONMENT = frozenset({900504, 900506})
-_PLAINLY_GONE = re.compile(r"requested .+ not found", re.IGNORECASE)
+# Without the id of what is missing the same words are those of any server, about a path.
+_PLAINLY_GONE = re.compile(rf"requested .+ with id\W+{UUID.pattern}\W+not found", re.IGNORECASE)
+LONGEST_ERROR = 2048
+"""Characters of an error's text that are read."""
 _DEPLOYED = frozenset({None, "APPROVED"})
 _WRONG_URL = "check url and api_version: url is the address of the control plane, without /api/am/publisher"
 
@@ -240,8 +243,9 @@ def find_error(reply: Reply) -> ErrorBody | None:
     code = as_whole_number((body or {}).get("code"))
     if body is None or code is None or not {"message", "description"} <= body.keys():
         return None
-    # A missing token has an empty message, and all that it says in the description.
-    return ErrorBody(code, find_text(body, "description", "message") or "")
+    # A missing token has an empty message, and all that it says in the description. The vendor's texts are
+    # short, and to search a long one may take long.
+    return ErrorBody(code, (find_text(body, "description", "message") or "")[:LONGEST_ERROR])
 
 
 def _make_reading(verdict: Verdict, reply: Reply, error: ErrorBody | None, **more: Any) -> Reading:
@@ -309,6 +313,8 @@ def _read_success(act: Act, target: Target, reply: Reply) -> Reading:
         # The vendor's page calls this the list of what was undeployed, its code sends what is left.
         text = "the reply lists this environment, which may mean either that it is left or that it is gone"
         return _make_reading(Verdict.STRANGE, reply, None, message=text, is_answer=True)
+    if act is Act.UNDEPLOY and (alike := _find_alike(target, rows)):
+        return _make_reading(Verdict.STRANGE, reply, None, message=alike, is_answer=True)
     if act is Act.DEPLOY and [row.get("status") in _DEPLOYED for row in ours] != [True]:
         return _make_reading(Verdict.STRANGE, reply, None, message=_describe_pending(ours), is_answer=True)
     return Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE)
@@ -403,10 +409,7 @@ def _read_absence(
 ) -> Reading:
     """Read a list in which the revision is not deployed in the target's environment."""
     environment = target.parts[-1]
-    alike = [row["name"] for row in deployments if row["name"].casefold() == environment.casefold()]
-    if alike:
-        # The list does not know which environments exist: a slip in the plan would pass for "not deployed".
-        text = show_text(f"it is deployed in {alike[0]}, and the plan writes {environment}")
+    if text := _find_alike(target, deployments):
         return _make_reading(Verdict.UNCLEAR, reply, None, message=text, is_answer=True)
     other = next((row["id"] for row in others if _is_in(row, environment)), None)
     return Reading(
@@ -415,6 +418,17 @@ def _read_absence(
         facts=LookFacts(deployed=False),
         kept={"other": show_text(other)} if other else None,
     )
+
+
+def _find_alike(target: Target, deployments: list[dict[str, Any]]) -> str | None:
+    """Say where else a revision is deployed, in an environment of nearly the name; None without such a one.
+
+    No list tells which environments exist: a slip in the plan would pass for "not deployed".
+    """
+    environment = target.parts[-1]
+    alike = (row["name"] for row in deployments if row["name"].casefold() == environment.casefold())
+    found = next(alike, None)
+    return found and show_text(f"it is deployed in {found}, and the plan writes {environment}")
 
 
 def _is_in(row: Mapping[str, Any], environment: str) -> bool:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from unicodedata import category, normalize
+from itertools import groupby
+from unicodedata import category, combining, normalize
 from urllib.parse import unquote_to_bytes
 
 from orchestrator.text.characters import why_hidden
 
 # Nearly all names match this. Such a name cannot vanish from an address, and is in NFC already.
 _PLAIN = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_. -]*[A-Za-z0-9_.-])?").fullmatch
+
+MOST_MARKS = 30
+"""Accents and the like that may follow one letter (the bound of Unicode's Stream-Safe Text Format)."""
 
 _SEPARATOR = re.compile(r"[/\\]")
 _PATH_ENDS = re.compile(r"[?#]")
@@ -44,9 +48,21 @@ _PLACEHOLDER = re.compile(
 
 
 def to_nfc(text: str) -> str:
-    """Return ``text`` in NFC, the form for comparing names: Unicode writes an accent in two ways."""
+    """Return ``text`` in NFC, the form for comparing names: Unicode writes an accent in two ways.
+
+    A text with more than ``MOST_MARKS`` accents on one letter stays as it is: the time to put those in order
+    grows with their square, and a gateway may send a megabyte of them.
+    """
     # For comparing only: a manager knows a name by its bytes, so a name is sent as written.
-    return text if text.isascii() else normalize("NFC", text)
+    return text if text.isascii() or _has_too_many_marks(text) else normalize("NFC", text)
+
+
+def _has_too_many_marks(text: str) -> bool:
+    # A row of so many covers at least one of these places: hardly any name has a mark on one.
+    if not any(map(combining, text[MOST_MARKS :: MOST_MARKS + 1])):
+        return False
+    rows = groupby(text, key=lambda letter: combining(letter) > 0)
+    return any(is_mark and sum(1 for _ in row) > MOST_MARKS for is_mark, row in rows)
 
 
 def fold_for_search(text: str) -> str:

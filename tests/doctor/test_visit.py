@@ -48,7 +48,7 @@ def make_refusal(ahead: float = 0.0) -> bytes:
 
 
 LISTED = make_reply(200, {"size": 1, "total": 7, "apis": [{}]})
-UP = make_reply(200, {"status": 4})
+UP_0, UP_1 = (make_reply(200, {"id": str(number), "status": 4}) for number in range(2))
 NO_PATH = make_reply(404, {"error_code": "APIGW.0101", "error_msg": "The API does not exist"})
 GONE = make_reply(404, {"error_code": "APIG.3084", "error_msg": "The livedata API does not exist"})
 
@@ -93,7 +93,7 @@ def find_finding(diagnosis: GatewayDiagnosis, check: str) -> tuple[FindingState,
 
 
 async def test_all_is_well() -> None:
-    async with serving(saying(make_refusal(), LISTED, NO_PATH, UP, UP, GONE)) as peer:
+    async with serving(saying(make_refusal(), LISTED, NO_PATH, UP_0, UP_1, GONE)) as peer:
         found = await run_visit(peer, samples=3)
 
     assert (found.requests, len(peer.requests)) == (6, 6)

@@ -83,8 +83,9 @@ def test_a_read_of_one_thing_that_shows_none_or_two_proves_nothing(operation: Op
     assert (found.verdict, found.facts) == (Verdict.UNCLEAR, None)
 
 
-def test_rows_that_are_no_objects_are_left_out() -> None:
-    assert look(STATUS, None, {"deployed": False}, "x").verdict is Verdict.DOWN
+def test_a_list_with_a_row_that_is_no_object_proves_nothing() -> None:
+    assert look(STATUS, None, {"deployed": False}).verdict is Verdict.UNCLEAR
+    assert look(STATUS, {"deployed": False}, "x").verdict is Verdict.UNCLEAR
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_the_clause_with_not_found_must_begin_with_our_thing(plain: str, missing
         (say("not_found", "no privilege or project not found"), True),
         (say("not_found", "the pod was not found"), True),
         (say("not_found", "project () not found"), False),
-        (say("not_found", "gone"), False),
+        (say("not_found", "no route matched"), True),
     ],
 )
 def test_a_target_may_be_hidden_where_the_words_leave_that_open(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import getitem
@@ -234,6 +235,32 @@ def test_no_reply_makes_read_raise_and_none_is_success_by_accident(kind: str, re
         if reading.verdict is Verdict.REMOVED:
             assert operation.act is not Act.LOOK
             assert PROVES.get(kind, _is_a_recorded_proof)(kind, operation, reply), operation
+
+
+_MARKS = "a" + "\u0301\u0316" * 50_000
+"""To put these accents in order takes time that grows with their square."""
+_HOSTILE = [
+    dict.fromkeys(("id", "name", "ld_api_id", "projectName", "apiProxyName", "environmentName"), _MARKS),
+    {"id": PARTS["roma"][0], "status": "SUCCESS", "resultList": [{"environment": _MARKS, "revision": 1}]},
+    {"success": True, "deploymentResult": {"success": True, "detailList": [{"envName": _MARKS}]}},
+    {"code": 404, "message": "", "description": "requested " * 50_000},
+    {"error": "not_found", "error_description": "ApiProxy with name (" * 50_000},
+    {"error_code": "APIG.3084", "error_msg": "id: " * 20_000},
+    {"error_code": "APIGW.0308", "error_msg": "limit:1" + " " * 500_000},
+]
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize("kind", every_kind())
+def test_no_reply_takes_long_to_read(kind: str) -> None:
+    """While a reply is read nothing else goes on: no timeout ends it, and no interrupt."""
+    read = gateway(kind).read
+    began = time.process_time()
+    for body in map(msgspec.json.encode, _HOSTILE):
+        for operation in facts_of(kind).operations:
+            for status in (200, 404):
+                read(operation, our_target(kind), Reply(status, {}, body, 0.0))
+    assert time.process_time() - began < 60
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.gateways.envelope import (
     as_whole_number,
+    decode_text,
     describe_reply,
     find_text,
     find_wait,
@@ -152,6 +153,15 @@ def test_a_body_is_read_by_its_character_set(codec: str, kind: str) -> None:
     body = f'{{"error": "{WORDS}"}}'.encode(codec)
 
     assert parse_object(said(body, kind)) == {"error": WORDS}
+
+
+@pytest.mark.promise(10)
+def test_no_header_takes_long_to_read() -> None:
+    """While a reply is read nothing else goes on: no timeout ends it, and no interrupt."""
+    began = time.process_time()
+    for filler in (" ", "charset=", 'charset ="  '):
+        decode_text(said(b"\xff", f"text/html; charset={filler * 60_000}!"))
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("named", ["", "x-unheard-of", "rot13", "unicode_escape", "hex", "utf-8", "utf-7"])

@@ -100,7 +100,7 @@ def test_required_wants_the_deployment_too(staged: Callable[..., Stage]) -> None
             kind=FaultKind.STATUS,
             on=FaultScope.LOOK,
             status=200,
-            body=f'{{"status": 4, "modified_time": "{FAKE_TOKEN}"}}',
+            body=f'{{"id": "{backend(0)}", "status": 4, "modified_time": "{FAKE_TOKEN}"}}',
         ),
     ],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from posixpath import normpath
+from unicodedata import normalize
 from urllib.parse import unquote
 
 import pytest
@@ -140,6 +142,22 @@ def test_prose_may_hold_pictures_and_non_breaking_spaces() -> None:
 
 def test_both_forms_of_an_accent_are_one_name() -> None:
     assert to_nfc("o\u0308deme") == to_nfc("ödeme") == "ödeme"
+
+
+def test_a_name_with_many_accents_on_one_letter_is_compared_as_it_is() -> None:
+    most, more = ("a" * 40 + "o\u0308" + "\u0301\u0316" * number for number in (14, 15))
+
+    assert to_nfc(most) == normalize("NFC", most) != most
+    assert to_nfc(f"{most}e\u0308") == normalize("NFC", f"{most}e\u0308")
+    assert to_nfc(more) == more
+
+
+@pytest.mark.promise(10)
+def test_no_text_takes_long_to_compare() -> None:
+    began = time.process_time()
+    for text in ("a" + "\u0301\u0316" * 200_000, "a\u0301\u0316" * 200_000, "ö" * 400_000):
+        to_nfc(text)
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer.replies import is_success
+from orchestrator.gateways.apinizer.replies import is_cut, is_success
 from orchestrator.gateways.apinizer.report import (
     LARGEST_REPORT,
     PATH,
@@ -29,7 +29,7 @@ from orchestrator.gateways.envelope import find_text, parse_object
 from orchestrator.gateways.text import encode_segment, show_text
 from orchestrator.model.features import GroupMembership, SharedUsageRead
 from orchestrator.model.http import Reply
-from orchestrator.model.reading import Reading
+from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.text.names import to_nfc
 
@@ -37,6 +37,9 @@ REPORT = "administrator's report"
 
 MOST_READS = 40
 """Lists that are read where the report is refused; the groups that they would tell of are not told."""
+
+
+_CUT = Reading(verdict=Verdict.UNCLEAR, message="the list counts more entries than were sent")
 
 
 class ProxyGroup(Struct, frozen=True):
@@ -122,7 +125,9 @@ def _list_groups(told: Mapping[str, Any]) -> Iterator[ProxyGroup]:
 def _read_report(reply: Reply) -> tuple[ProxyGroup, ...] | Reading:
     body = parse_object(reply)
     entries = list_reported(reply, body)
-    return read_report_refusal(reply, body) if entries is None else list_groups(entries)
+    if entries is None:
+        return read_report_refusal(reply, body)
+    return _CUT if is_cut(body, entries) else list_groups(entries)
 
 
 def list_groups(listed: Sequence[Any]) -> tuple[ProxyGroup, ...]:
@@ -157,16 +162,18 @@ def _read_group(entry: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[
     )
 
 
-def _list_rows(reply: Reply) -> list[dict[str, Any]] | Reading:
+def _list_rows(reply: Reply, *, may_be_cut: bool) -> list[dict[str, Any]] | Reading:
     body = parse_object(reply)
     listed = (body or {}).get("resultList") if reply.status == 200 and is_success(body) else None
     if not isinstance(listed, list):
         return read_list_refusal(reply, body)
+    if is_cut(body, listed) and not may_be_cut:
+        return _CUT
     return [row for row in listed if isinstance(row, dict)]
 
 
 def _read_names(project: str, reply: Reply) -> tuple[ProxyGroup, ...] | Reading:
-    rows = _list_rows(reply)
+    rows = _list_rows(reply, may_be_cut=True)
     if isinstance(rows, Reading):
         return rows
     named = filter(None, (find_text(row, "name") for row in rows))
@@ -174,7 +181,8 @@ def _read_names(project: str, reply: Reply) -> tuple[ProxyGroup, ...] | Reading:
 
 
 def _read_places(group: ProxyGroup, reply: Reply) -> ProxyGroup | Reading:
-    rows = _list_rows(reply)
+    # Of a cut list none is believed: the group then counts as one that may be deployed anywhere.
+    rows = _list_rows(reply, may_be_cut=False)
     if isinstance(rows, Reading):
         return rows
     up = (name for row in rows if row.get("deployed") is not False and (name := find_text(row, "name")))

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from orchestrator.gateways.apinizer.groups import REPORT as GROUP_REPORT
 from orchestrator.gateways.apinizer.groups import list_groups
 from orchestrator.gateways.apinizer.looks import STATUS
+from orchestrator.gateways.apinizer.replies import is_cut
 from orchestrator.gateways.apinizer.report import (
     LARGEST_REPORT,
     PATH,
@@ -97,7 +98,8 @@ class ApinizerListing(Struct, frozen=True):
         if entries is None:
             return read_report_refusal(reply, body)
         rows = [row for entry in entries if isinstance(entry, dict) for row in _list_rows(entry)]
-        groups = {GROUP_REPORT: list_groups(entries)}
+        # A group that was not sent would not be warned of.
+        groups = {} if is_cut(body, entries) else {GROUP_REPORT: list_groups(entries)}
         return ListPage(rows=rows, size=len(entries), total=len(entries), spared=groups)
 
     def read_target(

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.replies import (
     find_error,
+    is_cut,
     is_success,
     judge_error,
     judge_rejection,
@@ -64,7 +65,7 @@ def _list_owners(via: str, body: dict[str, Any] | None) -> list[dict[str, Any]]:
     records of other environments are no fault.
     """
     if via == PROXY.via:
-        return [{**entry, "apiProxyName": entry.get("name")} for entry in _list_entries(body) or [body or {}]]
+        return [{**entry, "apiProxyName": entry.get("name")} for entry in list_proxies(body)]
     return _list_entries(body) if via in (STATUS.via, HEALTH.via) else []
 
 
@@ -78,7 +79,7 @@ def _find_facts(via: str, target: Target, body: dict[str, Any] | None) -> LookFa
         case "deploy-histories":
             return _read_newest(_list_entries(body), target.parts[-1])
         case "proxy":
-            return _read_deployment(_list_entries(body) or [body or {}], target.parts[-1])
+            return _read_deployment(list_proxies(body), target.parts[-1])
     return None
 
 
@@ -91,8 +92,19 @@ def _judge_facts(facts: LookFacts) -> Reading:
 
 
 def _list_entries(body: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the entries of a list; none where one is missing or unreadable: it may be the one that tells."""
     listed = (body or {}).get("resultList") if is_success(body) else None
-    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    if not isinstance(listed, list) or is_cut(body, listed):
+        return []
+    return listed if all(isinstance(entry, dict) for entry in listed) else []
+
+
+def list_proxies(body: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the proxies of a reply; older managers send the one proxy without a list around it."""
+    fields = body or {}
+    # In a list, or in an envelope that says failure, nothing stands for the proxy itself.
+    has_envelope = fields.keys() & {"resultList", "success", "error"} or fields.get("status") == "FAILURE"
+    return _list_entries(body) if has_envelope else [fields]
 
 
 def _read_status(entries: list[dict[str, Any]]) -> LookFacts | None:
@@ -147,9 +159,11 @@ def _list_serving(pods: list[Any]) -> tuple[str, ...]:
 
 def _read_newest(entries: list[dict[str, Any]], environment: str) -> LookFacts | None:
     """Read the newest record of the environment; the order of the list is not promised."""
+    places = [entry.get("environment") for entry in entries]
     records = [entry for entry in entries if is_same_name(entry.get("environment"), environment)]
     numbers = [as_whole_number(record.get("revision")) for record in records]
-    if not records or None in numbers:
+    # A record that does not say where it belongs may be the newest one of ours.
+    if not records or None in numbers or not all(isinstance(place, str) for place in places):
         return None
     newest = max(records, key=lambda record: record["revision"])
     told = [record.get("deploy") for record in records if record["revision"] == newest["revision"]]
@@ -176,7 +190,7 @@ class ProxySiblings:
         body = parse_object(reply) if reply.status == 200 else None
         if names_another_target(target, *_list_owners(PROXY.via, body)):
             return None
-        rows = _list_deployments(_list_entries(body) or [body or {}])
+        rows = _list_deployments(list_proxies(body))
         if not rows or not all(isinstance(row.get("deployed"), bool) for row in rows):
             return None
         return frozenset(row["environmentName"] for row in rows if row["deployed"] and _has_environment(row))

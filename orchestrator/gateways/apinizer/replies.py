@@ -6,13 +6,20 @@ After the vendor's pages "Undeploy API Proxy", "Undeploy API Proxy Group" and "E
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from orchestrator.gateways.apinizer.full_success import count_proven_rows
-from orchestrator.gateways.envelope import describe_reply, find_text, find_wait, parse_object, parse_seconds
+from orchestrator.gateways.envelope import (
+    as_count,
+    describe_reply,
+    find_text,
+    find_wait,
+    parse_object,
+    parse_seconds,
+)
 from orchestrator.gateways.naming import OF_ANOTHER, is_same_name, names_another
 from orchestrator.gateways.text import NAMED, list_first, show_text
 from orchestrator.model.http import Reply
@@ -140,15 +147,14 @@ def _misses_our_thing(plain: str) -> bool:
 
 
 def may_be_hidden(error: ErrorEnvelope | None) -> bool:
-    """Return whether "does not exist" may as well mean "may not be seen".
+    """Return whether "does not exist" may as well mean "may not be seen", or something else altogether.
 
-    The vendor documents a bare ``not_found`` so. An error whose words name another missing thing is ambiguous
-    too: by its code nothing was found, by its words a part of the target is there.
+    The vendor documents a bare ``not_found`` so. With words that do not say that a part of the target is
+    missing, the code may be that of a server in front, about a route or a file.
     """
     if error is None:
         return False
-    misses_another = re.search(_MISSING, error.plain) is not None and not _misses_our_thing(error.plain)
-    return "privilege" in error.plain or not error.plain or misses_another
+    return "privilege" in error.plain or not _misses_our_thing(error.plain)
 
 
 class ResultRow(Struct, frozen=True):
@@ -210,6 +216,12 @@ def is_success(body: dict[str, Any] | None) -> bool:
     if success is not True or status not in (None, "SUCCESS") or fields.get("error"):
         return False
     return status == "SUCCESS" or "success" in fields
+
+
+def is_cut(body: Mapping[str, Any] | None, listed: Sequence[object]) -> bool:
+    """Return whether a list has fewer entries than the reply itself counts: some were not sent."""
+    count = as_count((body or {}).get("resultCount"))
+    return count is not None and count > len(listed)
 
 
 def names_another_target(target: Target, *levels: Mapping[str, Any]) -> bool:

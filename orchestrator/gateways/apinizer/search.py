@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer.looks import PROXY, STATUS, read_look
+from orchestrator.gateways.apinizer.looks import PROXY, STATUS, list_proxies, read_look
 from orchestrator.gateways.apinizer.replies import (
     NAMELESS,
     find_error,
@@ -303,9 +303,8 @@ class _ManagerSearch:
             read = read_look(PROXY.via, _make_target(proxy, wanted[0]), reply)
             gone = read.verdict is Verdict.ABSENT and not read.hidden
             return QueryResult(seen=len(wanted)) if gone else _settle(read, reply)
-        listed = body.get("resultList")
-        entries = listed if isinstance(listed, list) else [body]
-        own = entries[0] if len(entries) == 1 and isinstance(entries[0], dict) else {}
+        entries = list_proxies(body)
+        own = entries[0] if len(entries) == 1 else {}
         if names_another(own.get("name"), proxy.name):
             return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
         places = own.get("deploymentList")

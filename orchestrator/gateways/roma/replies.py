@@ -171,6 +171,9 @@ def read_look(via: str, api: str, reply: Reply) -> Reading:
     if any(names_another(name, {"front": front}.get(whose, api)) for whose, name in subjects):
         return Reading(verdict=Verdict.UNCLEAR, message=OF_ANOTHER)
     if read in (SHOW.via, DEFINITION.via):
+        # Other services have a status, too, and their JSON must not pass for "not deployed".
+        if fields and not find_text(fields, "error_code", "errorCode") and find_text(fields, "id") is None:
+            return Reading(verdict=Verdict.UNCLEAR, message="the reply names no backend API")
         return read_definition(
             fields or {}, fields if read == DEFINITION.via else None, describe_reply(reply)
         )
