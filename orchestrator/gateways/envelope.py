@@ -47,6 +47,8 @@ _WEEKDAYS_AND_MONTHS = re.compile(
 )
 _ZONES = frozenset({"GMT", "UTC", "UT", "Z", "T", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT"})
 _DAY = 86400.0
+LONGEST_ADDRESS = 4096
+"""Characters of an address that are read."""
 LONGEST_HOST = 140
 """Characters of a host that a message shows: the rest of its 256 is for what is said around it.
 
@@ -176,6 +178,9 @@ def _describe_redirect(reply: Reply) -> str:
     location = reply.headers.get("location", "").strip()
     if not 300 <= reply.status < 400 or not location:
         return ""
+    # To bring the accents of a long host into one form takes long, and of a cut address nothing is sure.
+    if len(location) > LONGEST_ADDRESS:
+        return " to an overlong address"
     try:
         host = _find_written_host(urlsplit(location))
     except ValueError:

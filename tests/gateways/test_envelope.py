@@ -164,6 +164,14 @@ def test_no_header_takes_long_to_read() -> None:
     assert time.process_time() - began < 10
 
 
+@pytest.mark.promise(10)
+def test_no_address_of_a_redirect_takes_long_to_read() -> None:
+    began = time.process_time()
+    headers = {"location": "https://a" + "\u0301\u0316" * 60_000}
+    assert describe_reply(Reply(302, headers, b"", ARRIVED)) == "HTTP 302 to an overlong address"
+    assert time.process_time() - began < 10
+
+
 @pytest.mark.parametrize("named", ["", "x-unheard-of", "rot13", "unicode_escape", "hex", "utf-8", "utf-7"])
 def test_letters_that_cannot_be_decoded_leave_the_rest_readable(named: str) -> None:
     found = parse_object(
