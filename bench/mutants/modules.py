@@ -47,6 +47,7 @@ _FURTHER = {
         *(f"tests/lanes/test_lane_ends.py::{name}" for name in (
             "test_where_no_token_can_be_had_five_logins_end_every_wait",
             "test_logins_that_are_put_off_are_tried_for_park_for_and_no_longer",
+            "test_a_token_that_ends_before_the_next_slot_lets_each_request_go_after_its_own_login",
             "test_a_look_that_cannot_log_in_ends_the_doubts_of_a_lane_that_was_given_up",
         )),
     ),

@@ -6,7 +6,14 @@ import anyio
 import pytest
 
 from orchestrator.engine import queue
-from orchestrator.engine.queue import LOOK_AHEAD, DependencyTracker, ExclusiveKeys, QueuedTarget, TargetQueue
+from orchestrator.engine.queue import (
+    LOOK_AHEAD,
+    DependencyTracker,
+    ExclusiveKeys,
+    LateClaim,
+    QueuedTarget,
+    TargetQueue,
+)
 from orchestrator.journal.pending import Cursor
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
@@ -131,6 +138,34 @@ def test_a_target_under_way_gets_its_key_again_before_those_that_were_not_begun(
         return got
 
     assert played(main) == [(0.0, "t1"), (5.0, "late"), (7.0, "t2"), (12.0, "t3")]
+
+
+def test_a_key_that_a_target_under_way_took_again_is_in_use() -> None:
+    async def main() -> list[bool]:
+        keys, claimed = ExclusiveKeys(), []
+        assert keys.claim("x")
+        async with anyio.create_task_group() as group:
+            group.start_soon(LateClaim(keys, "x").take)
+            await anyio.sleep(1.0)
+            keys.release("x")
+        claimed.append(keys.claim("x"))
+        keys.release("x")
+        return [*claimed, keys.claim("x")]
+
+    assert played(main) == [False, True]
+
+
+def test_a_claim_that_was_given_back_takes_the_key_from_nobody() -> None:
+    async def main() -> list[bool]:
+        keys = ExclusiveKeys()
+        claim = LateClaim(keys, "x")
+        await claim.take()
+        claim.release()
+        taken = keys.claim("x")
+        claim.release()
+        return [taken, keys.claim("x")]
+
+    assert played(main) == [True, False]
 
 
 def test_a_wait_for_a_key_that_is_cut_off_leaves_the_key_to_the_others() -> None:

@@ -16,9 +16,9 @@ from orchestrator.model.http import Reply, Request
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
-from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.admission import AdmissionRequest, LaneState
 from orchestrator.rules.pacing import FIRST_CUT
-from orchestrator.rules.parking import UNSENT_IN_A_ROW
+from orchestrator.rules.parking import FAULTY_TARGETS, UNSENT_IN_A_ROW
 from tests.support import engine
 from tests.support.engine import Heard, environment, gateway, played
 from tests.support.readings import reading
@@ -256,6 +256,101 @@ def test_when_the_first_signature_is_lost_the_next_target_tries_it_at_once() -> 
     assert played(main) == (3.0, None)
 
 
+def test_a_target_that_sends_nothing_more_makes_room_for_the_next_one_at_once() -> None:
+    """The first signature is still to be let in: one target goes at a time."""
+
+    def leave(lane: Lane) -> None:
+        lane.leave(B)
+
+    def release(lane: Lane) -> None:
+        lane.release(B)
+
+    async def main(change: Callable[[Lane], None]) -> float:
+        lane = lane_of(lambda _: AccessKeys(Secret("access"), Secret("secret")))
+        assert await lane.admit(AdmissionRequest(B, UNDEPLOY)) is None
+        async with anyio.create_task_group() as group:
+
+            async def change_later() -> None:
+                await anyio.sleep(3.0)
+                change(lane)
+
+            group.start_soon(change_later)
+            assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
+        return anyio.current_time()
+
+    for change in (leave, release):
+        assert played(lambda change=change: main(change)) == 3.0
+
+
+def test_a_list_that_a_parked_lane_does_not_wait_for_is_refused_with_the_reason() -> None:
+    async def main() -> str | None:
+        lane = lane_of()
+        lane.begin_step(MANY)
+        for number in range(FAULTY_TARGETS):
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
+        return await lane.admit(AdmissionRequest(A, Act.LOOK, dispensable=True))
+
+    assert played(main) == "parked: HTTP 502"
+
+
+def test_whoever_waits_out_a_pause_of_the_run_is_woken_once_the_last_probe_has_failed() -> None:
+    async def main() -> list[tuple[float, str | None]]:
+        run_gate, got = RunGate(), []
+        lane = lane_of(run_gate=run_gate)
+        lane.begin_step(MANY)
+        for number in range(FAULTY_TARGETS):
+            landed(lane, TargetId(f"gw/{number}"), DOUBT)
+        run_gate.pause()
+
+        async def settle() -> None:
+            look = AdmissionRequest(B, Act.LOOK, settling=True)
+            while (refused := await lane.admit(look)) is None:
+                lane.observe(look, reading(Verdict.UNCLEAR), anyio.current_time())
+                look = AdmissionRequest(B, Act.LOOK, settling=True)
+            got.append((anyio.current_time(), refused))
+
+        async def undeploy() -> None:
+            refused = await lane.admit(AdmissionRequest(A, UNDEPLOY))
+            got.append((anyio.current_time(), refused))
+
+        with anyio.move_on_after(2 * PARK_FOR):
+            async with anyio.create_task_group() as group:
+                group.start_soon(settle)
+                group.start_soon(undeploy)
+        return got
+
+    assert played(main) == [(PARK_FOR, "parked: HTTP 502")] * 2
+
+
+def test_replies_that_change_nothing_wake_no_waiting_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand replies a second would otherwise wake every worker a thousand times."""
+    asked: list[TargetId] = []
+    admit = LaneState.admit
+
+    def count(self: LaneState, request: AdmissionRequest, now: float) -> object:
+        asked.append(request.target)
+        return admit(self, request, now)
+
+    monkeypatch.setattr(LaneState, "admit", count)
+
+    async def main() -> float:
+        lane = lane_of(limits=Limits(rate=0.1))
+        assert await lane.admit(AdmissionRequest(A, UNDEPLOY)) is None
+        async with anyio.create_task_group() as group:
+
+            async def answer() -> None:
+                for _ in range(20):
+                    await anyio.sleep(0.1)
+                    landed(lane, A, REMOVED)
+
+            group.start_soon(answer)
+            assert await lane.admit(AdmissionRequest(B, UNDEPLOY)) is None
+        return anyio.current_time()
+
+    assert played(main) == 10.0
+    assert asked == [A, B, B]
+
+
 def test_a_pace_is_told_when_it_is_cut_and_then_once_a_second_at_most() -> None:
     heard = Heard()
 
@@ -366,15 +461,15 @@ def test_a_raised_limit_hires_workers_for_the_step_under_way() -> None:
     async def main() -> list[int]:
         lane, allowed = lane_of(limits=Limits(concurrency=1)), []
         lane.begin_step(9, hired.append)
-        for concurrency in (4, 4, 2):
+        for concurrency in (4, 4, 5, 2):
             lane.limit(concurrency=concurrency)
             allowed.append(lane.concurrency)
         lane.end_step()
         lane.limit(concurrency=8)
         return [*allowed, lane.concurrency]
 
-    assert played(main) == [4, 4, 2, 8]
-    assert hired == [3], "fewer need none, and between two steps there is no work for more"
+    assert played(main) == [4, 4, 5, 2, 8]
+    assert hired == [3, 1], "fewer need none, and between two steps there is no work for more"
 
 
 def test_a_limit_that_is_not_given_stays() -> None:
@@ -446,9 +541,11 @@ def test_a_lane_knows_how_many_targets_are_left_and_come_soon() -> None:
         counts = [lane.left, lane.ahead]
         lane.enter(A)
         lane.leave(A)
+        counts += [lane.left, lane.ahead]
+        lane.begin_step(3)
         return [*counts, lane.left, lane.ahead]
 
-    assert played(main) == [5, 12, 4, 11]
+    assert played(main) == [5, 12, 4, 11, 3, 3]
 
 
 def test_faults_of_all_targets_that_workers_have_now_park_a_lane_that_cannot_be_reached() -> None:
@@ -460,13 +557,12 @@ def test_faults_of_all_targets_that_workers_have_now_park_a_lane_that_cannot_be_
         for target in (A, B, C):
             lane.enter(target)
         lane.leave(C)
-        for number in range(UNSENT_IN_A_ROW + 1):
-            landed(lane, (A, B)[number % 2], reading(Verdict.UNSENT, message="refused"))
+        for target in [*[A] * UNSENT_IN_A_ROW, B]:
+            landed(lane, target, reading(Verdict.UNSENT, message="refused"))
             states.append(lane.state.state)
         return states
 
-    states = played(main)
-    assert (states[0], states[-1]) == ("open", "parked")
+    assert played(main) == [*["open"] * UNSENT_IN_A_ROW, "parked"]
 
 
 # --- what a request waits for -----------------------------------------------------------------------------

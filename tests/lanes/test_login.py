@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 import anyio
 import msgspec
@@ -27,6 +29,7 @@ from orchestrator.model.credentials import (
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from tests.support import engine
@@ -278,8 +281,8 @@ class Iam:
         return answer if isinstance(answer, Lost) else Reply(201, {}, msgspec.json.encode(answer), 0.0)
 
 
-def logging_in(iam: Iam, heard: Heard | None = None) -> Lane:
-    entry = LogsIn(name="gw", url="https://gw.example", auth=gateway().auth)
+def logging_in(iam: Iam, heard: Heard | None = None, **fields: Any) -> Lane:
+    entry = LogsIn(**{"name": "gw", "url": "https://gw.example", "auth": gateway().auth, **fields})
     return opened(lambda _: LoginPassword(Secret("pass word")), entry=entry, send=iam, heard=heard)
 
 
@@ -323,6 +326,108 @@ def test_a_wrong_password_costs_one_request_and_closes_the_lane() -> None:
     assert played(main) == [why] * 20
     assert iam.asked == 1
     assert heard.states == [("closed", why)]
+
+
+def admit_all(lane: Lane, number: int) -> Callable[[], Awaitable[list[tuple[float, str | None]]]]:
+    """Return what plays undeploys of so many targets that ask at once: when each gets which decision."""
+
+    async def main() -> list[tuple[float, str | None]]:
+        got: list[tuple[float, str | None]] = []
+
+        async def worker(target: TargetId) -> None:
+            refused = await lane.admit(AdmissionRequest(target, UNDEPLOY))
+            got.append((anyio.current_time(), refused))
+
+        async with anyio.create_task_group() as group:
+            for each in range(number):
+                group.start_soon(worker, TargetId(f"gw/{each}"))
+        return got
+
+    return main
+
+
+@pytest.mark.promise(6)
+def test_only_the_request_that_logged_in_goes_at_once_and_those_that_waited_keep_the_rate() -> None:
+    async def main() -> list[float]:
+        lane = logging_in(Iam(("granted", "token-1", None)), limits=Limits(rate=2.5))
+        return [at for at, _ in await admit_all(lane, 3)()]
+
+    assert played(main) == pytest.approx([1.0, 1.4, 1.8])
+
+
+def test_a_request_whose_login_failed_waits_for_a_slot() -> None:
+    iam = Iam(("unclear", "busy", 1.0), ("granted", "token-1", None))
+
+    async def main() -> list[tuple[float, str | None]]:
+        return await admit_all(logging_in(iam, limits=Limits(rate=0.1)), 1)()
+
+    assert played(main) == [(11.0, None)]
+    assert iam.asked == 2
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize(
+    ("answer", "state", "why"),
+    [
+        (("rejected", "no", None), "closed", "denied: the login was refused (E.1 no)"),
+        (Lost(sent=False, detail="refused"), "given_up", "parked: no token could be had: refused"),
+    ],
+)
+def test_a_login_that_ends_the_lane_wakes_those_that_wait_for_a_slot(
+    answer: tuple[str, str, float | None] | Lost, state: str, why: str
+) -> None:
+    heard = Heard()
+
+    async def main() -> list[tuple[float, str | None]]:
+        return await admit_all(logging_in(Iam(answer), heard, limits=Limits(rate=0.001)), 2)()
+
+    first, second = played(main)
+    assert first == second, "the slot of the other one is a thousand seconds away"
+    assert first[1] == why
+    assert heard.states[-1] == (state, why)
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(("short_of", "asked", "ends"), [(1.0, 2, 1.0), (1.5, 3, 2.0)])
+def test_a_login_that_is_put_off_is_tried_until_park_for_is_over_and_not_at_its_end(
+    short_of: float, asked: int, ends: float
+) -> None:
+    """Each login takes a second, and the first one is answered at second 1."""
+    iam = Iam(("unclear", "busy", gateway().park_for - short_of))
+
+    async def main() -> list[tuple[float, str | None]]:
+        return await admit_all(logging_in(iam), 1)()
+
+    ((at, why),) = played(main)
+    assert (at - gateway().park_for, iam.asked) == (ends, asked)
+    assert why == "parked: no token could be had: E.5 busy"
+
+
+def test_a_look_that_would_need_a_login_ends_all_doubts_of_a_lane_that_was_given_up() -> None:
+    """The one that waits for its slot is woken."""
+    iam = Iam(("granted", "token-1", None))
+
+    async def main() -> list[tuple[float, str | None]]:
+        lane, got = logging_in(iam, limits=Limits(rate=0.01)), list[tuple[float, str | None]]()
+        lane.state.give_up("parked: HTTP 502", 0.0)
+        lane.state.pace.note_departure(Act.LOOK, 0.0)
+        lane.state.pace.hold(Act.LOOK, 0.0)
+
+        async def settle(target: TargetId, after: float, *, due: bool) -> None:
+            await anyio.sleep(after)
+            look = AdmissionRequest(target, Act.LOOK, settling=True)
+            look.note_login(succeeded=due)
+            refused = await lane.admit(look)
+            got.append((anyio.current_time(), refused))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(settle, A, 0.0, due=False))
+            group.start_soon(partial(settle, B, 3.0, due=True))  # its own login gave a token that is over now
+        assert lane.state.hopeless == "parked: HTTP 502"
+        return got
+
+    assert played(main) == [(3.0, "parked: HTTP 502")] * 2
+    assert iam.asked == 0
 
 
 def test_a_token_is_renewed_before_its_end() -> None:
