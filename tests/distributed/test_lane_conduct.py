@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from orchestrator.distributed.lane_conduct import (
-    LONGEST_WAIT,
     MOST_FAILURES,
     ORDER_BYTES,
     PART_BYTES,
@@ -271,7 +270,7 @@ def test_a_chunk_that_nobody_ends_is_given_up() -> None:
         waits.append(lane.seconds_until_next)
         lane.make_order(AT)
 
-    assert waits == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, *[LONGEST_WAIT] * (MOST_FAILURES - 6)]
+    assert waits == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, *[30.0] * (MOST_FAILURES - 6)]
     over = lane.describe_over()
     assert over.refusal == ("parked: the workers of zone dmz failed 10 times in a row: the worker was lost")
     assert over.rest == place(0, 400), "nobody knows which targets of the first chunk ended"

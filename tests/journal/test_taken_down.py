@@ -155,15 +155,16 @@ def test_why_targets_cannot_be_brought_back_is_grouped(tmp_path: Path) -> None:
         (busy, doubt, "unknown"),
         (old, down, "undeployed"),
         (UP, doubt, "unknown"),
+        (UP, doubt, "unknown"),
         (busy, [("undeploy", "refused")], "failed"),  # it was never down
     )
 
     assert way_back(database) == RestoreOutlook(
         undeployed=3,
         restorable=1,
-        doubtful=2,
-        doubtful_restorable=1,
-        to_accept={"missing-history": 2},
+        doubtful=3,
+        doubtful_restorable=2,
+        to_accept={"missing-history": 3},
         unrestorable=(
             UnrestorableTargets("the look before the undeploy could not tell: busy", 2),
             UnrestorableTargets("this version of the gateway offers no look", 1),
