@@ -18,6 +18,9 @@ from orchestrator.rules.window import describe_closed_window
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_unix_time
 
+CLOCK_PERIOD = 20.0
+"""Seconds between two looks at the clock of a run that waits for its window."""
+
 
 class SessionWindow:
     """When a session may start undeploys. Instants are Unix seconds unless a name says otherwise."""
@@ -41,8 +44,14 @@ class SessionWindow:
         if self.opens is None or now >= self.opens or run_gate.stop_kind is not None:
             return
         emit(RunWaiting(at=now, why="window", until=self.opens))
-        await run_gate.sleep(self.opens - now)
+        await self._wait_for_clock(self.opens, run_gate)
+        run_gate.set_close(self.close_on_monotonic_clock())
         emit(RunContinued(at=self._environment.now()))
+
+    async def _wait_for_clock(self, at: float, run_gate: RunGate) -> None:
+        # The clock may be set while the run waits, and the machine may sleep: so it is read again and again.
+        while run_gate.stop_kind is None and (left := at - self._environment.now()) > 0.0:
+            await run_gate.sleep(min(left, CLOCK_PERIOD))
 
     def list_warnings(self, lane: Lane) -> Iterator[str]:
         """Yield the warnings about a lane that was just opened."""

@@ -70,6 +70,10 @@ class RunGate:
         """Have ``callback`` called after each change here, so that waiting workers ask again."""
         self._callbacks.append(callback)
 
+    def set_close(self, closes: float | None) -> None:
+        """Let the window close at another time, since the clock was set; None: never."""
+        self.closes = math.inf if closes is None else closes
+
     def stop(self, kind: StopKind, text: str) -> None:
         """Let nothing new start. A graver kind of stop replaces a lesser one; of equals the first stays."""
         if self.stop_kind is not None and STOP_RANK[kind] <= STOP_RANK[self.stop_kind]:

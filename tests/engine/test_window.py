@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.engine.window import SessionWindow, refuse_outside_window
 from orchestrator.errors import UsageError
@@ -57,6 +58,25 @@ def test_a_session_waits_for_its_window_and_tells_it() -> None:
         RunWaiting(at=EPOCH, why="window", until=EPOCH + 90.0),
         RunContinued(at=EPOCH + 90.0),
     ]
+
+
+@pytest.mark.parametrize(("step", "opened"), [(-60.0, 150.0), (50.0, 40.0), (70.0, 40.0)])
+def test_a_clock_that_is_set_during_the_wait_decides_when_the_window_opens_and_closes(
+    step: float, opened: float
+) -> None:
+    """A host comes up with a wrong clock, and the network's time sets it half a minute later."""
+
+    async def main() -> tuple[float, float]:
+        here, run_gate = environment(), RunGate(closes=900.0)
+
+        def tell() -> float:
+            return here.now() + (step if here.monotonic() >= 30.0 else 0.0)
+
+        window = SessionWindow(window_of(90.0, 900.0), replace(here, now=tell))
+        await window.wait_until_open(run_gate, lambda _: None)
+        return here.monotonic(), run_gate.closes
+
+    assert played(main) == (opened, 900.0 - step)
 
 
 def test_a_stopped_run_does_not_wait_for_its_window() -> None:
