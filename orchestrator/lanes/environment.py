@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from orchestrator.errors import CredentialError
 from orchestrator.lanes.exchange_guard import ExchangeGuard
+from orchestrator.lanes.key_trials import KeyTrials
 from orchestrator.lanes.masking import KnownSecrets
 from orchestrator.model.credentials import Material, Secret, StoreCredential
 from orchestrator.model.gateway import Gateway
@@ -46,6 +47,8 @@ class Environment(Struct, frozen=True, kw_only=True):
     """Returns the passwords of the proxies in front of a gateway: replies may repeat them."""
     known: KnownSecrets = field(default_factory=KnownSecrets)
     """The credentials that were in use so far, of all gateways: one may repeat another's."""
+    trials: KeyTrials = field(default_factory=KeyTrials)
+    """The access keys that were tried so far: several gateways may have one key."""
     credential: Callable[[Gateway], Awaitable[Material]]
     """Resolves a gateway's references, again at each call; raises CredentialError."""
     reach: Callable[[Gateway], Gateway] = lambda gateway: gateway

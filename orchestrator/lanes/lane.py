@@ -16,12 +16,13 @@ from orchestrator.lanes.announcer import LaneAnnouncer, LaneListener
 from orchestrator.lanes.binding_reader import BindingReader
 from orchestrator.lanes.endable_reads import EndableReads
 from orchestrator.lanes.environment import Environment, compute_exchange_limit
+from orchestrator.lanes.key_trials import LOOK_PERIOD
 from orchestrator.lanes.login import Authenticator, LoginDelayed, LoginDenied
 from orchestrator.lanes.offered_looks import OfferedLooks
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.state_list import StateList
 from orchestrator.lanes.wakeup import Wakeup
-from orchestrator.model.credentials import Material
+from orchestrator.model.credentials import AccessKeys, Material
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Lost, Reply, Request, Send
 from orchestrator.model.outcome import Reason
@@ -101,6 +102,8 @@ class Lane:
         """Targets that wait for their next try."""
         self._is_crowded = False
         """Some request waits for another one in flight to end."""
+        self._trial: AccessKeys | None = None
+        """The key of the lane's first request, from its intent until its signature was judged."""
         self._no_login_since: float | None = None
         self._wakeup = Wakeup()
         self._logging_in = anyio.Lock()
@@ -181,7 +184,32 @@ class Lane:
         if self._run_gate.paused and not admission.settling:
             now = self.environment.monotonic()
             return self._run_gate.seconds_until_refused(admission.act, now, self.gateway)
-        return 0.0
+        return self._measure_trials() if self.state.alone else 0.0
+
+    def _measure_trials(self) -> float:
+        """Return for how many seconds the lane's first request waits, as other lanes try the same key.
+
+        Close the lane where they have tried the key in vain.
+        """
+        keys, trials, now = self.authenticator.keys, self.environment.trials, self.environment.monotonic()
+        if keys is None or self._trial is not None:
+            return 0.0
+        if refused := trials.find_refusal(keys, now):
+            self._close(refused)
+            return 0.0
+        return 0.0 if trials.may_begin(keys, now) else LOOK_PERIOD
+
+    def _begin_trial(self) -> None:
+        """Count a request that leaves with a key which was never let in, until its signature is judged."""
+        if self._trial is None and (keys := self.authenticator.keys) is not None:
+            self._trial = keys
+            self.environment.trials.begin(keys)
+
+    def _end_trial(self, *, is_let_in: bool | None = None) -> None:
+        """Let other lanes try the key; ``is_let_in`` is what this lane's request has shown of it."""
+        keys, self._trial = self._trial, None
+        if keys is not None:
+            self.environment.trials.end(keys, self.environment.monotonic(), is_let_in=is_let_in)
 
     def _end_doubts(self) -> str | None:
         """Let no look leave any more, since a lane that was given up logs in no more; return why."""
@@ -207,10 +235,14 @@ class Lane:
     def begin_flight(self) -> None:
         """Count one request as in flight, from its intent on."""
         self._in_flight += 1
+        if self.state.alone:
+            self._begin_trial()
 
     def end_flight(self) -> None:
         """Count it no more, since it has its result."""
         self._in_flight -= 1
+        if self._trial is not None:
+            self._end_trial()
         if self._is_crowded:
             self._is_crowded = False
             self._wakeup.ring()
@@ -346,6 +378,7 @@ class Lane:
     def confirm_credential(self, generation: int) -> None:
         """Keep that the gateway answered the credential of this generation by something else than 401."""
         self.authenticator.confirm(generation)
+        self._end_trial(is_let_in=True)
         if self.state.confirm_credential():
             self._wakeup.ring()
 
@@ -354,6 +387,7 @@ class Lane:
         if self.state.state == "closed":
             return
         if denied := await self.authenticator.renew(generation, reading):
+            self._end_trial(is_let_in=False)
             self._close(denied.reason)
         else:
             self._wakeup.ring()

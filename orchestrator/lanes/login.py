@@ -144,7 +144,12 @@ class Authenticator:
 
         Five bad signatures lock an access key: a wrong key must cost one request, not one for each worker.
         """
-        return isinstance(self._material, AccessKeys)
+        return self.keys is not None
+
+    @property
+    def keys(self) -> AccessKeys | None:
+        """The access key of the lane; None if it has another credential."""
+        return self._material if isinstance(self._material, AccessKeys) else None
 
     @property
     def is_ready(self) -> bool:
