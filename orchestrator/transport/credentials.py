@@ -235,7 +235,6 @@ def _read_output(process: subprocess.Popen[bytes]) -> bytes:
 def _read_keyring(place: str, what: str) -> str:
     try:
         keyring = import_module("keyring")
-        errors = import_module("keyring.errors")
     except ImportError:
         raise CredentialError(
             f"{what} needs the package keyring: pip install undeploy-orchestrator[keyring]"
@@ -243,7 +242,7 @@ def _read_keyring(place: str, what: str) -> str:
     service, _, user = place.rpartition("/")
     try:
         text = keyring.get_password(service, user)
-    except errors.KeyringError as error:
+    except Exception as error:  # noqa: BLE001 - a backend also raises the errors of its own libraries
         raise CredentialError(f"{what} cannot be read: {type(error).__name__}") from None
     if text is None:
         raise CredentialError(f"{what} is not in the keyring")
