@@ -137,28 +137,28 @@ class LaneWorkers:
 
     async def _finish_deferred(self, remaining: Iterator[DeferredTarget]) -> None:
         try:
-            for number, waiting in enumerate(remaining, 1):
-                # A list answers without a wait: thousands of looks in one go would keep replies waiting.
-                if not number % LOOKS_IN_ONE_GO:
-                    await anyio.lowlevel.checkpoint()
-                await self._finish_target(waiting)
+            await self._finish_each(remaining)
         except DiskError as error:
             self._run_gate.stop("disk", str(error))
 
-    async def _finish_target(self, waiting: DeferredTarget) -> None:
-        lane, target = self._lane, waiting.target
-        claim = self._queue.claim_later(target)
-        target_run = TargetRun(
-            target, waiting.history, lane, self._resources, state_list=lane.state_list, late_claim=claim
-        )
-        try:
-            end = await target_run.run()
-        finally:
-            claim.release()
-            lane.release(target.id)
-        if isinstance(end, TargetEnd):
-            seconds = self._environment.monotonic() - waiting.began
-            self._keep(end, target_run, seconds, doubted=False, waited=True)
+    async def _finish_each(self, remaining: Iterator[DeferredTarget]) -> None:
+        lane = self._lane
+        for number, (target, history, began) in enumerate(remaining, 1):
+            # A list answers without a wait: thousands of looks in one go would keep replies waiting.
+            if not number % LOOKS_IN_ONE_GO:
+                await anyio.lowlevel.checkpoint()
+            claim = self._queue.claim_later(target)
+            target_run = TargetRun(
+                target, history, lane, self._resources, state_list=lane.state_list, late_claim=claim
+            )
+            try:
+                end = await target_run.run()
+            finally:
+                claim.release()
+                lane.release(target.id)
+            if isinstance(end, TargetEnd):
+                seconds = self._environment.monotonic() - began
+                self._keep(end, target_run, seconds, doubted=False, waited=True)
 
     def _keep(
         self, end: TargetEnd, target_run: TargetRun, seconds: float, *, doubted: bool, waited: bool = False
