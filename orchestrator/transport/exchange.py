@@ -29,7 +29,7 @@ from orchestrator.transport.losses import (
 )
 from orchestrator.transport.request_bytes import RequestEncoder
 from orchestrator.transport.request_connection import RequestConnection
-from orchestrator.transport.route import ClientSettings, Route
+from orchestrator.transport.route import ClientSettings, Route, pick_headers
 from orchestrator.transport.tls import refuses_our_certificate
 
 _ORIGIN = re.compile(r"https?://[^/?#\\@]+(?=[/?#]|$)", re.IGNORECASE)
@@ -167,4 +167,4 @@ class Exchange:
         # A proxy that wants its own credential first has forwarded nothing.
         if reader.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and server.route.is_forwarded:
             return Lost(sent=False, detail=describe_refusal(reader.status, server.route))
-        return Reply(reader.status, reader.pick_headers(), body, time.time())
+        return Reply(reader.status, pick_headers(reader.headers), body, time.time())

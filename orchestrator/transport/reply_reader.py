@@ -10,12 +10,12 @@ import aiohttp
 from orchestrator.transport.aiohttp_parts import end_reply, make_parser, parse_reply
 from orchestrator.transport.framing import LARGEST_HEAD, FramingError, HeadReader, ReplyHead
 from orchestrator.transport.losses import UnreadableReplyError, describe_too_large
-from orchestrator.transport.route import KEPT_HEADERS
 from orchestrator.transport.unpacking import unpack
 
 if TYPE_CHECKING:
     from aiohttp.http import HttpResponseParser, RawResponseMessage
     from aiohttp.streams import StreamReader
+    from multidict import CIMultiDictProxy
 
 MOST_FRAMING = 128 * 1024
 """Bytes that may surround the chunks of a body (sizes, extensions, trailers), plus a quarter of the body."""
@@ -109,7 +109,17 @@ class ParsedBody:
 class ReplyReader:
     """Reads one reply, whose body has at most ``largest`` bytes, packed as well as unpacked."""
 
-    __slots__ = ("_body", "_head", "_heads", "_is_whole", "_largest", "_loop", "_message", "_received")
+    __slots__ = (
+        "_body",
+        "_head",
+        "_heads",
+        "_is_whole",
+        "_largest",
+        "_loop",
+        "_message",
+        "_received",
+        "headers",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, largest: int) -> None:
         self._loop = loop
@@ -117,9 +127,10 @@ class ReplyReader:
         self._heads = HeadReader()
         self._head: ReplyHead | None = None
         self._is_whole = False
-        # The three come with the head.
+        # The four come with the head.
         self._received: int
         self._message: RawResponseMessage
+        self.headers: CIMultiDictProxy[str]
         self._body: SizedBody | ParsedBody
 
     def feed(self, data: bytes) -> bool:
@@ -156,11 +167,6 @@ class ReplyReader:
         """The status code. The reply must be whole, as for all that follows."""
         return self._message.code
 
-    def pick_headers(self) -> dict[str, str]:
-        """Return the headers that are handed on."""
-        given = self._message.headers
-        return {name: given[name] for name in KEPT_HEADERS if name in given}
-
     def unpack_body(self) -> bytes:
         """Return the body. Raises UnreadableReplyError and ClientPayloadError."""
         body, coding = self._body.join(), self._message.compression
@@ -181,6 +187,7 @@ class ReplyReader:
         if found is None:
             raise FramingError("the reply is not HTTP")
         self._message, content = found
+        self.headers = self._message.headers
         self._body = ParsedBody(parser, content, self._largest) if length is None else SizedBody(length)
         self._head = head
         self._received = len(head.data) + len(rest)

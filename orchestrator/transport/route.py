@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from yarl import URL
 
 from orchestrator.transport.proxy import ProxyServer
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDictProxy
 
 CONNECT_TIMEOUT = 10.0
 """Seconds until a connection stands, proxy and TLS included; at most half of the reply timeout."""
@@ -21,6 +25,17 @@ KEPT_HEADERS = frozenset(
     {"content-type", "date", "location", "retry-after", "x-request-id", "x-subject-token"}
 )
 """Headers of a reply that are handed on."""
+
+
+def pick_headers(given: CIMultiDictProxy[str]) -> dict[str, str]:
+    """Return the headers of a reply that are handed on.
+
+    A proxy may add its own wait to that of the gateway: all of them are handed on, separated by commas.
+    """
+    found = {name: given[name] for name in KEPT_HEADERS if name in given}
+    if "retry-after" in found:
+        found["retry-after"] = ", ".join(given.getall("retry-after"))
+    return found
 
 
 class ClientSettings(Struct, frozen=True, kw_only=True):

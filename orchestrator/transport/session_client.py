@@ -28,7 +28,7 @@ from orchestrator.transport.losses import (
     describe_too_large,
 )
 from orchestrator.transport.request_bytes import USER_AGENT
-from orchestrator.transport.route import KEPT_HEADERS, ClientSettings, Route
+from orchestrator.transport.route import ClientSettings, Route, pick_headers
 from orchestrator.transport.session_connections import (
     PROGRESS,
     ConnectionPool,
@@ -119,9 +119,7 @@ async def _exchange(session: aiohttp.ClientSession, request: Request, route: Rou
         # A proxy that wants its own credential first has forwarded nothing.
         if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.is_forwarded:
             return Lost(sent=False, detail=describe_refusal(response.status, route))
-        given = response.headers
-        headers = {name: given[name] for name in KEPT_HEADERS if name in given}
-        return Reply(response.status, headers, body, time.time())
+        return Reply(response.status, pick_headers(response.headers), body, time.time())
 
 
 def _build_route_options(request: Request, route: Route) -> dict[str, Any]:

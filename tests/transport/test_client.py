@@ -154,6 +154,16 @@ async def test_a_reply_is_handed_on_whole() -> None:
     assert before <= reply.at <= time.time()
 
 
+async def test_all_waits_that_a_reply_asks_for_are_handed_on() -> None:
+    answer = saying(
+        b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nretry-after: 30\r\nContent-Length: 0\r\n\r\n"
+    )
+    async with serving(answer) as peer:
+        reply = await ask(f"{peer.url}/a")
+    assert isinstance(reply, Reply)
+    assert reply.headers == {"retry-after": "1, 30"}
+
+
 STATUSES = [200, 204, 302, 400, 401, 404, 429, 500, 503]
 
 
