@@ -290,6 +290,29 @@ def test_a_worker_that_waits_for_a_lane_that_has_ended_is_woken() -> None:
     assert played(main) == (4.0, "dependency: other/t9, which comes first, was not reached")
 
 
+def test_where_no_target_waits_for_another_one_any_more_the_waiting_workers_get_theirs() -> None:
+    """The run starts nothing: without their turn the targets that are held back would never end."""
+
+    async def main() -> list[tuple[float, int]]:
+        order = DependencyTracker(Dependencies(lambda: [require(2, 1), require(3, 1)]))
+        source = make_queue(BatchedTargets([target(seq) for seq in (1, 2, 3)]), order=order)
+        got: list[tuple[float, int]] = []
+        await source.take()  # t1, which never ends
+
+        async def worker() -> None:
+            while item := await source.take():
+                got.append((anyio.current_time(), item.target.seq))
+
+        with anyio.move_on_after(60.0):
+            async with anyio.create_task_group() as group:
+                group.start_soon(worker)
+                await anyio.sleep(4.0)
+                order.unblock_all()
+        return got
+
+    assert played(main) == [(4.0, 2), (4.0, 3)]
+
+
 def test_an_unblocked_target_still_waits_for_its_exclusive_key() -> None:
     """t3 comes after t2; when it may go, t1, which excludes it, is still under way."""
 

@@ -26,6 +26,7 @@ from orchestrator.rules.pacing import (
     UNDER,
     Pacer,
     RetryBudget,
+    bound_stated_rate,
 )
 
 CLOSE = 1e-6
@@ -469,6 +470,15 @@ def test_near_a_rate_that_the_gateway_states_the_pace_hardly_grows() -> None:
     pacer.observe_refusal(now, now, wait=1.0)
     found = pacer.found or 0.0
     assert (asked(pacer, 5.0) or 0.0) - found > 0.01
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept"), [(None, None), (0.5, 0.5), (1e-9, 1 / (RAREST * 600.0)), (0.0, 1 / (RAREST * 600.0))]
+)
+def test_a_stated_rate_is_kept_but_never_rarer_than_one_request_in_four_of_the_longest_pauses(
+    stated: float | None, kept: float | None
+) -> None:
+    assert bound_stated_rate(stated, 600.0) == kept
 
 
 def test_a_stated_rate_that_is_no_lower_than_the_refused_pace_changes_nothing() -> None:
