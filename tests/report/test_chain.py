@@ -136,6 +136,7 @@ def test_the_newest_outcome_counts_and_attempts_go_on(kept: State) -> None:
     }  # fmt: skip
     run = report["run"]
     assert (run["id"], run["parent"], run["seconds"], run["state"]) == (kept.id(2), None, 20.0, "complete")
+    assert all(each["totals"].keys() == report["totals"].keys() for each in report["chain"])
     assert run["started"] == report["chain"][0]["started"]
     assert run["ended"] == report["chain"][1]["ended"]
     assert [(each["id"], each["parent"], each["totals"]["targets"]) for each in report["chain"]] == [

@@ -126,7 +126,7 @@ def _encode_window(window: WindowReport) -> WindowReport:
 
 
 def _encode_chained(each: ChainedRun) -> dict[str, Any]:
-    return {**asdict(encode_run(each.run)), "totals": each.totals}
+    return {**asdict(encode_run(each.run)), "totals": encode_totals(each.totals, each.run.act)}
 
 
 def _round_percentiles(seconds: LatencyPercentiles) -> LatencyPercentiles:
