@@ -96,12 +96,18 @@ def write_reports(folder: RunFolder, options: RunOptions, status: ExitStatus | N
     places = [folder.path] if options.report_dir is None else [folder.path, options.report_dir]
     # This process has had the journal open just before, and looked at all of it then.
     with folder.open_source(whole=False) as source:
-        stale = (place for place in places if status is not None or not are_current(source, place))
-        warnings = tuple(filter(None, (_write_to(place, source, folder.state_option) for place in stale)))
+        stale = [place for place in places if status is not None or not are_current(source, place)]
+        faults = {place: _write_to(place, source, folder.state_option) for place in stale}
         report = source.report
     if status is None:
         status = ExitStatus(report.run.exit_status or 0)
-    return RunResult(exit_status=status, folder=folder, report=report, warnings=warnings)
+    return RunResult(
+        exit_status=status,
+        folder=folder,
+        report=report,
+        warnings=tuple(filter(None, faults.values())),
+        has_new_reports=faults.get(folder.path) is None,
+    )
 
 
 def _write_to(place: Path, source: ReportSource, state_option: str) -> str | None:
@@ -119,7 +125,13 @@ def _write_to(place: Path, source: ReportSource, state_option: str) -> str | Non
 
 def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...]) -> RunResult:
     with folder.open_source(ours=True) as source:
-        return RunResult(exit_status=status, folder=folder, report=source.report, warnings=warnings)
+        return RunResult(
+            exit_status=status,
+            folder=folder,
+            report=source.report,
+            warnings=warnings,
+            has_new_reports=False,
+        )
 
 
 def _describe_unkept_end(end: SessionResult) -> SessionEnding:

@@ -17,3 +17,5 @@ class RunResult(Struct, frozen=True, kw_only=True):
     report: Report
     warnings: tuple[str, ...] = ()
     """Faults beside those of targets: reports that could not be written."""
+    has_new_reports: bool = True
+    """Whether the reports in the run's folder tell this end; if not, they may be of an earlier session."""

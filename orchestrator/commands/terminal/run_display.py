@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from orchestrator.commands.options.display import DisplayOptions
 from orchestrator.commands.options.runs import REHEARSALS, format_state_option
 from orchestrator.commands.terminal.output import print_result, tell
-from orchestrator.errors import ExitStatus
+from orchestrator.errors import ExitStatus, OrchestratorError
 from orchestrator.system.streams import PatientOutput
 from orchestrator.system.writing import open_to_append
 
@@ -150,11 +150,10 @@ def run_with_display(
 def _make_last_message(result: RunResult) -> RunMessage:
     """Return the notification of the end of a run: its headline, its Markdown report, its journal's head."""
     from orchestrator.display.summary import describe_ending
-    from orchestrator.notify.messages import LONGEST_SUMMARY, make_last_message
+    from orchestrator.notify.messages import make_last_message
 
-    report, summary = result.report, ""
-    with suppress(OSError), (result.folder.path / "report.md").open(encoding="utf-8") as file:
-        summary = file.read(LONGEST_SUMMARY + 1)
+    report = result.report
+    summary = _read_summary(result)
     headline = f"{report.run.plan}: {describe_ending(report)}"
     return make_last_message(
         headline,
@@ -163,6 +162,17 @@ def _make_last_message(result: RunResult) -> RunMessage:
         exit_status=result.exit_status,
         complete=report.run.state == "complete",
     )
+
+
+def _read_summary(result: RunResult) -> str:
+    """Return the beginning of report.md; where that was not written, why: an older one tells other counts."""
+    from orchestrator.notify.messages import LONGEST_SUMMARY, quote_outside
+
+    if not result.has_new_reports:
+        return "\n".join(map(quote_outside, result.warnings))
+    with suppress(OSError), (result.folder.path / "report.md").open(encoding="utf-8") as file:
+        return file.read(LONGEST_SUMMARY + 1)
+    return ""
 
 
 def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> None:
@@ -191,9 +201,12 @@ def _tell_troubles(result: RunResult) -> None:
     report = result.report
     if report.totals.failed + report.totals.unknown:
         # The reports have just been made from this journal, with a check of every page.
-        with result.folder.open_source(whole=False) as source:
-            for line in list_trouble(source.trouble(), report.totals):
-                tell(line)
+        try:
+            with result.folder.open_source(whole=False) as source:
+                for line in list_trouble(source.trouble(), report.totals):
+                    tell(line)
+        except OrchestratorError as error:  # the exit status is that of the run, and not of its last lines
+            tell(str(error))
     for gateway in report.gateways:
         for warning in gateway.warnings:
             tell(f"{make_visible(gateway.name)}: {make_visible(warning)}")
