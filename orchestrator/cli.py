@@ -49,6 +49,9 @@ The command is in ``commands/NAME.py``.
 """
 
 
+RUNNING = frozenset({"run", "resume", "restore", "attach", "rehearse", "worker"})
+"""The subcommands under which a run goes on. Only there can a disk stop one, which a resume goes on with."""
+
 INTERRUPTED_PATIENCE = 0.5
 """Seconds that a reader of the output has to take the rest of it after an interrupt."""
 
@@ -70,10 +73,16 @@ class CommandTable(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
+        from orchestrator.errors import DiskError, JournalError
+
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # click would turn the error into an exit status of its own
             return _end_without_reader()
+        except DiskError as error:
+            if ctx.invoked_subcommand in RUNNING:
+                raise
+            raise JournalError(str(error)) from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

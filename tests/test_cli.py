@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 import pytest
 
-from orchestrator.cli import COMMANDS, execute
+from orchestrator.cli import COMMANDS, RUNNING, execute
 from orchestrator.errors import (
     CredentialError,
     DiskError,
@@ -35,7 +35,7 @@ class Fails:
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], int]:
     def run(error: BaseException) -> int:
         monkeypatch.setattr("orchestrator.cli.import_module", lambda _: Fails(error))
-        return execute(["check"])
+        return execute(["run"])
 
     return run
 
@@ -68,6 +68,16 @@ def test_each_error_has_its_status(
     monkeypatch.setattr("orchestrator.commands.terminal.output.discard_stdout", lambda: None)
 
     assert failing(error) == status
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - RUNNING))
+def test_no_disk_stops_a_command_that_has_no_run_to_go_on_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.import_module", lambda _: Fails(DiskError("disk full")))
+
+    assert execute([command]) == 2
+    assert capsys.readouterr().err == "disk full\n"
 
 
 def test_a_problem_is_told_with_its_place_and_its_hint(

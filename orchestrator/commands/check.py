@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -49,9 +48,10 @@ def command(plan: PlanOptions, protect_files: tuple[Path, ...]) -> None:
     from orchestrator.journal.draft import Draft
     from orchestrator.plan.reader import read_plan
     from orchestrator.runs.selection import refuse_dead_patterns
+    from orchestrator.system.temporary import make_temporary_folder
 
     # On disk: a plan may have more targets than fit into memory.
-    with TemporaryDirectory(prefix="undeploy-") as folder, closing(Draft(Path(folder) / "draft")) as draft:
+    with make_temporary_folder() as folder, closing(Draft(folder / "draft")) as draft:
         options = RunOptions(protect_files=read_protect_files(protect_files))
         targets = plan.list_targets()
         with (

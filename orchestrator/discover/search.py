@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from orchestrator.plan.patterns import Patterns
 from orchestrator.plan.problems import suggest_nearest
 from orchestrator.plan.template import PlanTemplate, has_relative_paths
 from orchestrator.runs.machine import make_real_environment
+from orchestrator.system.temporary import open_temporary_file
 from orchestrator.system.users import find_login_name
 
 
@@ -70,7 +70,7 @@ class Discovery:
     @contextmanager
     def keep_targets(self) -> Iterator[None]:
         """Hold the file of found targets open. Results can be read only within the block."""
-        with tempfile.TemporaryFile() as file:
+        with open_temporary_file() as file:
             frame = self._request.frame
             self._found = TargetLines(file, Patterns(frame.header.protect, frame.gateways).find_first)
             yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Gateway
@@ -32,7 +32,7 @@ class TargetLines:
     target's id and the place of its line.
     """
 
-    def __init__(self, file: BinaryIO, protected: Callable[[str], str | None]) -> None:
+    def __init__(self, file: IO[bytes], protected: Callable[[str], str | None]) -> None:
         """``file`` is empty, to read and write. ``protected`` returns the pattern that protects an id."""
         self.matched: Counter[str] = Counter()
         """How many targets were taken, by gateway."""

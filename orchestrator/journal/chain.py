@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -27,6 +26,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, RunId, Wave, WaveStep
 from orchestrator.report.values import ChainedRun, PaceTimeline, Report, RunTimeline, TargetReport
+from orchestrator.system.temporary import make_temporary_folder
 
 _WAVE = 1 << 32
 """The numbers of one wave: targets are numbered wave by wave, also those that only a later run has."""
@@ -232,8 +232,8 @@ def open_chain_source(folders: Iterable[RunFolder]) -> Iterator[ChainReportSourc
 @contextmanager
 def merge_journals(folders: Iterable[RunFolder]) -> Iterator[tuple[Database, tuple[ChainedRun, ...]]]:
     """Merge the journals of runs, in their order, into one journal that lasts for the block."""
-    with TemporaryDirectory(prefix="undeploy-") as place:
-        whole = create_database(Path(place) / "chain.sqlite")
+    with make_temporary_folder() as place:
+        whole = create_database(place / "chain.sqlite")
         try:
             yield whole, _merge(whole, folders)
         finally:

@@ -8,11 +8,10 @@ key may hold a row twice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from orchestrator.journal.database import Database, Row, create_database
 from orchestrator.journal.schema import AFTER_LOADING
+from orchestrator.system.temporary import make_temporary_folder
 from orchestrator.text.characters import cut_between_letters, make_visible
 
 LONGEST_NAME = 60
@@ -32,8 +31,8 @@ def list_structure_faults(database: Database) -> Iterator[str]:
 
     Reads every page of the file: an index that disagrees with its table is a fault, too.
     """
-    with TemporaryDirectory(prefix="undeploy-") as place:
-        model = create_database(Path(place) / "model.sqlite")
+    with make_temporary_folder() as place:
+        model = create_database(place / "model.sqlite")
         try:
             model.run(AFTER_LOADING)
             parts, tables = set(model.rows(_PARTS)), _read_columns(model)

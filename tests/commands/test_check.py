@@ -1,4 +1,5 @@
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def test_counts_and_digest_go_to_stdout(plan: Callable[..., Path], undeploy: Und
     ]
     assert lines[-1].startswith("digest: ")
     assert len(lines[-1]) == len("digest: ") + 64
+
+
+def test_a_machine_without_a_temporary_folder_is_told_of(
+    plan: Callable[..., Path], undeploy: Undeploy, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = plan()
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(folder / "missing"))
+        status, out, err = undeploy("check", path)
+
+    assert (status, out) == (2, "")
+    assert "TMPDIR" in err
 
 
 def test_a_plan_of_several_zones_tells_how_many_targets_each_has(folder: Path, undeploy: Undeploy) -> None:
