@@ -185,6 +185,7 @@ def test_nothing_catches_everything() -> None:
         "notify/channel.py",
         "runs/control_socket.py",
         "transport/aiohttp_parts.py",
+        "transport/credentials.py",
     ]
 
 

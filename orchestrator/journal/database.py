@@ -48,7 +48,11 @@ def open_database(path: Path, *, write: bool, whole: bool = True) -> Database:
     is gone with the connection. Only ``whole`` looks at every page for damage; otherwise a damaged page is
     met where it is read.
     """
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as error:
+        raise JournalError(f"{path}: the journal cannot be read: {error.strerror}") from error
+    if not is_there:
         raise JournalError(f"{path}: there is no journal here")
     database = Database(path, write=write)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -263,13 +264,31 @@ def runs_folder(state: Path, *, rehearsal: bool = False) -> Path:
 
 
 def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:
-    """Return the runs in a state folder, newest first. Raises RunError if another user may write there."""
+    """Return the runs in a state folder, newest first.
+
+    Raises RunError if another user may write there, or if the folder cannot be read.
+    """
     check_state(state)
     folder = runs_folder(state, rehearsal=rehearsals)
-    if not folder.is_dir():
+    try:
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = (RunFolder(path) for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted((run for run in found if run.journal.is_file()), key=lambda run: run.id, reverse=True)
+    except OSError as error:
+        raise RunError(f"{folder}: the runs kept here cannot be read: {error.strerror}") from error
+    found = (RunFolder(path) for path in paths if _may_be_run(path))
+    return sorted(found, key=lambda run: run.id, reverse=True)
+
+
+def _may_be_run(path: Path) -> bool:
+    """Return whether a run is kept in the folder ``path``. One that cannot be looked into counts.
+
+    Otherwise a list would hide it; whoever opens it is told the cause.
+    """
+    try:
+        return (path / "journal.sqlite").is_file()
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG  # no folder has such a name
 
 
 def find_run(state: Path, ref: str) -> RunFolder:
@@ -279,7 +298,7 @@ def find_run(state: Path, ref: str) -> RunFolder:
     of a plan: the last two mean the newest undeploy that is no rehearsal.
     """
     found = Path(ref) if "/" in ref else _find_kept(state, ref)
-    if found is None or not (found / "journal.sqlite").is_file():
+    if found is None or not _may_be_run(found):
         raise RunError(f"there is no run {ref!r} in {state}; `undeploy runs` lists what there is")
     check_run(found)
     return RunFolder(found)

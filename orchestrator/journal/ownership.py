@@ -32,7 +32,11 @@ def check_state(state: Path) -> None:
 
     A missing folder is fine.
     """
-    if state.exists() and not state.is_dir():
+    try:
+        is_file = state.exists() and not state.is_dir()
+    except OSError as error:
+        raise RunError(f"{state}: runs cannot be kept or found here: {error.strerror}") from error
+    if is_file:
         raise RunError(f"{state}: this is a file, and runs are kept in a folder (--state)")
     _check([state, *_list_run_folders(state)], state)
 

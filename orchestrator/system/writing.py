@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -45,7 +45,7 @@ def check_place(path: Path, *, replace: bool = True, streams: bool = True) -> No
 
 
 def _check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112 - Path.is_dir raises for a folder that cannot be seen
         raise _make_unwritable_error(path, os.strerror(errno.ENOENT))
     if not os.access(path.parent, os.W_OK):
         raise _make_unwritable_error(path, "its folder cannot be written to")
@@ -145,7 +145,7 @@ def check_folder(path: Path) -> None:
     there = next(
         folder for folder in (path.absolute(), *path.absolute().parents) if _get_mode(folder) is not None
     )
-    if not there.is_dir():
+    if not os.path.isdir(there):  # noqa: PTH112 - as in _check_folder
         raise _make_unwritable_error(path, f"{there} is no folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise _make_unwritable_error(path, f"the folder {there} cannot be written to")
@@ -156,10 +156,16 @@ def _is_stream(path: Path, mode: int) -> bool:
 
 
 def _get_mode(path: Path) -> int | None:
-    """Return the kind of the file at ``path`` itself, not behind a link; None where there is no file."""
-    with suppress(FileNotFoundError, NotADirectoryError):
+    """Return the kind of the file at ``path`` itself, not behind a link; None where there is no file.
+
+    Raises UsageError where that cannot be told: a name is too long, or a folder may not be looked into.
+    """
+    try:
         return path.lstat().st_mode
-    return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _make_unwritable_error(path, error.strerror or str(error)) from error
 
 
 def sync_path(path: Path) -> None:

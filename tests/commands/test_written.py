@@ -82,6 +82,29 @@ def test_no_link_is_written_through(
 
 
 @pytest.mark.parametrize("name", WRITERS)
+def test_a_name_that_no_file_can_have_is_refused(
+    ready: Path, undeploy: Undeploy, platform: RunningSimulators, name: str
+) -> None:
+    sent = platform.books().requests
+    status, _, err = undeploy(*WRITERS[name], "x" * 300)
+
+    assert status == 2
+    assert "cannot write" in err
+    assert platform.books().requests == sent
+
+
+def test_a_folder_of_reports_that_cannot_be_there_is_refused(
+    ready: Path, undeploy: Undeploy, platform: RunningSimulators
+) -> None:
+    sent = platform.books().requests
+    status, _, err = undeploy("run", "plan.yaml", "--yes", "--report-dir", "x" * 300)
+
+    assert status == 2
+    assert "cannot write" in err
+    assert platform.books().requests == sent
+
+
+@pytest.mark.parametrize("name", WRITERS)
 def test_nobody_waits_for_a_pipe_that_nobody_reads(ready: Path, undeploy: Undeploy, name: str) -> None:
     os.mkfifo(ready / "out")
     assert undeploy(*WRITERS[name], "out")[0] == 2

@@ -450,8 +450,47 @@ def test_a_file_in_the_place_of_the_state_folder_is_named(tmp_path: Path, state:
     place, folder = unpublished(tmp_path, state)
     state.parent.mkdir()
     state.write_text("")
-    with pytest.raises(JournalError, match=f"{folder.parent}: runs cannot be kept here: "):
+    with pytest.raises(RunError, match=f"{state}: this is a file, and runs are kept in a folder"):
         publish_draft(place, folder)
+
+
+# What this user may not look into.
+
+
+def forbid(*_: object, **__: object) -> NoReturn:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_state_folder_that_cannot_be_looked_at_is_told_of() -> None:
+    with pytest.raises(RunError, match="File name too long"):
+        list_runs(Path("x" * 300))
+
+
+def test_a_word_that_no_folder_can_be_called_means_no_run(state: Path) -> None:
+    for ref in ("x" * 300, "./" + "x" * 300):
+        with pytest.raises(RunError, match="there is no run"):
+            find_run(state, ref)
+
+
+def test_a_folder_of_runs_that_cannot_be_read_is_told_of(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(state)
+    monkeypatch.setattr(Path, "iterdir", forbid)
+
+    with pytest.raises(RunError, match="cannot be read: Permission denied"):
+        list_runs(state)
+
+
+def test_a_run_that_cannot_be_looked_into_is_listed_and_tells_why(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made(state)
+    monkeypatch.setattr(Path, "is_file", forbid)
+
+    assert [each.id for each in list_runs(state)] == [run.id]
+    with pytest.raises(JournalError, match="Permission denied"):
+        find_run(state, run.id).open()
 
 
 # A disk that can be read only. Whoever is root may write everywhere, so the child is somebody else.
