@@ -39,13 +39,14 @@ _WORDS: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType(
 _IS_NO_WAVE = (
     "SELECT ?1 NOT BETWEEN 0 AND json_array_length(value, '$.waves') - 1 FROM meta WHERE key = 'plan'"
 )
-_LATEST = 253_402_300_799
-"""The end of the year 9999 in Unix seconds: no later time can be told."""
+_EARLIEST, _LATEST = -62_135_510_400, 253_402_214_400
+"""Unix seconds: a day after the beginning and before the end of the calendar. Other times cannot be told in
+every time zone."""
 
 
 def is_time(column: str) -> str:
     """Return the condition that a cell is a number which can be told as a time, or as a duration."""
-    return f"typeof({column}) = 'real' AND abs({column}) <= {_LATEST}"
+    return f"typeof({column}) = 'real' AND {column} BETWEEN {_EARLIEST} AND {_LATEST}"
 
 
 Value = TypeVar("Value")

@@ -44,6 +44,9 @@ RENEW_AGAIN = 60.0
 LOGIN_TRIES = 5
 """Logins in a row without an answer before the lane is parked."""
 
+LATEST_END = 253_402_300_799
+"""The end of the year 9999 in Unix seconds: no later end can be told."""
+
 
 class ActiveCredential(Struct):
     """The credential in use."""
@@ -260,7 +263,7 @@ class Authenticator:
     def _issue(self, access: Access, until: float | None = None) -> ActiveCredential:
         self._generation += 1
         now = self._environment.now()
-        ends = until if until is not None else read_token_end(access)
+        ends = read_token_end(access) if until is None else _keep_tellable(until)
         # A token that ended before it began shows that the clocks differ. Then only a 401 tells of its end.
         lasts = None if until is None or until <= now else until - now
         renew_at = None if lasts is None else now + max(lasts - RENEW_BEFORE, lasts / 2)
@@ -286,9 +289,14 @@ def read_token_end(access: Access) -> float | None:
         return None
     try:
         claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        return msgspec.json.decode(claims, type=_TokenClaims).exp
+        return _keep_tellable(msgspec.json.decode(claims, type=_TokenClaims).exp)
     except (binascii.Error, msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
         return None
+
+
+def _keep_tellable(ends: float | None) -> float | None:
+    """Return the end of a token, in Unix seconds, if it can be told; a vendor may name any."""
+    return ends if ends is not None and 0 <= ends <= LATEST_END else None
 
 
 class _TokenClaims(Struct):

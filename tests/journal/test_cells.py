@@ -31,6 +31,8 @@ HARMS = (
     ("attempt", "UPDATE attempt SET status = 1.5"),
     ("session", "UPDATE session SET state = 'completf'"),
     ("session", "UPDATE session SET seconds = 'x'"),
+    ("session", "UPDATE session SET started = -1e11"),
+    ("session", "UPDATE session SET ended = 253402300799.0"),
     ("note", "UPDATE note SET at = '{}'"),
     ("snapshot", "UPDATE snapshot SET verdict = 'x'"),
 )

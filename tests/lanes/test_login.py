@@ -621,6 +621,8 @@ def test_a_key_s_id_is_no_secret_and_its_secret_parts_are_masked() -> None:
     ("claims", "expected"),
     [
         ('{"exp": 1800000000}', 1.8e9),
+        ('{"exp": -62135700000}', None),
+        ('{"exp": 1e300}', None),
         ('{"sub": "x"}', None),
         ("[]", None),
         ("not json", None),

@@ -14,6 +14,12 @@ CLOSE_AT_WITHIN = timedelta(hours=12)
 LONGEST_OPEN = timedelta(days=30)
 """A window of a scheduled run that is open for longer is a slip."""
 
+YEARS = range(2000, 3000)
+"""Years of a time, as in a plan. Other ones cannot be told in every time zone."""
+
+LONGEST_AGE = timedelta(days=365_000)
+"""An age that reaches back further than a calendar is a slip."""
+
 _CLOSE_AT = re.compile(r"(\d{1,2}):(\d{2})\s*(.*)")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?")
 _AGE = re.compile(r"(\d+)([smhdw])")
@@ -63,6 +69,8 @@ def _parse_moment(text: str, option: str, form: str) -> datetime:
         raise UsageError(f"{option}: {text!r} is not a time; write {form}") from None
     if at.tzinfo is None:
         raise UsageError(f"{option}: {text!r} has no time zone; write {form}")
+    if at.year not in YEARS:
+        raise UsageError(f"{option}: {text!r} is in no year from {YEARS[0]} to {YEARS[-1]}; write {form}")
     return at
 
 
@@ -104,7 +112,7 @@ def _parse_zone(text: str) -> tzinfo | None:
         return timezone(timedelta(0))
     if offset := _OFFSET.fullmatch(text):
         width = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
-        if width < timedelta(hours=24):
+        if width < timedelta(hours=24) and int(offset[3] or 0) < 60:
             return timezone(-width if offset[1] == "-" else width)
     try:
         return ZoneInfo(text)
@@ -121,8 +129,9 @@ def parse_age(text: str) -> timedelta:
     if found is None:
         raise UsageError(f"{text!r} is not an age; write a number and s, m, h, d or w, as in 30d")
     try:
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        age = timedelta(**{_UNITS[found[2]]: int(found[1])})
     except OverflowError:
-        raise UsageError(
-            f"{text!r} is longer than any run can be kept; write it in days, as in 30d"
-        ) from None
+        age = timedelta.max
+    if age > LONGEST_AGE:
+        raise UsageError(f"{text!r} is longer than any run can be kept; write it in days, as in 30d")
+    return age
