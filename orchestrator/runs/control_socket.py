@@ -93,7 +93,8 @@ def open_control_socket(folder: Path) -> ControlSocket:
             if listener is not None:
                 with anyio.CancelScope(shield=True):
                     await listener.aclose()
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a disk that became read-only keeps it; a later session replaces it
+                    path.unlink(missing_ok=True)
 
     return control_socket
 

@@ -53,7 +53,18 @@ def test_a_night_in_which_the_clock_changes_has_an_hour_more() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "2", "24:00", "02:60", "2am", "02:00+99:00", "02:00+03:75", "02:00 Nowhere/City", "02:00 ../etc/passwd", "-1:00"],
+    [
+        "",
+        "2",
+        "24:00",
+        "02:60",
+        "2am",
+        "02:00+99:00",
+        "02:00+03:75",
+        "02:00 Nowhere/City",
+        "02:00 ../etc/passwd",
+        "-1:00",
+    ],
 )
 def test_what_is_no_closing_time_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="--close-at"):
