@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from orchestrator.distributed import payloads
+from orchestrator.distributed.conduct import RunState
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
 from orchestrator.distributed.look_workflow import UndeployLook
@@ -18,3 +21,17 @@ RUNNER = SandboxedWorkflowRunner(
 """How a worker runs them. The program is not loaded anew for each workflow, since msgspec finds the types of
 a struct by its module. The tests of replays find what a replay could not repeat: clocks, dice, files.
 """
+
+
+def _prepare_types() -> None:
+    """Have msgspec find out now what the structs of workflows look like.
+
+    It does so for the first value of a type, in the middle of which another thread would crash the process: a
+    worker decides in several threads, and at its start they all read their first value.
+    """
+    for kind in (RunState, *vars(payloads).values()):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            msgspec.json.Decoder(kind)
+
+
+_prepare_types()

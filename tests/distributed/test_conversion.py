@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import msgspec
@@ -59,3 +61,39 @@ async def test_a_value_of_another_form_is_refused() -> None:
 
     with pytest.raises(msgspec.ValidationError):
         await CONVERTER.decode(payloads, [Orders])
+
+
+FIRST_VALUES = """
+import sys
+import threading
+
+import orchestrator.distributed.workflows
+from orchestrator.distributed.conversion import StructConverter
+from orchestrator.distributed.payloads import LaneInput, RunInput
+from tests.support.conducted import make_input, make_lane, make_step
+
+sys.setswitchinterval(1e-6)
+converter, together = StructConverter(), threading.Barrier(8)
+values = (make_input(make_step()), make_lane())
+
+
+def read(number):
+    value = values[number % 2]
+    payload = converter.to_payload(value)
+    together.wait()
+    assert converter.from_payload(payload, type(value)) == value
+
+
+threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_the_threads_of_a_worker_read_their_first_values_at_once() -> None:
+    """msgspec is not made for that: without a preparation about half of these processes would crash."""
+    for _ in range(4):
+        ended = subprocess.run([sys.executable, "-c", FIRST_VALUES], capture_output=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, b"")
