@@ -52,6 +52,8 @@ class HistoryReader:
         self._token = b""
         self._last = 0
         """The number of the last event that was given."""
+        self._newest: HistoryEvent | None = None
+        """The last event that was given of this execution."""
         self._is_over = False
 
     async def read(self) -> Sequence[HistoryEvent] | None:
@@ -65,9 +67,11 @@ class HistoryReader:
         events = [event for event in reply.history.events if event.event_id > self._last]
         self._token = reply.next_page_token
         if events:
-            self._last = events[-1].event_id
+            self._newest = events[-1]
+            self._last = self._newest.event_id
+        # The last page may be empty: a server need not know that the page before had the last event.
         if not self._token:
-            self._follow(events[-1] if events else None)
+            self._follow(self._newest)
         return events
 
     async def _poll(self) -> GetWorkflowExecutionHistoryResponse:
@@ -94,7 +98,7 @@ class HistoryReader:
             self._is_over = True
             return
         attributes = last.workflow_execution_continued_as_new_event_attributes
-        self._execution, self._last = attributes.new_execution_run_id, 0
+        self._execution, self._last, self._newest = attributes.new_execution_run_id, 0, None
 
 
 async def decode_payload(client: Client, payload: Payload, kind: type[Value]) -> Value:
