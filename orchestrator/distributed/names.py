@@ -136,11 +136,18 @@ def name_schedule(schedule: str) -> str:
 def name_scheduled_workflow(schedule: str, at: datetime | None = None) -> str:
     """Return the id of the run's workflow that a schedule starts at the aware time ``at``.
 
-    Without a time it is the beginning of all of them: Temporal appends the time itself. The workflows that
-    keep the schedule's journal are named after it, too.
+    Without a time it is the beginning of all of them: Temporal appends the time itself.
     """
     begin = f"{_SCHEDULED}{schedule}"
     return begin if at is None else f"{begin}-{at.astimezone(UTC).strftime(_SUFFIX)}"
+
+
+def name_scheduled_journal(schedule: str, unique: str) -> str:
+    """Return the name after which the workflows are named that keep the journal of a schedule.
+
+    A run of an earlier schedule of that name may be open yet, and has its own pages.
+    """
+    return f"{_SCHEDULED}{schedule}/{unique}"
 
 
 def is_of_schedule(workflow: str) -> bool:

@@ -26,7 +26,8 @@ class JournalPages(Struct, frozen=True, kw_only=True):
     """Where the journal is with which a session began, the plan in it: pages that workflows keep."""
 
     workflow: str
-    """The id of the run's workflow; ``names.name_journal_workflow`` gives those of the pages."""
+    """After what the workflows of the pages are named (``names.name_journal_workflow``): the run's workflow,
+    or ``names.name_scheduled_journal`` of a schedule."""
     pages: int
     size: int
     """Bytes of the journal, uncompressed."""

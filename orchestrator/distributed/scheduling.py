@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,8 @@ from orchestrator.distributed.journal_pages import pack_journal
 from orchestrator.distributed.names import (
     LEASE,
     OPEN_TARGETS,
+    name_scheduled_journal,
     name_scheduled_run,
-    name_scheduled_workflow,
 )
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages, Orders, RunInput
@@ -76,7 +77,7 @@ async def schedule_run(client: Client, request: ScheduleRequest, tell: Callable[
     """
     ends = _find_end(request)
     await refuse_known(client, request.name)
-    workflow = name_scheduled_workflow(request.name)
+    workflow = name_scheduled_journal(request.name, secrets.token_hex(4))
     packed = await anyio.to_thread.run_sync(pack_journal, request.place, workflow)
     patience = ServerPatience(lambda why: tell(f"the server does not answer: {why}") if why else None)
     try:

@@ -6,9 +6,17 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
+import anyio
 import pytest
+from temporalio.client import ScheduleActionStartWorkflow
 
+from orchestrator.distributed.connection import connect
+from orchestrator.distributed.names import name_schedule
+from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.payloads import RunInput
+from orchestrator.distributed.shipping import fetch_journal
 from tests.support.commands import CommandResult, run_command
 from tests.support.temporal import TemporalServer, find_free_port
 
@@ -110,6 +118,40 @@ def test_a_schedule_is_made_listed_and_taken_back(undeploy: Undeploy, temporal: 
     deleted = undeploy("schedule", "--delete", "night-1", "--on", temporal.url)
     assert deleted.out == "schedule night-1 was taken back: nothing of it starts any more\n"
     assert undeploy("schedule", "--delete", "night-1", "--on", temporal.url).status == 2
+
+
+@pytest.mark.long("starts a server")
+def test_a_name_that_is_used_again_while_its_run_is_open_starts_the_plan_of_today(
+    undeploy: Undeploy, temporal: TemporalServer, tmp_path: Path
+) -> None:
+    def schedule(at: str) -> CommandResult:
+        given = ("--yes", "--at", at, "--for", "2h", "--name", "again", "--on", temporal.url)
+        return undeploy("schedule", "plan.yaml", *given)
+
+    def is_open() -> bool:
+        return "again" in undeploy("attach", "--on", temporal.url).out
+
+    assert schedule(in_hours(3 / 3600)).status == 0
+    until = monotonic() + 20
+    while not is_open():  # what the server lists is a moment old
+        assert monotonic() < until
+        sleep(0.1)
+    assert undeploy("schedule", "--delete", "again", "--on", temporal.url).status == 0
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("name: Orders", "name: New orders"))
+    made = schedule(in_hours(30))
+    assert made.status == 0, made.err
+
+    async def fetch() -> None:
+        client = await connect(temporal.address)
+        found = await client.get_schedule_handle(name_schedule("again")).describe()
+        assert isinstance(found.schedule.action, ScheduleActionStartWorkflow)
+        (given,) = await client.data_converter.decode(found.schedule.action.args, [RunInput])
+        await fetch_journal(client, given.journal, tmp_path, ServerPatience())
+
+    (tmp_path / "plan.yaml").unlink()
+    anyio.run(fetch)
+    assert "name: New orders" in (tmp_path / "plan.yaml").read_text()
+    assert undeploy("schedule", "--delete", "again", "--on", temporal.url).status == 0
 
 
 @pytest.mark.long("starts a server")
