@@ -298,6 +298,14 @@ class LaneConduct:
         else:
             self._refuse(f"{Reason.PARKED}: {nobody} for {format_span(self.given.park_for)}")
 
+    def find_seconds_until_close(self, now: float) -> float | None:
+        """Return in how many seconds the window closes, 0 if it has; None if it never does."""
+        return None if math.isinf(self._closes) else max(0.0, self._closes - now)
+
+    def close_window(self) -> None:
+        """Give the lane up: its window has closed during a pause."""
+        self._refuse(f"{Reason.WINDOW}: it closed while the run was paused")
+
     def take_no_credential(self, text: str) -> None:
         """Give the lane up: its worker cannot resolve the credential."""
         self._no_credential = text

@@ -34,6 +34,9 @@ LONGEST_CHUNK = timedelta(days=7)
 CHUNKS_BY_PACE = "chunks-by-pace"
 """The mark, in the histories of lanes, of a program that gives a fast lane larger chunks."""
 
+PAUSE_ENDS_WITH_WINDOW = "pause-ends-with-window"
+"""The mark, in the histories of paused lanes, of a program that ends them when their window closes."""
+
 
 @workflow.defn(name="UndeployLane")
 class UndeployLane:
@@ -99,7 +102,7 @@ class UndeployLane:
         lane = self._lane
         while not lane.is_over:
             if lane.is_held:
-                await workflow.wait_condition(lambda: lane.is_over or not lane.is_held)
+                await self._hold()
             elif (seconds := lane.seconds_until_next) and not await self._rest(seconds):
                 continue
             else:
@@ -108,6 +111,17 @@ class UndeployLane:
         await self._tell("lane_over", over)
         await workflow.wait_condition(lambda: self._is_released)
         return over
+
+    async def _hold(self) -> None:
+        """Wait until the pause is over; a lane whose window closes before is over, too."""
+        lane = self._lane
+        seconds = lane.find_seconds_until_close(workflow.time())
+        if seconds is not None and not workflow.patched(PAUSE_ENDS_WITH_WINDOW):
+            seconds = None
+        try:
+            await workflow.wait_condition(lambda: lane.is_over or not lane.is_held, timeout=seconds)
+        except TimeoutError:
+            lane.close_window()
 
     async def _rest(self, seconds: float) -> bool:
         """Wait. Returns whether a chunk may be handed out then."""

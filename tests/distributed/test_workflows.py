@@ -36,6 +36,7 @@ from orchestrator.distributed.payloads import (
 )
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Window
+from tests.distributed.test_replay import make_replayer
 from tests.support.conducted import count, make_end, make_input, make_step
 from tests.support.fake_zone import (
     Engine,
@@ -165,6 +166,30 @@ async def test_a_pause_brings_a_chunk_back_and_its_end_hands_it_out_again(engine
         (0, 1, b"left"),
         (200, 2, b""),
     ]
+
+
+@pytest.mark.promise(10)
+async def test_a_pause_ends_with_the_window_also_for_a_lane_that_begins_later(engine: Engine) -> None:
+    given = make_input(
+        make_step(targets={"a": 400, "b": 5}),
+        zones={"a": "x", "b": "x"},
+        one={"a": "same", "b": "same"},
+        lease=1.0,
+        window=Window(None, datetime.now(UTC) + timedelta(seconds=4)),
+    )
+    given = rename(given)
+    zone = await engine.start_zone(zone_of(given, "a"), work_until_called_back)
+    run = await engine.start(given)
+    await wait_until(lambda: zone.orders)
+    await run.order(paused=True)
+    news = await run.wait_until_over()
+
+    refusals = {item.gateway: item.refusal for item in news if isinstance(item, LanePartOver)}
+    assert refusals == dict.fromkeys(("a", "b"), "window: it closed while the run was paused")
+    assert len(zone.orders) == 1
+    assert not any(isinstance(item, RunStopped) for item in news)
+    lane = await engine.client.get_workflow_handle(zone.orders[0].lane).fetch_history()
+    assert (await make_replayer().replay_workflow(lane)).replay_failure is None
 
 
 async def test_limits_and_skips_reach_the_next_dispatch(engine: Engine) -> None:
