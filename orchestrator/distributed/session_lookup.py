@@ -28,6 +28,7 @@ from orchestrator.distributed.payloads import (
     StopOrder,
 )
 from orchestrator.engine.conductor import EngineSession
+from orchestrator.errors import RunError
 from orchestrator.lanes.run_gate import word_stop
 from orchestrator.model.outcome import Reason
 
@@ -124,12 +125,22 @@ async def _decode_orders(client: Client, event: HistoryEvent) -> Orders | None:
 async def find_engine_session(
     client: Client, workflow: str, patience: ServerPatience
 ) -> EngineSession | None:
-    """Return what the server keeps of the session of a run's workflow; None if it has no such workflow."""
+    """Return what the server keeps of the session of a run's workflow; None if it has no such workflow.
+
+    Raises RunError if the server has forgotten how it began: that of a workflow which continued as new.
+    """
     found = await describe_workflow(client, workflow, patience)
     if found is None:
         return None
     first = await find_first_execution(client, workflow, patience)
-    begun = await read_beginning(client, workflow, patience, execution=first)
+    try:
+        begun = await read_beginning(client, workflow, patience, execution=first)
+    except RPCError as error:
+        raise RunError(
+            f"the server has forgotten how {workflow} began, since its retention is over: what the workers"
+            " did cannot be taken over. Delete that workflow there; then `resume --engine-gone` looks at each"
+            " target"
+        ) from error
     payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
     given = await decode_payload(client, payload, RunInput)
     news: list[NewsItem] = []
