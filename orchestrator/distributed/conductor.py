@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 from msgspec.structs import replace
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from orchestrator.distributed.address import EngineAddress
@@ -42,7 +42,7 @@ from orchestrator.engine.conductor import EngineSession
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
-from orchestrator.errors import DiskError, RunError, UsageError
+from orchestrator.errors import DiskError, OrchestratorError, RunError, UsageError
 from orchestrator.journal.engine_mark import EngineMark, remove_engine_mark, write_engine_mark
 from orchestrator.journal.notes import list_begun_in, list_warnings, read_taken
 from orchestrator.lanes.lane import LearnedLimits
@@ -213,7 +213,7 @@ class ConductedSession:
             run_gate.stop("disk", str(error))
             return False
         try:
-            if (given := await self._ship_unless_stopped(lease)) is None:
+            if (given := await self._ship_unless_disk_full(lease)) is None:
                 remove_engine_mark(spec.folder.path)
                 return False
             # From here on nothing is given up: the server may have the workflow although no answer came.
@@ -230,17 +230,25 @@ class ConductedSession:
             " Nothing was sent"
         )
 
+    async def _ship_unless_disk_full(self, lease: float) -> RunInput | None:
+        """Return as ``_ship_unless_stopped``; stop the run if the journal cannot be copied for its way."""
+        try:
+            return await self._ship_unless_stopped(lease)
+        except DiskError as error:
+            self._resources.run_gate.stop("disk", str(error))
+            return None
+
     async def _ship_unless_stopped(self, lease: float) -> RunInput | None:
         """Return the workflow's input once the server has the journal; None if a stop comes before."""
         run_gate = self._resources.run_gate
         shipped: list[RunInput] = []
-        refused: list[RPCError] = []
+        refused: list[RPCError | OrchestratorError] = []
         async with anyio.create_task_group() as group:
 
             async def ship() -> None:
                 try:
                     shipped.append(await self._ship(lease))
-                except RPCError as error:  # raised below, where no group wraps it
+                except (RPCError, OrchestratorError) as error:  # raised below, where no group wraps it
                     refused.append(error)
                 group.cancel_scope.cancel()
 
@@ -332,8 +340,8 @@ class ConductedSession:
             await news.tell(item)
             if news.over is not None:
                 break
-        if news.over is None:
-            await self._stop_without_workflow()
+        if news.over is None and not await self._stop_without_workflow():
+            await lanes.call_back()
         await lanes.finish()
 
     def _recall_warnings(self) -> tuple[str, ...]:
@@ -424,10 +432,12 @@ class ConductedSession:
                 self._resources.run_gate.stop("disk", str(error))
                 return
 
-    async def _stop_without_workflow(self) -> None:
+    async def _stop_without_workflow(self) -> bool:
+        """Stop the run, since nothing more is heard of its workflow; return whether that is open yet."""
         found = await describe_workflow(self._client, self._workflow, self._patience)
         how = "is gone" if found is None else f"was {name_state(found.status)} there, not by this program"
         self._resources.run_gate.stop("control", f"its workflow on {self._address} {how}")
+        return found is not None and found.status is WorkflowExecutionStatus.RUNNING
 
     def _leave_to_window(self) -> None:
         """Say of each lane that the window lets nothing of it start any more, if that is why it is over."""

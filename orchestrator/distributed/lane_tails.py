@@ -88,6 +88,14 @@ class LaneTails:
             if index is None or tail.part.index == index:
                 await tail.done.wait()
 
+    async def call_back(self) -> None:
+        """Have all parts end, once what flies has landed: the workflow of their run is gone.
+
+        A part that waits for a word of it, as in a pause, would wait for ever.
+        """
+        for workflow in self._tails:
+            await self._cancel(workflow)
+
     async def watch_beats(self) -> None:
         """Take over, again and again, what the chunks under way have done so far. Never returns."""
         while True:
@@ -107,6 +115,8 @@ class LaneTails:
             # The news of a lane come a moment before its workflow is there.
             while not await self._read_history(tail) and self._may_start(tail):  # noqa: ASYNC110 - it is elsewhere
                 await anyio.sleep(_STARTS_WITHIN)
+        if tail.expected == 0:
+            await self._read_history(tail, wait=False)
         # A workflow that was ended from outside has no event for the chunk that was under way.
         for dispatch in tail.dispatches.values():
             self._taker.settle(DispatchKey(tail.part.workflow, dispatch))
@@ -118,12 +128,16 @@ class LaneTails:
     def _may_start(self, tail: LaneTail) -> bool:
         return tail.expected is None and not self._is_run_over
 
-    async def _read_history(self, tail: LaneTail) -> bool:
-        """Take over what the history of a part holds, to its end; return whether the server had a history."""
-        reader, is_there = HistoryReader(self._client, tail.part.workflow, self._patience), False
+    async def _read_history(self, tail: LaneTail, *, wait: bool = True) -> bool:
+        """Take over what the history of a part holds, to its end; return whether the server had a history.
+
+        Without ``wait`` that is what it holds now. A part that was lost counts no results: it may have some.
+        """
+        reader = HistoryReader(self._client, tail.part.workflow, self._patience, wait=wait)
+        is_there = False
         # Later on, a history that is gone has told all that it had to tell.
         with suppress(RPCError):
-            while not tail.is_complete and (events := await reader.read()) is not None:
+            while not (wait and tail.is_complete) and (events := await reader.read()) is not None:
                 is_there = True
                 for event in events:
                     await self._observe(tail, event)
@@ -189,6 +203,11 @@ class LaneTails:
         except msgspec.ValidationError:
             return
         self._taker.take(key, found.segments)
+
+    async def _cancel(self, workflow: str) -> None:
+        handle = self._client.get_workflow_handle(workflow)
+        with suppress(RPCError):  # it has ended
+            await self._patience.ask(lambda: handle.cancel(rpc_timeout=CALL_TIMEOUT))
 
     async def _look_at_beats(self, tail: LaneTail) -> None:
         handle = self._client.get_workflow_handle(tail.part.workflow)

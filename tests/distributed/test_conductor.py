@@ -223,6 +223,36 @@ def test_a_pause_holds_a_chunk_and_continue_hands_the_rest_out_again(
     assert result.report.totals.undeployed == 31
 
 
+@pytest.mark.promise(10)
+def test_a_paused_run_whose_workflow_is_terminated_ends_and_a_resume_does_the_rest(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    stage = Stage(tmp_path, temporal, a=30, b=1)
+    slow = MadeUpChunks(stage.find_all, seconds=0.1)
+    stopped: list[RunResult] = []
+
+    async def steer() -> None:
+        await stage.wait_for(5)
+        await stage.send(PauseRun())
+        await anyio.sleep(3)
+        (folder,) = list_runs(stage.options.state)
+        client = await connect(temporal.address)
+        await client.get_workflow_handle(name_run_workflow(folder.id, 1)).terminate()
+
+    async def main() -> RunResult:
+        with anyio.fail_after(40):
+            stopped.append(await stage.run_beside(steer))
+            return await stage.resume()
+
+    result = stage.play(main, slow, slow)
+
+    (first,) = stopped
+    assert (first.exit_status, first.report.run.state) == (ExitStatus.STOPPED, "stopped")
+    assert "was terminated there, not by this program" in (first.report.run.stopped_by or "")
+    assert (result.exit_status, result.report.totals.undeployed) == (ExitStatus.DONE, 31)
+    assert result.report.totals.requests == 31
+
+
 def test_a_session_whose_process_ended_goes_on_and_is_taken_over_with_nothing_lost(
     tmp_path: Path, temporal: TemporalServer
 ) -> None:

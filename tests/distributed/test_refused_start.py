@@ -14,8 +14,10 @@ from orchestrator.distributed.address import parse_engine_address
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.run_start import RUN_WORKFLOW
 from orchestrator.distributed.shipping import JOURNAL_WORKFLOW
-from orchestrator.errors import UsageError
+from orchestrator.errors import DiskError, ExitStatus, UsageError
+from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.folder import list_runs
+from orchestrator.runs.result import RunResult
 
 PLAN = """\
 version: 1
@@ -69,3 +71,29 @@ def test_a_refusal_at_the_start_of_a_run_is_told_and_nothing_is_left_of_the_run(
         anyio.run(play)
 
     assert list_runs(options.state) == []
+
+
+def test_a_full_disk_for_the_copy_of_the_journal_stops_the_run_by_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(*_: object, **__: object) -> RefusingServer:
+        return RefusingServer("")
+
+    def pack(*_: object) -> None:
+        raise DiskError("the journal cannot be copied in the temporary folder: No space left on device")
+
+    monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
+    monkeypatch.setattr("orchestrator.distributed.conductor.pack_journal", pack)
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    options = RunOptions(state=tmp_path / "state")
+
+    async def play() -> RunResult:
+        with load_plan(tmp_path / "plan.yaml") as loaded:
+            return await run(loaded, options, conductor=TemporalConductor(parse_engine_address(URL)))
+
+    result = anyio.run(play)
+
+    assert result.exit_status is ExitStatus.STOPPED
+    assert (result.report.run.stopped_by or "").startswith("disk: the journal cannot be copied")
+    (folder,) = list_runs(options.state)
+    assert read_engine_mark(folder.path) is None, "the server has nothing of it"
