@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import anyio
@@ -20,6 +19,7 @@ from orchestrator.doctor.route import check_route
 from orchestrator.doctor.sample_looks import SampleLooks
 from orchestrator.doctor.store import check_store
 from orchestrator.errors import CredentialError, UsageError
+from orchestrator.gateways.envelope import parse_time
 from orchestrator.lanes.environment import Environment, open_connection
 from orchestrator.lanes.exchange import read_answer
 from orchestrator.lanes.login import ActiveCredential, Authenticator, LoginDelayed, LoginDenied
@@ -185,9 +185,8 @@ class _GatewayVisit:
             raise _VisitEnded  # the gateway would refuse a signature, and five refusals lock the key
 
     def _judge_clock(self, reply: Reply) -> Finding:
-        try:
-            date = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
-        except (ValueError, OverflowError):
+        date = parse_time(reply.headers.get("date", ""))
+        if date is None:
             return Finding.unknown("clock", "the gateway does not say its time")
         # The gateway wrote its time somewhen between the request and the reply, and cut it to the second.
         difference = date + 0.5 - (reply.at - self._seconds[-1] / 2)

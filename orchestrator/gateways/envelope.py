@@ -230,8 +230,8 @@ def _parse_wait(text: str, reply: Reply) -> float | None:
     """Read one wait: seconds, with their unit or without; or the time at which it ends."""
     text = text.strip().strip("\"'").strip()
     number = parse_seconds(text)
-    end = _parse_time(text) if number is None else number
-    now = _parse_time(reply.headers.get("date", "")) or reply.at  # by the clock that the end was made with
+    end = parse_time(text) if number is None else number
+    now = parse_time(reply.headers.get("date", "")) or reply.at  # by the clock that the end was made with
     # A number within a day of the present time is a Unix time; any other is a wait in seconds.
     if end is None or (number is not None and abs(end - now) > _DAY):
         return number
@@ -260,7 +260,7 @@ def _find_unit(name: str) -> float:
     return 0.001 if name.startswith(("ms", "mil")) else {"s": 1.0, "m": 60.0, "h": 3600.0}[name[0]]
 
 
-def _parse_time(text: str) -> float | None:
+def parse_time(text: str) -> float | None:
     """Return a time in Unix seconds: HTTP's three forms (RFC 9110, 5.6.7), any offset from UTC, or ISO 8601.
 
     A date in a zone that has only a name is not readable: such names are not unique.

@@ -142,6 +142,26 @@ async def test_a_clock_too_far_off_keeps_a_signature_from_being_sent() -> None:
     assert find_finding(token, "credential")[0] is FindingState.OK
 
 
+@pytest.mark.parametrize(
+    "form", ["%a %b %e %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S -0000"]
+)
+async def test_a_time_without_a_zone_is_not_this_machines_own(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    date = time.strftime(form, time.gmtime())
+    silent = f"HTTP/1.1 401 X\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode()
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        async with serving(saying(silent, LISTED)) as peer:
+            found = await run_visit(peer)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert find_finding(found, "clock")[0] is FindingState.OK
+
+
 async def test_a_gateway_that_does_not_say_its_time_is_no_worse_for_it() -> None:
     silent = b"HTTP/1.1 401 X\r\nDate: soon\r\nContent-Length: 0\r\n\r\n"
     async with serving(saying(silent, LISTED)) as peer:
