@@ -31,6 +31,7 @@ from orchestrator.errors import RunError
 from orchestrator.journal.folder import make_private
 from orchestrator.journal.holder import LockHeldError, take_lock
 from orchestrator.journal.ownership import check_state
+from orchestrator.journal.read_types import prepare_read_types
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.events import Listener
 
@@ -119,6 +120,7 @@ class _End:
 
 async def _serve(client: Client, spec: WorkerSpec, worker: ChunkWorker, looks: LookWorker, end: _End) -> None:
     """Take chunks until the end is due, and return once those under way have landed."""
+    prepare_read_types()
     # Workflows are served until the last chunk has landed: its lane takes the result in.
     async with (
         Worker(

@@ -9,12 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.journal.read_types import prepare_read_types
 from orchestrator.live.access import AccessGuard
 from orchestrator.live.address import PageAddress
 from orchestrator.live.connections import serve_connections
 from orchestrator.live.page_state import PageState
 from orchestrator.live.routes import PageRoutes
 from orchestrator.live.run_link import RunLink
+
+# Now, and not when the server starts: that may be on a thread of its own, while the run reads its journal.
+prepare_read_types()
 
 
 def make_guard(address: PageAddress) -> AccessGuard:
