@@ -46,6 +46,9 @@ RUNS = {"stopped": STOPPED, "complete": COMPLETE, "restore": RESTORE}
 ADDRESSES = {"roma-eu": "http://127.0.0.1:18470", "apim": "http://127.0.0.1:18471"}
 """Where the simulators listened that the runs were made with."""
 
+CAUSES = re.compile(r"^causes    .*\n(?: {10}.*\n)*", re.MULTILINE)
+"""What a status says of an ended run since then."""
+
 NAMES = re.compile(
     r',"names":\[[^\]]*\]| <span class="quiet">\(<bdi>[^<]*</bdi>\)</span>|(?<=`) \([^()]*\)(?=[, ])'
 )
@@ -198,7 +201,7 @@ def test_a_damaged_restore_keeps_nobody_from_reading_its_run(tmp_path: Path, cha
 def test_a_status_is_the_one_of_its_time(undeploy: Undeploy, tmp_path: Path, run: str) -> None:
     unpack(2, tmp_path)
 
-    assert undeploy("status", RUNS[run]).out == expected(f"{run}.status")
+    assert CAUSES.sub("", undeploy("status", RUNS[run]).out) == expected(f"{run}.status")
     told = undeploy("status", RUNS[run], "--format", "json").out
     assert NAMES.sub("", told) == expected(f"{run}.status.json")
 

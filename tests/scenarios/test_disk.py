@@ -104,7 +104,7 @@ def test_a_state_folder_that_is_a_file_sends_nothing(staged: Callable[..., Stage
     ended = stage.undeploy("run", stage.write_plan(), "--yes")
 
     assert (ended.status, ended.out, stage.requests()) == (2, "", 0)
-    assert "runs cannot be kept here" in ended.err
+    assert ".undeploy: this is a file, and runs are kept in a folder" in ended.err
 
 
 def test_a_state_folder_on_a_read_only_disk_sends_nothing(staged: Callable[..., Stage]) -> None:
