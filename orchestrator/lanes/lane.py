@@ -152,6 +152,8 @@ class Lane:
             if seconds := self._measure_hold_up(admission):
                 await self._wakeup.wait(seconds)
                 continue
+            if self.state.alone:
+                self._close_if_key_is_refused()
             match self.state.admit(admission, self.environment.monotonic()):
                 case AdmissionGranted() if self.authenticator.is_ready:
                     return None
@@ -187,17 +189,19 @@ class Lane:
         return self._measure_trials() if self.state.alone else 0.0
 
     def _measure_trials(self) -> float:
-        """Return for how many seconds the lane's first request waits, as other lanes try the same key.
-
-        Close the lane where they have tried the key in vain.
-        """
+        """Return for how many seconds the lane's first request waits, as other lanes try the same key."""
         keys, trials, now = self.authenticator.keys, self.environment.trials, self.environment.monotonic()
+        if keys is None or self._trial is not None or trials.may_begin(keys, now):
+            return 0.0
+        return LOOK_PERIOD if trials.find_refusal(keys, now) is None else 0.0
+
+    def _close_if_key_is_refused(self) -> None:
+        """Close the lane before its first request where other lanes have tried its key in vain."""
+        keys = self.authenticator.keys
         if keys is None or self._trial is not None:
-            return 0.0
-        if refused := trials.find_refusal(keys, now):
+            return
+        if refused := self.environment.trials.find_refusal(keys, self.environment.monotonic()):
             self._close(refused)
-            return 0.0
-        return 0.0 if trials.may_begin(keys, now) else LOOK_PERIOD
 
     def _begin_trial(self) -> None:
         """Count a request that leaves with a key which was never let in, until its signature is judged."""
