@@ -146,5 +146,4 @@ def _make_reading(snapshot: Snapshot) -> Reading:
         code=snapshot.code,
         message=snapshot.message,
         hidden=snapshot.hidden,
-        evidence="code" if snapshot.verdict is Verdict.ABSENT else None,
     )
