@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -11,6 +13,7 @@ from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
 from orchestrator.distributed.look_workflow import UndeployLook
 from orchestrator.distributed.run_workflow import UndeployRun
+from orchestrator.journal.read_types import prepare_types
 
 WORKFLOWS = (UndeployRun, UndeployLane, UndeployJournal, UndeployLook)
 """The classes for ``Worker(workflows=...)``, on the task queue ``names.RUNS_QUEUE``."""
@@ -23,15 +26,13 @@ a struct by its module. The tests of replays find what a replay could not repeat
 """
 
 
-def _prepare_types() -> None:
-    """Have msgspec find out now what the structs of workflows look like.
-
-    It does so for the first value of a type, in the middle of which another thread would crash the process: a
-    worker decides in several threads, and at its start they all read their first value.
-    """
-    for kind in (RunState, *vars(payloads).values()):
+def _list_structs() -> Iterator[type[msgspec.Struct]]:
+    """Yield the types of what workflows are given and keep."""
+    yield RunState
+    for kind in vars(payloads).values():
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            msgspec.json.Decoder(kind)
+            yield kind
 
 
-_prepare_types()
+# A worker decides in several threads, and at its start they all read their first value.
+prepare_types(_list_structs())
