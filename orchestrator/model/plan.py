@@ -17,6 +17,9 @@ from orchestrator.model.text_form import TextForm
 if TYPE_CHECKING:  # a list of runs reads the head of each plan, and none of its gateways
     from orchestrator.model.gateway import Gateway
 
+YEARS = range(2000, 3000)
+"""The years of a time in a plan. Those at the ends of the calendar cannot be told in every time zone."""
+
 RunId = NewType("RunId", str)
 
 RUN_ID = TextForm(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import inspect
 
 from orchestrator.errors import UnfitError
-from orchestrator.model.plan import CallBound, StepSize, Threshold
+from orchestrator.model.plan import YEARS, CallBound, StepSize, Threshold
 from orchestrator.model.text_form import TextForm
 from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.pattern_text import find_text_fault
@@ -199,7 +199,12 @@ def read_moment(scalar: ScalarNode) -> datetime:
     example = f"write it as {_complete_moment(scalar.text)}"
     found = re.fullmatch(MOMENT, scalar.text)
     if found is None:
-        raise UnfitError(f"{quote_text(scalar.text)} is no time", example)
+        what = (
+            "is no time"
+            if _is_of_these_years(scalar.text)
+            else f"is in no year from {YEARS[0]} to {YEARS[-1]}"
+        )
+        raise UnfitError(f"{quote_text(scalar.text)} {what}", example)
     if found[1] is None:
         hint = f"{example}, if +03:00 is yours"
         raise UnfitError(f"the time {quote_text(scalar.text)} has no offset from UTC", hint)
@@ -208,6 +213,14 @@ def read_moment(scalar: ScalarNode) -> datetime:
         return datetime.fromisoformat(scalar.text.upper())
     except ValueError:
         raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example) from None
+
+
+def _is_of_these_years(text: str) -> bool:
+    """Return whether a text has one of ``YEARS``, or is no time at all."""
+    try:
+        return datetime.fromisoformat(text).year in YEARS
+    except ValueError:
+        return True
 
 
 def _complete_moment(text: str) -> str:

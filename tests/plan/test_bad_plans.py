@@ -172,6 +172,10 @@ KEYS = {
         "window: {opens: 2026-12-01T22:00:00 -0430}\n",
         " is no time; write it as 2026-12-01T22:00:00-04:30",
     ),
+    "a year beyond": (
+        "window: {opens: 9999-12-31T23:59:00Z}\n",
+        'window.opens: "9999-12-31T23:59:00Z" is in no year from 2000 to 2999; write it as 2026-',
+    ),
     "no such day": ("window: {opens: 2026-02-30T22:00:00Z}\n", "is no time that exists"),
     "empty window": ("window: {}\n", "window: neither opens nor closes is given"),
     "window that is no mapping": ("window: soon\n", "expected a mapping with the keys opens, closes"),

@@ -7,15 +7,13 @@ from datetime import datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from orchestrator.errors import UsageError
+from orchestrator.model.plan import YEARS
 
 CLOSE_AT_WITHIN = timedelta(hours=12)
 """A closing time that is not nearer than this counts as one that has passed."""
 
 LONGEST_OPEN = timedelta(days=30)
 """A window of a scheduled run that is open for longer is a slip."""
-
-YEARS = range(2000, 3000)
-"""Years of a time, as in a plan. Other ones cannot be told in every time zone."""
 
 LONGEST_AGE = timedelta(days=365_000)
 """An age that reaches back further than a calendar is a slip."""
