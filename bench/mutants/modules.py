@@ -43,7 +43,7 @@ _FURTHER = {
     ),
     "gateways/roma/replies.py": (_SAMPLES, "tests/gateways/test_roma.py"),
     "lanes/lane.py": (
-        "tests/lanes/test_login.py",
+        "tests/lanes/test_login.py", "tests/lanes/test_key_trials.py",
         *(f"tests/lanes/test_lane_ends.py::{name}" for name in (
             "test_where_no_token_can_be_had_five_logins_end_every_wait",
             "test_logins_that_are_put_off_are_tried_for_park_for_and_no_longer",

@@ -152,8 +152,6 @@ class Lane:
             if seconds := self._measure_hold_up(admission):
                 await self._wakeup.wait(seconds)
                 continue
-            if self.state.alone:
-                self._close_if_key_is_refused()
             match self.state.admit(admission, self.environment.monotonic()):
                 case AdmissionGranted() if self.authenticator.is_ready:
                     return None
@@ -186,22 +184,27 @@ class Lane:
         if self._run_gate.paused and not admission.settling:
             now = self.environment.monotonic()
             return self._run_gate.seconds_until_refused(admission.act, now, self.gateway)
-        return self._measure_trials() if self.state.alone else 0.0
+        if self.state.alone and not self._close_if_key_is_refused():
+            return self._measure_trials()
+        return 0.0
+
+    def _close_if_key_is_refused(self) -> bool:
+        """Close the lane before its first request if other lanes have tried its key in vain; return whether.
+
+        While the lane's own request is out, it is one of those that count, and too few others were refused.
+        """
+        keys, trials = self.authenticator.keys, self.environment.trials
+        refused = None if keys is None else trials.find_refusal(keys, self.environment.monotonic())
+        if refused is not None:
+            self._close(refused)
+        return refused is not None
 
     def _measure_trials(self) -> float:
         """Return for how many seconds the lane's first request waits, as other lanes try the same key."""
-        keys, trials, now = self.authenticator.keys, self.environment.trials, self.environment.monotonic()
-        if keys is None or self._trial is not None or trials.may_begin(keys, now):
+        keys, now = self.authenticator.keys, self.environment.monotonic()
+        if keys is None or self._trial is not None or self.environment.trials.may_begin(keys, now):
             return 0.0
-        return LOOK_PERIOD if trials.find_refusal(keys, now) is None else 0.0
-
-    def _close_if_key_is_refused(self) -> None:
-        """Close the lane before its first request where other lanes have tried its key in vain."""
-        keys = self.authenticator.keys
-        if keys is None or self._trial is not None:
-            return
-        if refused := self.environment.trials.find_refusal(keys, self.environment.monotonic()):
-            self._close(refused)
+        return LOOK_PERIOD
 
     def _begin_trial(self) -> None:
         """Count a request that leaves with a key which was never let in, until its signature is judged."""
