@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.support.browser import (
     DESKTOP,
@@ -154,6 +156,37 @@ async def test_rows_do_not_move_while_they_are_read(open_live: OpenLivePage) -> 
 
     assert await row.text_content() == before
     assert await row.bounding_box() == place
+
+
+@long
+@pytest.mark.parametrize("comes", [True, False], ids=["late", "never"])
+async def test_rows_stay_until_newer_ones_have_come(open_live: OpenLivePage, comes: bool) -> None:
+    live = await open_live("failed", "#outcome=unknown")
+    rows = live.page.locator("#targets tr.target")
+    await live.page.locator("#targets").scroll_into_view_if_needed()
+    await expect(rows.first).to_contain_text("unknown")
+    before, asked, answered = await rows.count(), asyncio.Event(), asyncio.Event()
+
+    async def wait_for_word(route: Route) -> None:
+        asked.set()
+        await answered.wait()
+        await (
+            route.fulfill(json={"rows": [], "next": None, "total": 0}) if comes else route.fulfill(status=503)
+        )
+
+    await live.page.route(re.compile(r"/targets\?"), wait_for_word)
+    live.watched.expect("503")
+    live.server.show(make_status("parked"))
+    async with asyncio.timeout(20):
+        await asked.wait()
+    while_asked = await rows.count()
+    answered.set()
+
+    await expect(live.page.locator(".shown")).to_have_text(
+        "No target matches." if comes else "The targets cannot be read now."
+    )
+    assert while_asked == before > 0
+    assert await rows.count() == (0 if comes else before)
 
 
 @long

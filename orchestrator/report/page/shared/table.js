@@ -257,18 +257,24 @@ const TargetTable = (() => {
       if (alone && rows[0].querySelector("button").getAttribute("aria-expanded") !== "true") rows[0].querySelector("button").click();
     };
 
-    const reload = () => {
+    // The rows stay until what follows them has come, so that the list neither blinks nor moves what is below it.
+    // If it does not come they stay as well: they are what was last known, unless they are of another filter.
+    const reload = async (isFiltered = false) => {
       turn += 1;
+      const mine = turn;
+      const before = [...table.tBodies];
       newer.hidden = true;
       watcher.disconnect();
-      for (const block of blocks) block.body.remove();
       blocks = [];
       table.hidden = false;
       for (const [key, cell] of heads) {
         const sorted = (filter.sort.replace(/^-/, "") || "outcome") === key;
         cell.setAttribute("aria-sort", !sorted ? "none" : filter.sort.startsWith("-") ? "descending" : "ascending");
       }
-      return load(addBlock(null));
+      const first = addBlock(null);
+      await load(first);
+      if (mine !== turn) return;
+      for (const body of first.filled || isFiltered ? before : [first.body]) body.remove();
     };
 
     const showFilter = () => {
@@ -283,7 +289,7 @@ const TargetTable = (() => {
       filter = { ...filter, ...fields };
       showFilter();
       writeAddress(filter);
-      return reload();
+      return reload(true);
     };
 
     const setOptions = (field, names, chosen) => {
@@ -364,7 +370,7 @@ const TargetTable = (() => {
       filter = wanted;
       opened.clear();
       showFilter();
-      reload();
+      reload(true);
       root.scrollIntoView();
     };
 
@@ -393,7 +399,7 @@ const TargetTable = (() => {
       change({ ...EMPTY, sort: filter.sort });
       search.focus();
     });
-    newer.addEventListener("click", reload);
+    newer.addEventListener("click", () => reload());
     table.addEventListener("keydown", step);
     addEventListener("hashchange", follow);
     showFilter();
