@@ -35,6 +35,12 @@ class StoreAnswer(NamedTuple):
 
     found: Any
     requests: int
+    is_passing: bool = False
+    """Whether it could not tell for a cause that may be over in a moment, or in some minutes."""
+
+
+class _NotAsked(Lost, frozen=True):
+    """No request could be made, for a cause that stays: a credential, a certificate."""
 
 
 async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
@@ -48,8 +54,8 @@ async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
         requests += isinstance(answer, Reply) or answer.sent
         if answer is ENDED:
             return StoreAnswer(found, requests)
-        if not isinstance(found, Reading) or requests >= MOST_TRIES or not _is_passing(found, answer):
-            return StoreAnswer(found, requests)
+        if not isinstance(found, Reading) or requests >= MOST_TRIES or not _is_repeatable(found, answer):
+            return StoreAnswer(found, requests, isinstance(found, Reading) and _is_passing(found, answer))
         await lane.rest(draw_backoff(lane.policy, 1, lane.environment.roll()))
 
 
@@ -81,7 +87,7 @@ async def send_to_store(
 
 async def _send(environment: Environment, gateway: Gateway, read: SharedUsageRead) -> Reply | Lost:
     if (access := environment.store) is None:
-        return Lost(sent=False, detail="no traffic log is asked here")
+        return _NotAsked(sent=False, detail="no traffic log is asked here")
     try:
         credential = await access.credential(gateway)
         environment.known.add(each.reveal() for each in credential.secrets)
@@ -92,13 +98,17 @@ async def _send(environment: Environment, gateway: Gateway, read: SharedUsageRea
     except TimeoutError:
         return Lost(sent=True, detail=f"no reply within {ANSWERS_WITHIN:g} s")
     except (CredentialError, UsageError) as error:
-        return Lost(sent=False, detail=str(error))
+        return _NotAsked(sent=False, detail=str(error))
+
+
+def _is_repeatable(reading: Reading, answer: Reply | Lost) -> bool:
+    """Return whether a read was sent and could not tell, for a cause that may be over in a moment."""
+    return _is_passing(reading, answer) and (isinstance(answer, Reply) or answer.sent)
 
 
 def _is_passing(reading: Reading, answer: Reply | Lost) -> bool:
-    """Return whether a read was sent and could not tell, for a cause that may be over in a moment."""
     if isinstance(answer, Lost):
-        return answer.sent
+        return not isinstance(answer, _NotAsked)
     return reading.verdict is Verdict.BUSY or is_passing_fault(answer.status)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import anyio
 
 from orchestrator.lanes.exchange import LaneQuestion, count_as_unclear, exchange
-from orchestrator.lanes.traffic_store import StoreAnswer, ask_store
+from orchestrator.lanes.traffic_store import ask_store
 from orchestrator.model.features import SharedUsageRead
 from orchestrator.model.http import Lost
 from orchestrator.model.reading import Act, Operation, Reading, Snapshot, Verdict
@@ -54,6 +55,17 @@ AskAboutUse: TypeAlias = Callable[[Operation], Awaitable[UsageAnswer | str]]
 """Sends one read about a target; returns its answer, or why the lane admits no read."""
 
 
+class _SharedAnswer(NamedTuple):
+    """What a shared read told, or its fault; None where it cannot be had, and the others not without it."""
+
+    found: Any
+    requests: int
+    is_passing: bool = False
+    """Whether it could not tell for a cause that may be over in some minutes."""
+    is_refused: bool = False
+    """Whether the lane let no request of the target leave that wanted the read."""
+
+
 class UsageReader:
     """The use of the targets of one lane in the last hours. Times are monotonic seconds."""
 
@@ -72,6 +84,10 @@ class UsageReader:
         self._lacking: dict[str, str] = {}
         self._offered: set[str] = set()
         self._outage = UsageOutage(patience)
+        self._waits = patience > 0.0
+        """Whether the run cannot go on without the use of its targets."""
+        self._is_shared_faulty = False
+        """Some shared read that is believed could not tell, for a cause that may be over in some minutes."""
         self._probing = anyio.Lock()
         self._shared_rests_until = -math.inf
         self._lock = anyio.Lock()
@@ -126,11 +142,14 @@ class UsageReader:
             is_faulty = is_faulty or _is_repeatable(answer)
 
     def _must_wait(self, usage: Usage, *, is_faulty: bool) -> bool:
-        """Take in what was told of a target; return whether the target is to ask again later."""
-        now = self._environment.monotonic()
-        is_hidden = usage.calls is None and is_faulty
+        """Take in what was told of a target; return whether the target is to ask again later.
+
+        ``is_faulty``: a read of this target met a fault.
+        """
+        now, of_all = self._environment.monotonic(), self._is_shared_faulty
+        is_hidden = usage.calls is None and (is_faulty or of_all)
         why = (usage.why or "no reason was given") if is_hidden else None
-        if self._outage.take_in(now, why):
+        if self._outage.take_in(now, why, of_all=of_all):
             text = f"how much its targets are used is not told: {why}"
             self._lane.announcer.warn_once("no usage", text)
         return is_hidden and self._outage.is_waiting(now)
@@ -170,40 +189,53 @@ class UsageReader:
         """Make the shared reads if they were not made yet, or are too old; one worker for all."""
         if not self._is_due():
             return
+        told_at = self._told_at
         async with self._lock:
-            if self._is_due():
+            if self._told_at == told_at and self._is_due():
                 await self._read_shared(wanted_by)
 
     def _is_due(self) -> bool:
         now = self._environment.monotonic()
-        return now - self._told_at > SHARED_FOR and now >= self._shared_rests_until
+        # Who waits for the end of an outage asks anew, and not what the outage has left.
+        is_old = self._is_shared_faulty and self._outage.is_waiting(now)
+        return (is_old or now - self._told_at > SHARED_FOR) and now >= self._shared_rests_until
 
     async def _read_shared(self, wanted_by: TargetId) -> None:
         began, sent = self._environment.monotonic(), 0
         told: dict[str, Any] = dict(self._refused)
+        is_faulty = False
         assert self._feature is not None  # noqa: S101 - read() has returned without one
         for _ in range(MOST_SHARED):
             read = self._feature.next_shared_read(told, self.hours)
             if read is None:
                 self._told, self._told_at = told, began
+                self._is_shared_faulty = is_faulty and self._waits
                 return
-            if read.of_store:
-                found, tries = await self._ask_store(read)
-            else:
-                found, tries = await self._exchange_shared(read, wanted_by)
-            sent += tries
+            ask = self._ask_store if read.of_store else partial(self._exchange_shared, wanted_by)
+            answer = await ask(read)
+            sent += answer.requests
+            is_faulty = is_faulty or answer.is_passing
             self.shared_requests = max(self.shared_requests, sent)
-            if found is None:
-                break
-            told[read.name] = found
-            if isinstance(found, Reading) and found.verdict is Verdict.NOT_OFFERED:
-                self._refused[read.name] = found
+            if answer.found is None:
+                self._forget_shared(rests=not answer.is_refused)
+                return
+            told[read.name] = answer.found
+            if isinstance(answer.found, Reading) and answer.found.verdict is Verdict.NOT_OFFERED:
+                self._refused[read.name] = answer.found
             if self._environment.monotonic() - began > LONGEST_SHARED:
                 self._warn_of_slowness()
                 break
-        # What was read of them may lack a page that tells of this target, so nothing of it is believed.
-        self._told, self._told_at = {}, -math.inf
-        self._shared_rests_until = self._environment.monotonic() + RESTS_FOR
+        self._forget_shared()
+
+    def _forget_shared(self, *, rests: bool = True) -> None:
+        """Believe nothing of shared reads that did not come to their end.
+
+        They may lack a page that tells of some target. ``rests``: no target asks for them for a while.
+        """
+        self._told, self._told_at, self._is_shared_faulty = {}, -math.inf, False
+        # A lane that lets one target send nothing, since that is skipped, may let the next one ask.
+        if rests:
+            self._shared_rests_until = self._environment.monotonic() + RESTS_FOR
 
     def _warn_of_slowness(self) -> None:
         text = (
@@ -211,40 +243,41 @@ class UsageReader:
         )
         self._lane.announcer.warn_once("slow usage", text)
 
-    async def _ask_store(self, read: SharedUsageRead) -> StoreAnswer:
+    async def _ask_store(self, read: SharedUsageRead) -> _SharedAnswer:
         self._lane.announcer.tell_list(f"reads its {read.name}")
         try:
-            return await ask_store(self._lane, read)
+            answer = await ask_store(self._lane, read)
         finally:
             self._lane.announcer.tell_list(None)
+        return _SharedAnswer(answer.found, answer.requests, answer.is_passing)
 
-    async def _exchange_shared(self, read: SharedUsageRead, wanted_by: TargetId) -> tuple[Any, int]:
-        """Return what a shared read tells, or its refusal, and how many requests that took.
-
-        None in place of the first where the read cannot be had now, and the others are nothing without it.
-        """
+    async def _exchange_shared(self, wanted_by: TargetId, read: SharedUsageRead) -> _SharedAnswer:
+        """Make one shared read, as often as that may help."""
         lane = self._lane
         question: LaneQuestion[Any] = LaneQuestion(Act.LOOK, read.build, read.read)
-        for number in range(1, MOST_TRIES + 1):
-            admission = AdmissionRequest(wanted_by, Act.LOOK, dispensable=True)
+        number = 0
+        while True:
+            number += 1
+            # The probe of a parked lane may need the read itself, or it could not go on to its undeploy.
+            admission = AdmissionRequest(wanted_by, Act.LOOK, dispensable=True, may_probe=self._waits)
             if await lane.admit(admission):
-                return None, number - 1
+                return _SharedAnswer(None, number - 1, is_refused=True)
             lane.announcer.tell_list(f"reads its {read.name}")
             try:
                 exchanged = await exchange(lane, admission, question)
             finally:
                 lane.announcer.tell_list(None)
             if exchanged.was_ended:
-                return None, number
+                return _SharedAnswer(None, number)
             found = exchanged.found
             if not isinstance(found, Reading) or found.verdict is Verdict.NOT_OFFERED:
-                return found, number
+                return _SharedAnswer(found, number)
             status = None if isinstance(exchanged.answer, Lost) else exchanged.answer.status
             answer = UsageAnswer(count_as_unclear(found), status)
-            if not _is_repeatable(answer) or (_is_passing(answer) and number > 1):
-                return found if read.is_alone else None, number
+            is_repeatable = _is_repeatable(answer)
+            if not is_repeatable or (_is_passing(answer) and number > 1) or number == MOST_TRIES:
+                return _SharedAnswer(found if read.is_alone else None, number, is_repeatable)
             await lane.rest(draw_backoff(lane.policy, number, self._environment.roll()))
-        return found if read.is_alone else None, MOST_TRIES
 
 
 def _is_repeatable(answer: UsageAnswer) -> bool:

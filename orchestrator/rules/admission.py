@@ -58,7 +58,18 @@ class AdmissionRefused(Struct, frozen=True):
 class AdmissionRequest:
     """One request that waits for its lane: what the request needs, and what it holds already."""
 
-    __slots__ = ("act", "dispensable", "due", "epoch", "last", "repeats", "settling", "slot", "target")
+    __slots__ = (
+        "act",
+        "dispensable",
+        "due",
+        "epoch",
+        "last",
+        "may_probe",
+        "repeats",
+        "settling",
+        "slot",
+        "target",
+    )
 
     def __init__(
         self,
@@ -69,15 +80,17 @@ class AdmissionRequest:
         repeats: bool = False,
         last: bool = False,
         dispensable: bool = False,
+        may_probe: bool = False,
     ) -> None:
         """``settling``: a look that is to settle a doubt; ``last``: the last look that this doubt may have.
         ``repeats``: an undeploy after the first. ``dispensable``: a list, for which no target waits while the
-        lane is parked."""
+        lane is parked; unless the list ``may_probe``, since no target goes without it."""
         self.target = target
         self.act = act
         self.settling = settling
         self.last = last
         self.dispensable = dispensable
+        self.may_probe = may_probe
         self.repeats = repeats
         """The request has yet to take its share of the lane's retry budget."""
         self.slot: float | None = None
@@ -276,7 +289,7 @@ class LaneState:
     ) -> AdmissionGranted | AdmissionDelayed | AdmissionRefused:
         """Let the probe go; have the others wait for its answer, at most until the lane is given up."""
         # A list is not worth a wait: without it, each target is looked at alone.
-        if request.dispensable:
+        if request.dispensable and not request.may_probe:
             return AdmissionRefused(self.reason or "")
         probes = self._probes
         starts = probes.find_start(

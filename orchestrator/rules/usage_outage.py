@@ -43,16 +43,20 @@ class UsageOutage:
         self._began, self._patience, self._faulty = math.inf, 0.0, 0
         return None
 
-    def take_in(self, now: float, why: str | None) -> bool:
-        """Take in that a target was told, or ``why`` a fault hid it; return whether an outage begins now."""
+    def take_in(self, now: float, why: str | None, *, of_all: bool = False) -> bool:
+        """Take in that a target was told, or ``why`` a fault hid it; return whether an outage begins now.
+
+        ``of_all``: it was the fault of a read about all targets, so no further target need meet it.
+        """
         if why is None:
             self._began, self._patience, self._faulty = math.inf, self._most_patience, 0
             return False
         self._faulty += 1
-        if self._faulty < MOST_FAULTY or self._began <= now:
+        if not (of_all or self._faulty >= MOST_FAULTY) or self._began <= now:
             return False
         self._began, self._probe_wait = now, FIRST_PROBE
-        self._why = f"not asked, as the reads of {MOST_FAULTY} targets before it failed: {why}"
+        failed = "a read about all targets failed" if of_all else f"the reads of {MOST_FAULTY} targets failed"
+        self._why = f"not asked, as {failed} before: {why}"
         return True
 
     def next_wait(self, now: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import anyio
@@ -88,7 +88,7 @@ def take_down(
     wire, journal, events, heard = Wire(answer, takes), Journal(), list[AnyEvent](), Heard()
 
     async def main() -> TargetEnd | LookDeferred:
-        here, run_gate = environment(), RunGate()
+        here, run_gate = environment(), RunGate(matcher=_match_exactly)
         given = {name: getattr(gateway(), name) for name in ("name", "url", "auth")}
         one_lane = lane(Counted(**given, **fields), here, run_gate, heard, send=wire.send)
         one_lane.begin_step(1000)
@@ -105,7 +105,8 @@ def take_down(
         )
         parts = resources(here, run_gate, journal, events.append, plan=plan)
         if in_use != "ignore":
-            parts.usage_readers["gw"] = UsageReader(one_lane, over.hours)
+            patience = one_lane.gateway.park_for if in_use == "refuse" else 0.0
+            parts.usage_readers["gw"] = UsageReader(one_lane, over.hours, patience)
         async with anyio.create_task_group() as group:
             if during is not None:
                 group.start_soon(during, run_gate)
@@ -114,6 +115,10 @@ def take_down(
         return end
 
     return Played(played(main), wire, journal, events, heard)
+
+
+def _match_exactly(texts: Sequence[str]) -> Callable[[TargetId], str | None]:
+    return lambda name: name if name in texts else None
 
 
 def left_up(reason: str) -> TargetEnd:
@@ -300,6 +305,27 @@ def test_a_parked_lane_opens_again_by_an_undeploy_whose_calls_were_read_as_its_p
 
     assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
     assert went.wire.times() == [5.0]
+
+
+@pytest.mark.promise(6)
+def test_the_probe_of_a_parked_lane_makes_the_read_about_all_targets_that_it_needs() -> None:
+    """Without it each probe would be left for its use, and the whole lane behind it."""
+    told = reading(Verdict.TOLD, kept={"gw/t1": 0})
+    went = take_down([], of_all=told, is_parked=True, is_shared=True, is_silent=True)
+
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+    assert went.wire.times() == [5.0]
+
+
+def test_a_target_that_is_skipped_while_it_reads_the_use_of_all_is_skipped() -> None:
+    async def skip(run_gate: RunGate) -> None:
+        await anyio.sleep(1.2)  # between the first try and the second
+        run_gate.skip("gw/t1", "ana")
+
+    went = take_down([], of_all=LOST, during=skip, takes=1.0, is_shared=True, is_silent=True)
+
+    assert went.end == left_up("skipped: gw/t1, by ana")
+    assert went.wire.times() == []
 
 
 @pytest.mark.promise(10)

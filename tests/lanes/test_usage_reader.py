@@ -43,6 +43,7 @@ def read_all(
     answers: Answers,
     *,
     shared: bool = False,
+    silent: bool = False,
     every: float = 0.0,
     takes: float = 0.0,
     patience: float = 0.0,
@@ -53,7 +54,7 @@ def read_all(
 
     async def main() -> None:
         fields = {f: getattr(gateway(), f) for f in ("name", "url", "auth")}
-        entry = Counted(**fields, is_shared=shared)
+        entry = Counted(**fields, is_shared=shared, is_silent=silent)
         run_gate = RunGate()
         one = lane(entry, environment(), run_gate, heard, send=wire.send)
         one.begin_step(count)
@@ -226,3 +227,49 @@ def test_an_interrupt_ends_the_wait_for_the_end_of_an_outage() -> None:
 
     assert "interrupt: SIGINT was received" in found
     assert wire.told[-1][0] < 31.0
+
+
+def test_targets_wait_for_the_end_of_an_outage_of_the_read_about_all_of_them() -> None:
+    """Nothing else tells the use of a proxy: a manager that restarts would end all that come meanwhile."""
+    told = in_all(**{f"t{number}": 0 for number in range(41)})
+    found, wire, heard = read_all(
+        40,
+        lambda *_: LOST if anyio.current_time() < 100.0 else told,
+        shared=True,
+        silent=True,
+        takes=0.1,
+        patience=600.0,
+    )
+
+    assert {usage.calls for usage in found if isinstance(usage, Usage)} == {0}
+    assert 100.0 < wire.told[-1][0] < 160.0
+    assert sum(at < 100.0 for at, _, _ in wire.told) <= 2 * 6
+    assert len(heard.warnings) == 1
+
+
+@pytest.mark.promise(10)
+def test_a_read_about_all_targets_that_stays_dead_is_waited_for_once() -> None:
+    found, wire, _ = read_all(60, dead_until(1e9), shared=True, silent=True, takes=0.1, patience=600.0)
+
+    assert {usage.calls for usage in found if isinstance(usage, Usage)} == {None}
+    assert 500.0 < wire.told[-1][0] < 620.0
+    assert len(wire.told) <= 2 * 16
+
+
+def test_a_skipped_target_takes_the_read_about_all_from_no_other_one() -> None:
+    told = in_all(t1=0, t2=0)
+
+    async def main() -> Usage | str:
+        run_gate, wire = (
+            RunGate(matcher=lambda texts: lambda name: name if name in texts else None),
+            Wire(lambda *_: told),
+        )
+        fields = {f: getattr(gateway(), f) for f in ("name", "url", "auth")}
+        one = lane(Counted(**fields, is_shared=True, is_silent=True), environment(), run_gate, send=wire.send)
+        one.begin_step(2)
+        reader = UsageReader(one, HOURS)
+        run_gate.skip("gw/t1", "ana")
+        await reader.read(target(1), None, asking(one, target(1)))
+        return await reader.read(target(2), None, asking(one, target(2)))
+
+    assert played(main) == Usage(hours=HOURS, calls=0, callers=("web-shop",))

@@ -51,7 +51,7 @@ class CountedUsage(Struct, frozen=True):
     def next_shared_read(self, told: Mapping[str, Any], hours: int) -> SharedUsageRead | None:
         if not self.is_shared or EVERYTHING in told:
             return None
-        return SharedUsageRead(EVERYTHING, _ask_of_all, _read_all)
+        return SharedUsageRead(EVERYTHING, _ask_of_all, _read_all, is_alone=self.is_silent)
 
     def next_read(
         self,
