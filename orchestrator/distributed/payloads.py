@@ -239,6 +239,8 @@ class StepWork(Struct, frozen=True, kw_only=True):
     """Whether a person is asked after it (``proceed: ask``)."""
     asks_first: bool = False
     """Whether that question is still open from the session before: it comes before this step."""
+    asked_after: int | None = None
+    """The index of the wave that this question is about; None from drivers of an earlier version."""
     accepted: bool = False
     """Whether an operator went on past a stop that this step had caused."""
 

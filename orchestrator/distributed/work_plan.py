@@ -20,6 +20,7 @@ from orchestrator.journal.pending import PendingTargets
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.outcome import Counts
 from orchestrator.model.plan import WaveStep
+from orchestrator.rules.steps import find_step_before
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.rules.upcoming import count_upcoming
 
@@ -98,6 +99,7 @@ def list_steps(planned: PlannedSession) -> Iterator[StepWork]:
     begun = pending.list_begun()
     for number, wave_step in enumerate(sorted(left)):
         wave = waves[wave_step.wave]
+        before = None if number else find_step_before(wave_step, begun)
         yield StepWork(
             wave=wave_step.wave,
             step=wave_step.step,
@@ -108,7 +110,8 @@ def list_steps(planned: PlannedSession) -> Iterator[StepWork]:
             before=tuple(count_ends(pending.count_outcomes(wave_step))),
             pause_after=wave.pause_after,
             asks=wave.proceed == "ask",
-            asks_first=number == 0 and _is_question_open(planned, wave_step, begun),
+            asks_first=before is not None and waves[before.wave].proceed == "ask",
+            asked_after=None if before is None else before.wave,
             # An operator who resumed past a stop saw how the earlier wave steps ended.
             accepted=spec.past_stop and wave_step in begun,
         )
@@ -125,14 +128,6 @@ def _split_into_levels(
         return (LevelWork(level=None, targets=left),)
     depths = planned.pending.count_by_depth(wave_step)
     return tuple(LevelWork(level=depth, targets=here) for depth, here in depths.items())
-
-
-def _is_question_open(planned: PlannedSession, first: WaveStep, begun: frozenset[WaveStep]) -> bool:
-    """Return whether the session before ended between two steps without an answer of a person."""
-    if not begun or first in begun:
-        return False
-    index = first.wave if first.step else first.wave - 1
-    return index >= 0 and planned.spec.plan.waves[index].proceed == "ask"
 
 
 def count_ends(counts: Counts) -> Iterator[EndCount]:

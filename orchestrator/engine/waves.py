@@ -17,6 +17,7 @@ from orchestrator.model.events import StepStarted, WaveEnded, WaveStarted
 from orchestrator.model.plan import Wave, WaveStep
 from orchestrator.model.reading import Act
 from orchestrator.rules.dependencies import Dependencies
+from orchestrator.rules.steps import find_step_before
 from orchestrator.rules.stop_rules import is_fruitless
 from orchestrator.rules.upcoming import count_upcoming
 
@@ -71,11 +72,9 @@ class WaveRunner:
 
     async def _ask_again(self, first: WaveStep) -> None:
         """Ask whether to continue, if the session before ended between two wave steps without an answer."""
-        if not self._begun or first in self._begun:
-            return
-        index = first.wave if first.step else first.wave - 1
-        if index >= 0:
-            await wait_to_proceed(self._plan.waves[index], self._resources)
+        before = find_step_before(first, self._begun)
+        if before is not None:
+            await wait_to_proceed(self._find_wave(before), self._resources)
 
     async def _run_step(self, wave_step: WaveStep) -> None:
         """Take the targets of one wave step as far as this session may, all lanes side by side."""

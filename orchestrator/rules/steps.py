@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from math import ceil
 
-from orchestrator.model.plan import StepSize
+from orchestrator.model.plan import StepSize, WaveStep
 
 _FINEST = 10**8
 """Denominator of a share: a plan writes it with at most eight decimals. As a float it is a little more or
@@ -26,6 +26,15 @@ def find_step_ends(sizes: Sequence[StepSize], count: int) -> tuple[int, ...]:
     if bounds[-1] < count:
         bounds.append(count)
     return tuple(bounds[1:])
+
+
+def find_step_before(first: WaveStep, begun: Collection[WaveStep]) -> WaveStep | None:
+    """Return the last step that had ``begun`` before a session which begins with the step ``first``.
+
+    None if the session before ended within ``first``, or before any step. Steps without an open target were
+    never begun, so the step before need not be that of the wave before.
+    """
+    return None if first in begun else max((step for step in begun if step < first), default=None)
 
 
 def _find_end(size: StepSize, count: int) -> int:

@@ -166,6 +166,19 @@ def test_a_question_that_nobody_has_answered_comes_first(tmp_path: Path) -> None
     assert [step.asks_first for step in resume_after(tmp_path, planner).steps] == [True, False]
 
 
+def test_the_question_is_about_the_last_wave_that_had_something_to_do(tmp_path: Path) -> None:
+    waves = (
+        "waves:\n"
+        "  - {name: one, proceed: ask, targets: [{gateway: a, project: P, proxy: x, environment: e}]}\n"
+        "  - {name: two, targets: [{gateway: a, project: P, proxy: y, environment: e}]}\n"
+        "  - {name: three, targets: [{gateway: a, project: P, proxy: z, environment: e}]}\n"
+    )
+    planner = plan_first(tmp_path, waves, ("undeployed", None), skip=("a/P/y/e",))
+
+    (step,) = resume_after(tmp_path, planner).steps
+    assert (step.name, step.asks_first, step.asked_after) == ("three", True, 0)
+
+
 def test_a_person_who_goes_on_past_a_stop_accepts_the_counts(tmp_path: Path) -> None:
     planner = plan_first(tmp_path, WAVES, ("failed", "refused: no"))
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model.plan import StepSize
-from orchestrator.rules.steps import find_step_ends
+from orchestrator.model.plan import StepSize, WaveStep
+from orchestrator.rules.steps import find_step_before, find_step_ends
 
 ALL = StepSize(share=1.0)
 
@@ -62,3 +62,25 @@ def test_a_share_of_whole_percents_is_exact(count: int, percent: int) -> None:
     bounds = find_step_ends((StepSize(share=percent / 100 / 100), ALL), count)
 
     assert bounds[0] == min(count, -(-count * percent // 10_000))
+
+
+@pytest.mark.parametrize(
+    ("begun", "first", "before"),
+    [
+        ([], (0, 0), None),
+        ([(0, 0)], (0, 0), None),
+        ([(0, 0), (0, 1)], (0, 1), None),
+        ([(0, 0)], (0, 1), (0, 0)),
+        ([(0, 0), (0, 1)], (1, 0), (0, 1)),
+        # Nothing of the wave between was open.
+        ([(0, 0)], (2, 0), (0, 0)),
+        # A resume of a later wave came between.
+        ([(0, 0), (2, 0)], (1, 0), (0, 0)),
+        ([(2, 0)], (1, 0), None),
+    ],
+)
+def test_the_step_before_is_the_last_that_has_begun(
+    begun: list[tuple[int, int]], first: tuple[int, int], before: tuple[int, int] | None
+) -> None:
+    found = find_step_before(WaveStep(*first), frozenset(WaveStep(*each) for each in begun))
+    assert found == (None if before is None else WaveStep(*before))
