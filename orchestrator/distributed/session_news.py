@@ -192,7 +192,7 @@ class SessionNews:
         run_gate = self._resources.run_gate
         with scope:
             if await prompt(wave):
-                run_gate.go_on()
+                run_gate.end_rest()
             else:
                 run_gate.stop("control", f"the operator declined to continue after wave {wave}")
 
@@ -218,7 +218,9 @@ class SessionNews:
             return self._steps[index].name
         first = self._steps[0]
         # The session before ended between two steps, and its question is still open.
-        wave = first.wave if first.step else max(0, first.wave - 1)
+        wave = first.asked_after
+        if wave is None:
+            wave = first.wave if first.step else max(0, first.wave - 1)
         return self._resources.spec.plan.waves[wave].name
 
 

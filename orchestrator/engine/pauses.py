@@ -39,7 +39,7 @@ async def wait_to_proceed(wave: Wave, resources: RunResources) -> None:
 
 async def _ask_operator(wave: Wave, resources: RunResources, prompt: Prompt) -> None:
     if await prompt(wave.name):
-        resources.run_gate.go_on()
+        resources.run_gate.end_rest()
     else:
         resources.run_gate.stop("control", f"the operator declined to continue after wave {wave.name}")
 

@@ -105,6 +105,11 @@ class RunGate:
         self.paused = self._rests = False
         self._tell_change()
 
+    def end_rest(self) -> None:
+        """End the rest between two waves; a pause that somebody else has ordered goes on."""
+        self._rests = False
+        self._tell_change()
+
     def rest(self, *, over: bool = False) -> None:
         """Begin the rest between two waves, which ``go_on`` may end early; with ``over``, end it."""
         self._rests = not over

@@ -104,6 +104,7 @@ class Listener:
         self.refusals, self.over = dict(resources.lane_refusals), news.over
         self.wait = news.told_wait
         self.stopped = resources.run_gate.stop_kind
+        self.rests, self.paused = resources.run_gate.rests, resources.run_gate.paused
 
     def hear(self, event: AnyEvent) -> None:
         self.told.append(event)
@@ -218,6 +219,14 @@ def test_the_operator_at_the_terminal_is_asked(tmp_path: Path) -> None:
     (waiting,) = (each for each in listener.told if type(each).__name__ == "RunWaiting")
     assert (waiting.why, waiting.answers) == ("proceed", True)
     assert listener.stopped is None
+
+
+def test_a_yes_at_the_terminal_ends_no_pause_that_another_operator_has_ordered(tmp_path: Path) -> None:
+    listener = Listener(StepBegun(index=0), StepOver(index=0), "pause", QUESTION, StepBegun(index=1))
+
+    play(tmp_path, listener, answer(yes=True))
+
+    assert (listener.rests, listener.paused) == (False, True)
 
 
 def test_an_operator_who_declines_stops_the_run(tmp_path: Path) -> None:

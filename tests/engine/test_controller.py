@@ -168,6 +168,19 @@ def test_a_pause_during_the_rest_holds_what_comes_after_it(tmp_path: Path) -> No
     assert went.wires["gw"].times() == [0.0, 90.0]
 
 
+def test_a_yes_after_a_wave_ends_no_pause_that_another_operator_has_ordered(tmp_path: Path) -> None:
+    went = run_waves(
+        tmp_path,
+        [target(1), target(2, wave=1)],
+        waves=(Wave(name="a", proceed="ask"), Wave(name="b")),
+        prompt=make_prompt(True, 30.0),
+        steer=ask_at((10.0, PauseRun()), (90.0, ContinueRun())),
+    )
+
+    assert went.wires["gw"].times() == [0.0, 90.0]
+    assert went.waits() == [(1.0, "proceed"), (10.0, "paused"), (31.0, "paused")]
+
+
 # --- stop -----------------------------------------------------------------------------------------------
 
 
