@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import UTC
 from functools import lru_cache
 from typing import TextIO
@@ -19,9 +20,13 @@ COLUMNS = (
 )  # fmt: skip
 
 # A cell that begins with one of these may run as a formula in a spreadsheet (in some locales the full-width
-# forms, too). The quote itself is among them, so that a program that removes one leading quote always gets
-# the value back.
-_DANGEROUS = frozenset("=+-@'\uff1d\uff0b\uff0d\uff20")
+# forms, too). The quote itself is among them, so that a program that removes one quote from each such place
+# always gets the value back.
+_DANGEROUS = "=+-@'\uff1d\uff0b\uff0d\uff20"
+# Where the comma belongs to numbers, as in Turkish and German, Excel opens the file with the semicolon as its
+# separator: it begins a cell behind each one, and no quotes keep it from that.
+_CELL_SEPARATOR = ";"
+_quote_beginnings = re.compile(f"(^|{_CELL_SEPARATOR})(?=[{re.escape(_DANGEROUS)}])").sub
 # Control characters become visible, so that a target is always one line; no id has any.
 _CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _ENCODER = Encoder()
@@ -52,7 +57,8 @@ def _build_cells(target: TargetReport) -> tuple[object, ...]:
         *_read_times(target),
         target.requests,
         *_read_last_attempt(target),
-        _ENCODER.encode(target.coordinates).decode(),
+        # In JSON a quote would be a part of the name; an escape is none.
+        _ENCODER.encode(target.coordinates).decode().replace(_CELL_SEPARATOR, "\\u003b"),
     )
 
 
@@ -60,7 +66,9 @@ def _defuse(text: str | None) -> str | None:
     if not text:
         return text
     shown = text if text.isprintable() else text.translate(_CONTROLS)
-    return f"'{shown}" if shown[0] in _DANGEROUS else shown
+    if shown[0] in _DANGEROUS or _CELL_SEPARATOR in shown:
+        return _quote_beginnings(r"\1'", shown)
+    return shown
 
 
 _defuse_again = lru_cache(maxsize=500)(_defuse)

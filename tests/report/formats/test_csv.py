@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -80,6 +81,21 @@ def test_no_cell_begins_as_a_formula_and_ids_come_back(first: str) -> None:
 
     assert row["id"] == row["reason"] == row["wave"] == f"'{name}"
     assert row["id"].removeprefix("'") == name
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "'", "\uff1d"])
+def test_no_cell_begins_as_a_formula_where_a_semicolon_separates_cells(first: str) -> None:
+    """Excel opens the file so at a double click in Turkish and German, whatever stands in quotes."""
+    name = f"a, b;{first}cmd|' /C calc'!A0;{first}2;c - d; e"
+    made = build_target(f"apim/{name}", reason=name, coordinates={"project": name})
+    source = FakeReportSource((made,), build_run())
+
+    cells = render_report("csv", source).splitlines()[1].split(";")
+    assert not [cell for cell in cells if cell.startswith(first) and first != "'"]
+    assert [re.sub("(^|;)'(?=[=+@'\uff1d-])", r"\1", rows(source)[0][key]) for key in ("id", "reason")] == [
+        f"apim/{name}", name,
+    ]  # fmt: skip
+    assert json.loads(rows(source)[0]["coordinates"]) == {"project": name}
 
 
 def test_coordinates_are_json_with_the_names_of_the_plan() -> None:
