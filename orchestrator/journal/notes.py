@@ -41,8 +41,7 @@ _PASSING = " OR ".join("later.text = ? AND instr(note.text, ?) = 1" for _ in PAS
 _PASSING_VALUES = tuple(chain.from_iterable(PASSING.items()))
 # What is over must not read as if it still were: a lane that was parked and is well again, and what an
 # earlier session told and this one does not. Danger is never over.
-_WARNINGS = f"""
-SELECT told FROM (
+_TOLD = f"""
     SELECT number, CASE
         WHEN kind = 'parked' AND EXISTS (
             SELECT 1 FROM note AS later
@@ -63,7 +62,15 @@ SELECT told FROM (
         ELSE text
     END AS told
     FROM note WHERE gateway IS ? AND kind IN ('warning', 'parked', 'closed') AND text IS NOT NULL
-) GROUP BY told ORDER BY MIN(number) LIMIT 20
+"""
+MOST_WARNINGS = 20
+"""The most warnings about a gateway, or about the run as a whole."""
+# After many nights the warnings of the newest session must be among them: a person acts on those.
+_WARNINGS = f"""
+SELECT told FROM (
+    SELECT told, MIN(number) AS place FROM ({_TOLD}) GROUP BY told
+    ORDER BY told LIKE 'insecure:%' DESC, MAX(number) DESC LIMIT {MOST_WARNINGS}
+) ORDER BY place
 """
 
 
@@ -197,6 +204,7 @@ def read_lane(database: Database, gateway: str) -> Literal["open", "parked", "cl
 def list_warnings(database: Database, gateway: str | None) -> tuple[str, ...]:
     """Return the warnings about a gateway, each text once, in the order of their first notes.
 
-    None: those about the run as a whole.
+    None: those about the run as a whole. Of more than ``MOST_WARNINGS`` the oldest are left out, but never
+    one about a verification that is switched off.
     """
     return tuple(text for (text,) in database.rows(_WARNINGS, (*_PASSING_VALUES, gateway)))

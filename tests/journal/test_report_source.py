@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.notes import MOST_WARNINGS
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL, SERVER_AGAIN, WORKER_AGAIN
 from orchestrator.model.plan import RunId
@@ -567,6 +568,21 @@ def test_a_lane_that_answered_again_was_parked(tmp_path: Path) -> None:
         ("in session 1: parked: 503",),
         ("parked: reset", "was parked: reset; answered again", "parked: timeout"),
     ]
+
+
+def test_of_many_nights_the_newest_warnings_are_told_and_every_danger(tmp_path: Path) -> None:
+    nights = 30
+    rows = [(night, "roma", "warning", f"at least {night} are left") for night in range(1, nights + 1)]
+    warnings = reported(
+        tmp_path, (1, "roma", "warning", "insecure: no certificate is verified"), *rows, sessions=nights
+    ).gateways[0].warnings
+
+    assert len(warnings) == MOST_WARNINGS
+    assert warnings[0] == "insecure: no certificate is verified"
+    assert warnings[1:] == (
+        *(f"in session {night}: at least {night} are left" for night in range(12, nights)),
+        f"at least {nights} are left",
+    )
 
 
 def test_who_steered_is_told_in_order_whatever_the_note_holds(tmp_path: Path) -> None:
