@@ -40,7 +40,11 @@ def refuse_dead_patterns(plan: Plan, options: RunOptions) -> None:
 
 
 def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> None:
-    """Raise UsageError for a filter that matches no target: a typo in ``--skip`` would take targets down."""
+    """Raise UsageError for a filter that matches no target: a typo in ``--skip`` would take targets down.
+
+    A ``--wave`` that the plan does not have is one, also beside others that it has.
+    """
+    _refuse_unknown_waves(plan, options)
     messages = []
     filters = (("--only", options.only, name_by_entry), ("--skip", options.skip, name_by_installation))
     for option, patterns, called in filters:
@@ -52,6 +56,15 @@ def refuse_idle_filters(database: Database, plan: Plan, options: RunOptions) -> 
             )
     if messages:
         raise UsageError("\n".join(messages))
+
+
+def _refuse_unknown_waves(plan: Plan, options: RunOptions) -> None:
+    known = {to_nfc(wave.name) for wave in plan.waves}
+    unknown = [name for name in options.waves if to_nfc(name) not in known]
+    if unknown:
+        names = ", ".join(wave.name for wave in plan.waves)
+        named = " or ".join(map(repr, unknown))
+        raise UsageError(f"no wave is named {named}; the plan has {names}")
 
 
 def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
@@ -107,13 +120,7 @@ def _list_ids(database: Database) -> Iterator[str]:
 
 
 def apply_selection(database: Database, plan: Plan, options: RunOptions) -> None:
-    """Hold back the targets that are protected or that the filters leave out. Raises UsageError."""
-    known = {to_nfc(wave.name) for wave in plan.waves}
-    unknown = [name for name in options.waves if to_nfc(name) not in known]
-    if unknown:
-        names = ", ".join(wave.name for wave in plan.waves)
-        named = " or ".join(map(repr, unknown))
-        raise UsageError(f"no wave is named {named}; the plan has {names}")
+    """Hold back the targets that are protected or that the filters leave out."""
     is_wanted = make_filter(plan, options)
     filters = HoldRule(
         Reason.FILTERED,
