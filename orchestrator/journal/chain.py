@@ -20,7 +20,7 @@ from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan, read_meta
 from orchestrator.journal.notes import decode_wave_step, encode_wave_step
 from orchestrator.journal.report_source import JournalReportSource
-from orchestrator.journal.restores import Restore
+from orchestrator.journal.restores import Restore, drop_changed_since
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome
@@ -42,11 +42,12 @@ _TABLES = (
     )
     """,
 )
-# `up` is 1 if a look of that run saw the target deployed.
+# `up` is 1 if a look of that run saw the target deployed, or a list that stood for its look.
 _TARGETS = """
 SELECT ended.seq, target.id, target.gateway, target.wave, ended.outcome, ended.reason, ended.evidence,
     ended.seconds, ended.ended,
-    EXISTS (SELECT 1 FROM attempt WHERE attempt.seq = target.seq AND act = 'look' AND verdict = 'up'),
+    EXISTS (SELECT 1 FROM attempt WHERE attempt.seq = target.seq AND act = 'look' AND verdict = 'up')
+        OR EXISTS (SELECT 1 FROM snapshot WHERE snapshot.seq = target.seq AND verdict = 'up'),
     persistent
 FROM target CROSS JOIN ended USING (seq) ORDER BY target.seq
 """
@@ -226,6 +227,8 @@ def open_chain_source(folders: Iterable[RunFolder]) -> Iterator[ChainReportSourc
         source = JournalReportSource(
             whole, RunId(runs[-1].run.id), held=False, restores=_list_restores(folders)
         )
+        # A later run of the chain may have taken down again what a restore of an earlier one brought back.
+        drop_changed_since(whole)
         yield ChainReportSource(source, runs)
 
 

@@ -37,9 +37,15 @@ SELECT MIN(CASE WHEN {is_time("at")} THEN at ELSE 0.0 END) FROM (
 _STATE = "SELECT state FROM session ORDER BY number DESC LIMIT 1"
 # A target that lacks something is up all the same, although the restore calls it failed.
 _UP = f"(outcome IN ('restored', 'already_deployed') OR reason LIKE '{DEPLOYED_IN_PART}%')"
-_BROUGHT_BACK = f"SELECT id FROM target WHERE {_UP}"
-_TOUCHED = f"SELECT id FROM target WHERE {_UP} OR {IN_DOUBT}"
-_PLACES = "CREATE TEMP TABLE {table} (id TEXT PRIMARY KEY) WITHOUT ROWID"
+_AT = f"CASE WHEN {is_time('ended')} THEN ended END"
+_BROUGHT_BACK = f"SELECT id, {_AT} FROM target WHERE {_UP}"
+_TOUCHED = f"SELECT id, {_AT} FROM target WHERE {_UP} OR {IN_DOUBT}"
+# `at` is when the last restore of a target ended with it; NULL where that is not known.
+_PLACES = "CREATE TEMP TABLE {table} (id TEXT PRIMARY KEY, at REAL) WITHOUT ROWID"
+_PLACE = "INSERT INTO {table} VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET at = MAX(at, excluded.at)"
+_CHANGED_SINCE = (
+    "DELETE FROM up_again WHERE id IN (SELECT id FROM target JOIN up_again USING (id) WHERE ended > at)"
+)
 
 
 class Restore(Struct, frozen=True, kw_only=True):
@@ -99,11 +105,20 @@ def _is_live(folder: Path) -> bool:
 
 
 def collect_up_again(database: Database, gateways: Iterable[Gateway], restores: Iterable[Restore]) -> None:
-    """Make the temporary table ``up_again``: the ids of the targets that ``restores`` have brought back.
+    """Make the temporary table ``up_again``: the targets that ``restores`` have brought back, and when.
 
     ``database`` is the run's journal, ``gateways`` are those of its plan.
     """
     _collect(database, "up_again", _BROUGHT_BACK, gateways, restores)
+
+
+def drop_changed_since(database: Database) -> None:
+    """Take out of ``up_again`` the targets whose outcome in ``database`` is newer than their restore.
+
+    Only a chain has such targets: a resume leaves alone what a restore of its run has brought back.
+    """
+    with database.translate_errors():
+        database.run(_CHANGED_SINCE)
 
 
 def collect_touched_again(
@@ -151,17 +166,18 @@ def _collect(
     for restore in restores:
         # A restore that cannot be read must not keep the run's own report from being made.
         with suppress(JournalError):
-            rows = ((name,) for name in _list_ids(restore, query, names))
-            database.run_many(f"INSERT OR IGNORE INTO {table} VALUES (?)", rows)
+            database.run_many(_PLACE.format(table=table), _list_places(restore, query, names))
 
 
-def _list_ids(restore: Restore, query: str, names: Mapping[str, list[str]]) -> Iterator[str]:
-    """Yield the ids that ``query`` gives of a restore, with the names that the run has for its gateways."""
+def _list_places(
+    restore: Restore, query: str, names: Mapping[str, list[str]]
+) -> Iterator[tuple[str, float | None]]:
+    """Yield the rows that ``query`` gives of a restore, with the names that the run has for its gateways."""
     with closing(open_database(restore.journal, write=False, whole=False)) as database:
         theirs = _read_installations(database)
-        for (name,) in database.rows(query):
+        for name, at in database.rows(query):
             # No digest was checked: a damaged id may be no text, or name no gateway.
             gateway, _, parts = str(name).partition("/")
             # The plan of the run may have two names for the installation, and each of them has ids.
             for ours in names.get(theirs.get(gateway, ""), ()):
-                yield f"{ours}/{parts}"
+                yield f"{ours}/{parts}", at

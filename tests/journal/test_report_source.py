@@ -573,9 +573,13 @@ def test_a_lane_that_answered_again_was_parked(tmp_path: Path) -> None:
 def test_of_many_nights_the_newest_warnings_are_told_and_every_danger(tmp_path: Path) -> None:
     nights = 30
     rows = [(night, "roma", "warning", f"at least {night} are left") for night in range(1, nights + 1)]
-    warnings = reported(
-        tmp_path, (1, "roma", "warning", "insecure: no certificate is verified"), *rows, sessions=nights
-    ).gateways[0].warnings
+    warnings = (
+        reported(
+            tmp_path, (1, "roma", "warning", "insecure: no certificate is verified"), *rows, sessions=nights
+        )
+        .gateways[0]
+        .warnings
+    )
 
     assert len(warnings) == MOST_WARNINGS
     assert warnings[0] == "insecure: no certificate is verified"

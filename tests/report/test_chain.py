@@ -18,10 +18,11 @@ from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.journal.chain import ChainReportSource, find_chain, merge_journals, open_chain_source
 from orchestrator.journal.database import open_database
 from orchestrator.journal.folder import RunFolder, runs_folder
-from orchestrator.journal.meta import RunMeta
+from orchestrator.journal.meta import RunAct, RunMeta
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, RunId
 from orchestrator.report.formats import FORMATS
+from orchestrator.report.headline import compose_headline
 from orchestrator.report.writing import write_report
 from tests.support.journals import START, draft, finish, plan, roma, target
 
@@ -45,7 +46,9 @@ class State:
         waves: dict[str, int] | None = None,
         state: str | None = "complete",
         at: float | None = None,
+        brings_back: Sequence[int] = (),
     ) -> RunFolder:
+        """Keep a run, or a restore of the runs that it ``brings_back``."""
         path = runs_folder(self.folder) / self.id(number)
         path.mkdir(parents=True)
         of = of or plan(roma("roma"), waves=("first", "rest"))
@@ -54,7 +57,10 @@ class State:
             [target(seq, name, (waves or {}).get(name, 0)) for seq, name in enumerate(ends, 1)],
         )
         finish(made, of)
-        made.keep(RunMeta(parent=None if parent is None else RunId(self.id(parent))))
+        back = tuple(RunId(self.id(each)) for each in brings_back)
+        act: RunAct = "restore" if back else "undeploy"
+        before = None if parent is None else RunId(self.id(parent))
+        made.keep(RunMeta(act=act, parent=before, brings_back=back))
         made.close()
         began = START + 3600 * number if at is None else at
         with closing(open_database(path / "journal.sqlite", write=True)) as database, database.transaction():
@@ -184,6 +190,35 @@ def test_a_look_that_saw_it_up_says_something(kept: State) -> None:
     second = kept.run(2, {"roma/c": ("not_started", [("look", "up")])}, parent=1)
 
     assert outcomes([first, second])["roma/c"] == ("not_started", "why: roma/c in 2")
+
+
+def test_a_snapshot_off_a_list_that_saw_it_up_says_something(kept: State) -> None:
+    first, second = kept.run(1, NIGHT), kept.run(2, {"roma/a": ("not_started", [])}, parent=1)
+    with closing(open_database(second.journal, write=True)) as database, database.transaction():
+        database.run("INSERT INTO snapshot VALUES (1, 1.0, 'up', '{\"verdict\":\"up\"}')")
+
+    assert outcomes([first, second])["roma/a"] == ("not_started", "why: roma/a in 2")
+
+
+def test_a_target_is_up_again_only_if_no_run_has_changed_it_since_its_restore(kept: State) -> None:
+    deployed = [("deploy", "removed")]
+    first = kept.run(1, dict.fromkeys(("roma/a", "roma/b", "roma/c", "roma/d"), ("undeployed", SENT)))
+    kept.run(
+        2, dict.fromkeys(("roma/a", "roma/b", "roma/c"), ("restored", deployed)), parent=1, brings_back=[1]
+    )
+    third = kept.run(
+        3,
+        {"roma/a": ("undeployed", SENT), "roma/b": ("failed", []), "roma/c": ("not_started", [])},
+        parent=1,
+    )
+    kept.run(4, {"roma/d": ("restored", deployed)}, parent=1, brings_back=[1])
+
+    with open_chain_source([first, third]) as source:
+        assert source.report.up_again == {"undeployed": 2}
+        assert compose_headline(source.report) == "1 of 4 targets is down; 2 are up again, 1 failed."
+    kept.run(5, {"roma/a": ("restored", deployed)}, parent=3, brings_back=[1, 3])
+    with open_chain_source([first, third]) as source:
+        assert source.report.up_again == {"undeployed": 3}
 
 
 def test_a_killed_run_leaves_what_its_own_report_says(kept: State) -> None:
