@@ -48,15 +48,17 @@ if TYPE_CHECKING:
     from orchestrator.model.gateway import Gateway
 
 _CELLS = "SELECT gateway, wave, outcome, COUNT(*) FROM ended GROUP BY gateway, wave, outcome"
-_REQUESTS = """
+# The other acts of a restore follow a deploy: they publish and bind, and take another time.
+_IS_MAIN_ACT = "act IN ('undeploy', 'deploy')"
+_REQUESTS = f"""
 SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
-    SELECT seq, COUNT(*) AS requests, SUM(act IN ('undeploy', 'deploy')) AS undeploys
+    SELECT seq, COUNT(*) AS requests, SUM({_IS_MAIN_ACT}) AS undeploys
     FROM attempt WHERE sent IS NOT 0 GROUP BY seq
 ) JOIN target USING (seq) GROUP BY gateway, wave
 """
-_LATENCIES = """
+_LATENCIES = f"""
 SELECT t.gateway, a.seconds FROM attempt AS a JOIN target AS t USING (seq)
-WHERE a.act <> 'look' AND a.status IS NOT NULL AND a.seconds IS NOT NULL ORDER BY t.gateway, a.seconds
+WHERE a.{_IS_MAIN_ACT} AND a.status IS NOT NULL AND a.seconds IS NOT NULL ORDER BY t.gateway, a.seconds
 """
 _OUTCOMES = "SELECT outcome, COUNT(*) FROM ended GROUP BY outcome"
 _NOT_STARTED = (

@@ -250,6 +250,19 @@ def percentiles(rows: Rows, seqs: Sequence[int]) -> LatencyPercentiles:
     return LatencyPercentiles(p50=least(50), p95=least(95), p99=least(99))
 
 
+def test_the_times_of_a_restore_are_those_of_its_deploys(tmp_path: Path) -> None:
+    acts = {"look": 0.1, "deploy": 3.0, "publish": 0.2, "bind": 9.0}
+    attempts = [
+        Attempt(1, number, act, START, seconds, 200, None, None, "removed", 1)
+        for number, (act, seconds) in enumerate(acts.items(), 1)
+    ]
+    rows = Rows([target(1, "roma/a1")], [Ended("restored", None, "look", 9.0, START)], attempts, [FIRST])
+    with account(tmp_path, rows) as made:
+        (seconds, *_) = [gateway.seconds for gateway in made.report.gateways]
+
+    assert seconds == LatencyPercentiles(p50=3.0, p95=3.0, p99=3.0)
+
+
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("held", [False, True])
 def test_targets_come_in_order_with_their_own_attempts(kept: Kept, held: bool) -> None:
