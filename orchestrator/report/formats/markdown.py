@@ -39,7 +39,7 @@ from orchestrator.text.markdown import escape_markdown, format_code, format_targ
 
 # Trackers cut long texts, or refuse them.
 MAX_ROWS = 40
-"""The most rows of a table. The rest is counted, and report.csv has it."""
+"""The most rows of a table. The rest is counted, with the name of a report that has it."""
 
 _OTHER_COUNTS = ("failed", "unknown", "not_started", "requests", "retries")
 
@@ -184,7 +184,7 @@ def _render_use(use: UseReport | None) -> Iterable[str]:
     for used in use.most_used[:MAX_ROWS]:
         cells = map(escape_markdown, format_use(used.usage))
         yield _format_row((format_code(used.id), *cells, OUTCOME_WORDS[used.outcome]))
-    yield from _render_rest(use.counts.in_use + use.counts.not_told, "targets in use")
+    yield from _render_rest(use.counts.in_use + use.counts.not_told, "targets in use", "report.html")
     if gaps := list_gaps(use):
         yield "\nNot told:\n\n"
         yield from (f"- {format_code(gap)}\n" for gap in gaps)
@@ -198,7 +198,7 @@ def _render_gateways(gateways: Sequence[GatewayReport], act: str) -> Iterable[st
         latency = (format_span(seconds.p50), format_span(seconds.p95), format_span(seconds.p99))
         identity = (format_code(gateway.name), gateway.kind, format_code(gateway.url), gateway.lane)
         yield _format_row((*identity, *_format_counts(gateway.totals, act), *latency))
-    yield from _render_rest(len(gateways), "gateways")
+    yield from _render_rest(len(gateways), "gateways", "report.json")
 
 
 def _render_warnings(report: Report) -> Iterable[str]:
@@ -208,7 +208,7 @@ def _render_warnings(report: Report) -> Iterable[str]:
     if warnings:
         yield "\nWarnings:\n\n"
         yield from (f"- {text}\n" for text in warnings[:MAX_ROWS])
-        yield from _render_rest(len(warnings), "warnings")
+        yield from _render_rest(len(warnings), "warnings", "report.json")
 
 
 def _render_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
@@ -217,7 +217,7 @@ def _render_waves(waves: Sequence[WaveReport], act: str) -> Iterable[str]:
     yield from (
         _format_row((format_code(wave.name), *_format_counts(wave.totals, act))) for wave in waves[:MAX_ROWS]
     )
-    yield from _render_rest(len(waves), "waves")
+    yield from _render_rest(len(waves), "waves", "report.json")
 
 
 def _render_controls(controls: Sequence[ControlReport]) -> Iterable[str]:

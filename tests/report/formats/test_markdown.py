@@ -7,8 +7,9 @@ import re
 from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.usage import Usage
 from orchestrator.report.formats.markdown import MAX_ROWS
-from orchestrator.report.values import WaveReport
+from orchestrator.report.values import UseCounts, UsedTarget, UseReport, WaveReport
 from tests.support.made_up_runs import (
     HOSTILE,
     FakeReportSource,
@@ -97,8 +98,32 @@ def test_its_length_does_not_grow_with_the_run() -> None:
 
     text = render_report("markdown", source)
 
-    assert f"and {500 - MAX_ROWS} more waves, see report.csv" in text
+    assert f"and {500 - MAX_ROWS} more waves, see report.json" in text
     assert len(text.splitlines()) < MAX_ROWS + 50
+
+
+def test_what_is_left_out_of_a_table_is_in_the_report_that_is_named() -> None:
+    """report.csv has the targets alone: neither warnings nor calls."""
+    count = MAX_ROWS + 2
+    source = FakeReportSource(
+        tuple(build_target(f"gw-{n}/x", gateway=f"gw-{n}") for n in range(count)), build_run()
+    )
+    used = UsedTarget(id="gw-1/x", outcome=Outcome.UNDEPLOYED, usage=Usage(calls=1, hours=72))
+    source.report = replace(
+        source.report,
+        gateways=tuple(replace(gateway, warnings=("in clear",)) for gateway in source.report.gateways),
+        use=UseReport(
+            counts=UseCounts(hours=72, targets=count, in_use=count, calls=count, not_told=0),
+            left_alone=0,
+            most_used=(used,) * count,
+        ),
+    )
+
+    told = re.findall(r"^and 2 more (.*), see (.*)$", render_report("markdown", source), re.MULTILINE)
+
+    assert told == [
+        ("targets in use", "report.html"), ("gateways", "report.json"), ("warnings", "report.json"),
+    ]  # fmt: skip
 
 
 def test_nothing_hostile_becomes_markup() -> None:
