@@ -67,8 +67,10 @@ def _make_absolute(folder: Path) -> MovePath:
 def _describe_remainder(rest: Remainder, run: str, *, away: bool) -> Iterator[str]:
     report, totals = rest.report, rest.report.totals
     yield f"What run {format_comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
-    began, ended = format_moment(report.run.started), format_moment(report.run.ended)
-    yield f"It began {began} and ended {ended}: {format_comment(describe_end(report))}."
+    began = f"It began {format_moment(report.run.started)}"
+    # A killed run, and one whose disk was full, has no end.
+    ended = f" and ended {format_moment(report.run.ended)}" if report.run.ended else "; its end is not known"
+    yield f"{began}{ended}: {format_comment(describe_end(report))}."
     yield ""
     for group in rest.list_causes():
         first = ", the first" if group.targets > 1 else ""

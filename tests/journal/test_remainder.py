@@ -23,7 +23,8 @@ from orchestrator.model.target_id import join_id
 from orchestrator.plan.reader import ParsedPlan, read_plan
 from orchestrator.plan.target_sink import TargetList
 from orchestrator.runs.remainder import write_remainder
-from tests.support.journals import apim, draft, finish, place, roma, small
+from orchestrator.text.formats import format_unix_time
+from tests.support.journals import START, apim, draft, finish, place, roma, small
 
 RUN = "20261122-190003412-retirement-7f3a"
 NAMES = ("no", "1e10", "a/b", "%3F", "ü\u00e9", "' \"", "x: y #z", "-", "~", "支付", "{}", "\ufffe")
@@ -260,6 +261,15 @@ def test_a_journal_whose_targets_are_not_those_of_its_run_has_no_remainder(tmp_p
 
     with pytest.raises(JournalError), open_remainder(run):
         pass
+
+
+def test_a_killed_run_is_said_to_have_no_known_end(tmp_path: Path) -> None:
+    out = StringIO()
+    with open_remainder(make_run(tmp_path, FAILED, LATE, LATE, (None, None))) as rest:
+        write_remainder(rest, RUN, out, folder=tmp_path)
+
+    began = next(line for line in out.getvalue().splitlines() if "It began" in line)
+    assert began == f"# It began {format_unix_time(START)}; its end is not known: killed."
 
 
 def test_a_run_that_nobody_works_on_is_not_told_as_running(tmp_path: Path) -> None:
