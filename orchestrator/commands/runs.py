@@ -45,6 +45,8 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
     from orchestrator.journal.folder import list_runs
     from orchestrator.journal.restores import find_restores
 
+    if prune is not None and form == "json":
+        raise UsageError("--prune lists no runs, and tells each removed one in a line; leave --format out")
     folders = list_runs(state, rehearsals=rehearsals)
     if prune is not None:
         from orchestrator.commands.options.times import parse_age

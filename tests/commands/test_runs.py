@@ -195,5 +195,6 @@ def test_a_restore_is_kept_with_the_run_that_it_brings_back(
     assert restore in undeploy("runs").out
 
 
-def test_what_goes_with_prune_alone_is_said(undeploy: Undeploy) -> None:
+def test_what_goes_with_prune_alone_or_not_with_it_is_said(undeploy: Undeploy) -> None:
     assert undeploy("runs", "--with-snapshots").status == 2
+    assert undeploy("runs", "--prune", "0s", "--format", "json").status == 2
