@@ -34,7 +34,7 @@ from orchestrator.commands.terminal.plan_words import MOST_NAMED, render_first
 from orchestrator.commands.terminal.prompt import GO_ON, can_ask, read_answer
 from orchestrator.commands.terminal.run_display import run_with_display
 from orchestrator.commands.terminal.work_line import show_work
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.gateways import list_obstacles
 from orchestrator.text.counting import choose_form
 
@@ -169,14 +169,18 @@ def tell_left_out(parent: RunFolder, state: Path) -> None:
     left = list(_list_left_out(parent, state))
     if not left:
         return
-    tell(f"not in here: what other runs of the same chain took down; `undeploy restore {parent.id} --chain`")
+    whole = f"undeploy restore {parent.id} --chain{parent.state_option}"
+    tell(f"not in here: what other runs of the same chain took down; `{whole}`")
     tell("             brings back all of them together")
     for run, count in left:
         tell(f"             {run}: {count:,}")
 
 
 def _list_left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
-    """Yield each other run of the chain, with how many of its targets are still down."""
+    """Yield each other run of the chain, with how many of its targets are still down.
+
+    Tells of a run that cannot be read: it must not keep this one from being brought back.
+    """
     from orchestrator.journal.chain import find_chain
     from orchestrator.journal.folder import RunFolder
 
@@ -184,8 +188,12 @@ def _list_left_out(parent: RunFolder, state: Path) -> Iterator[tuple[str, int]]:
     for run in find_chain(own, state).runs:
         if run.path.resolve() == own.path:
             continue
-        with run.open_source() as source:
-            back = source.report.restore_outlook
+        try:
+            with run.open_source() as source:
+                back = source.report.restore_outlook
+        except OrchestratorError as error:
+            tell(f"not in here: what run {run.id} of the same chain took down, which cannot be read: {error}")
+            continue
         if back and (count := back.undeployed + back.doubtful):
             yield run.id, count
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -183,6 +185,27 @@ def test_a_run_whose_plan_is_gone_is_told(both: RunningSimulators, undeploy: Und
 
     assert ended.status == 2
     assert "cannot be read" in ended.err
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_other_runs_of_the_chain_are_named_also_one_that_cannot_be_read(
+    both: RunningSimulators, undeploy: Undeploy, *, is_damaged: bool
+) -> None:
+    state = ("--state", "kept")
+    assert undeploy("run", "plan.yaml", "--yes", "--only", "roma-eu/a1", *state).status == 0
+    assert undeploy("remainder", "latest", "-o", "rest.yaml", *state).status == 0
+    assert undeploy("run", "rest.yaml", "--yes", *state).status == 0
+    second, first = list_runs(Path("kept"))
+    if is_damaged:
+        with closing(sqlite3.connect(second.journal)) as journal, journal:
+            journal.execute("UPDATE target SET wave = 1")
+
+    told = undeploy("restore", first.id, "--dry-run", *state)
+
+    assert told.status == 0, told
+    assert f"{second.id}: 4" in told.err if not is_damaged else second.id in told.err
+    command = f"`undeploy restore {first.id} --chain --state kept`"
+    assert (command in told.err, "cannot be read" in told.err) == (not is_damaged, is_damaged)
 
 
 def test_latest_is_never_a_restore_and_runs_tell_them_apart(
