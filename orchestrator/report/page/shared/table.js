@@ -101,6 +101,7 @@ const TargetTable = (() => {
     const sorts = source.sorts || [];
     const opened = new Set();
     let filter = readAddress(sorts) || EMPTY;
+    let drawn = filter;
     let whole = options.whole || 0;
     let turn = 0;
     let blocks = [];
@@ -259,7 +260,7 @@ const TargetTable = (() => {
 
     // The rows stay until what follows them has come, so that the list neither blinks nor moves what is below it.
     // If it does not come they stay as well: they are what was last known, unless they are of another filter.
-    const reload = async (isFiltered = false) => {
+    const reload = async () => {
       turn += 1;
       const mine = turn;
       const before = [...table.tBodies];
@@ -274,7 +275,8 @@ const TargetTable = (() => {
       const first = addBlock(null);
       await load(first);
       if (mine !== turn) return;
-      for (const body of first.filled || isFiltered ? before : [first.body]) body.remove();
+      if (first.filled) drawn = filter;
+      for (const body of first.filled || drawn !== filter ? before : [first.body]) body.remove();
     };
 
     const showFilter = () => {
@@ -289,7 +291,7 @@ const TargetTable = (() => {
       filter = { ...filter, ...fields };
       showFilter();
       writeAddress(filter);
-      return reload(true);
+      return reload();
     };
 
     const setOptions = (field, names, chosen) => {
@@ -370,7 +372,7 @@ const TargetTable = (() => {
       filter = wanted;
       opened.clear();
       showFilter();
-      reload(true);
+      reload();
       root.scrollIntoView();
     };
 
