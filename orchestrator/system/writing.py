@@ -78,7 +78,7 @@ def write_regular_file(path: Path, *, replace: bool = True) -> Iterator[TextIO]:
     """
     from tempfile import mkstemp  # noqa: PLC0415 - slow to import, and commands that only read need none
 
-    handle, name = mkstemp(prefix=f".{path.name[:200]}.", dir=path.parent)  # mkstemp gives it mode 0600
+    handle, name = mkstemp(prefix=f".{path.name[:60]}.", dir=path.parent)  # with mode 0600
     draft = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:

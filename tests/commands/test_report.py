@@ -52,6 +52,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("letter", ["a", "\u00fc", "\u6771", "\U0001f680"])
+def test_a_file_may_have_the_longest_name_that_a_folder_takes(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / (letter * (255 // len(letter.encode())))
+    with write_whole_file(path) as out:
+        out.write("all of it")
+
+    assert path.read_text() == "all of it"
+
+
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
