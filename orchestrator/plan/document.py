@@ -105,7 +105,9 @@ class PlanDocument:
             # libyaml's parser gives the code of the character, PyYAML's own reader the character.
             code = error.character if isinstance(error.character, int) else ord(error.character)
             position = self.source.find_position(error.position)
-            raise UnreadableError(position, f"the character U+{code:04X} is not allowed in YAML") from None
+            hint = "" if code else "is this UTF-16? Save it as UTF-8"
+            message = f"the character U+{code:04X} is not allowed in YAML"
+            raise UnreadableError(position, message, hint) from None
         except yaml.MarkedYAMLError as error:
             raise self._explain_yaml_error(error) from None
 

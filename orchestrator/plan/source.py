@@ -17,7 +17,7 @@ from orchestrator.plan.problems import FilePosition, UnreadableError
 from orchestrator.plan.surrogates import SurrogateJoiner
 from orchestrator.system import reading
 from orchestrator.system.reading import LARGEST, FileRefusedError
-from orchestrator.text.characters import why_hidden
+from orchestrator.text.characters import STRANGE_SPACES, why_hidden, why_not_prose
 
 MOST_IN_A_LINE = 1 << 20
 """Bytes. A file with a longer line is no plan, and its reader would have to hold all of that line."""
@@ -205,7 +205,9 @@ class PlanSource:
             data = self._stream.readline(MOST_IN_A_LINE)
             if number >= line - count:
                 text = data[: 4 * _LONGEST_SHOWN].decode("utf-8", "replace")
-                found[number] = text.rstrip("\r\n").removeprefix("\ufeff")
+                text = text.rstrip("\r\n")
+                # Behind the first line a byte order mark is a slip, which a hint is to name.
+                found[number] = text.removeprefix("\ufeff") if number == 1 else text
         return found
 
 
@@ -220,17 +222,35 @@ _LOOKS_LIKE = {
 _INSIDE = re.compile(r"(?<=\w)[\u2018\u2019](?=\w)|(?<=\S )[\u2013\u2014](?= )|(?<=\w)[\u2013\u2014](?=\w)")
 
 
-def _find_odd_character(text: str) -> str:
-    """Describe a character of a line that looks like another, with its remedy; an empty text without one."""
-    if "\t" in text:
+# YAML ends a line, and so a comment, at three further characters.
+_COMMENT = re.compile(r"(?<!\S)#[^\x85\u2028\u2029]*")
+_STRANGE_SPACE = re.compile(f"[{STRANGE_SPACES}]")
+_TO_VALUE = re.compile(r".*?:(?: +|$)[^ -~]*")
+"""A line up to the value of its first key, with the characters beyond ASCII that the value begins with."""
+
+
+def _find_odd_character(line: str) -> str:
+    """Describe a character of a line that looks like another, with its remedy; an empty text without one.
+
+    Passes over comments, and over the tabs, spaces and pictures that a text for people may hold.
+    """
+    text = _COMMENT.sub("", line)
+    if "\t" in text[: len(text) - len(text.lstrip(" \t-"))]:
         return "the line holds a tab; indent with spaces"
-    if hidden := why_hidden(text):
+    text = text.replace("\t", " ")
+    before = _TO_VALUE.match(text)
+    if hidden := why_not_prose(text) or _find_strange_space(before[0] if before else text):
         return f"the line {hidden}; write ordinary spaces"
     for letter in _INSIDE.sub("", text):
         if letter in _LOOKS_LIKE:
             called = f"U+{ord(letter):04X}, {name(letter).lower()}"
             return f"the line holds {letter} ({called}); write {_LOOKS_LIKE[letter]}"
     return ""
+
+
+def _find_strange_space(text: str) -> str | None:
+    found = _STRANGE_SPACE.search(text)
+    return why_hidden(found[0]) if found else None
 
 
 def read_lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterator[str]:

@@ -21,6 +21,7 @@ _NO_SPACE_BEHIND_DASH = re.compile(r" *(?:- +)*-[A-Za-z{\[\"']")
 _NO_SPACE_BEHIND_COLON = re.compile(rf"{_DASHES}[A-Za-z_]\w*:[^\s/:]")
 _KEY_AND_TEXT = re.compile(rf"({_DASHES})({_KEY}): +([^\s\"'\[{{&*!|>#%@`].*)")
 _KEY_AND_OPENED = re.compile(rf"{_DASHES}{_KEY}: +([\[{{])")
+_FIRST_KEY = re.compile(rf"{_DASHES}{_KEY}")
 _LEVELS = re.compile(rf"( *)((?:- +)*)(?:{_KEY}|\"[^\"]*\"):(?: |$)|( *)- ")
 _SHARE = re.compile(
     r"(?:(?:failed|unknown|surprising):|\bsizes:.*[\[,]) *%([0-9]{1,3}(?:\.[0-9]+)?)[\s,}\]]*\Z"
@@ -28,6 +29,8 @@ _SHARE = re.compile(
 _REPEATED = frozenset({"name", "reason", "description", "project", "environment"})
 """Keys whose texts a hint may repeat. The text of another key may be a credential."""
 _LONGEST_REPEATED = 80
+_BLOCK_GOES_ON = frozenset({"did not find expected key", "did not find expected '-' indicator"})
+"""What libyaml says of anything that is no further entry of a list or a mapping without brackets."""
 
 
 class YamlError(NamedTuple):
@@ -121,11 +124,22 @@ def _explain_text(error: YamlError, lines: Lines) -> str:
     if line[error.column - 1 : error.column] != ":":
         return ""
     if error.problem.startswith("did not find expected ','"):
-        return 'a text that holds ": " stands in quotes'
+        return _explain_colon_inside(error, line)
     found = _KEY_AND_TEXT.match(line)
     if "mapping values" not in error.problem or found is None or error.column - 1 < found.start(3):
         return ""
     return f'a text that holds ": " stands in quotes{_repeat_in_quotes(found[2], found[3])}'
+
+
+def _explain_colon_inside(error: YamlError, line: str) -> str:
+    """Explain a second colon of one value inside a list or a mapping in brackets."""
+    before = line[: error.column - 1]
+    if _FIRST_KEY.fullmatch(before) and 0 < error.begun < error.line:
+        # The brackets of an earlier line are still open, or its last value goes on here without a comma.
+        bracket = "[" if "']'" in error.problem else "{"
+        return f"nothing closes the {bracket} of line {error.begun} before this key, or a comma is missing"
+    held = 'a text that holds ": " stands in quotes'
+    return f"a comma is missing, or {held}" if re.search(r"[^\s,{\[:] +[^\s,{\[:]+\Z", before) else held
 
 
 def _repeat_in_quotes(key: str, text: str) -> str:
@@ -133,6 +147,13 @@ def _repeat_in_quotes(key: str, text: str) -> str:
     mark = '"' if '"' not in text and "\\" not in text else "'"
     is_shown = key in _REPEATED and mark not in text and text.isprintable() and len(text) <= _LONGEST_REPEATED
     return f": {key}: {mark}{text}{mark}" if is_shown else ""
+
+
+def _explain_closer(error: YamlError, lines: Lines) -> str:
+    """Explain a bracket behind a list or a mapping that ended before it."""
+    sign = lines[error.line][error.column - 1 : error.column]
+    is_closer = sign and sign in "]}" and error.problem in _BLOCK_GOES_ON
+    return f"the {sign} closes nothing; take it out" if is_closer else ""
 
 
 def _explain_opened(error: YamlError, lines: Lines) -> str:
@@ -204,5 +225,6 @@ _RULES: tuple[Callable[[YamlError, Lines], str], ...] = (
     _explain_quote,
     _explain_text,
     _explain_indentation,
+    _explain_closer,
     _explain_opened,
 )

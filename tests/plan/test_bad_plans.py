@@ -42,6 +42,10 @@ FILES = {
         "plan.yaml:1:7 the byte 0xc4 is not UTF-8 (unexpected end of data)",
     ),
     "UTF-16": ("version: 1".encode("utf-16"), "plan.yaml:1:1 the byte 0xff is not UTF-8"),
+    "UTF-16 without its mark": (
+        "version: 1".encode("utf-16-be"),
+        "plan.yaml:1:1 the character U+0000 is not allowed in YAML; is this UTF-16? Save it as UTF-8",
+    ),
     "control character": (b"version: 1\nname: a\x01b\n", "plan.yaml:2:8 the character U+0001 is not allowed"),
     "tab": (b"version: 1\ngateways:\n\ta: b\n", "; the line holds a tab; indent with spaces"),
     "NBSP": (

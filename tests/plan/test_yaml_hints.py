@@ -28,6 +28,51 @@ SLIPS = {
     "a colon in a name": (f'{HEAD}waves:\n  - name: The "a": b\n', f"{HELD}: name: 'The \"a\": b'"),
     "a colon at an end": (f"{HEAD}{ONE}reason: CHG-4711:\n", f'{HELD}: reason: "CHG-4711:"'),
     "a colon in a list": (f"{HEAD}targets:\n  - {{gateway: apim, description: a: b}}\n", HELD),
+    "no comma": (
+        f"{HEAD}targets: [{{gateway: roma ld_api_id: a}}]\n",
+        f"a comma is missing, or {HELD}",
+    ),
+    "a bracket that nothing closes": (
+        f"{HEAD}protect: [apim/**\n{ONE}",
+        "nothing closes the [ of line 14 before this key, or a comma is missing",
+    ),
+    "a brace that nothing closes": (
+        f"{HEAD}stop_when: {{failed: 20%\n{ONE}",
+        "nothing closes the { of line 14 before this key, or a comma is missing",
+    ),
+    "no comma between two lines": (
+        f"{HEAD}targets:\n  - {{gateway: roma\n     ld_api_id: a}}\n",
+        "nothing closes the { of line 15 before this key, or a comma is missing",
+    ),
+    "a colon on a later line": (
+        f"{HEAD}targets:\n  - {{gateway: apim,\n     description: a: b}}\n",
+        HELD,
+    ),
+    "a bracket too many": (
+        f"{HEAD}protect: [apim/**]]\n{ONE}",
+        "the ] closes nothing; take it out",
+    ),
+    "a brace too many": (
+        f"{HEAD}targets:\n  - {{gateway: roma, ld_api_id: a}}}}\n",
+        "the } closes nothing; take it out",
+    ),
+    "a tab before a comment": (f"{TOP}\t# why\n{GATEWAYS}{ONE}", "the line holds a tab; indent with spaces"),
+    "no space but a tab behind a dash": (
+        f"{HEAD}targets:\n  -\t{{gateway: roma, ld_api_id: a}}\n",
+        "the line holds a tab; indent with spaces",
+    ),
+    "a space that is no ordinary one behind a colon": (
+        f"{HEAD}targets:\n  - gateway:\u00a0roma\n    ld_api_id: a\n",
+        "the line holds a space that is no ordinary one, \\u00a0 (no-break space); write ordinary spaces",
+    ),
+    "one before a quote": (
+        f'{HEAD}{ONE}reason: \u00a0"a: b"\n',
+        "the line holds a space that is no ordinary one, \\u00a0 (no-break space); write ordinary spaces",
+    ),
+    "a byte order mark in the middle": (
+        f"{HEAD}\ufeff{ONE}",
+        "the line holds an invisible character, \\ufeff (zero width no-break space); write ordinary spaces",
+    ),
     "no space behind a dash": (
         f"{HEAD}targets:\n  -{{gateway: roma, ld_api_id: a}}\n",
         "write a space after the - that begins line 15",
@@ -83,6 +128,21 @@ def test_a_slip_of_syntax_has_a_hint(tmp_path: Path, name: str) -> None:
     text, hint = SLIPS[name]
 
     assert read_problems(tmp_path, text)[-1].endswith(f"; {hint}")
+
+
+COLON = f'{HELD}: reason: "a: b"'
+INNOCENT = {
+    "a tab before a comment of the line before": f"{HEAD}{ONE}snapshot: best\t# ours\nreason: a: b\n",
+    "a tab in a text of the line before": f"{HEAD}{ONE}name: a\tb\nreason: a: b\n",
+    "a picture in a comment": f"{HEAD}{ONE}reason: a: b  # \u2714\ufe0f\n",
+    "a space of people in a comment": f"{HEAD}{ONE}# 5\u00a0kg \u201cours\u201d\nreason: a: b\n",
+    "a space of people in a text": f"{HEAD}{ONE}name: 5\u00a0kg\nreason: a: b\n",
+}
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_no_hint_blames_a_character_that_is_no_slip(tmp_path: Path, name: str) -> None:
+    assert read_problems(tmp_path, INNOCENT[name])[-1].endswith(f"; {COLON}")
 
 
 SILENT = {
