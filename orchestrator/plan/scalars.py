@@ -157,12 +157,23 @@ def parse_rate(text: str) -> float:
     return per_second
 
 
+def _parse_share(text: str) -> float | None:
+    """Return a share as a part of 1; None for any other text."""
+    found = re.fullmatch(SHARE, text)
+    if found is None:
+        return None
+    whole, _, decimals = found[1].partition(".")
+    # Whole numbers divide to the float next to the true share, which is also what 7 of 1,000 gives. Dividing
+    # 0.7 by 100 gives a little less, and a rule that fires above its share would fire at it.
+    return int(whole + decimals) / 10 ** (2 + len(decimals))
+
+
 def read_size(scalar: ScalarNode) -> StepSize:
     """Return how far a step goes: a share above 0% up to 100%, or a count of 1 or more."""
-    share = re.fullmatch(SHARE, scalar.text)
-    if share and 0 < float(share[1]) <= 100:
-        return StepSize(share=float(share[1]) / 100)
-    if share or not scalar.plain or not re.fullmatch(WHOLE, scalar.text) or scalar.text == "0":
+    share = _parse_share(scalar.text)
+    if share is not None and 0 < share <= 1:
+        return StepSize(share=share)
+    if share is not None or not scalar.plain or not re.fullmatch(WHOLE, scalar.text) or scalar.text == "0":
         hint = "write a share such as 10% or a count such as 5"
         raise UnfitError(
             f"{quote_text(scalar.text)} is neither a share above 0% up to 100% nor a count", hint
@@ -172,10 +183,10 @@ def read_size(scalar: ScalarNode) -> StepSize:
 
 def read_threshold(scalar: ScalarNode) -> Threshold:
     """Return a share of 0% to 100%, or a count."""
-    share = re.fullmatch(SHARE, scalar.text)
-    if share and float(share[1]) <= 100:
-        return Threshold(share=float(share[1]) / 100)
-    if share or not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
+    share = _parse_share(scalar.text)
+    if share is not None and share <= 1:
+        return Threshold(share=share)
+    if share is not None or not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
         hint = "write a share such as 20% or a count such as 50"
         raise UnfitError(f"{quote_text(scalar.text)} is neither a share of 0% to 100% nor a count", hint)
     return Threshold(count=int(scalar.text))

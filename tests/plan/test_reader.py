@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import CallBound, StepSize, StopWhen, Threshold, Wave
 from orchestrator.model.settings import CredentialReference, Retry
+from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.problems import FilePosition
 from orchestrator.plan.reader import read_plan
+from orchestrator.plan.scalars import read_size, read_threshold
 from orchestrator.plan.target_sink import TargetList
+from orchestrator.rules.stop_rules import StopRules
 from tests.support.plans import (
     APIM,
     GATEWAYS,
@@ -94,6 +98,24 @@ def test_a_rate_is_a_number_a_second(tmp_path: Path, text: str, expected: float)
     loaded, _ = load_plan(tmp_path, f"{HEAD}    limits: {{rate: {text}}}\n{ONE}")
 
     assert loaded.plan.gateways[1].limits.rate == pytest.approx(expected)
+
+
+def test_a_share_is_what_as_many_targets_of_a_wave_give() -> None:
+    shares = [(f"{tenths // 10}.{tenths % 10}%", tenths) for tenths in range(1, 1001)]
+
+    for text, of_a_thousand in shares:
+        scalar = ScalarNode(text, plain=True, at=FilePosition(0, 1, 1))
+        assert read_threshold(scalar) == Threshold(share=of_a_thousand / 1000)
+        assert read_size(scalar) == StepSize(share=of_a_thousand / 1000)
+
+
+def test_a_plans_share_is_exceeded_only_strictly(tmp_path: Path) -> None:
+    stop_when = load_plan(tmp_path, f"{HEAD}{ONE}stop_when: {{failed: 0.7%}}\n")[0].plan.stop_when
+    rules = StopRules(stop_when, {}, first_run=True)
+    rules.count_ends(Outcome.UNDEPLOYED, "", 993, doubted=False)
+    rules.count_ends(Outcome.FAILED, "refused", 7, doubted=False)
+
+    assert rules.find_breach() is None
 
 
 def test_targets_stream_into_the_sink_in_the_plans_order(tmp_path: Path) -> None:
