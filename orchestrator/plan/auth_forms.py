@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.settings import Auth, StoreAuth
-from orchestrator.plan.nodes import MappingNode, ScalarNode
+from orchestrator.model.settings import Auth, IamLogin, StoreAuth
+from orchestrator.plan.nodes import MappingNode, Node, ScalarNode
 from orchestrator.plan.problems import Problems, find_misspelt
 from orchestrator.plan.records import list_keys
 
@@ -94,9 +94,8 @@ def check_store(gateway: MappingNode, path: str, problems: Problems) -> bool:
 
 def check_tls(gateway: MappingNode, path: str, problems: Problems) -> bool:
     """Return whether ``tls`` can have any effect on this gateway; add a problem if it cannot."""
-    url = gateway.values.get("url")
     fits = True
-    if "tls" in gateway.keys and isinstance(url, ScalarNode) and url.text.lower().startswith("http://"):
+    if "tls" in gateway.keys and _is_in_clear(gateway):
         hint = "remove it, or write the url with https"
         problems.add(gateway.keys["tls"], f"{path}.tls", "has no effect on an http url", hint)
         fits = False
@@ -106,3 +105,15 @@ def check_tls(gateway: MappingNode, path: str, problems: Problems) -> bool:
         problems.add(tls.keys["key_file"], f"{path}.tls", "the key cert_file is missing", hint)
         fits = False
     return fits
+
+
+def _is_in_clear(place: MappingNode) -> bool:
+    """Return whether all addresses of a gateway or a store are http: its own, its login's and its proxy's."""
+    auth, url = place.values.get("auth"), place.values.get("url")
+    login = auth.values.get(IamLogin.KEY) if isinstance(auth, MappingNode) else None
+    others = [place.values.get("proxy"), login.values.get("url") if isinstance(login, MappingNode) else None]
+    return _is_http(url) and all(_is_http(one) for one in others if one is not None)
+
+
+def _is_http(url: Node | None) -> bool:
+    return isinstance(url, ScalarNode) and url.text.lower().startswith("http://")

@@ -13,7 +13,7 @@ from msgspec import Struct, inspect
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import GATEWAY_NAME, Coordinate, Gateway
 from orchestrator.model.plan import CallBound, PlanHeader, StepSize, Threshold, Wave
-from orchestrator.model.settings import Auth, CredentialReference, Tls
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Tls
 from orchestrator.model.text_form import TextForm
 from orchestrator.plan import scalars
 from orchestrator.plan.auth_forms import AUTH_FORMS, STORE_FORMS, WITH_TEMPORARY_KEYS, list_auth_forms
@@ -53,6 +53,8 @@ _OPTIONS: dict[str, Schema] = {
         "examples": [["apim/Retail/petstore-api/test"]],
     },
 }
+_HTTPS = "[hH][tT][tT][pP][sS]"
+"""The scheme of an address, whose case does not count."""
 _OF_GATEWAY: Schema = {
     **_TEXT,
     "description": "The name of a gateway of this plan.",
@@ -67,7 +69,7 @@ _VERSION: Schema = {
 }
 _TABLE: Schema = {
     "type": "string",
-    "pattern": r"\.(csv|jsonl)$",
+    "pattern": r"\.([cC][sS][vV]|[jJ][sS][oO][nN][lL])$",
     "description": "A table of targets: CSV with a header of their keys, or JSON lines.",
     "examples": ["retired.csv", "retired.jsonl"],
 }
@@ -84,14 +86,23 @@ _FORMS: dict[str, Schema] = {
     "path": _PROSE,
     "pattern": {"type": "string", "minLength": 1},
     "prose": _PROSE,
-    "proxy": {"type": "string", "pattern": r"^https?://[^/?#@\s]+/?$"},
+    "proxy": {"type": "string", "pattern": rf"^{_HTTPS}?://[^/?#@\s]+/?$"},
     "rate": {"type": "string", "pattern": f"^{scalars.RATE}$"},
-    "url": {"type": "string", "pattern": r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"},
+    "url": {"type": "string", "pattern": rf"^{_HTTPS}?://[^/?#@\s]+(/[^?#\s]*)?$"},
     "variable": {**_TEXT, "pattern": f"^{scalars.VARIABLE}$"},
 }
 
 
-_TLS_WANTS_HTTPS: Schema = {"tls": {"properties": {"url": {"pattern": "^https://"}}}}
+def _want_https(*keys: str) -> Schema:
+    """Return the schema of a mapping that has an https address under the last of ``keys``."""
+    first, *rest = keys
+    inner = _want_https(*rest) if rest else {"type": "string", "pattern": f"^{_HTTPS}://"}
+    return {"properties": {first: inner}, "required": [first]}
+
+
+_TLS_WANTS_HTTPS: Schema = {
+    "tls": {"anyOf": [_want_https("url"), _want_https("proxy"), _want_https("auth", IamLogin.KEY, "url")]}
+}
 
 
 def make_plan_schema() -> Schema:

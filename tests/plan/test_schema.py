@@ -74,6 +74,9 @@ def test_the_starter_plan_fits_the_schema() -> None:
     assert find_schema_faults(STARTER) == []
 
 
+HTTP_HEAD = HEAD.replace("https://apim", "http://apim")
+IAM = replace_auth(ROMA, "iam").replace("url: https", "url: http")
+CLEAR_IAM = IAM.replace("'https://iam", "'http://iam")
 WAVE = "waves: [{{name: w, {}, targets: [{{gateway: roma, ld_api_id: a}}]}}]\n"
 EMPTY = "command: [pass, '']"
 WRONG = {
@@ -110,6 +113,8 @@ WRONG = {
     "key without certificate": f"{HEAD}    tls: {{key_file: a}}\n{ONE}",
     "insecure in quotes": f"{HEAD}    tls: {{insecure: 'true'}}\n{ONE}",
     "tls on http": f"{HEAD.replace('https://apim', 'http://apim')}    tls: {{insecure: true}}\n{ONE}",
+    "tls on http through http": f"{HTTP_HEAD}    tls: {{insecure: true}}\n    proxy: http://proxy\n{ONE}",
+    "tls on http with a login on http": f"{TOP}gateways:\n{CLEAR_IAM}    tls: {{ca_file: a}}\n{ONE}",
     "user of the proxy": f"{HEAD}    proxy: http://a:b@proxy\n{ONE}",
     "path of the proxy": f"{HEAD}    proxy: http://proxy/path\n{ONE}",
     "user of the url": f"{TOP}gateways:\n{ROMA.replace('https://', 'https://a:b@')}{ONE}",
@@ -148,7 +153,11 @@ RIGHT = {
     "command": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'command: [pass, 5, $(x)]')}{ONE}",
     "keyring": f"{TOP}gateways:\n{ROMA.replace('env: ROMA_TOKEN', 'keyring: a/b/c')}{ONE}",
     "tls": f"{HEAD}    tls: {{ca_file: a.pem, cert_file: ../b.pem, insecure: false}}\n{ONE}",
+    "tls for an https login": f"{TOP}gateways:\n{IAM}    tls: {{ca_file: a}}\n{ONE}",
+    "tls for an https proxy": f"{HTTP_HEAD}    tls: {{ca_file: a}}\n    proxy: https://proxy\n{ONE}",
     "proxy": f"{HEAD}    proxy: https://proxy.example.com:3128/\n{ONE}",
+    "scheme in capitals": f"{HEAD.replace('https://', 'HTTPS://')}    tls: {{ca_file: a}}\n{ONE}",
+    "scheme of the proxy in capitals": f"{HEAD}    proxy: Http://proxy\n{ONE}",
 }
 
 
@@ -156,6 +165,16 @@ RIGHT = {
 def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path, name: str) -> None:
     assert load_plan(tmp_path, RIGHT[name])[0].targets == 1
     assert find_schema_faults(RIGHT[name]) == []
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.jsonl", "a.Jsonl"])
+def test_the_schema_accepts_the_names_of_tables_that_the_reader_accepts(tmp_path: Path, name: str) -> None:
+    is_table = name.lower().endswith(".csv")
+    (tmp_path / name).write_text("ld_api_id\na\n" if is_table else '{"ld_api_id": "a"}\n')
+    text = f"{HEAD}targets: [{{gateway: roma, from_file: {name}}}]\n"
+
+    assert load_plan(tmp_path, text)[0].targets == 1
+    assert find_schema_faults(text) == []
 
 
 @pytest.mark.parametrize("name", WRONG)
