@@ -92,9 +92,13 @@ class TargetFiles:
             raise UnfitError(f"is not the path of a file{f': it {why}' if name else ''}")
         if not name.lower().endswith((".csv", ".jsonl")):
             raise UnfitError("is of no kind that can be read", "its name ends in .csv or .jsonl")
-        if not Path(name).is_absolute() and not is_within(self._folder, name):
+        try:
+            path = Path(name).expanduser()
+        except RuntimeError:
+            raise UnfitError("begins with the home folder of a user who has none here") from None
+        if not path.is_absolute() and not is_within(self._folder, name):
             raise UnfitError("leaves the plan's folder", "write an absolute path if that is meant")
-        return self._folder / name
+        return self._folder / path
 
 
 class _TargetFileReader:
@@ -143,15 +147,16 @@ class _TargetFileReader:
             flag = columns.index("persistent") if columns.count("persistent") == 1 else None
             shape = self._make_shape(columns, after, ended)
             for row in table:
-                ended = table.line_num
-                if (cells := self._trim_row(row, columns, ended)) == columns:
+                # A cell in quotes may hold line breaks, so a row may have several lines.
+                begun, ended = ended + 1, table.line_num
+                if (cells := self._trim_row(row, columns, begun)) == columns:
                     self._rows += 1
-                    self._add_problem(ended, "", "the header stands here once more", "take this line out")
+                    self._add_problem(begun, "", "the header stands here once more", "take this line out")
                 elif cells:
                     # Spreadsheets write TRUE and FALSE in capitals.
                     if flag is not None and flag < len(cells) and cells[flag].lower() in {"true", "false"}:
                         cells[flag] = cells[flag].lower()
-                    self._read_cells(shape, cells, len(columns), after, ended)
+                    self._read_cells(shape, cells, len(columns), after, begun)
         except csv.Error as error:
             raise self._explain_csv_error(error, ended + 1, table.line_num) from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.plans import HEAD, load_plan, read_one_problem, read_problems
+from tests.support.plans import HEAD, list_ids, load_plan, read_one_problem, read_problems
 
 LINE = HEAD.count("\n") + 2
 
@@ -68,6 +68,14 @@ def test_a_duplicate_is_reported_across_files(tmp_path: Path) -> None:
     )
 
 
+def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "a.csv").write_text("ld_api_id\na\n")
+
+    assert list_ids(tmp_path, "{gateway: roma, from_file: ~/a.csv}") == ["roma/a"]
+
+
 def test_an_absolute_path_may_lead_anywhere(tmp_path: Path) -> None:
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "a.csv").write_text("ld_api_id\na\n")
@@ -87,6 +95,7 @@ def test_an_absolute_path_may_lead_anywhere(tmp_path: Path) -> None:
         ("x/../../a.csv", "leaves the plan's folder"),
         ("a.txt", '"a.txt" is of no kind that can be read; its name ends in .csv or .jsonl'),
         ("''", "is not the path of a file"),
+        ("~no-such-user/a.csv", "begins with the home folder of a user who has none here"),
         ("folder.csv", '"folder.csv" is a directory, not a file'),
         ("x" * 300 + ".csv", "cannot be opened: File name too long"),
     ],
@@ -132,7 +141,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     ),
     "empty name": ("project,proxy,environment\nP,,e\n", "a.csv:2:1 proxy: is empty; a text is expected"),
     "dots": ("project,proxy,environment\nP,..,e\n", 'a.csv:2:1 proxy: ".." would vanish'),
-    "line break": ('project,proxy,environment\nP,"x\ny",e\n', 'a.csv:3:1 proxy: "x\\u000ay" holds a control'),
+    "line break": ('project,proxy,environment\nP,"x\ny",e\n', 'a.csv:2:1 proxy: "x\\u000ay" holds a control'),
     "flag": (
         "project,proxy,environment,persistent\nP,x,e,yes\n",
         'persistent: "yes" is neither true nor false',
@@ -153,6 +162,14 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "a quote that nothing closes": (
         'project,proxy,environment\nP,w,e\n"P,x,e\nP,y,e\n',
         "; the row that begins at line 3 has a double quote that nothing closes",
+    ),
+    "a line break in a cell": (
+        'project,proxy,environment,description\nP,w,e,\nP,x,e,"a\nb"\nP,,e,\n',
+        'a.csv:3:1 description: holds a line break or a control character: "a\\u000ab"',
+    ),
+    "a row behind a line break in a cell": (
+        'project,proxy,environment,description\nP,x,e,"a\nb"\nP,,e,\n',
+        "a.csv:4:1 proxy: is empty; a text is expected",
     ),
     "one cell": ("project,proxy,environment\nP\n", "a.csv:2:1 found 1 cell under 3 columns"),
     "workbook": (
