@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, time, timedelta, timezone, tzinfo
+from itertools import product
 from zoneinfo import ZoneInfo
 
 from orchestrator.errors import UsageError
@@ -93,8 +94,9 @@ def parse_close_at(text: str, now: datetime) -> datetime:
     clock, zone = time(int(found[1]), int(found[2])), _parse_zone(found[3])
     today = now.astimezone(zone).date()
     # Tomorrow's time is read off the calendar: 24 hours later the clock may show another time.
-    for day in (today, today + timedelta(days=1)):
-        at = datetime.combine(day, clock, zone).astimezone(zone)
+    # Where summer time ends, the clock shows an hour twice: the second time is `fold` 1.
+    for day, fold in product((today, today + timedelta(days=1)), (0, 1)):
+        at = datetime.combine(day, clock.replace(fold=fold), zone).astimezone(zone)
         if now < at < now + CLOSE_AT_WITHIN:
             return at
     raise UsageError(

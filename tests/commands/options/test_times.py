@@ -52,6 +52,27 @@ def test_a_night_in_which_the_clock_changes_has_an_hour_more() -> None:
 
 
 @pytest.mark.parametrize(
+    ("now", "waits"),
+    [
+        ("2026-10-25T00:10:00+00:00", 20),  # 02:10 in summer time: the first 02:30
+        ("2026-10-25T00:45:00+00:00", 45),  # 02:45 in summer time: the second 02:30
+        ("2026-10-25T01:20:00+00:00", 10),  # 02:20 in winter time
+    ],
+)
+def test_a_clock_that_shows_an_hour_twice_closes_at_the_next_such_time(now: str, waits: int) -> None:
+    begins = datetime.fromisoformat(now)
+
+    # Python calls such a time unequal to any time of another zone.
+    assert parse_close_at("02:30 Europe/Berlin", begins).astimezone(UTC) == begins + timedelta(minutes=waits)
+
+
+def test_a_clock_that_leaves_an_hour_out_closes_after_it() -> None:
+    begins = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)  # 01:30 in winter time; 02:30 does not come
+
+    assert parse_close_at("02:30 Europe/Berlin", begins).astimezone(UTC) == begins + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
