@@ -21,7 +21,7 @@ from orchestrator.plan.protect import check_own_patterns
 from orchestrator.plan.reader import read_once
 from orchestrator.plan.records import list_keys
 from orchestrator.plan.source import is_within
-from orchestrator.plan.yaml_text import format_quoted, format_text
+from orchestrator.plan.yaml_text import format_list, format_quoted, format_text
 
 # Values that stay plain if they were plain, besides names: numbers, shares, times, paths.
 _PLAIN_ANYWHERE = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+%:-]*(?<!:)")
@@ -40,7 +40,7 @@ class PlanTemplate(Struct, frozen=True, kw_only=True):
     header: PlanHeader
     gateways: tuple[Gateway, ...]
     entries: MappingNode
-    """Every key at the top but ``waves`` and ``targets``."""
+    """Every key at the top but ``waves``, ``targets`` and ``parent``."""
     folder: Path
 
 
@@ -59,9 +59,14 @@ def read_template(path: Path) -> PlanTemplate:
     return PlanTemplate(
         header=header,
         gateways=tuple(one.entry for one in known if one.entry is not None),
-        entries=document.header,
+        entries=_drop_parent(document.header),
         folder=path.absolute().parent,
     )
+
+
+def _drop_parent(header: MappingNode) -> MappingNode:
+    # What is found is no remainder of the run that the template may be a remainder of.
+    return replace(header, values={key: node for key, node in header.values.items() if key != "parent"})
 
 
 def move_paths(template: PlanTemplate, folder: Path) -> MappingNode:
@@ -166,6 +171,6 @@ def _format_inline(node: Node | None) -> str:
         case ScalarNode(said, _):
             return format_text(said) if node.plain else format_quoted(said)
         case ListNode():
-            return f"[{', '.join(map(_format_inline, node.values))}]"
+            return format_list(list(map(_format_inline, node.values)))
         case _:
             return "{}"

@@ -84,7 +84,7 @@ def format_target(target: Target, kind: type[Gateway], after: Sequence[TargetId]
     if target.persistent is not None:
         keys["persistent"] = _format_flag(target.persistent)
     if after:
-        keys["after"] = _format_list([format_text(name) for name in after])
+        keys["after"] = format_list([format_text(name) for name in after])
     return f"      - {_format_mapping(keys)}\n"
 
 
@@ -138,7 +138,7 @@ def _format_value(value: Any, kind: inspect.Type, move_path: MovePath) -> str:
         case inspect.StructType(cls=cls):
             return _format_struct(value, cls, move_path)
         case inspect.VarTupleType(item_type=item):
-            return _format_list([_format_value(each, item, move_path) for each in value])
+            return format_list([_format_value(each, item, move_path) for each in value])
         case inspect.Metadata(extra={"form": "duration"}):
             return _format_duration(value)
         case inspect.Metadata(extra={"form": "rate"}):
@@ -164,7 +164,7 @@ def _format_struct(value: Struct, cls: type[Struct], move_path: MovePath) -> str
         # The system looks for a program without a slash in PATH, wherever the plan is.
         return _format_mapping(
             {
-                "command": _format_list(
+                "command": format_list(
                     [
                         format_text(move_path(program) if "/" in program else program),
                         *map(format_text, arguments),
@@ -181,7 +181,8 @@ def _format_mapping(keys: dict[str, str]) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
 
 
-def _format_list(items: Sequence[str]) -> str:
+def format_list(items: Sequence[str]) -> str:
+    """Return a list of what is formatted already, with a line break after each twentieth item."""
     lines = [", ".join(items[at : at + _MOST_ON_A_LINE]) for at in range(0, len(items), _MOST_ON_A_LINE)]
     return f"[{f',{_DEEPER}'.join(lines)}]"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,28 @@ def test_a_header_is_copied_with_every_value_as_it_was(tmp_path: Path) -> None:
     path.write_text(HEAD + TARGETS, "utf-8")
 
     assert read_plan(write_plan(path, tmp_path), TargetList()).plan == read_plan(path, TargetList()).plan
+
+
+def test_the_run_that_a_template_is_a_remainder_of_is_not_copied(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(f"{HEAD}parent: 20261122-190003412-retirement-7f3a\n{TARGETS}", "utf-8")
+
+    assert read_plan(path, TargetList()).plan.parent is not None
+    assert read_plan(write_plan(path, tmp_path), TargetList()).plan.parent is None
+
+
+def test_a_copied_list_without_end_has_lines_that_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    patterns = [f"third/Project {number:060}/**" for number in range(20_000)]
+    command = [f"argument {number}" for number in range(50)]
+    text = HEAD.replace("[pass, show", f"[pass, {', '.join(command)}, show")
+    listed = "\n".join(f"  - {pattern}" for pattern in patterns)
+    path.write_text(re.sub("protect: .*", lambda _: f"protect:\n{listed}", text) + TARGETS, "utf-8")
+
+    plan = read_plan(write_plan(path, tmp_path), TargetList()).plan
+
+    assert plan.protect == tuple(patterns)
+    assert plan == read_plan(path, TargetList()).plan
 
 
 def test_paths_lead_to_the_same_files_from_another_folder(tmp_path: Path) -> None:
