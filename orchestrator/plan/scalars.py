@@ -165,7 +165,7 @@ def _parse_share(text: str) -> float | None:
     whole, _, decimals = found[1].partition(".")
     # Whole numbers divide to the float next to the true share, which is also what 7 of 1,000 gives. Dividing
     # 0.7 by 100 gives a little less, and a rule that fires above its share would fire at it.
-    return int(whole + decimals) / 10 ** (2 + len(decimals))
+    return int(whole + decimals) / 10.0 ** (2 + len(decimals))
 
 
 def read_size(scalar: ScalarNode) -> StepSize:
