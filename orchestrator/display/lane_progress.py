@@ -263,7 +263,8 @@ class LaneProgress:
             self.restart_pace(event.at)
         if event.state == "paused" and event.seconds is not None and event.seconds > BRIEF_PAUSE:
             self.restart_pace(event.at + event.seconds)
-        if event.state != self.state:
+        # A pause that is over has told no end: the next one begins now.
+        if event.state != self.find_state(event.at):
             self.since = event.at
         self.state, self.reason, self.given_up = event.state, event.reason, event.given_up
         self.paused_until = event.at + event.seconds if event.seconds is not None else None

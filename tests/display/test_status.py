@@ -358,6 +358,23 @@ class TestWaits:
         assert found.lanes[0].state_words == "paused 10 s"
         assert tell(begin(self.PLAN), wave("one"), paused(ROMA, START, 12.0), at=START + 13).waits_for is None
 
+    def test_a_pause_is_as_long_as_itself_and_not_as_the_run_since_the_first_one(self) -> None:
+        events = (begin(self.PLAN), wave("one"), paused(ROMA, START, 12.0))
+        later = tell(*events, paused(ROMA, START + 600, 12.0), at=START + 602)
+        brief = tell(*events, paused(ROMA, START + 600, 1.0), at=START + 600)
+        longer = tell(*events, paused(ROMA, START + 8, 12.0), at=START + 10)
+
+        assert (later.waits_for, later.lanes[0].since) == (
+            "roma-eu, paused 2 s; goes on in 10 s",
+            START + 600,
+        )
+        assert (brief.waits_for, brief.lanes[0].since, brief.lanes[0].until) == (
+            None,
+            START + 600,
+            START + 601,
+        )
+        assert longer.lanes[0].since == START
+
     def test_a_wave_that_waits_for_replies_names_the_gateways_that_owe_them(self) -> None:
         done = [end(f"apim/{n}", "one") for n in range(4)]
         events = (begin(self.PLAN), wave("one"), sent("apim/0"), answered("apim/0"), sent("roma-eu/0"), *done)
