@@ -120,9 +120,10 @@ def _name_continue(progress: RunProgress) -> str:
 
 def _name_ended_part(progress: RunProgress, event: RunWaiting) -> str:
     """Name the wave that has ended, or the step that has ended."""
-    name, step = make_visible(event.wave or progress.wave), progress.step
-    if step is not None and step.wave == event.wave and step.number < step.steps:
-        return f"wave {name}, step {step.number} of {step.steps}"
+    name, ended_step = make_visible(event.wave or progress.wave), progress.find_ended_step(event)
+    if ended_step is not None:
+        number, steps = ended_step
+        return f"wave {name}, step {number} of {steps}"
     return f"wave {name}"
 
 

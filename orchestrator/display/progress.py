@@ -108,6 +108,16 @@ class RunProgress:
         """Return how many targets have ended with ``outcome`` in the whole run, earlier sessions included."""
         return sum(wave.outcomes[outcome] for wave in self.waves.values())
 
+    def find_ended_step(self, event: RunWaiting) -> tuple[int, int] | None:
+        """Return the step before a wait, and the number of steps of its wave; None if the wave has ended."""
+        step, following = self.step, self.parts.first
+        if step is not None and step.wave == event.wave and step.number < step.steps:
+            return step.number, step.steps
+        # A session that begins with a question of the session before has told of no step yet.
+        if not self.wave and following is not None and following.wave == event.wave and following.number > 1:
+            return following.number - 1, self._find_wave(following.wave).steps
+        return None
+
     def count_unanswered(self) -> int:
         """Count the targets in work whose last request had no reply, and is not in flight any more."""
         return sum(answer.status is None for answer in self._last_answers.values())
@@ -253,8 +263,9 @@ class RunProgress:
 
     def _wait(self, event: RunWaiting) -> None:
         self.waiting = event
-        # The part is over, and its pause is this wait: to keep the part would count the pause twice.
-        if event.why in ("pause_after", "proceed"):
+        # The part is over, and its pause is this wait: to keep the part would count the pause twice. A question
+        # that an earlier session left open comes before all parts of this one.
+        if event.why in ("pause_after", "proceed") and self.wave:
             self.parts.end(event.wave, self.step.number if self.step is not None else None)
         self._update_idling(event.at)
 

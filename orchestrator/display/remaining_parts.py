@@ -37,6 +37,11 @@ class RemainingParts:
         return iter(self._parts)
 
     @property
+    def first(self) -> RemainingPart | None:
+        """Return the part that goes on or comes next; None if none does."""
+        return self._parts[0] if self._parts else None
+
+    @property
     def left_now(self) -> Mapping[str, int]:
         """Return how many targets each gateway has left in the part that goes on."""
         return self._parts[0].left if self._parts else {}

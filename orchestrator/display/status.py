@@ -343,10 +343,11 @@ def compose_question(progress: RunProgress) -> str | None:
     """Return what a person is asked, with the result of the wave, or of its steps so far, and the causes."""
     if (waiting := progress.waiting) is None or waiting.why != "proceed":
         return None
-    name, step = waiting.wave or progress.wave, progress.step
+    name, ended_step = waiting.wave or progress.wave, progress.find_ended_step(waiting)
     ended = f"wave {_show(name)}"
-    if step is not None and step.wave == name and step.number < step.steps:
-        ended = f"step {step.number} of {step.steps} of {ended}"
+    if ended_step is not None:
+        number, steps = ended_step
+        ended = f"step {number} of {steps} of {ended}"
     wave = progress.waves.get(name)
     result = "" if wave is None else f": {describe_result(progress, wave)}{_name_causes(progress)}"
     return f"{ended} has ended{result}; go on with the next?"
