@@ -90,6 +90,8 @@ class _LaneProspect(NamedTuple):
     is_held: bool
     longest_hold: float | None
     """Seconds for which it stands still at most; None if that is unknown."""
+    under_way: int
+    """Targets whose undeploy waits for its reply."""
 
 
 def _list_prospects(lanes: Mapping[str, LaneProgress], now: float) -> Iterator[tuple[str, _LaneProspect]]:
@@ -105,6 +107,7 @@ def _list_prospects(lanes: Mapping[str, LaneProgress], now: float) -> Iterator[t
                     least=lane.measure_request_seconds() or peers.get(lane.kind) or 0.0,
                     is_held=lane.find_hindrance(now) is not None,
                     longest_hold=lane.find_longest_hold(now),
+                    under_way=lane.changing,
                 ),
             )
 
@@ -122,4 +125,10 @@ def _estimate_work(
         held = lane.longest_hold if is_next else 0.0
         at_most = None if seconds is None or held is None or stands else held + seconds
         is_held = stands or lane.is_held
-        yield WorkAhead(gateway=name, targets=left, seconds=None if is_held else seconds, at_most=at_most)
+        yield WorkAhead(
+            gateway=name,
+            targets=left,
+            under_way=min(left, lane.under_way) if is_next else 0,
+            seconds=None if is_held else seconds,
+            at_most=at_most,
+        )

@@ -18,7 +18,7 @@ from orchestrator.model.events import (
 )
 from orchestrator.model.live_status import SECONDS_BOUNDS
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act
+from orchestrator.model.reading import CHANGES, Act
 from orchestrator.model.target import TargetId
 
 GIVEN_UP = "given up until a resume"
@@ -35,6 +35,7 @@ class LaneProgress:
     __slots__ = (
         "begun",
         "bound",
+        "changing",
         "earlier",
         "ended",
         "fault",
@@ -73,6 +74,8 @@ class LaneProgress:
         """Targets that had an outcome when the session began."""
         self.in_flight = 0
         """Requests that have no reply yet, pages of lists included."""
+        self.changing = 0
+        """Those of them that change a target; looks and pages do not."""
         self.list_asked: str | None = None
         """The page of a list that the gateway is being asked for, in words."""
         self.waiting: set[TargetId] = set()
@@ -190,6 +193,8 @@ class LaneProgress:
     def end_attempt(self, event: AttemptEnded) -> None:
         """Count a request that has its reply, or is lost, and keep its fault."""
         self.in_flight -= 1
+        if event.act in CHANGES:
+            self.changing -= 1
         if event.status is not None:
             self.silent_since = event.at if self.in_flight else None
         self.request_seconds += event.seconds

@@ -334,6 +334,7 @@ class RunProgress:
         bucket.in_flight = max(bucket.in_flight, self.in_flight)
         if event.act in CHANGES:
             bucket.sent += 1
+            lane.changing += 1
             if event.target not in self._begun:
                 self._begun.add(event.target)
                 lane.begun += 1

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,11 +29,27 @@ class WorkAhead(Struct, frozen=True, kw_only=True):
 
     gateway: str
     targets: int
-    """How many undeploys are still to be started; 0 if only looks are left."""
+    """How many targets have no outcome; 0 if only looks are left."""
+    under_way: int = 0
+    """How many of them have been sent their undeploy, and wait for its reply: no window stops these."""
     seconds: float | None
     """How long they take once the part has begun; None if unknown."""
     at_most: float | None = None
     """How long they take at most, if the gateway stands still now; None if unknown."""
+
+    @property
+    def to_start(self) -> int:
+        """Return how many undeploys are still to be started."""
+        return max(0, self.targets - self.under_way)
+
+    @property
+    def seconds_to_last_start(self) -> float:
+        """Return when the last of them starts, at an even pace, after the part has begun; 0 if unknown.
+
+        Each target that ends makes room for one more, and those under way end first. Where none is under way,
+        the last one counts as started when all has ended, which promises no more than it must.
+        """
+        return (self.seconds or 0.0) * self.to_start / max(self.targets, 1)
 
 
 class RunPart(Struct, frozen=True, kw_only=True):
@@ -65,15 +81,15 @@ def foresee(
     the end is unknown, and ``late`` counts only the targets that cannot start in any case.
     """
     unlimited = list(_forecast_work(parts, now))
-    done = [ends for _, _, ends in unlimited]
+    done = [piece.ends for piece in unlimited]
     late = _count_late(parts, now, last)
     known = None not in done and hindered is None
-    by_gateway = _find_last_ends(((gateway, ends) for _, gateway, ends in unlimited), now)
-    by_wave = _find_last_ends(((wave, ends) for wave, _, ends in unlimited), now)
+    by_gateway = _find_last_ends(((piece.work.gateway, piece.ends) for piece in unlimited), now)
+    by_wave = _find_last_ends(((piece.wave, piece.ends) for piece in unlimited), now)
     return Forecast(
         done=_find_latest(done, now) if known else None,
         latest=_find_bound(parts, now) if hindered is not None else None,
-        spare=_find_spare(parts, done, last) if known else None,
+        spare=_find_spare(unlimited, last) if known else None,
         hindered=hindered,
         gateways=tuple(
             GatewayForecast(name=name, done=ends, starts_until=last.get(name), late=late.get(name, 0))
@@ -102,19 +118,16 @@ def _find_bound(parts: Sequence[RunPart], now: float) -> float | None:
         )
         for part in parts
     ]
-    return _find_latest((ends for _, _, ends in _forecast_work(longest, now)), now)
+    return _find_latest((piece.ends for piece in _forecast_work(longest, now)), now)
 
 
-def _find_spare(
-    parts: Sequence[RunPart], done: Sequence[float | None], last: Mapping[str, float]
-) -> float | None:
-    """Return how many seconds before its last possible start the tightest piece of work ends."""
-    pieces = zip((work for part in parts for work in part.work), done, strict=True)
+def _find_spare(pieces: Iterable[_ForecastPiece], last: Mapping[str, float]) -> float | None:
+    """Return how many seconds before its last possible start the tightest piece has started all its work."""
     return min(
         (
-            last[work.gateway] - ends
-            for work, ends in pieces
-            if work.targets and ends is not None and work.gateway in last
+            last[work.gateway] - (begins + work.seconds_to_last_start)
+            for _, work, begins, _ in pieces
+            if work.to_start and begins is not None and work.gateway in last
         ),
         default=None,
     )
@@ -127,12 +140,22 @@ def _find_latest(instants: Iterable[float | None], now: float) -> float | None:
     return latest
 
 
-def _forecast_work(parts: Sequence[RunPart], now: float) -> Iterator[tuple[str, str, float | None]]:
-    """Yield the wave, the gateway and the end of each piece of work, as if there were no window."""
+class _ForecastPiece(NamedTuple):
+    """The work of one gateway in one part, and when it begins and ends; None if unknown."""
+
+    wave: str
+    work: WorkAhead
+    begins: float | None
+    ends: float | None
+
+
+def _forecast_work(parts: Sequence[RunPart], now: float) -> Iterator[_ForecastPiece]:
+    """Yield each piece of work with its times, as if there were no window."""
     begins: float | None = now
     for part in parts:
         ends = [_add_seconds(begins, work.seconds) for work in part.work]
-        yield from ((part.wave, work.gateway, end) for work, end in zip(part.work, ends, strict=True))
+        for work, end in zip(part.work, ends, strict=True):
+            yield _ForecastPiece(part.wave, work, begins, end)
         over = None if begins is None else _find_latest(ends, begins)
         begins = _add_seconds(over, part.rest)
 
@@ -152,7 +175,7 @@ def _count_late(parts: Sequence[RunPart], now: float, last: Mapping[str, float])
         for work in part.work:
             stops = last.get(work.gateway, math.inf)
             late[work.gateway] = (
-                late.get(work.gateway, 0) + work.targets - _count_startable(work, stops - begins)
+                late.get(work.gateway, 0) + work.to_start - _count_startable(work, stops - begins)
             )
             # Once the window stops a gateway, the next part need not wait for that gateway. Work of unknown
             # length counts as none: otherwise the sum would not be the least number.
@@ -165,9 +188,9 @@ def _count_startable(work: WorkAhead, within: float) -> int:
     """Return the greatest number of targets that can start ``within`` so many seconds at an even pace."""
     if within < 0:
         return 0
-    if not work.seconds or within >= work.seconds:
-        return work.targets
-    return math.floor(work.targets * within / work.seconds)
+    if not work.seconds or within >= work.seconds_to_last_start:
+        return work.to_start
+    return min(work.to_start, math.floor(work.targets * within / work.seconds))
 
 
 def encode_forecast(forecast: Forecast, *keys: str) -> dict[str, Any]:

@@ -270,6 +270,19 @@ class TestAhead:
         assert verdict.against_close.startswith(words)
         assert verdict.is_late is is_late
 
+    def test_targets_whose_requests_have_left_do_not_miss_the_window(self) -> None:
+        started = begin({"first": {"one": 16}}, closes=START + 100)
+        flying = [sent(f"one/x{n}", START + 60) for n in range(8)]
+        events = [started, wave("first"), *work("one", 8, 0, 1.0, in_wave="first"), *flying]
+        all_fly = tell(*events, at=START + 75)
+        two_wait = tell(*events, *(answered(f"one/x{n}", START + 76, 503) for n in range(2)), at=START + 77)
+
+        assert (all_fly.verdict.is_late, all_fly.verdict.against_close) == (False, "")
+        assert all_fly.forecast is not None
+        assert (all_fly.forecast.late, all_fly.forecast.done is None) == (0, False)
+        assert two_wait.forecast is not None
+        assert (two_wait.forecast.late, two_wait.verdict.is_late) == (2, True)
+
     def test_many_waves_of_a_single_target_take_the_time_of_each(self) -> None:
         slow = [sent("one/0"), replace(answered("one/0", START + 30), seconds=30.0), end("one/0", "wave-0")]
         waves = {f"wave-{n}": {"one": 1, "two": 1} for n in range(10)}
