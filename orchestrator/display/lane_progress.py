@@ -68,14 +68,12 @@ class LaneProgress:
 
     def __init__(self, name: str, total: int, at: float) -> None:
         self.name = name
-        self.total = total
-        self.ended = 0
+        self.total, self.ended = total, 0
         self.earlier = dict.fromkeys(Outcome, 0)
         """Targets that had an outcome when the session began."""
         self.in_flight = 0
         """Requests that have no reply yet, pages of lists included."""
-        self.changing = 0
-        """Those of them that change a target; looks and pages do not."""
+        self.changing = 0  # those of them that change a target; looks and pages do not
         self.list_asked: str | None = None
         """The page of a list that the gateway is being asked for, in words."""
         self.waiting: set[TargetId] = set()

@@ -8,6 +8,8 @@ RATE_SECONDS = 20.0
 """Seconds over which a rate is measured."""
 HISTORY_SECONDS = 40
 """Seconds of which the count is kept, for the curve."""
+SET_BACK = 20
+"""Seconds. If a target ends so much earlier than the one before it, the clock was set back."""
 
 
 class PaceMeter:
@@ -26,6 +28,10 @@ class PaceMeter:
         """Count one target that ended at ``at``."""
         if (second := int(at)) > self._second:
             self._forward(second)
+        elif second < self._second - SET_BACK and self._second > int(self._since):
+            # Else all that ends until the clock is there again would count as one second.
+            self._since += second - self._second
+            self._second = second
         self._counts[-1] += 1
         self.counted += 1
 
@@ -47,7 +53,7 @@ class PaceMeter:
         self._second += int(seconds)
 
     def _forward(self, second: int) -> None:
-        """Begin a later second. A clock that jumps back begins none, so that no count is lost."""
+        """Begin a later second."""
         for _ in range(min(second - self._second, HISTORY_SECONDS)):
             self._counts.append(0)
         self._second = second

@@ -240,7 +240,8 @@ def _draw_legend(status: LiveStatus) -> Text:
 
 def _draw_pace(status: LiveStatus) -> Text:
     over_time = status.over_time
-    line = Text(f"{format_span(round(status.at - status.run.started))} so far")
+    # The clock may have been set back since.
+    line = Text(f"{format_span(round(max(0.0, status.at - status.run.started)))} so far")
     rates = [lane.rate for lane in status.lanes if lane.rate is not None]
     if rates and status.ended is None:
         line.append(f" · {format_rate(sum(rates))}")

@@ -183,7 +183,7 @@ class PlainDisplay:
             case "paused":
                 # A gateway that throttles pauses its lane every second: a line now and then is enough.
                 last = self._pause_told_at.get(event.gateway, 0.0)
-                if event.at - last < PROGRESS_EVERY:
+                if _is_within(event.at, last, PROGRESS_EVERY):
                     return False
                 self._pause_told_at[event.gateway] = event.at
                 return True
@@ -197,7 +197,7 @@ class PlainDisplay:
             return False
         # A bound grows as long as nothing is refused, and each of these steps would be a line.
         last = self._bound_told_at.get(event.gateway, 0.0)
-        if event.gateway in self._bounded or event.at - last < BOUND_EVERY:
+        if event.gateway in self._bounded or _is_within(event.at, last, BOUND_EVERY):
             self._bounded.add(event.gateway)
             return False
         self._bounded.add(event.gateway)
@@ -207,11 +207,12 @@ class PlainDisplay:
     def _take_progress_line(self, at: float) -> bool:
         """Return whether a line of progress is due, and note that the line is written."""
         # A small plan passes a tenth with each few targets, which must not be a line each.
-        if at - self._progress_told_at < 1.0:
+        if _is_within(at, self._progress_told_at, 1.0):
             return False
         progress = self._progress
         tenth = progress.done * 10 // max(progress.total, 1)
-        if at - self._progress_told_at < PROGRESS_EVERY and tenth <= self._progress_told_tenth:
+        is_recent = _is_within(at, self._progress_told_at, PROGRESS_EVERY)
+        if is_recent and tenth <= self._progress_told_tenth:
             return False
         self._progress_told_at, self._progress_told_tenth = at, tenth
         return True
@@ -235,3 +236,9 @@ class PlainDisplay:
                 (describe_done(forecast, at), describe_window_fit(forecast), *list_late_gateways(forecast)),
             )
         return ", ".join(counts)
+
+
+def _is_within(at: float, before: float, seconds: float) -> bool:
+    """Return whether two Unix times are less than so many seconds apart, whichever is the later one."""
+    # A clock that is set back by an hour must not silence the lines for an hour.
+    return abs(at - before) < seconds

@@ -120,7 +120,8 @@ class RunProgress:
 
     def count_unanswered(self) -> int:
         """Count the targets in work whose last request had no reply, and is not in flight any more."""
-        return sum(answer.status is None for answer in self._last_answers.values())
+        # Another thread may read: to copy takes one step, and an iteration would see the answers change.
+        return sum(answer.status is None for answer in list(self._last_answers.values()))
 
     def sum_bounds(self) -> float | None:
         """Return how many undeploys a second all open lanes together allow; None if one has no bound."""
@@ -263,8 +264,8 @@ class RunProgress:
 
     def _wait(self, event: RunWaiting) -> None:
         self.waiting = event
-        # The part is over, and its pause is this wait: to keep the part would count the pause twice. A question
-        # that an earlier session left open comes before all parts of this one.
+        # The part is over, and its pause is this wait: to keep the part would count the pause twice. The
+        # question that an earlier session left open comes before all parts of this one.
         if event.why in ("pause_after", "proceed") and self.wave:
             self.parts.end(event.wave, self.step.number if self.step is not None else None)
         self._update_idling(event.at)

@@ -254,7 +254,7 @@ def _describe_silence(progress: RunProgress, now: float) -> str | None:
 def describe_lane_wait(lane: LaneProgress, now: float) -> str:
     """Return how a paused or parked lane waits: ``eu, parked 40 s; probe in 12 s; gives up 06:38:00``."""
     state = lane.find_state(now)
-    since = "" if lane.since is None else f" {format_span(int(now - lane.since))}"
+    since = "" if lane.since is None else f" {format_span(int(max(0.0, now - lane.since)))}"
     parts = [f"{_show(lane.name)}, {state}{since}"]
     if state == "paused" and lane.paused_until is not None:
         parts.append(f"goes on in {format_span(ceil(lane.paused_until - now))}")

@@ -36,10 +36,9 @@ class Forecast(Struct, frozen=True, kw_only=True):
     """While ``hindered``: when it is done at the latest. By then each gateway works again or is given up, or
     the window has closed. None if unknown, and where nothing hinders."""
     spare: float | None = None
-    """Seconds by which the tightest gateway is done, or has started its last target, before the window stops it.
+    """Seconds by which the tightest gateway has started its last target before the window stops it.
 
-    Negative if the window stops that gateway; None without a window, if unknown, and if nothing is left to
-    start."""
+    Negative if the window stops that gateway; None without a window, if unknown, and if all have started."""
     hindered: str | None = None
     """Why the end is unknown while a gateway does not work: ``roma-eu is parked``."""
     gateways: tuple[GatewayForecast, ...] = ()
@@ -53,7 +52,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
     @property
     def fits(self) -> bool | None:
-        """Return whether all targets can start in the window; None without a window, if unknown, and if all have."""
+        """Return whether all targets can start in the window; None as for ``spare``."""
         if self.late:
             return False
         return None if self.spare is None else self.spare >= 0

@@ -37,3 +37,21 @@ def test_a_clock_that_jumps_back_loses_nothing() -> None:
     pace.count(START + 1)
 
     assert sum(pace.count_by_second(START + 5)) == 2
+
+
+def test_a_clock_that_is_set_back_does_not_count_an_hour_as_one_second() -> None:
+    pace = PaceMeter(START)
+    for n in range(600):
+        pace.count(START + n / 10)
+    for n in range(600):
+        pace.count(START - 3600 + n / 10)
+
+    assert pace.measure_rate(START - 3600 + 60) == pytest.approx(10, rel=0.06)
+
+
+def test_what_ends_before_the_meter_begins_does_not_set_it_back() -> None:
+    pace = PaceMeter(START + 60)  # after a pause of a minute, in which what was in flight ends
+    pace.count(START + 1)
+
+    assert pace.measure_rate(START + 50) is None
+    assert pace.measure_rate(START + 70) == 0.1

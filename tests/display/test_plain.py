@@ -84,6 +84,16 @@ def test_progress_has_a_line_each_tenth_but_not_each_second_of_a_quick_run() -> 
     assert 90 < len(lines_of(started({"apim": 1000}), *slow)) < 115
 
 
+def test_a_clock_that_is_set_back_silences_no_progress() -> None:
+    work = [ended(f"apim/{n}", at=START + n) for n in range(1, 30)]
+    later = [ended(f"apim/{n}", at=START - 3600 + n) for n in range(30, 60)]
+    lines = lines_of(started({"apim": 2000}), *work, *later)
+
+    assert [line.partition(" ")[0] for line in lines if "/2,000 ended" in line] == [
+        f"{n}/2,000" for n in (10, 20, 30, 40, 50)
+    ]
+
+
 def test_a_gateway_that_throttles_has_no_line_every_second() -> None:
     throttled: list[AnyEvent] = []
     for second in range(30):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.display.phrases import describe_wait
+from orchestrator.display.picture import draw_picture
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.model.causes import CauseGroup
@@ -335,6 +336,13 @@ class TestWaits:
         assert (found.verdict.state, found.verdict.tone) == ("parked", "waiting")
         assert found.verdict.done_by == "roma-eu is parked and 1 more stands still: the end is unknown"
         assert found.verdict.sentence == "waits for roma-eu and apim, parked"
+
+    def test_a_clock_that_is_set_back_makes_no_span_negative(self) -> None:
+        found = tell(begin(self.PLAN), wave("one"), parked(ROMA, START), at=START - 3600)
+        shown = draw_picture(found, width=100, height=40)
+
+        assert found.waits_for == "roma-eu, parked 0 s"
+        assert any(line.plain == "0 s so far" for line in shown.lines)
 
     def test_parked_lanes_are_told_in_one_sentence(self) -> None:
         names = ("roma-tr", ROMA, APIM)

@@ -140,7 +140,8 @@ def test_at_the_last_instant_a_target_may_start() -> None:
 def test_what_waits_for_its_reply_is_not_late_however_soon_the_window_closes() -> None:
     flying = WorkAhead(gateway="roma", targets=8, under_way=8, seconds=8.0)
     half = WorkAhead(gateway="roma", targets=8, under_way=4, seconds=8.0)
-    closing, closed = seen(part("all", flying), closes=31, roma=30), seen(part("all", half), closes=29, roma=30)
+    closing = seen(part("all", flying), closes=31, roma=30)
+    closed = seen(part("all", half), closes=29, roma=30)
 
     assert (closing.late, closing.spare, closing.fits) == (0, None, None)
     # Each reply makes room for one more: the last of the four starts after the first four replies.
