@@ -183,7 +183,13 @@ def record(revision: Any, deploy: Any, environment: Any = ENVIRONMENT, **more: A
         ([record(3, True)], LookFacts(deployed=True, revision="3")),
         ([record(3, True), record(4, False)], LookFacts(deployed=False, revision="4")),
         ([record(4, False), record(3, True)], LookFacts(deployed=False, revision="4")),
-        ([record(4, False), record(9, True, "another")], LookFacts(deployed=False, revision="4")),
+        ([record(4, False), record(5, True, "another")], LookFacts(deployed=False, revision="4")),
+        # What retention has removed may be a record of ours; what is older than our newest one may not.
+        ([record(4, False), record(9, True, "another")], None),
+        ([record(4, True), record(6, True, "another"), record(7, True, "another")], None),
+        ([record(4, False), record(5, True, "another"), record(5, True, "third"), record(7, True, "x")], None),
+        ([record(1, True), record(4, False), record(5, True, "x")], LookFacts(deployed=False, revision="4")),
+        ([record(4, False), record("5", True, "another")], None),
         ([record(4, False), record(4, False)], LookFacts(deployed=False, revision="4")),
         (
             [record(4, True, deploymentTime="2026-01-02")],
@@ -255,7 +261,7 @@ def test_a_read_that_names_another_target_says_nothing_of_ours(
 
 
 def test_records_of_other_environments_and_a_proxy_s_own_name_are_no_fault() -> None:
-    assert look(HISTORIES, record(9, True, "another", environmentName="another"), record(3, False)).facts
+    assert look(HISTORIES, record(4, True, "another", environmentName="another"), record(3, False)).facts
     assert look(PROXY, {"name": NAME, "deploymentList": [deployment(False)]}).verdict is Verdict.DOWN
 
 

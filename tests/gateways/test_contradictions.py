@@ -478,6 +478,13 @@ def test_the_order_of_deploy_histories_is_not_promised() -> None:
     assert verdicts(apinizer("deploy-histories-newest-deploys")) == {Verdict.UP}
 
 
+def test_the_newest_record_of_an_environment_may_be_gone_from_the_deploy_histories() -> None:
+    """Each act adds a record, says one page; another: six are kept, and those called persistent stay."""
+    told = apinizer("deploy-histories-newest-undeploys-before-others", "deploy-histories-records-missing-since")
+
+    assert [reading.verdict for reading in told] == [Verdict.DOWN, Verdict.UNCLEAR]
+
+
 def test_names_hold_no_spaces_says_one_page_and_another_shows_some() -> None:
     """Each name is encoded by itself, a space as %20 and never as +, and the path keeps its last slash."""
     one = target("My Project", "a/b%c", "prod ş")

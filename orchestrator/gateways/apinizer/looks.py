@@ -166,6 +166,8 @@ def _read_newest(entries: list[dict[str, Any]], environment: str) -> LookFacts |
     if not records or None in numbers or not all(isinstance(place, str) for place in places):
         return None
     newest = max(records, key=lambda record: record["revision"])
+    if _lacks_records_since(newest["revision"], entries):
+        return None
     told = [record.get("deploy") for record in records if record["revision"] == newest["revision"]]
     # Two records of one revision that say the opposite of each other prove nothing.
     if not isinstance(newest.get("deploy"), bool) or told.count(newest["deploy"]) < len(told):
@@ -175,6 +177,17 @@ def _read_newest(entries: list[dict[str, Any]], environment: str) -> LookFacts |
         revision=_keep_value(newest["revision"]),
         since=_keep_value(newest.get("deploymentTime")),
     )
+
+
+def _lacks_records_since(revision: int, entries: list[dict[str, Any]]) -> bool:
+    """Return whether a record newer than ``revision`` is missing, or unreadable: it may be one of ours.
+
+    One counter numbers the records of all environments. Retention removes old records, and spares persistent
+    ones: so a persistent undeploy may outlive a deploy that came after it.
+    """
+    numbers = [as_whole_number(entry.get("revision")) for entry in entries]
+    later = {number for number in numbers if number is not None and number > revision}
+    return None in numbers or len(later) < max(later, default=revision) - revision
 
 
 class ProxySiblings:
