@@ -111,11 +111,11 @@ class Reading(Struct, frozen=True, kw_only=True):
     hidden: bool = False
     """With ABSENT: by the vendor's words the target may exist and be hidden from this user."""
     pods: tuple[str, ...] = ()
-    """With PARTIAL: the first of the pods that did not obey."""
+    """With PARTIAL, and with a refusal that names some: the first of the pods that did not obey."""
     more_pods: int = 0
-    """With PARTIAL: number of further pods that did not obey."""
+    """Number of further pods that did not obey."""
     pod_count: int = 0
-    """With PARTIAL and REMOVED: how many pods (or rows) the reply named in all; 0 where it named none."""
+    """How many pods (or rows) the reply to a change named in all; 0 where it named none."""
     hint: str = ""
     is_answer: bool = False
     """With STRANGE and UNCLEAR: the reply has the vendor's own form, so it is no fault of the gateway."""

@@ -237,12 +237,9 @@ def _replay_look(history: TargetHistory, reading: Reading | None) -> TargetHisto
 
 def _find_disobedience(history: TargetHistory, reading: Reading | None) -> Reading | None:
     """Return the reply that names the pods which did not obey, until a reply has full evidence for all."""
-    match reading.verdict if reading else None:
-        case Verdict.PARTIAL:
-            return reading
-        case Verdict.REMOVED:
-            return None
-    return history.partial_reply
+    if reading is None or not (reading.pods or reading.verdict in (Verdict.PARTIAL, Verdict.REMOVED)):
+        return history.partial_reply
+    return None if reading.verdict is Verdict.REMOVED else reading
 
 
 def replay_all(

@@ -187,7 +187,10 @@ def record(revision: Any, deploy: Any, environment: Any = ENVIRONMENT, **more: A
         # What retention has removed may be a record of ours; what is older than our newest one may not.
         ([record(4, False), record(9, True, "another")], None),
         ([record(4, True), record(6, True, "another"), record(7, True, "another")], None),
-        ([record(4, False), record(5, True, "another"), record(5, True, "third"), record(7, True, "x")], None),
+        (
+            [record(4, False), record(5, True, "another"), record(5, True, "third"), record(7, True, "x")],
+            None,
+        ),
         ([record(1, True), record(4, False), record(5, True, "x")], LookFacts(deployed=False, revision="4")),
         ([record(4, False), record("5", True, "another")], None),
         ([record(4, False), record(4, False)], LookFacts(deployed=False, revision="4")),

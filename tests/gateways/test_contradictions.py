@@ -66,6 +66,27 @@ def outcome(reading: Reading, *looks: Reading) -> object:
     return step.outcome.value if isinstance(step, TargetEnd) else step
 
 
+def list_of(**row: Any) -> Reply:
+    return reply(200, {"status": "SUCCESS", "resultCount": 1, "resultList": [row]})
+
+
+def settle(found: Reading, lacking: frozenset[str], reads: dict[Operation, Reply | str]) -> object:
+    """What a target comes to whose undeploy is read so, and of which every look reads the same.
+
+    A read is a reply, or the name of a sample.
+    """
+    entry = gateway("apinizer")
+    policy = RetryPolicy.of(entry)
+    past, step = decide(policy, TargetHistory(), Act.UNDEPLOY, found, roll=0.0)
+    while isinstance(step, LookStep):
+        seen: dict[str, Reading] = {}
+        while isinstance(look := entry.next_look(PROXY, seen, lacking, past.reply_to_settle), Operation):
+            told = reads[look]
+            seen[look.via] = apinizer(told)[0] if isinstance(told, str) else entry.read(look, PROXY, told)
+        past, step = decide(policy, past, Act.LOOK, look, roll=0.0)
+    return step.outcome.value if isinstance(step, TargetEnd) else step
+
+
 # --- ROMA Connect ---------------------------------------------------------------------------------------
 
 
@@ -269,9 +290,53 @@ def test_a_200_without_a_deployment_result_is_no_success() -> None:
 
 def test_a_400_may_carry_a_deployment_result() -> None:
     """ "Undeployment failed" is among the causes of 400; its "not found" is then about a worker."""
-    names = ("undeploy-400-deployment-result-shape-a", "undeploy-400-deployment-result-shape-b")
+    names = ("undeploy-400-deployment-result-shape-a", "undeploy-400-no-pod-obeyed")
 
     assert verdicts(apinizer(*names)) == {Verdict.CONTESTED}
+    obeyed = apinizer("undeploy-400-deployment-result-shape-b", "undeploy-400-all-pods-obeyed")
+    assert [reading.verdict for reading in obeyed] == [Verdict.PARTIAL, Verdict.STRANGE]
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    ("name", "by_record", "by_one_pod", "by_all_pods"),
+    [
+        ("undeploy-400-deployment-result-shape-b", "failed", "failed", "undeployed"),
+        ("undeploy-400-no-pod-obeyed", "failed", "unknown", "already_undeployed"),
+        ("undeploy-400-all-pods-obeyed", "undeployed", "undeployed", "undeployed"),
+        ("undeploy-200-outer-failure-one-pod-of-two", "failed", "failed", "undeployed"),
+        ("undeploy-200-outer-failure-no-pod-obeyed", "failed", "undeployed", "undeployed"),
+        ("undeploy-200-status-failure-with-rows", "undeployed", "undeployed", "undeployed"),
+    ],
+)
+def test_the_record_never_overturns_a_row_that_says_false(
+    name: str, by_record: str, by_one_pod: str, by_all_pods: str
+) -> None:
+    """What the manager records when a pod did not obey is not documented, nor the status of such a reply."""
+    (found,) = apinizer(name)
+    older = frozenset({STATUS.via, HEALTH.via})
+
+    assert settle(found, older, {HISTORIES: "deploy-histories-newest-undeploys"}) == by_record
+    pods = {STATUS: list_of(deployed=False), HEALTH: list_of(podsActive=0, podsResponded=1)}
+    assert settle(found, frozenset(), pods) == by_one_pod
+    pods[HEALTH] = list_of(podsActive=0, podsResponded=2)
+    assert settle(found, frozenset(), pods) == by_all_pods
+
+
+def test_a_row_that_says_false_is_kept_over_a_repeat() -> None:
+    """A 500 is repeated, and the repeat may be refused since the manager has recorded the first one."""
+    first, second = apinizer("undeploy-500-no-pod-obeyed", "undeploy-400-not-deployed")
+    policy = RetryPolicy.of(gateway("apinizer"))
+    past, _ = decide(policy, TargetHistory(), Act.UNDEPLOY, first, roll=0.0)
+    past, step = decide(policy, past, Act.UNDEPLOY, second, roll=0.0)
+    down = apinizer("deploy-histories-newest-undeploys")[0]
+    found = gateway("apinizer").next_look(
+        PROXY, {HISTORIES.via: down}, frozenset({STATUS.via, HEALTH.via}), past.reply_to_settle
+    )
+
+    assert step == LookStep()
+    assert isinstance(found, Reading)
+    assert (found.verdict, found.pods) == (Verdict.PARTIAL, ("worker-1",))
 
 
 @pytest.mark.parametrize(
@@ -480,7 +545,9 @@ def test_the_order_of_deploy_histories_is_not_promised() -> None:
 
 def test_the_newest_record_of_an_environment_may_be_gone_from_the_deploy_histories() -> None:
     """Each act adds a record, says one page; another: six are kept, and those called persistent stay."""
-    told = apinizer("deploy-histories-newest-undeploys-before-others", "deploy-histories-records-missing-since")
+    told = apinizer(
+        "deploy-histories-newest-undeploys-before-others", "deploy-histories-records-missing-since"
+    )
 
     assert [reading.verdict for reading in told] == [Verdict.DOWN, Verdict.UNCLEAR]
 

@@ -61,7 +61,9 @@ def test_what_else_is_missing_is_no_target_that_does_not_exist(text: str) -> Non
 
 @pytest.mark.promise(4)
 @pytest.mark.parametrize("status", [400, 404])
-def test_what_an_undeploy_was_tried_on_exists(status: int) -> None:
-    tried = {"success": True, "deploymentResults": [{"environmentName": ENVIRONMENT, "success": True}]}
+@pytest.mark.parametrize(("obeyed", "verdict"), [(True, Verdict.STRANGE), (False, Verdict.CONTESTED)])
+def test_what_an_undeploy_was_tried_on_exists(status: int, obeyed: bool, verdict: Verdict) -> None:
+    row = {"environmentName": ENVIRONMENT, "success": obeyed}
+    tried = {"success": obeyed, "deploymentResults": [row]}
     found = read(status, error="not_found", error_description=OURS[0], deploymentResult=tried)
-    assert found.verdict is Verdict.CONTESTED
+    assert found.verdict is verdict

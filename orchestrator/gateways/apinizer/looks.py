@@ -241,13 +241,21 @@ def next_look(
     seen: Mapping[str, Reading], lacking: frozenset[str], about: Reading | None
 ) -> Operation | Reading:
     """Return the next read, or what those in ``seen`` amount to (see ``Gateway.next_look``)."""
-    doubted = about if about is not None and about.verdict is Verdict.PARTIAL else None
+    doubted = find_disobedience(about)
     absent = next((one for one in seen.values() if one.verdict is Verdict.ABSENT), None)
     if absent is not None:
         return absent
     if is_offered(STATUS, seen, lacking):
         return _look_by_status(seen, lacking, doubted)
     return _look_by_record(seen, lacking, doubted)
+
+
+def find_disobedience(about: Reading | None) -> Reading | None:
+    """Return the reply to a change if some of its rows say that something did not obey.
+
+    A refusal may have such rows, too. Against them the manager's own record proves nothing.
+    """
+    return about if about is not None and (about.verdict is Verdict.PARTIAL or about.pods) else None
 
 
 def is_offered(operation: Operation, seen: Mapping[str, Reading], lacking: frozenset[str]) -> bool:
@@ -342,4 +350,4 @@ def _trust_manager(manager: Reading, doubted: Reading | None) -> Reading:
     """
     if doubted is None or manager.verdict is not Verdict.DOWN:
         return manager
-    return replace(doubted, facts=manager.facts)
+    return replace(doubted, verdict=Verdict.PARTIAL, facts=manager.facts)

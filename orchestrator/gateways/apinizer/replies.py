@@ -276,8 +276,9 @@ def read_undeploy_with_care(target: Target, reply: Reply) -> Reading:
     found = list_rows(body)
     if names_another_target(target, body or {}, *(row.fields for row in found)):
         return make_reading(Verdict.STRANGE, reply, body, message=OF_ANOTHER)
-    if is_success(body) and any(row.success is False for row in found):
-        return _read_partial(reply, body, found)
+    if _is_partial(body, found):
+        named = {"pod_count": _count_leaves(found), **_name_failed(found)}
+        return make_reading(Verdict.PARTIAL, reply, body, message=_describe_failures(found), **named)
     if reply.status == 200 and is_success(body) and _is_proven(found, target):
         return Reading(verdict=Verdict.REMOVED, evidence=FULL_EVIDENCE, pod_count=_count_leaves(found))
     return _read_fault(target, reply, body, found)
@@ -326,20 +327,27 @@ def _is_proven(found: tuple[ResultRow, ...], target: Target) -> bool:
     )
 
 
-def _read_partial(reply: Reply, body: dict[str, Any] | None, found: tuple[ResultRow, ...]) -> Reading:
-    below = found[1:]
-    failed = [row for row in below if row.success is False]
-    named = [row.name for row in failed if row.leaf] or [row.name for row in failed]
-    pods, more = list_first(named)
-    return make_reading(
-        Verdict.PARTIAL,
-        reply,
-        body,
-        message=_describe_failures(found),
-        pods=pods,
-        more_pods=more,
-        pod_count=_count_leaves(found),
-    )
+def _is_partial(body: dict[str, Any] | None, found: tuple[ResultRow, ...]) -> bool:
+    """Return whether an undeploy was accepted, and something has not obeyed.
+
+    Where the outer part says no success, a row that has obeyed shows that it was accepted all the same.
+    """
+    if is_success(body):
+        return any(row.success is False for row in found)
+    return _has_obeyed(found) and any(row.success is False for row in found[1:])
+
+
+def _has_obeyed(found: tuple[ResultRow, ...]) -> bool:
+    return any(row.success for row in found[1:] if row.leaf)
+
+
+def _name_failed(found: tuple[ResultRow, ...]) -> dict[str, Any]:
+    """Return the rows that say false as fields of a reading; nothing without such rows."""
+    failed = [row for row in found[1:] if row.success is False]
+    if not failed:
+        return {}
+    pods, more = list_first([row.name for row in failed if row.leaf] or [row.name for row in failed])
+    return {"pods": pods, "more_pods": more, "pod_count": _count_leaves(found)}
 
 
 def _count_leaves(found: tuple[ResultRow, ...]) -> int:
@@ -373,13 +381,18 @@ def _read_fault(
     if status < 400:
         # One page of the vendor types the success of an undeploy without a result, as that of a rollback is.
         is_answer, message = status == 200 and is_success(body), _describe_lack(reply, body, found)
-        return make_reading(Verdict.STRANGE, reply, body, message=message, is_answer=is_answer)
+        return make_reading(
+            Verdict.STRANGE, reply, body, message=message, is_answer=is_answer, **_name_failed(found)
+        )
     if status == 408 or status >= 500:
-        return make_reading(Verdict.DOUBT, reply, body)
-    if status in {400, 404} and len(found) > 1:
-        # An undeploy was tried, so a "not found" in its text is about a worker. Nothing outside says success,
-        # so it is no PARTIAL; whether the manager took it down all the same, only a look can tell.
-        return make_reading(Verdict.CONTESTED, reply, body, message=_describe_failures(found))
+        return make_reading(Verdict.DOUBT, reply, body, **_name_failed(found))
+    if len(found) > 1 and (status in {400, 404} or _has_obeyed(found)):
+        # An undeploy was tried, so a "not found" in its text is about a worker. Whether the manager took it
+        # down all the same, only a look can tell; where a row says that it obeyed, it was this request.
+        if _has_obeyed(found):
+            return make_reading(Verdict.STRANGE, reply, body, is_answer=True)
+        text = _describe_failures(found)
+        return make_reading(Verdict.CONTESTED, reply, body, message=text, **_name_failed(found))
     error = find_error(body, target)
     if status == 404 and error is None:
         hint = "check url: it is the manager's address, without /apiops"

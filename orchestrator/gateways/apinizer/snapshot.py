@@ -13,7 +13,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.gateways.apinizer.looks import HEALTH, STATUS, copy_pods, is_offered, join_facts, next_look
+from orchestrator.gateways.apinizer.looks import (
+    HEALTH,
+    STATUS,
+    copy_pods,
+    find_disobedience,
+    is_offered,
+    join_facts,
+    next_look,
+)
 from orchestrator.gateways.kept import refuse_strange_deploy
 from orchestrator.model.obstacles import MISSING_HISTORY, UNPUBLISHED_EDITS
 from orchestrator.model.reading import Completeness, LookFacts, Operation, Reading, Snapshot, Verdict
@@ -152,8 +160,9 @@ def _next_proof(
 
 def _trust_unless_partial(manager: Reading, about: Reading | None) -> Reading:
     """Return the manager's reading, or the deploy's own where a row of that reply contradicts "deployed"."""
-    if manager.verdict is Verdict.UP and about is not None and about.verdict is Verdict.PARTIAL:
-        return replace(about, facts=manager.facts)
+    doubted = find_disobedience(about)
+    if manager.verdict is Verdict.UP and doubted is not None:
+        return replace(doubted, verdict=Verdict.PARTIAL, facts=manager.facts)
     return manager
 
 
@@ -161,7 +170,7 @@ def _combine(status: Reading, health: Reading, about: Reading | None, wanted: in
     if health.verdict is Verdict.ABSENT:
         return health
     facts = join_facts(status.facts or LookFacts(), health.facts or LookFacts())
-    doubted = copy_pods(about if about is not None and about.verdict is Verdict.PARTIAL else None)
+    doubted = copy_pods(find_disobedience(about))
     if health.verdict not in (Verdict.UP, Verdict.DOWN):
         return replace(health, facts=facts, **doubted)
     if health.facts is not None and health.facts.deployed is False:
