@@ -123,8 +123,8 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
             return replies.read_look(operation.via, api, reply)
         if operation.act is Act.PUBLISH:
             return self._read_publish(operation, reply)
-        if operation.act is Act.DEPLOY and reply.status == 200:
-            return read_deploy(api, reply)
+        if operation.act is Act.DEPLOY:
+            return self._read_deploy(api, reply)
         return replies.read_refusal(reply, self.api_version, api)
 
     def _read_binding(self, operation: Operation, reply: Reply) -> Reading | None:
@@ -142,6 +142,11 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field=
         from orchestrator.gateways.roma.statistics import read_front_statistics  # noqa: PLC0415 - see above
 
         return read_front_statistics(*decode_statistics(operation.via.partition("/")[2]), reply)
+
+    def _read_deploy(self, api: str, reply: Reply) -> Reading:
+        if reply.status == 200:
+            return read_deploy(api, reply)
+        return replies.read_refused_deploy(reply, self.api_version, api)
 
     def _read_publish(self, operation: Operation, reply: Reply) -> Reading:
         if reply.status in (200, 201):  # the reference says 201

@@ -94,6 +94,23 @@ def read_refusal(reply: Reply, version: Version, api: str | None = None) -> Read
     return make_reading(verdict, reply, error, hint)
 
 
+def read_refused_deploy(reply: Reply, version: Version, api: str) -> Reading:
+    """Read the refusal of a deploy of ``api``.
+
+    A look before it has shown that the place is right. So a 404 with another code of the service's own is
+    about the environment or the group of this deploy, which somebody may have deleted since the undeploy.
+    """
+    found = read_refusal(reply, version, api)
+    if found.verdict is Verdict.ELSEWHERE and _is_of_service(found.code):
+        return replace(found, verdict=Verdict.REFUSED, hint="")
+    return found
+
+
+def _is_of_service(code: str | None) -> bool:
+    """Return whether a code is one of the service's own, and speaks of something else than the instance."""
+    return (code or "").startswith("APIG.") and code != _NO_SUCH_INSTANCE
+
+
 def read_refused_publish(reply: Reply, version: Version) -> Reading:
     """Read the refusal of a publish.
 
@@ -212,8 +229,7 @@ def _read_missing_front(reply: Reply, front: str) -> Reading:
     ids = _ID_IN_TEXT.findall(found.message or "")
     if ids and all(names_another(one, front) for one in ids):
         return replace(found, verdict=Verdict.UNCLEAR)
-    gone = (found.code or "").startswith("APIG.") and found.code != _NO_SUCH_INSTANCE
-    return replace(found, verdict=Verdict.ABSENT if gone else Verdict.UNCLEAR)
+    return replace(found, verdict=Verdict.ABSENT if _is_of_service(found.code) else Verdict.UNCLEAR)
 
 
 def read_definition(
