@@ -86,7 +86,7 @@ _REOPEN = (
     "UPDATE target SET outcome = NULL, reason = NULL, evidence = NULL, seconds = NULL, ended = NULL"
     f" WHERE seq = ?{OUTCOME.returning}"
 )
-_HOLD = f"UPDATE target SET outcome = 'not_started', reason = ? WHERE seq = ?{OUTCOME.returning}"
+_HOLD = f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ? WHERE seq = ?{OUTCOME.returning}"
 _BEYOND = """
 UPDATE target SET step = ?1 WHERE seq IN (
     SELECT seq FROM target WHERE wave = ?2 AND outcome IS NULL ORDER BY depth, seq LIMIT -1 OFFSET ?3
@@ -333,7 +333,7 @@ class HoldRule(Struct, frozen=True):
 def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
     """Give each open target that a rule matches its outcome; the first rule that matches counts.
 
-    Returns the number of targets that were held back. Call it inside a transaction.
+    A target that an undeploy of an earlier session may have reached stays in doubt. Returns the number of targets that were held back. Call it inside a transaction.
     """
     holds = list(holds)
     if not holds:

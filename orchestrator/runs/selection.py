@@ -70,9 +70,11 @@ def _refuse_unknown_waves(plan: Plan, options: RunOptions) -> None:
 def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:
     """Return how protection narrows a run whose selection was applied in ``database``."""
     held = PendingTargets(database, plan, resumed=False).count_outcomes()
+    # One that an earlier session may have reached, before it was protected, is unknown.
+    protected = sum(held.get((outcome, Reason.PROTECTED.value), 0) for outcome in Outcome)
     return ProtectionSummary(
         len(prepare_protection(plan, options).texts),
-        held.get((Outcome.NOT_STARTED, Reason.PROTECTED.value), 0),
+        protected,
         (*list_idle_warnings(database, plan, options), *find_lookalikes(plan.gateways)),
     )
 

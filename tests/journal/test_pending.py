@@ -142,6 +142,22 @@ def test_the_first_hold_that_matches_gives_the_reason(database: Database) -> Non
     assert hold_back(database, []) == 0
 
 
+@pytest.mark.promise(1)
+def test_a_target_that_may_have_gone_down_is_not_called_untouched_since_it_is_protected_by_now(
+    database: Database,
+) -> None:
+    database.run(ATTEMPT, (1, 1, "undeploy", "doubt", None))
+    database.run(ATTEMPT, (3, 1, "undeploy", "busy", None))
+    protects = HoldRule(Reason.PROTECTED, only("roma/a1", "roma/a2"))
+
+    for _ in range(2):  # a further resume finds it so again
+        reopen(database, lambda name, wave: True)
+        hold_back(database, [protects])
+        found = outcomes(database)
+        assert found["roma/a1"] == ("unknown", "protected: by a pattern")
+        assert found["roma/a2"] == ("not_started", "protected: by a pattern")
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason", "opens"),
     [
