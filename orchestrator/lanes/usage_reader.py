@@ -116,7 +116,8 @@ class UsageReader:
                 await self._lane.rest(self._outage.next_wait(now))
             finally:
                 self._lane.announcer.tell_list(None)
-            if (found := await self._read_once(target, snapshot, ask)) is not None:
+            # Also where the time is over by now: this process may have stood still for most of it.
+            if (found := await self._ask_about(target, snapshot, ask)) is not None:
                 return found
         return None
 
@@ -126,6 +127,12 @@ class UsageReader:
         """Return the use of a target; None where it is to wait for the end of an outage."""
         if why := self._outage.explain(self._environment.monotonic()):
             return Usage(hours=self.hours, why=why)
+        return await self._ask_about(target, snapshot, ask)
+
+    async def _ask_about(
+        self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse
+    ) -> Usage | str | None:
+        """Make the reads that tell the use of a target."""
         await self._share(target.id)
         assert self._feature is not None  # noqa: S101 - read() has returned without one
         seen: dict[str, Reading] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -16,6 +17,7 @@ from orchestrator.model.reading import Act, Operation, Verdict
 from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
+from tests.simulation.clock import VirtualLoop
 from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Answers, Counted, calls
 from tests.support.engine import Answer, Heard, Wire, environment, gateway, lane, played, target
 from tests.support.readings import reading
@@ -48,8 +50,12 @@ def read_all(
     takes: float = 0.0,
     patience: float = 0.0,
     stops_at: float | None = None,
+    stands_still_at: float | None = None,
 ) -> tuple[list[Usage | str], Wire, Heard]:
-    """Read the use of so many targets; ``every``: one after the other, so many seconds apart."""
+    """Read the use of so many targets; ``every``: one after the other, so many seconds apart.
+
+    ``stands_still_at``: when the process is stopped for 700 s.
+    """
     wire, heard, found = Wire(answers, takes), Heard(), dict[int, Usage | str]()
 
     async def main() -> None:
@@ -68,7 +74,15 @@ def read_all(
             await anyio.sleep(stops_at or 0.0)
             run_gate.stop("interrupt", "SIGINT was received")
 
+        async def stand_still(at: float) -> None:
+            await anyio.sleep(at)
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.jump(700.0)
+
         async with anyio.create_task_group() as group:
+            if stands_still_at is not None:
+                group.start_soon(stand_still, stands_still_at)
             if stops_at is not None:
                 group.start_soon(stop)
             for seq in range(1, count + 1):
@@ -219,6 +233,13 @@ def test_statistics_that_stay_dead_are_waited_for_once() -> None:
     assert {usage.calls for usage in found if isinstance(usage, Usage)} == {None}
     assert 500.0 < wire.told[-1][0] < 620.0
     assert sum(at > 5.0 for at, _, _ in wire.told) <= 2 * 15
+
+
+def test_a_process_that_stood_still_in_an_outage_asks_once_more_before_it_leaves_all_targets() -> None:
+    found, _, _ = read_all(40, dead_until(100.0), takes=0.1, patience=600.0, stands_still_at=30.0)
+
+    told = [usage.calls for usage in found if isinstance(usage, Usage)]
+    assert told.count(3) >= 40 - 4
 
 
 @pytest.mark.promise(10)
