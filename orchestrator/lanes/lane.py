@@ -110,15 +110,29 @@ class Lane:
         self.state_list = StateList(self)
         self.bindings = BindingReader(self)
         self.endable_reads = EndableReads(gateway, run_gate, environment.monotonic)
-        run_gate.call_on_change(self._wakeup.ring)
+        self._is_paused = False
+        run_gate.call_on_change(self._note_change)
         self._tell_pace()
 
     def go_on(self, run_gate: RunGate, listener: LaneListener) -> None:
         """Go on with further targets, under another run gate, and tell another listener."""
         self._run_gate = run_gate
-        run_gate.call_on_change(self._wakeup.ring)
+        run_gate.call_on_change(self._note_change)
+        self._begin_anew()
         self.endable_reads = EndableReads(self.gateway, run_gate, self.environment.monotonic)
         self.announcer.take_up(self.state, listener)
+
+    def _note_change(self) -> None:
+        """Take in that the run was paused, goes on, or is steered otherwise; waiting workers ask again."""
+        was_paused, self._is_paused = self._is_paused, self._run_gate.paused
+        if was_paused and not self._is_paused:
+            self._begin_anew()
+        self._wakeup.ring()
+
+    def _begin_anew(self) -> None:
+        """Let ``park_for`` begin anew for refusals and logins: a pause is no time in which these failed."""
+        self.state.begin_anew()
+        self._no_login_since = None
 
     def describe_standing(self) -> LaneStanding:
         """Return where the lane stands, for another process that goes on with it."""

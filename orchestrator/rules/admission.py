@@ -400,6 +400,11 @@ class LaneState:
         """
         return self._policy.act is Act.DEPLOY and not request.settling
 
+    def begin_anew(self) -> None:
+        """Count the time of nothing but refusals from the next one on: for a while none could be asked."""
+        self._busy_since = None
+        self.looks.begin_anew()
+
     def is_held(self, now: float) -> bool:
         """Return whether nothing at all may leave now."""
         return self.state == "closed" or self.given_up or now < self._paused_until

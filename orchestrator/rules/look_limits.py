@@ -35,6 +35,10 @@ class LookLimits:
         """Let no look leave before ``at``."""
         self.paused_until = max(self.paused_until, at)
 
+    def begin_anew(self) -> None:
+        """Count refused and unsent looks from the next one on: for a while none could be asked."""
+        self._busy_since = self._unsent_since = None
+
     def observe(self, reading: Reading, began: float, now: float, *, crowded: bool) -> None:
         """Take in a look that left at ``began``. ``crowded``: a proxy said that it takes no more."""
         match reading.verdict:

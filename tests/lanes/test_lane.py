@@ -79,6 +79,36 @@ def test_all_workers_of_a_lane_wait_out_its_pause() -> None:
     assert played(main) == [12.0, 12.0, 12.0]
 
 
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("act", [UNDEPLOY, Act.LOOK])
+@pytest.mark.parametrize("how", ["pause", "other gate"])
+def test_a_pause_of_the_run_is_no_time_of_refusals(act: Act, how: str) -> None:
+    """Its operator waits for the gateway, and the first refusal after that must not end the lane."""
+
+    async def main() -> list[str | None]:
+        run_gate = RunGate()
+        lane = lane_of(run_gate=run_gate)
+        turn = AdmissionRequest(A, act, settling=act is Act.LOOK)
+        refusals = []
+        for number in range(3):
+            lane.observe(turn, busy(12.0), anyio.current_time())
+            refusals.append(lane.refusal(act, settling=turn.settling))
+            if how == "other gate":
+                await anyio.sleep(PARK_FOR)
+                lane.go_on(RunGate(), Heard())
+            elif number == 0:
+                run_gate.pause()
+                await anyio.sleep(PARK_FOR)
+                run_gate.skip("gw/x", "ana")
+                run_gate.go_on()
+            else:
+                await anyio.sleep(PARK_FOR)
+        return refusals
+
+    went_on = [reason is None for reason in played(main)]
+    assert went_on == ([True, True, True] if how == "other gate" else [True, True, False])
+
+
 def test_a_lane_that_closes_wakes_its_waiting_workers() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of()

@@ -213,6 +213,32 @@ def test_logins_that_are_put_off_are_tried_for_park_for_and_no_longer() -> None:
     assert refused == "parked: no token could be had: HTTP 503"
 
 
+def test_a_pause_of_the_run_is_no_time_of_logins_that_are_put_off() -> None:
+    async def main() -> list[float]:
+        run_gate, at = RunGate(), list[float]()
+
+        def login() -> Reply:
+            at.append(anyio.current_time())
+            if len(at) == 1:
+                run_gate.pause()
+            return Reply(503, {"wait": "60"}, b"", EPOCH) if len(at) < 3 else logged_in(3600.0)
+
+        one_lane = lane_with("login", login, run_gate)
+        async with anyio.create_task_group() as group:
+
+            async def go_on() -> None:
+                await anyio.sleep(2 * gateway().park_for)
+                run_gate.go_on()
+
+            group.start_soon(go_on)
+            assert await one_lane.admit(turn_of("undeploy", TargetId("gw/a"))) is None
+        return at
+
+    first, second, third = played(main)
+    assert second >= 2 * gateway().park_for > first
+    assert 60.0 < third - second < 61.0
+
+
 def test_a_token_that_is_over_when_it_comes_is_used_until_it_is_refused() -> None:
     """The clocks differ: to log in again would give another one of the same sort, for ever."""
 
