@@ -333,7 +333,8 @@ class HoldRule(Struct, frozen=True):
 def hold_back(database: Database, holds: Iterable[HoldRule]) -> int:
     """Give each open target that a rule matches its outcome; the first rule that matches counts.
 
-    A target that an undeploy of an earlier session may have reached stays in doubt. Returns the number of targets that were held back. Call it inside a transaction.
+    A target that an undeploy of an earlier session may have reached stays in doubt. Returns the number of
+    targets that were held back. Call it inside a transaction.
     """
     holds = list(holds)
     if not holds:

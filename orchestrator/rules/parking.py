@@ -96,8 +96,16 @@ class ProbeSchedule:
 
     def begin(self, now: float, since: float | None = None) -> None:
         """Begin the probes of a lane that is parked now, or was parked at ``since`` by another process."""
-        self._parked_since, self.next_at = now if since is None else since, now + FIRST_PROBE
+        self._parked_since = now if since is None else since
+        # Nobody may have probed since the other process: its run was paused, or it stood still. So one probe
+        # goes in any case, as a late one of this process would.
+        self.next_at = now + FIRST_PROBE if since is None else min(now + FIRST_PROBE, self._last_instant)
         self._wait = FIRST_PROBE
+
+    @property
+    def _last_instant(self) -> float:
+        """The last moment before the lane is given up."""
+        return math.nextafter(self.ends, -math.inf)
 
     @property
     def parked_since(self) -> float:

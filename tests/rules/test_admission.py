@@ -1049,6 +1049,19 @@ def test_another_process_probes_a_parked_lane_soon_and_gives_it_up_in_time() -> 
     assert lane.probe_times() == (100.0 + FIRST_PROBE, PARK_FOR)
 
 
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("now", [PARK_FOR - 1.0, PARK_FOR, PARK_FOR + 3600.0])
+def test_another_process_that_comes_late_probes_once_before_it_gives_the_lane_up(now: float) -> None:
+    """The run was paused meanwhile, and the gateway may be well again."""
+    lane = handed_over(parked(now=0.0), now)
+    at = max(now, PARK_FOR)
+
+    assert ask(lane, A, at) == AdmissionGranted()
+    assert isinstance(ask(lane, B, at), AdmissionDelayed)
+    tell(lane, A, DOUBT, at + 1.0)
+    assert ask(lane, B, at + 1.0) == AdmissionRefused("parked: HTTP 502")
+
+
 def test_another_process_keeps_the_pause_of_a_lane() -> None:
     lane = state()
     tell(lane, A, busy(12.0), 0.0)
