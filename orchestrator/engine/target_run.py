@@ -26,7 +26,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
-from orchestrator.rules.precheck import judge_late_look
+from orchestrator.rules.precheck import StateAtApproval, judge_late_look
 from orchestrator.rules.retry import (
     LookStep,
     SendStep,
@@ -77,6 +77,8 @@ class TargetRun:
         self._usage_gate: UsageGate | None = None
         if reader := resources.usage_readers.get(target.gateway) if resources.usage_readers else None:
             self._usage_gate = UsageGate(self._attempts, resources, reader)
+        self._is_unseen = False
+        """An earlier session has sent an undeploy, and this one has not seen the approved target yet."""
         self._no_repeat: str | None = None
         """Why the newest doubt may not be repeated, so that a look alone can settle it."""
 
@@ -121,7 +123,15 @@ class TargetRun:
             self._usage_gate.snapshot = check.snapshot
         if check.end is None and check.is_up and isinstance(self._step, LookStep):
             self._step = SendStep()  # the snapshot was the look that was due
+        elif self.history.charged and self._read_approved() is not None:
+            # No snapshot is taken any more. So a look is due: the state may have drifted since that of the
+            # session before, or that look may have found so.
+            self._step, self._is_unseen = LookStep(), True
         return check.end
+
+    def _read_approved(self) -> StateAtApproval | None:
+        pending = self._resources.pending
+        return pending.read_approved(self.target.seq) if pending.has_approvals else None
 
     async def _advance(self) -> Step | LookDeferred:
         """Do one step; return the next one, before which the caller waits."""
@@ -139,9 +149,10 @@ class TargetRun:
             self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
             if self._may_defer_look(reading):
                 return LookDeferred()
-            if act is Act.LOOK and isinstance(self._step, SendStep) and self._resources.pending.has_approvals:
-                approved = self._resources.pending.read_approved(self.target.seq)
-                self._step = judge_late_look(reading, approved) or self._step
+            if act is Act.LOOK and isinstance(self._step, SendStep):
+                is_resumed, self._is_unseen = self._is_unseen, False
+                drifted = judge_late_look(reading, self._read_approved(), is_resumed=is_resumed)
+                self._step = drifted or self._step
             refused = self._plan_next()
         if refused is not None:
             self._step = self._go_on_without(refused)

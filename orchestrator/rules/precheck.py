@@ -66,12 +66,17 @@ def judge_snapshot(
             return None
 
 
-def judge_late_look(looked: Reading, approved: StateAtApproval | None) -> TargetEnd | None:
+def judge_late_look(
+    looked: Reading, approved: StateAtApproval | None, *, is_resumed: bool = False
+) -> TargetEnd | None:
     """Return how a target ends by a look after its undeploy; None if the undeploy may be repeated.
 
     What a look shows as deployed in full, the undeploys so far have not touched: if it was approved in
-    another state, somebody has deployed it since.
+    another state, somebody has deployed it since. ``is_resumed``: the undeploys are those of earlier
+    sessions, whose look may have found the target drifted. Then a look that cannot tell lets nothing go.
     """
+    if approved is not None and is_resumed and looked.verdict is Verdict.UNCLEAR:
+        return TargetEnd(Outcome.NOT_STARTED, f"{Reason.SPENT}: the looks could not tell: {describe(looked)}")
     if approved is None or looked.verdict is not Verdict.UP:
         return None
     facts = looked.facts or LookFacts()

@@ -429,6 +429,37 @@ def test_what_is_still_as_it_was_approved_gets_a_second_undeploy() -> None:
     assert played.end.outcome is Outcome.UNDEPLOYED
 
 
+SETTLED = TargetHistory(requests=2, charged=1, may_have_arrived=True, exists=True)
+"""The undeploy of an earlier session was lost, and a look after it saw the target deployed."""
+
+
+def test_a_resume_looks_once_more_at_what_was_approved_before_it_repeats_an_undeploy() -> None:
+    """It may have been deployed since, or the look of the session before has found it drifted already."""
+    approved = StateAtApproval(state="up", since="2026-11-29T10:00:00Z")
+    newer = reading(Verdict.UP, facts=LookFacts(since="2026-11-29T11:00:00Z"))
+    same = reading(Verdict.UP, facts=LookFacts(since="2026-11-29T10:00:00Z"))
+
+    drifted = target_run([], [newer], history=SETTLED, approved=approved)
+    repeated = target_run([REMOVED], [same], history=SETTLED, approved=approved)
+    unapproved = target_run([REMOVED], [], history=SETTLED)
+
+    assert (drifted.end.reason or "").startswith("drifted: its last deploy was 2026-11-29T10:00:00Z")
+    assert drifted.wire.times() == []
+    assert repeated.end.outcome is unapproved.end.outcome is Outcome.UNDEPLOYED
+
+
+def test_a_resume_that_cannot_read_what_was_approved_repeats_no_undeploy() -> None:
+    """The look of the session before may have found it drifted. Where there are no looks, it has not."""
+    approved = StateAtApproval(state="up", since="2026-11-29T10:00:00Z")
+    unread = target_run([], [UNCLEAR] * 3, history=SETTLED, approved=approved)
+    unoffered = target_run([REMOVED], [reading(Verdict.NOT_OFFERED)], history=SETTLED, approved=approved)
+
+    assert unread.end.outcome is Outcome.NOT_STARTED
+    assert (unread.end.reason or "").startswith("spent: the looks could not tell")
+    assert unread.wire.times() == []
+    assert unoffered.end.outcome is Outcome.UNDEPLOYED
+
+
 UNTOLD = TargetHistory(requests=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)
 """An engine that was lost had the target, and told nothing of it."""
 
