@@ -4,12 +4,17 @@
 const Parts = (() => {
   // Failures first: the order of every list. An open target has not ended yet.
   const ORDER = ["failed", "unknown", "not_started", "open", "undeployed", "restored", "already_undeployed", "already_deployed"];
-  const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/g;
-  const PAIR = /[\ud800-\udbff][\udc00-\udfff]|[^]/g;
+  // The same characters as in make_visible of text/characters.py; a test compares the two.
+  const INVISIBLE = new RegExp(
+    "[\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e" +
+    "\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0d\\ufeff\\uffa0\\ufff0-\\ufffb\\ud800-\\udfff" +
+    "\\u{1bca0}-\\u{1bca3}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]", "gu");
 
-  const visible = (value) =>
-    value.replace(PAIR, (sign) =>
-      sign.length > 1 ? sign : sign.replace(INVISIBLE, (odd) => `\\u${odd.charCodeAt(0).toString(16).padStart(4, "0")}`));
+  const escapeLetter = (odd) => {
+    const code = odd.codePointAt(0);
+    return code > 0xffff ? `\\U${code.toString(16).padStart(8, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  };
+  const visible = (value) => value.replace(INVISIBLE, escapeLetter);
 
   const make = (name, className, ...content) => {
     const element = document.createElement(name);
