@@ -301,7 +301,10 @@ def find_run(state: Path, ref: str) -> RunFolder:
     if found is None or not _may_be_run(found):
         raise RunError(f"there is no run {ref!r} in {state}; `undeploy runs` lists what there is")
     check_run(found)
-    return RunFolder(found)
+    # The folder's own name is the run's id, by which a restore names what it brings back: `./` has none, and
+    # a link may have another one.
+    itself = found.resolve()
+    return RunFolder(found if found.name == itself.name else itself)
 
 
 def _find_kept(state: Path, ref: str) -> Path | None:

@@ -361,6 +361,22 @@ def test_a_folder_is_one_that_holds_a_slash(state: Path, monkeypatch: pytest.Mon
         find_run(state, f"runs/{other.id}")
 
 
+@pytest.mark.parametrize("ref", ["./", "../a-link/", "a-link/../", "../../a-link"])
+def test_a_run_has_its_own_name_whatever_leads_to_its_folder(
+    state: Path, monkeypatch: pytest.MonkeyPatch, ref: str
+) -> None:
+    """A restore names by it what it brings back, and a resume looks for that name."""
+    run = made(state)
+    monkeypatch.chdir(run.path)
+    for link in (run.path.parent / "a-link", state / "a-link"):
+        link.symlink_to(run.path)
+    (run.path / "a-link").mkdir()
+
+    found = find_run(Path("nowhere"), ref)
+
+    assert (found.id, found.path.resolve()) == (run.id, run.path.resolve())
+
+
 @pytest.mark.parametrize("ref", ["latest", "no-such-run", "", "..", "."])
 def test_a_run_that_is_not_there_is_told_with_the_folder(state: Path, ref: str) -> None:
     made(state, rehearsal=True)
