@@ -21,6 +21,7 @@ from orchestrator.journal.notes import (
     list_controls,
     list_warnings,
     read_lane,
+    read_stop_rule,
 )
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import KEPT, WORD
@@ -136,6 +137,7 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
         dependent=not_started.get(Reason.DEPENDENCY, _NONE)[0],
         use=report_use(database),
         cut_off=not_started.get(Reason.WINDOW, _NONE)[0],
+        stop_rule=read_stop_rule(database, summary.sessions[-1].number) if summary.sessions else None,
         warnings=list_warnings(database, None),
         controls=tuple(_report_control(at, note) for at, note in list_controls(database)),
         approval=report_consent(summary.meta.approved),

@@ -169,6 +169,9 @@ def _choose_resume(report: Report, totals: Totals) -> tuple[str, str]:
     stopped_by = report.run.stopped_by or ""
     if stopped_by.startswith(Reason.STOP_RULE):
         return "A stop rule ended the run. Once its cause is understood, go on past it:", " --past-stop"
+    if report.stop_rule is not None:
+        fired = f"A stop rule had fired before ({report.stop_rule})"
+        return f"{fired}. Once its cause is understood, go on past it:", " --past-stop"
     if stopped_by.startswith(Reason.WINDOW):
         return "The window closed before all was done. Go on in another one:", WINDOW_OPTION
     if stopped_by.startswith(Reason.DISK):

@@ -336,6 +336,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """Number of targets not started because they come after a target that is not down."""
     cut_off: int = 0
     """Number of targets not started because the window closed."""
+    stop_rule: str | None = None
+    """The stop rule that fired in the newest session, also if a kill or an interrupt ended it afterwards."""
     snapshots: int | None = None
     """Number of targets with a snapshot from before their change; None if the run keeps none."""
     approval: RunApproval | None = None

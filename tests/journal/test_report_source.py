@@ -515,6 +515,14 @@ def reported(folder: Path, *rows: tuple[int, str | None, str, str | None], sessi
         return JournalReportSource(database, RunId("r1"), held=False).report
 
 
+def test_a_stop_rule_of_the_newest_session_is_told_whatever_ended_that(tmp_path: Path) -> None:
+    fired = (2, None, "stopping", "stop_rule: failed: 2 in the run, limit 1")
+    (tmp_path / "resumed").mkdir()
+
+    assert reported(tmp_path, fired, sessions=2).stop_rule == fired[-1]
+    assert reported(tmp_path / "resumed", fired, sessions=3).stop_rule is None
+
+
 def test_a_lane_is_what_the_last_session_left_it(tmp_path: Path) -> None:
     report = reported(
         tmp_path,

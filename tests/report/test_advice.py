@@ -64,6 +64,17 @@ def test_a_command_is_advised_only_where_it_helps(
     assert said == commands
 
 
+@pytest.mark.parametrize("state", ["killed", "interrupted"])
+def test_a_stop_rule_that_fired_before_the_run_was_cut_off_is_to_be_passed(state: str) -> None:
+    """A resume without the option is refused."""
+    report = build_report(run={"state": state, "exit_status": None}, unknown=1)
+
+    (step,) = advise(replace(report, stop_rule="stop_rule: failed: 2 in the run, limit 1"))
+
+    assert step.text.startswith("A stop rule had fired before (stop_rule: failed: 2 in the run, limit 1).")
+    assert step.command.endswith(" --past-stop")
+
+
 def test_advice_for_a_run_without_open_ends() -> None:
     assert [step.text for step in advise(build_report(undeployed=3))] == ["Nothing is left to do."]
 
