@@ -227,14 +227,21 @@ def _advise_on_open_ends(report: Report) -> Iterator[NextStep]:
         yield _advise_on_use(report, used)
     if (missed := count_missed(report) - dependent - used) and complete:
         yield NextStep(f"Read why {missed:,} {choose_form(missed, 'was', 'were')} not started.")
-    # A remainder of a finished run would have no target, and is refused.
-    if complete and report.run.exit_status == 1 and report.run.act == "undeploy":
+    if complete and report.run.exit_status == 1 and _has_remainder(report):
         yield NextStep(
             "Once the causes are mended, make a plan of what is left:",
             f"undeploy remainder {report.run.id} -o rest.yaml",
         )
     if report.run.act == "restore" and complete:
         yield from _advise_another_restore(report)
+
+
+def _has_remainder(report: Report) -> bool:
+    """Return whether a remainder of a complete run would have targets: one without any is refused."""
+    totals = count_current_outcomes(report)
+    left = totals.failed + totals.unknown + totals.not_started - report.kept_out.get(Reason.PROTECTED, 0)
+    # What comes after a protected target is no more in a remainder than that one.
+    return report.run.act == "undeploy" and left > report.dependent
 
 
 def _advise_on_use(report: Report, used: int) -> NextStep:

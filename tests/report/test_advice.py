@@ -64,6 +64,27 @@ def test_a_command_is_advised_only_where_it_helps(
     assert said == commands
 
 
+@pytest.mark.parametrize(
+    ("counts", "kept_out", "up_again", "is_advised"),
+    [
+        ({"failed": 1, "not_started": 2}, {"protected": 1}, {}, True),
+        ({"not_started": 2}, {"protected": 1}, {}, False),
+        ({"not_started": 2}, {"filtered": 1}, {}, True),
+        ({"failed": 1, "not_started": 2}, {"protected": 1}, {"failed": 1}, False),
+    ],
+)
+def test_no_remainder_is_advised_where_it_would_have_no_target(
+    counts: dict[str, int], kept_out: dict[str, int], up_again: dict[str, int], *, is_advised: bool
+) -> None:
+    """One target comes after another one, which is protected or is not down."""
+    report = build_report(run={"exit_status": 1}, **counts)
+    report = replace(report, kept_out=kept_out, up_again=up_again, dependent=1)
+
+    said = [step.command for step in advise(report)]
+
+    assert any("remainder" in command for command in said) == is_advised
+
+
 @pytest.mark.parametrize("state", ["killed", "interrupted"])
 def test_a_stop_rule_that_fired_before_the_run_was_cut_off_is_to_be_passed(state: str) -> None:
     """A resume without the option is refused."""
