@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hmac import compare_digest
-from http.cookies import CookieError, SimpleCookie
 
 from msgspec import Struct
 
@@ -91,13 +90,11 @@ class AccessGuard:
 
     def has_session(self, headers: Mapping[str, str]) -> bool:
         """Return whether a request comes with the cookie of the session."""
-        if self._session is None:
+        session = self._session
+        if session is None:
             return False
-        try:
-            found = SimpleCookie(headers.get("Cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        return found is not None and _are_same(found.value, self._session)
+        found = _list_cookies(headers.get("Cookie", ""), self.cookie)
+        return any(_are_same(value, session) for value in found)
 
     def exchange(self, token: str) -> str | AccessRefusal:
         """Return a new session for the token, which is void from then on.
@@ -113,6 +110,18 @@ class AccessGuard:
             return AccessRefusal(403, "this is not the token that the terminal shows")
         self._session = self._make_secret()
         return self._session
+
+
+def _list_cookies(header: str, name: str) -> Iterator[str]:
+    """Yield the values of the cookies of one name.
+
+    A browser sends the cookies of every program of this host. Some are no cookies by the standard, and a
+    parser that stops at one of these would lose the session behind it.
+    """
+    for cookie in header.split(";"):
+        given, _, value = cookie.partition("=")
+        if given.strip() == name:
+            yield value.strip()
 
 
 def _are_same(given: str, secret: str) -> bool:

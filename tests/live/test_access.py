@@ -132,6 +132,18 @@ def test_without_the_cookie_there_is_no_session(cookie: str) -> None:
     assert not guard.has_session({})
 
 
+@pytest.mark.parametrize(
+    "other", ["path=1", 'layout={"x":1}', "a=b c", "a=é", "=v", "bare", 'a="open', "a b=c"]
+)
+def test_a_cookie_of_another_program_hides_no_session(other: str) -> None:
+    guard = make_guard()
+    session = guard.exchange(guard.token)
+
+    assert guard.has_session({"Cookie": f"{other}; {guard.cookie}={session}"})
+    assert guard.has_session({"Cookie": f"{guard.cookie}={session}; {other}"})
+    assert not guard.has_session({"Cookie": f"{other}; x{guard.cookie}={session}"})
+
+
 def test_the_token_is_no_cookie() -> None:
     guard = make_guard()
     guard.exchange(guard.token)
