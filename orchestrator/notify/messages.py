@@ -22,6 +22,9 @@ MessageTone = Literal["info", "success", "warning", "failure"]
 LONGEST_TEXT = 300
 """Characters of a text from outside, such as a vendor's message."""
 
+LONGEST_PLAN = 80
+"""Characters of the plan's name in a title, so that the news behind it is not cut."""
+
 MOST_GATEWAYS = 10
 """Gateways that the first message names."""
 
@@ -65,7 +68,7 @@ class MessageMaker:
             case WaveEnded():
                 return self._describe_wave(event)
             case LaneChanged(state="parked" | "closed"):
-                return _describe_lane(event)
+                return self._describe_lane(event)
         return None
 
     def _describe_wave(self, event: WaveEnded) -> RunMessage:
@@ -74,10 +77,27 @@ class MessageMaker:
         is_bad = any(map(progress.count_in_run, TROUBLE))
         return RunMessage(
             kind="wave_ended",
-            title=quote_outside(f"wave {event.wave} has ended ({number} of {of})"),
+            title=self._compose_title(f"wave {event.wave} has ended ({number} of {of})"),
             body=compose_headline(progress),
             tone="warning" if is_bad else "info",
         )
+
+    def _describe_lane(self, event: LaneChanged) -> RunMessage:
+        state = "given up" if event.given_up else event.state
+        return RunMessage(
+            kind="parked",
+            title=self._compose_title(f"gateway {event.gateway} is {state}"),
+            body=quote_outside(event.reason or "no reason is known"),
+            tone="warning" if event.state == "parked" and not event.given_up else "failure",
+        )
+
+    def _compose_title(self, news: str) -> str:
+        """Return a title that tells which run it is: a channel may hear of several, and of rehearsals."""
+        if (started := self._progress.started) is None:
+            return quote_outside(news)
+        rehearsal = "rehearsal of " if started.rehearsal else ""
+        restore = "restore of " if started.act == "restore" else ""
+        return quote_outside(f"{rehearsal}{restore}{show_briefly(started.plan, LONGEST_PLAN)}: {news}")
 
 
 def _describe_start(event: RunStarted) -> RunMessage:
@@ -104,16 +124,6 @@ def _list_facts(event: RunStarted) -> list[str]:
     if event.approval:
         facts.append(f"approval: {quote_outside(event.approval)}")
     return facts
-
-
-def _describe_lane(event: LaneChanged) -> RunMessage:
-    state = "given up" if event.given_up else event.state
-    return RunMessage(
-        kind="parked",
-        title=quote_outside(f"gateway {event.gateway} is {state}"),
-        body=quote_outside(event.reason or "no reason is known"),
-        tone="warning" if event.state == "parked" and not event.given_up else "failure",
-    )
 
 
 def make_last_message(

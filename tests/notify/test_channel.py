@@ -229,7 +229,7 @@ def test_a_place_is_told_what_its_plan_asks_for_and_no_more(monkeypatch: pytest.
                 notifier(LaneChanged(at=1.0, gateway="roma-eu", state="parked", reason="parked: HTTP 503"))
                 notifier.finish(LAST, interrupted=False)
 
-    assert service.titles[0] == "gateway roma-eu is parked"
+    assert service.titles[0] == "spring: gateway roma-eu is parked"
     assert service.titles[-1] == "the end"
     assert len(service.titles) in (2, 3)  # the beginning may have gone alone, or with the end
 

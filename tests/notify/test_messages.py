@@ -97,7 +97,7 @@ def test_a_wave_that_ended_is_told_with_the_counts_of_the_run() -> None:
 
     message = tell(*events)[-1]
 
-    assert (message.title, message.tone) == ("wave canary has ended (1 of 2)", "warning")
+    assert (message.title, message.tone) == ("spring: wave canary has ended (1 of 2)", "warning")
     assert message.body == "3 of 10 down · 1 failed"
 
 
@@ -119,6 +119,27 @@ def test_a_gateway_that_is_left_alone_is_told_with_the_reason(state: str, given_
     )
 
     assert [(each.title, each.body) for each in tell(change)] == [(title, "parked: HTTP 503")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "subject"),
+    [
+        ({}, "spring"),
+        ({"rehearsal": True}, "rehearsal of spring"),
+        ({"act": "restore"}, "restore of spring"),
+        ({"plan": "x" * 500}, f"{'x' * 79}…"),
+    ],
+)
+def test_each_title_tells_which_run_it_is_and_whether_it_is_a_rehearsal(
+    fields: dict[str, object], subject: str
+) -> None:
+    parked = LaneChanged(at=AT, gateway="roma-eu", state="parked", reason="parked: HTTP 503")
+    begun, over = WaveStarted(at=AT, wave="canary", left=2), WaveEnded(at=AT, wave="canary")
+
+    assert [message.title for message in tell(started(**fields), begun, parked, over)[1:]] == [
+        f"{subject}: gateway roma-eu is parked",
+        f"{subject}: wave canary has ended (1 of 2)",
+    ]
 
 
 def test_a_pause_is_not_worth_a_message() -> None:
