@@ -30,7 +30,7 @@ class RequestMetric(Struct, frozen=True):
 REQUESTS = RequestMetric(
     "undeploy.requests",
     "{request}",
-    "Requests about targets that were sent, by the status of the reply",
+    "Requests about targets by the status of the reply; no reply comes to one that cannot leave, either",
     ("gateway", "act", "status"),
 )
 REQUEST_SECONDS = RequestMetric(
