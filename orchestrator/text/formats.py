@@ -37,7 +37,7 @@ def format_time_of_day(at: float, now: float) -> str:
     if then.date() == today.date():
         return f"{then:%H:%M}"
     # Within six days the name of the weekday is unambiguous.
-    return f"{then:%a %H:%M}" if then - today < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
+    return f"{then:%a %H:%M}" if abs(then - today) < timedelta(days=6) else f"{then:%Y-%m-%d %H:%M}"
 
 
 def format_given_time(at: datetime) -> str:

@@ -16,6 +16,7 @@ from orchestrator.text.formats import (
     format_per_second,
     format_percent,
     format_span,
+    format_time_of_day,
 )
 
 
@@ -95,3 +96,13 @@ def test_the_minute_of_an_end_is_the_one_that_is_over_then(seconds: float, text:
     midnight = datetime(2026, 1, 5).astimezone().timestamp()
 
     assert format_full_minute(midnight + seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [(0, "12:00"), (1, "Tue 12:00"), (7, "2026-01-12 12:00"), (-1, "Sun 12:00"), (-7, "2025-12-29 12:00")],
+)
+def test_a_weekday_stands_alone_only_where_it_can_mean_no_other_week(days: int, text: str) -> None:
+    noon = datetime(2026, 1, 5, 12).astimezone().timestamp()
+
+    assert format_time_of_day(noon + days * 86_400, noon) == text
