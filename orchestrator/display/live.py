@@ -116,8 +116,9 @@ class LiveDisplay:
             waiting = self._progress.waiting
             picture = draw_picture(
                 status,
-                # One column less: to clear the rest of a full line would clear its last character.
-                width=columns - 1,
+                # One column less: to clear the rest of a full line would clear its last character. A window
+                # that is dragged may have a single column for a moment.
+                width=max(1, columns - 1),
                 height=rows,
                 answers=waiting is not None and waiting.answers,
                 link="" if self._link is None else self._link(),

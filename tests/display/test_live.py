@@ -67,6 +67,19 @@ def test_a_picture_that_fails_says_so_and_leaves_the_run_alone(monkeypatch: pyte
     assert not shown.is_alternate
 
 
+def test_a_terminal_of_one_column_ends_no_picture() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=1, height=1, force_terminal=True, _environ={"TERM": "xterm"})
+    with LiveDisplay(console, now=lambda: START + 5) as display:
+        for event in story.short_run():
+            display(event)
+        display.draw()
+        during = TerminalEmulator(1, 1, out.getvalue())
+
+    assert during.is_alternate
+    assert "failed" not in out.getvalue()
+
+
 @pytest.mark.parametrize(("encoding", "expected"), [("utf-8", "█"), ("ascii", "#")])
 def test_an_ascii_terminal_gets_ascii(encoding: str, expected: str) -> None:
     raw = io.BytesIO()
