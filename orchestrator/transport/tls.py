@@ -76,6 +76,9 @@ def make_store_context(name: str, tls: Tls, folder: Path) -> ssl.SSLContext:
 
 def _make_context(tls: Tls, where: str, folder: Path) -> ssl.SSLContext:
     context = ssl.create_default_context()
+    # From Python 3.13 on, the default refuses authorities that leave out an extension of RFC 5280, as private
+    # ones of old often do. Then `insecure` would be the only way to their gateways.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # aiohttp speaks no HTTP/2, so a server must not choose it.
     context.set_alpn_protocols(["http/1.1"])
     if tls.ca_file is not None:

@@ -8,17 +8,23 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 from msgspec.structs import replace
 
 from orchestrator.errors import CredentialError
@@ -109,6 +115,50 @@ async def test_a_private_authority_is_believed_where_the_plan_names_it(ca: trust
     assert isinstance(reply, Reply)
     assert reply.status == 204
     assert peer.headers["x-auth-token"] == CREDENTIAL
+
+
+def issue_old_style(folder: Path) -> ssl.SSLContext:
+    """Return what a server shows whose private authority leaves out extensions of RFC 5280, as old ones do.
+
+    The authority's certificate is in ``folder``, as ``old-ca.pem``.
+    """
+    authority, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+
+    def issue(name: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType) -> bytes:
+        made = (
+            x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(YESTERDAY)
+            .not_valid_after(YESTERDAY + timedelta(days=30))
+            .add_extension(extension, critical=False)
+        )
+        return made.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    text = own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "old-ca.pem").write_bytes(issue(issuer, authority, x509.BasicConstraints(True, None)))
+    (folder / "gateway.pem").write_bytes(text + issue(subject, own, address))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "gateway.pem")
+    return context
+
+
+async def test_a_private_authority_of_old_is_believed_under_each_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.13 made its default context stricter than those before, and than curl's."""
+    make = ssl.create_default_context
+
+    def make_strict() -> ssl.SSLContext:
+        context = make()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", make_strict)
+    async with serving(saying(NO_CONTENT), tls=issue_old_style(tmp_path)) as peer:
+        reply = await ask(f"{peer.url}/a", folder=tmp_path, tls=Tls(ca_file="old-ca.pem"))
+    assert isinstance(reply, Reply), reply
 
 
 async def test_one_context_serves_the_whole_lane(ca: trustme.CA, papers: Path, tmp_path: Path) -> None:
