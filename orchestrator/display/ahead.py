@@ -91,7 +91,7 @@ class _LaneProspect(NamedTuple):
     longest_hold: float | None
     """Seconds for which it stands still at most; None if that is unknown."""
     under_way: int
-    """Targets whose undeploy waits for its reply."""
+    """Targets whose undeploy has left, and need not be repeated so far."""
 
 
 def _list_prospects(lanes: Mapping[str, LaneProgress], now: float) -> Iterator[tuple[str, _LaneProspect]]:
@@ -107,7 +107,7 @@ def _list_prospects(lanes: Mapping[str, LaneProgress], now: float) -> Iterator[t
                     least=lane.measure_request_seconds() or peers.get(lane.kind) or 0.0,
                     is_held=lane.find_hindrance(now) is not None,
                     longest_hold=lane.find_longest_hold(now),
-                    under_way=lane.changing,
+                    under_way=len(lane.started),
                 ),
             )
 

@@ -35,7 +35,6 @@ class LaneProgress:
     __slots__ = (
         "begun",
         "bound",
-        "changing",
         "earlier",
         "ended",
         "fault",
@@ -59,6 +58,7 @@ class LaneProgress:
         "requests",
         "silent_since",
         "since",
+        "started",
         "state",
         "total",
         "url",
@@ -73,11 +73,11 @@ class LaneProgress:
         """Targets that had an outcome when the session began."""
         self.in_flight = 0
         """Requests that have no reply yet, pages of lists included."""
-        self.changing = 0  # those of them that change a target; looks and pages do not
         self.list_asked: str | None = None
         """The page of a list that the gateway is being asked for, in words."""
         self.waiting: set[TargetId] = set()
         """Targets that wait for their next request."""
+        self.started: set[TargetId] = set()  # those whose undeploy has left, and need not be repeated so far
         self.outcomes = dict.fromkeys(Outcome, 0)
         self.pace = PaceMeter(at)
         self.idle_since: float | None = None
@@ -191,8 +191,6 @@ class LaneProgress:
     def end_attempt(self, event: AttemptEnded) -> None:
         """Count a request that has its reply, or is lost, and keep its fault."""
         self.in_flight -= 1
-        if event.act in CHANGES:
-            self.changing -= 1
         if event.status is not None:
             self.silent_since = event.at if self.in_flight else None
         self.request_seconds += event.seconds
@@ -213,15 +211,18 @@ class LaneProgress:
         self.in_flight += 1 if text else -1
         self.list_asked = text
 
-    def plan_retry(self, target: TargetId) -> None:
-        """Note that ``target`` waits for its next request."""
+    def plan_retry(self, target: TargetId, act: Act) -> None:
+        """Note that ``target`` waits for its next request ``act``."""
         self.waiting.add(target)
+        if act in CHANGES:
+            self.started.discard(target)
 
     def end_target(self, event: TargetEnded) -> None:
         """Count a target that has its outcome."""
         self.ended += 1
         self.outcomes[event.outcome] += 1
         self.waiting.discard(event.target)
+        self.started.discard(event.target)
         # A thousand targets can end as not started in an instant, which tells nothing about the gateway.
         if event.outcome is not Outcome.NOT_STARTED:
             self.pace.count(event.at)

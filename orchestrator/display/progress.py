@@ -151,7 +151,7 @@ class RunProgress:
             case TargetEnded():
                 self._end_target(event)
             case RetryPlanned():
-                self._find_lane(event.gateway).plan_retry(event.target)
+                self._find_lane(event.gateway).plan_retry(event.target, event.act)
             case SnapshotMissed():
                 self._without_snapshot.add(event.target)
             case _:
@@ -335,7 +335,7 @@ class RunProgress:
         bucket.in_flight = max(bucket.in_flight, self.in_flight)
         if event.act in CHANGES:
             bucket.sent += 1
-            lane.changing += 1
+            lane.started.add(event.target)
             if event.target not in self._begun:
                 self._begun.add(event.target)
                 lane.begun += 1

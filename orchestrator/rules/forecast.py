@@ -31,7 +31,7 @@ class WorkAhead(Struct, frozen=True, kw_only=True):
     targets: int
     """How many targets have no outcome; 0 if only looks are left."""
     under_way: int = 0
-    """How many of them have been sent their undeploy, and wait for its reply: no window stops these."""
+    """How many of them were sent their undeploy, and wait for its reply or a look: no window stops these."""
     seconds: float | None
     """How long they take once the part has begun; None if unknown."""
     at_most: float | None = None

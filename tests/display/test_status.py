@@ -276,11 +276,15 @@ class TestAhead:
         flying = [sent(f"one/x{n}", START + 60) for n in range(8)]
         events = [started, wave("first"), *work("one", 8, 0, 1.0, in_wave="first"), *flying]
         all_fly = tell(*events, at=START + 75)
-        two_wait = tell(*events, *(answered(f"one/x{n}", START + 76, 503) for n in range(2)), at=START + 77)
+        answers = [answered(f"one/x{n}", START + 76) for n in range(8)]  # their looks come together
+        looked = tell(*events, *answers, at=START + 77)
+        repeats = [story.retry(f"one/x{n}", START + 76) for n in range(2)]
+        two_wait = tell(*events, *answers, *repeats, at=START + 77)
 
-        assert (all_fly.verdict.is_late, all_fly.verdict.against_close) == (False, "")
-        assert all_fly.forecast is not None
-        assert (all_fly.forecast.late, all_fly.forecast.done is None) == (0, False)
+        for found in (all_fly, looked):
+            assert (found.verdict.is_late, found.verdict.against_close) == (False, "")
+            assert found.forecast is not None
+            assert (found.forecast.late, found.forecast.done is None) == (0, False)
         assert two_wait.forecast is not None
         assert (two_wait.forecast.late, two_wait.verdict.is_late) == (2, True)
 
