@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
+from orchestrator.display.progress import RunProgress
+from orchestrator.display.status import read_status
 from tests.support.browser import (
     DESKTOP,
     NARROW_PHONE,
@@ -23,7 +26,7 @@ from tests.support.browser import (
     assert_no_overhang,
 )
 from tests.support.made_up_server import TOKEN, MadeUpServer
-from tests.support.made_up_status import HOSTILE, STATES, make_status
+from tests.support.made_up_status import HOSTILE, NOW, STATES, make_status
 from tests.support.page_measures import (
     find_alike,
     look_in_grey,
@@ -98,6 +101,31 @@ async def test_after_a_gap_the_page_fetches_a_fresh_snapshot(open_live: OpenLive
     live.server.make_stale()
 
     await expect(live.page.locator("#done-by")).to_contain_text("the end is unknown")
+
+
+@long
+async def test_a_server_that_leaves_with_the_end_is_not_lost(open_live: OpenLivePage) -> None:
+    live = await open_live("failed")
+    live.watched.expect("net::ERR_")
+
+    await live.server.stop()
+
+    await expect(live.page.locator("#freshness")).to_contain_text("the run has left", timeout=9_000)
+    await expect(live.page.locator("body")).not_to_have_class(re.compile(r"\blost\b"))
+
+
+@long
+async def test_a_run_that_has_told_nothing_yet_began_at_no_time(open_live: OpenLivePage) -> None:
+    live = await open_live("running")
+    told = await live.page.locator("#facts").text_content()
+    live.server.state = msgspec.to_builtins(read_status(RunProgress(), NOW))
+
+    live.server.make_stale()
+
+    assert told is not None
+    assert told.startswith("Run ")
+    await expect(live.page.locator("#state")).to_have_text("starting")
+    await expect(live.page.locator("#facts")).to_have_text("")
 
 
 @long

@@ -17,7 +17,8 @@ const drawFacts = ({ run }) => {
   if (run.closes) facts.push(`closes ${moment(run.closes)}`);
   facts.push(run.approval && `approved: ${run.approval}`, run.protect);
   setText(byId("zone"), `Times are ${zone()}, as where the run works.`);
-  setText(byId("facts"), `${facts.filter(Boolean).join("; ")}.`);
+  // A run that has told nothing yet has no id, and began at no time.
+  setText(byId("facts"), run.id ? `${facts.filter(Boolean).join("; ")}.` : "");
 };
 
 const ZONES = [

@@ -149,6 +149,8 @@ export class Stream {
 
   fall(told) {
     this.close();
+    // The word of the end may be missing where the last state has come: its server leaves soon after.
+    this.over ||= Boolean(this.state?.ended) && !told;
     if (told) this.onFresh({ kind: "refused", at: this.at, text: told });
     else if (document.hidden && !this.over) this.onFresh({ kind: "lost", at: this.at });
     if (this.over && !told) {
