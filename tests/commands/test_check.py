@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -285,6 +288,39 @@ def test_a_plan_that_is_not_there_is_told(folder: Path, undeploy: Undeploy) -> N
     assert status == 2
     assert "nowhere.yaml" in err
     assert "Traceback" not in err
+
+
+WITHOUT_LIBYAML = """\
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("yaml._yaml", "_yaml"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from orchestrator.cli import main
+main(["check", "plan.yaml"])
+"""
+
+
+def test_a_yaml_library_without_libyaml_is_told_with_the_remedy(
+    plan: Callable[..., Path], folder: Path
+) -> None:
+    plan()
+
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LIBYAML],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("PyYAML was installed here without libyaml, by which plans are read")
+    assert "--only-binary=:all: pyyaml" in done.stderr
 
 
 def test_check_leaves_nothing_behind(plan: Callable[..., Path], undeploy: Undeploy, folder: Path) -> None:
