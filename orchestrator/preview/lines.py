@@ -13,6 +13,7 @@ from orchestrator.preview.phrases import (
     MOST_SHOWN,
     count_cells,
     describe_completeness,
+    describe_filtered,
     describe_outlook,
     describe_sending,
     describe_target,
@@ -94,7 +95,7 @@ def _render_left_alone(preview: Preview) -> Iterator[str]:
     if preview.protected:
         yield f"protected {preview.protected:,}: left alone, and not looked at"
     if preview.filtered:
-        yield f"filtered  {preview.filtered:,}: left out by --only, --skip or --wave, and not looked at"
+        yield f"filtered  {describe_filtered(preview.filtered)}"
 
 
 def _render_group(preview: Preview, group: PreviewGroup, *, most: int = MOST_SHOWN) -> Iterator[str]:

@@ -16,6 +16,7 @@ from orchestrator.preview.phrases import (
     MOST_SHOWN,
     count_cells,
     describe_completeness,
+    describe_filtered,
     describe_outlook,
     describe_sending,
     describe_target,
@@ -31,6 +32,7 @@ from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget
 from orchestrator.preview.use import count_use, describe_consequence, sort_by_use
 from orchestrator.preview.warnings import PreviewWarning
 from orchestrator.report.use import describe_use, format_use, name_use_columns
+from orchestrator.report.words import describe_protection
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH
 from orchestrator.text.markdown import escape_markdown, format_code, format_target
@@ -67,7 +69,11 @@ def _render_facts(shown: AssessedPreview) -> Iterator[str]:
         ("A run", describe_sending(shown.forecast)),
         ("Time", describe_time(shown.forecast)),
         ("A restore", describe_outlook(foresee_restore(shown.plan, preview))),
+        ("Protect", describe_protection(preview.patterns, preview.protected)),
     ]
+    # Who reads a ticket sees no command line, and a run without its filters takes more.
+    if preview.filtered:
+        rows.append(("Filtered", describe_filtered(preview.filtered)))
     if (use := count_use(preview)) is not None:
         rows.append(("In use", f"{describe_use(use)}{describe_consequence(shown.plan, preview)}"))
     return _render_table(("", ""), rows)

@@ -70,6 +70,11 @@ def describe_time(forecast: RunForecast) -> str:
     return f"{takes}; the window leaves {format_span(forecast.left)}{fits}"
 
 
+def describe_filtered(count: int) -> str:
+    """Return in words how many targets the filters of the command line leave out of a run."""
+    return f"{count:,}: left out by --only, --skip or --wave, and not looked at"
+
+
 def list_losses(plan: PlanHeader, preview: Preview) -> Iterator[str]:
     """Yield in words, for each gateway, what hangs on its front-end APIs that go, and what is not known."""
     for gateway, counts in count_lost_bindings(plan, preview):
@@ -128,7 +133,8 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
     )
 
 
-_RUN_IT = "`undeploy run` with this plan does it"
+# The plan alone may be more: this preview may be one of --target, --only or another window.
+_RUN_IT = "`undeploy run` with this plan and the same options does it"
 
 
 def find_names(shown: AssessedPreview) -> dict[str, str]:

@@ -57,7 +57,7 @@ def test_the_table_sorts_what_it_saw(
     assert "a run     sends at least " in ended.out
     assert ended.out.splitlines()[-2:] == [
         "The state of all 6 targets is known.",
-        "verdict   ready: 2 targets would change; `undeploy run` with this plan does it",
+        "verdict   ready: 2 targets would change; `undeploy run` with this plan and the same options does it",
     ]
     assert mixed_platform.books().gateways["apim"].undeploys == 0
 
@@ -115,6 +115,19 @@ def test_markdown_is_for_tickets(mixed_platform: RunningSimulators, plan: Write,
     assert out.startswith("# Preview of clean-up\n")
     assert "| targets | apim | 2 | 2 | 2 | 0 |" in out
     assert "## Does not exist: 2" in out
+    assert "| Protect | no pattern is in force |" in out
+    assert "Filtered" not in out
+
+
+def test_a_ticket_says_what_a_preview_left_out(
+    mixed_platform: RunningSimulators, plan: Write, undeploy: Undeploy
+) -> None:
+    path = plan(mixed_platform.urls["apim"], "protect: ['apim/*/proxy-0/*']")
+
+    out = undeploy("preview", path, "--format", "markdown", "--skip", "apim/*/proxy-1/*").out
+
+    assert "| Protect | 1 pattern is in force, 1 target is protected |" in out
+    assert "| Filtered | 1: left out by --only, --skip or --wave, and not looked at |" in out
 
 
 def test_what_would_stop_a_run_is_told(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:
