@@ -44,6 +44,7 @@ _RETYPED = re.compile(
 )
 """An id after a spreadsheet took it for a number, a date or a formula."""
 _RETYPED_BEGINS = frozenset("0123456789=#")
+_QUOTES = frozenset("\"'")
 _RETYPE_HINT = "in a spreadsheet, make the column text and fill it in again"
 
 
@@ -253,15 +254,19 @@ class _TargetFileReader:
             found = f"found {count_noun(len(cells), 'cell')} under {count_noun(width, 'column')}"
             self._add_problem(line, "", found, hint)
         elif shape is not None:
-            self._warn_of_retyped(cells, line)
+            self._warn_of_spoilt(cells, line)
             needs = cells.pop(after) if after is not None else ""
             self._put_row(shape, cells, line, [needs] if needs else ())
 
-    def _warn_of_retyped(self, cells: Sequence[str], line: int) -> None:
+    def _warn_of_spoilt(self, cells: Sequence[str], line: int) -> None:
         if cells[0].startswith("#") and not _RETYPED.fullmatch(cells[0]):
             found = f"{quote_text(cells[0])} is read as a name: no row of a table is a comment"
             self._add_warning(line, "", found, "take the row out if it is not meant")
         for cell in cells:
+            # A quote behind a space is a letter of its cell, and so is one that was doubled.
+            if cell[:1] in _QUOTES and len(cell) > 2 and cell[-1] == cell[0]:
+                found = f"{quote_text(cell)} stands in quotes, which belong to it"
+                self._add_warning(line, "", found, "take them out, with a space before them, if not")
             if cell[:1] in _RETYPED_BEGINS and _RETYPED.fullmatch(cell):
                 self._add_warning(
                     line,

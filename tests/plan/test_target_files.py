@@ -335,6 +335,19 @@ def test_an_id_that_a_spreadsheet_took_for_a_date_or_a_number_gives_a_warning(
     assert list_warnings(tmp_path, text)[0].startswith(f'a.csv:2:1 "{cell}" looks like what a spreadsheet')
 
 
+@pytest.mark.parametrize(("cell", "name"), [(' "x"', '"x"'), ('"""x"""', '"x"'), ("'x'", "'x'")])
+def test_a_name_in_quotes_gives_a_warning(tmp_path: Path, cell: str, name: str) -> None:
+    text = plan(tmp_path, "apim", "a.csv", f"project,proxy,environment\nP,{cell},e\nP,'s,e\n")
+
+    loaded, sink = load_plan(tmp_path, text)
+
+    assert sink.targets[0].parts == ("P", name, "e")
+    assert [str(one).rpartition("/")[2] for one in loaded.warnings if "quotes" in one.message] == [
+        f'a.csv:2:1 "{name}" stands in quotes, which belong to it; take them out, with a space before them,'
+        " if not"
+    ]
+
+
 def test_no_row_is_a_comment(tmp_path: Path) -> None:
     text = plan(tmp_path, "apim", "a.csv", "project,proxy,environment\n# P,x,e\nP,#x,1.2.34\n")
 
