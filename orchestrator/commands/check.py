@@ -147,20 +147,25 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     yield from describe_in_use(plan)
     if loaded.targets > OPEN_TARGETS:
         yield f"with --on: {OPEN_TARGETS:,} targets at most go on while no command takes their results over"
-    yield from list_warnings(plan, draft, options)
+    yield from list_warnings(loaded, draft, options)
 
 
-def list_warnings(plan: Plan, draft: Draft, options: RunOptions) -> Iterator[str]:
+def list_warnings(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield the warnings about a plan, such as each pattern that matches nothing."""
     from orchestrator.commands.terminal.plan_words import warn_of_untold_use
     from orchestrator.plan.lookalikes import find_lookalikes
-    from orchestrator.rules.window import describe_closed_window
+    from orchestrator.rules.window import describe_closed_window, describe_short_window
     from orchestrator.runs.selection import list_idle_warnings
     from orchestrator.text.characters import make_visible
     from orchestrator.transport.warnings import list_warnings
 
+    plan = loaded.plan
     if (over := describe_closed_window(plan.window, time.time())) is not None:
         yield f"warning: {over}; a run wants another one, in the plan or by --window or --close-at"
+    for gateway in plan.gateways:
+        short = describe_short_window(plan.window, gateway.reply_timeout)
+        if short is not None and loaded.by_gateway[gateway.name]:
+            yield f"warning: {make_visible(gateway.name)}: {short}: none of its targets can start"
     for gateway in plan.gateways:
         yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in list_warnings(gateway))
     yield from warn_of_untold_use(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 
 from orchestrator.errors import UsageError
 from orchestrator.journal.pending import PendingTargets
@@ -14,7 +15,7 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Window
 from orchestrator.rules.forecast import find_last_starts
-from orchestrator.rules.window import describe_closed_window
+from orchestrator.rules.window import describe_closed_window, describe_short_window
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_unix_time
 
@@ -101,11 +102,8 @@ def refuse_outside_window(window: Window | None, now: float, *, wait: bool, take
     """
     if window is None:
         return
-    if window.opens is not None and now < window.opens.timestamp() and not wait:
-        raise UsageError(
-            f"the window opens at {window.opens.isoformat()}; --wait waits for it,"
-            " --window or --close-at gives another one"
-        )
+    if window.opens is not None and now < window.opens.timestamp():
+        _refuse_future(window, window.opens, wait=wait, takes=takes)
     if window.closes is not None and (over := describe_closed_window(window, now)) is not None:
         raise UsageError(
             f"{over} (at {window.closes.isoformat()}); give another with --window or --close-at."
@@ -115,4 +113,15 @@ def refuse_outside_window(window: Window | None, now: float, *, wait: bool, take
         raise UsageError(
             f"the window closes at {window.closes.isoformat()}, and one timeout ({takes:g} s) no longer fits"
             " before; --window or --close-at gives another one"
+        )
+
+
+def _refuse_future(window: Window, opens: datetime, *, wait: bool, takes: float) -> None:
+    """Raise UsageError for a window that is yet to open, unless the session waits for it and can use it."""
+    if (short := describe_short_window(window, takes)) is not None:
+        raise UsageError(f"{short}; --window or --close-at gives another one")
+    if not wait:
+        raise UsageError(
+            f"the window opens at {opens.isoformat()}; --wait waits for it,"
+            " --window or --close-at gives another one"
         )

@@ -146,6 +146,24 @@ def test_a_window_that_is_over_is_warned_of(
     assert all(map(re.fullmatch, warned, found))
 
 
+@pytest.mark.parametrize(
+    ("closes", "warned"),
+    [
+        ("22:02:29", ["2 min 29 s, and one timeout (150 s) does not fit in: none of its targets can start"]),
+        ("22:02:30", []),
+    ],
+)
+def test_a_window_into_which_nothing_fits_is_warned_of(
+    plan: Callable[..., Path], undeploy: Undeploy, closes: str, warned: list[str]
+) -> None:
+    hours = f"window: {{opens: 2999-01-01T22:00:00+03:00, closes: 2999-01-01T{closes}+03:00}}"
+
+    out = undeploy("check", plan(more=hours)).out
+
+    begin = "warning: apim: the window is open for "
+    assert [line.removeprefix(begin) for line in out.splitlines() if line.startswith("warning: ")] == warned
+
+
 def test_the_sites_protect_file_counts_too(
     plan: Callable[..., Path], undeploy: Undeploy, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

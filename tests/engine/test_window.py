@@ -31,7 +31,17 @@ def window_of(opens: float | None, closes: float | None) -> Window:
         (window_of(-10.0, 31.0), False, None),
         (window_of(-10.0, 29.0), False, "one timeout (30 s) no longer fits"),
         (window_of(-9e6, -86400.0 * 6.5), False, "the window closed 6 days ago (at "),
-        (window_of(10.0, 29.0), True, "one timeout (30 s) no longer fits"),
+        (window_of(10.0, 40.0), True, None),
+        (
+            window_of(10.0, 39.0),
+            True,
+            "open for 29 s, and one timeout (30 s) does not fit in; --window or",
+        ),
+        (
+            window_of(10.0, 39.0),
+            False,
+            "open for 29 s, and one timeout (30 s) does not fit in; --window or",
+        ),
     ],
 )
 def test_a_session_begins_only_where_its_window_lets_an_undeploy_start(
