@@ -259,7 +259,9 @@ def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, .
             whole.run(statement)
         for index, folder in enumerate(folders):
             with closing(folder.open(checked=True)) as database:
-                source = JournalReportSource(database, folder.id, held=folder.describe_holder() is not None)
+                held = folder.describe_holder() is not None
+                ending = None if held else folder.find_unkept_ending(database)
+                source = JournalReportSource(database, folder.id, held=held, ending=ending)
                 runs.append(ChainedRun(run=source.report.run, totals=source.report.totals))
                 plan = source.plan
                 newest = read_meta(database)

@@ -17,7 +17,14 @@ from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.cells import check_cells, check_sessions
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.engine_mark import read_engine_mark
-from orchestrator.journal.holder import LockHeldError, LockHolder, read_lock, take_lock
+from orchestrator.journal.holder import (
+    HolderLock,
+    LockHeldError,
+    LockHolder,
+    UnkeptEnding,
+    read_lock,
+    take_lock,
+)
 from orchestrator.journal.meta import read_meta, read_plan_header, read_plan_name
 from orchestrator.journal.mounts import find_network_file_system
 from orchestrator.journal.ownership import check_run, check_state
@@ -57,6 +64,7 @@ class RunFolder:
         """Remarks for people on the lock that this process took, one line each."""
         self._ending = ending
         self._network = network
+        self._lock: HolderLock | None = None
 
     @property
     def id(self) -> RunId:
@@ -148,9 +156,27 @@ class RunFolder:
             check_sessions(database)
             held = self.describe_holder() is not None
             restores = self.list_restores(among=among)
-            yield JournalReportSource(database, self.id, held=held, ending=self._ending, restores=restores)
+            ending = self._ending or (None if held else self.find_unkept_ending(database))
+            yield JournalReportSource(database, self.id, held=held, ending=ending, restores=restores)
         finally:
             database.close()
+
+    def find_unkept_ending(self, database: Database) -> SessionEnding | None:
+        """Return how the newest session ended, if its process could not write that into the journal."""
+        kept = None
+        with suppress(OSError):  # whoever asks for the holder is told of it
+            entry, _ = read_lock(self.path / "lock")
+            kept = None if entry is None else entry.ending
+        # A later session that has begun has an end of its own, or was killed.
+        newest = max((session.number for session in read_sessions(database)), default=1)
+        if kept is None or kept.session != newest:
+            return None
+        return SessionEnding(kept.state, kept.stopped_by, kept.exit_status)
+
+    def keep_ending(self, ending: UnkeptEnding | None) -> None:
+        """Have the entry of the lock that this process holds keep an end which the journal does not have."""
+        if self._lock is not None:
+            self._lock.ending = ending
 
     def read_overview(self, *, among: Iterable[Restore] | None = None, requests: bool = False) -> RunOverview:
         """Return the run with its counts, as a list of many runs shows it.
@@ -214,6 +240,7 @@ class RunFolder:
             lock.release()
             raise RunError(f"run {self.id} may be going on: {unseen}. {self.explain_unseen_end(unseen)}")
         with closing(lock):
+            self._lock = lock
             lock.write_entry()
             self.remarks = tuple(self._list_remarks(lock.before))
             yield lock.entry

@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,16 @@ _PLAINLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A lock is a regular file: the program follows no link, and waits for no pipe."""
 _MOMENT, _MOMENTS = 0.02, 25
 """Seconds between two looks at an entry that is being written, and how many there are."""
+
+
+class UnkeptEnding(Struct, frozen=True, kw_only=True):
+    """The end of a session that its process could not write into the journal, since the disk was full."""
+
+    session: int
+    """The number of the session."""
+    state: Literal["stopped", "interrupted"]
+    stopped_by: str | None
+    exit_status: int
 
 
 class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,6 +48,8 @@ class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The lock is free, but the process may be alive: on a network file system this host need not know."""
     engine: str | None = None
     """The lock is free, but the distributed engine at this address may still work on the run."""
+    ending: UnkeptEnding | None = None
+    """The lock is free, and its process has ended so; then the entry names no process."""
 
     @property
     def is_here(self) -> bool:
@@ -61,28 +73,40 @@ class LockHeldError(Exception):
 
 
 class HolderLock:
-    """A lock that this process holds. ``before`` is the holder that was killed with it, if there was one."""
+    """A lock that this process holds. ``before`` is the holder that was killed with it, if there was one.
+
+    The entry keeps the ``ending`` once the lock is free.
+    """
 
     def __init__(self, file: IO[str], before: LockHolder | None) -> None:
         self._file = file
-        self.before = before
+        self.ending = None if before is None else before.ending
+        self.before = before if self.ending is None else None
         self.entry = msgspec.json.encode(_describe_process()).decode()
         """The entry that names this process, as JSON."""
 
     def write_entry(self) -> None:
         """Write the entry. A full disk leaves it empty, but the lock holds all the same."""
         with suppress(OSError):
-            os.ftruncate(self._file.fileno(), 0)
-            os.pwrite(self._file.fileno(), self.entry.encode(), 0)  # past every buffer: close writes nothing
+            self._replace_entry(self.entry)
 
     def close(self) -> None:
-        """Empty the entry and release the lock.
+        """Empty the entry, but for an ``ending``, and release the lock.
 
-        So an entry in a free lock means that its process was killed.
+        So the name of a process in a free lock means that it was killed.
         """
         with suppress(OSError):
-            os.ftruncate(self._file.fileno(), 0)
+            ending = self.ending and msgspec.json.encode(LockHolder(ending=self.ending)).decode()
+            self._replace_entry(ending or "")
         self.release()
+
+    def _replace_entry(self, text: str) -> None:
+        handle, data = self._file.fileno(), text.encode()
+        if data:
+            # Past every buffer, so that closing the file writes nothing; and over the entry of before, whose
+            # room a full disk has, too. JSON may end in spaces, so a reader finds no rest of that entry.
+            os.pwrite(handle, data.ljust(os.fstat(handle).st_size), 0)
+        os.ftruncate(handle, len(data))
 
     def release(self) -> None:
         """Release the lock and leave the entry as it is."""

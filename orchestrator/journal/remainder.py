@@ -155,7 +155,8 @@ def open_remainder(folder: RunFolder) -> Iterator[Remainder]:
             )
         if meta.act != "undeploy":
             raise UsageError(f"run {folder.id} was a {meta.act}, which has no remainder to undeploy")
-        source = JournalReportSource(database, folder.id, held=False, restores=folder.list_restores())
+        ending, restores = folder.find_unkept_ending(database), folder.list_restores()
+        source = JournalReportSource(database, folder.id, held=False, ending=ending, restores=restores)
         # After the transaction began: a process that begins later changes nothing that is read here.
         if holder := folder.describe_holder():
             raise RunError(

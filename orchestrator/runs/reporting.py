@@ -15,6 +15,7 @@ from orchestrator.engine.session import Session
 from orchestrator.engine.signals import HeldSignal
 from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
 from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.holder import UnkeptEnding
 from orchestrator.journal.run_report import SessionEnding
 from orchestrator.journal.sessions import SessionState
 from orchestrator.model.outcome import Reason
@@ -38,8 +39,13 @@ async def run_and_report(session: Session, spec: SessionSpec, held: HeldSignal) 
         # As after every refusal there is nothing to resume, so nothing is left of the run.
         shutil.rmtree(folder.path, ignore_errors=True)
         raise UsageError(end.void)
+    ending = _describe_unkept_end(end)
+    if end.left is None:
+        # Else every later report would say that the run was killed.
+        unkept = UnkeptEnding(session=spec.number, **ending._asdict())
+        folder.keep_ending(None if end.is_kept else unkept)
     with _judge_lost_journal(folder):
-        return _report(RunFolder(folder.path, ending=_describe_unkept_end(end)), request, end)
+        return _report(RunFolder(folder.path, ending=ending), request, end)
 
 
 @contextmanager

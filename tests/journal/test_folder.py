@@ -28,7 +28,7 @@ from orchestrator.journal.folder import (
     publish_draft,
     runs_folder,
 )
-from orchestrator.journal.holder import LockHolder, read_lock, take_lock
+from orchestrator.journal.holder import LockHolder, UnkeptEnding, read_lock, take_lock
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_all
 from tests.support.journals import START, small
@@ -164,6 +164,43 @@ def test_a_dead_holder_is_told_of_once_and_a_clean_end_leaves_no_entry(state: Pa
         assert run.remarks == ()
         raise KeyError
     assert (run.path / "lock").read_text() == ""
+
+
+ENDING = UnkeptEnding(session=1, state="stopped", stopped_by="disk: it is full", exit_status=4)
+
+
+def read_end(run: RunFolder) -> tuple[str, str | None, int | None]:
+    ended = run.read_overview().run
+    return ended.state, ended.stopped_by, ended.exit_status
+
+
+def test_an_end_that_the_journal_does_not_have_stays_with_the_lock(state: Path) -> None:
+    run = made(state)
+    with run.lock():
+        run.keep_ending(ENDING)
+    with run.open_source() as source:
+        reasons = {target.reason for target in source.targets()}
+
+    assert (read_end(run), reasons) == (("stopped", "disk: it is full", 4), {"disk: it is full"})
+    assert run.describe_holder() is None
+    with run.lock():  # a resume that is refused before its session begins
+        assert run.remarks == ()
+        assert read_end(run)[0] == "running"
+    assert read_end(run) == ("stopped", "disk: it is full", 4)
+
+
+def test_an_end_that_stays_with_the_lock_is_that_of_its_session(state: Path) -> None:
+    run = made(state)
+    with run.lock():
+        run.keep_ending(ENDING)
+    with closing(open_database(run.journal, write=True)) as database:
+        for number, told in ((1, "stopped"), (2, "killed")):
+            with database.transaction():
+                database.run(
+                    "INSERT INTO session (number, started, holder, options) VALUES (?, 1.0, '{}', '{}')",
+                    (number,),
+                )
+            assert read_end(run)[0] == told
 
 
 def test_the_holder_is_a_value(state: Path) -> None:

@@ -56,7 +56,11 @@ def test_a_disk_that_fills_up_stops_the_run_and_a_resume_ends_it(staged: Callabl
         assert "disk: " in ended.err
         assert "full" in ended.err
         assert told.status == 0, told.err
+        run = json.loads(told.out)["run"]
+        assert (run["state"], run["exit_status"]) == ("stopped", 4)
+        assert run["stopped_by"].startswith("disk: ")
         assert resumed.status == 0, resumed.err
+        assert stage.report()["run"]["state"] == "complete"
         stage.assert_truth()
         stage.assert_intents()
 

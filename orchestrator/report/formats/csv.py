@@ -46,6 +46,10 @@ def write(source: ReportSource, out: TextIO) -> ReportStream:
 
 def _build_cells(target: TargetReport) -> tuple[object, ...]:
     """Return the cells of a target, without those of its gateway and its run."""
+    coordinates = _ENCODER.encode(target.coordinates).decode()
+    if _CELL_SEPARATOR in coordinates:
+        # In JSON a quote would be a part of the name; an escape is none.
+        coordinates = coordinates.replace(_CELL_SEPARATOR, "\\u003b")
     return (
         _defuse(target.id),
         _defuse_again(target.gateway),
@@ -57,8 +61,7 @@ def _build_cells(target: TargetReport) -> tuple[object, ...]:
         *_read_times(target),
         target.requests,
         *_read_last_attempt(target),
-        # In JSON a quote would be a part of the name; an escape is none.
-        _ENCODER.encode(target.coordinates).decode().replace(_CELL_SEPARATOR, "\\u003b"),
+        coordinates,
     )
 
 
