@@ -6,7 +6,7 @@ its own requests allow, or those of the other gateways of its kind, or as its bo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -30,9 +30,13 @@ def forecast_rest(
     parts: RemainingParts,
     lanes: Mapping[str, LaneProgress],
     waiting: RunWaiting | None,
+    asking: Container[str],
     now: float,
 ) -> Forecast:
-    """Return when what is left of a run will be done, and which gateways the window stops."""
+    """Return when what is left of a run will be done, and which gateways the window stops.
+
+    ``asking`` has the names of the waves after which, and after the steps of which, a person is asked.
+    """
     prospects = dict(_list_prospects(lanes, now))
     until = waiting.until if waiting is not None else None
     # A run that waits for a person goes on at a time that no pace tells.
@@ -41,7 +45,7 @@ def forecast_rest(
     for part in parts:
         work = tuple(_estimate_work(part, prospects, stands=stands, is_next=not ahead))
         if work:
-            ahead.append(RunPart(wave=part.wave, work=work, rest=part.rest))
+            ahead.append(RunPart(wave=part.wave, work=work, rest=part.rest, asks=part.wave in asking))
     found = foresee(
         ahead,
         now=now if until is None else max(now, until),

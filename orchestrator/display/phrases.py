@@ -26,7 +26,7 @@ from orchestrator.text.formats import format_clock, format_span, format_time_of_
 def describe_done(forecast: Forecast, now: float) -> str:
     """Return the full minute by which all will be done; else as much of that as is known."""
     if forecast.done is not None:
-        return f"done by {_name_minute(forecast.done, now)}"
+        return f"done by {_name_minute(forecast.done, now)}{_name_condition(forecast)}"
     if forecast.hindered:
         latest = (
             f"; at the latest {_name_minute(forecast.latest, now)}" if forecast.latest is not None else ""
@@ -37,6 +37,13 @@ def describe_done(forecast: Forecast, now: float) -> str:
         return "forecast: not yet known"
     wave = make_visible(known[-1].name)
     return f"wave {wave} done by {_name_minute(known[-1].done or now, now)}; the rest is not yet known"
+
+
+def _name_condition(forecast: Forecast) -> str:
+    if not forecast.questions:
+        return ""
+    questions = "its question is" if forecast.questions == 1 else f"its {forecast.questions:,} questions are"
+    return f", if {questions} answered at once"
 
 
 def _name_minute(at: float, now: float) -> str:

@@ -132,7 +132,8 @@ class RunProgress:
         """Return when the run will be done, and which gateways the window stops; None if nothing is left."""
         if self.started is None or self.stopping or self.ended or self.done >= self.total:
             return None
-        return forecast_rest(self.started, self.parts, self.lanes, self.waiting, now)
+        asking = {name for name, wave in self.waves.items() if wave.asks}
+        return forecast_rest(self.started, self.parts, self.lanes, self.waiting, asking, now)
 
     def observe(self, event: AnyEvent) -> None:
         """Count ``event``."""

@@ -39,6 +39,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
     """Seconds by which the tightest gateway has started its last target before the window stops it.
 
     Negative if the window stops that gateway; None without a window, if unknown, and if all have started."""
+    questions: int = 0
+    """How many times the run asks a person on its way. An answer takes no time in this forecast."""
     hindered: str | None = None
     """Why the end is unknown while a gateway does not work: ``roma-eu is parked``."""
     gateways: tuple[GatewayForecast, ...] = ()

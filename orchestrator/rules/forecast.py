@@ -59,6 +59,8 @@ class RunPart(Struct, frozen=True, kw_only=True):
     work: tuple[WorkAhead, ...]
     rest: float = 0.0
     """Seconds of the ``pause_after`` that follows, if another part follows."""
+    asks: bool = False
+    """Whether a person is asked then (``proceed: ask``), if another part follows."""
 
 
 def find_last_starts(closes: float | None, timeouts: Mapping[str, float]) -> dict[str, float]:
@@ -84,12 +86,15 @@ def foresee(
     done = [piece.ends for piece in unlimited]
     late = _count_late(parts, now, last)
     known = None not in done and hindered is None
+    questions = sum(part.asks for part in parts[:-1])
     by_gateway = _find_last_ends(((piece.work.gateway, piece.ends) for piece in unlimited), now)
     by_wave = _find_last_ends(((piece.wave, piece.ends) for piece in unlimited), now)
     return Forecast(
         done=_find_latest(done, now) if known else None,
-        latest=_find_bound(parts, now) if hindered is not None else None,
+        # No time bounds the answer of a person.
+        latest=_find_bound(parts, now) if hindered is not None and not questions else None,
         spare=_find_spare(unlimited, last) if known else None,
+        questions=questions,
         hindered=hindered,
         gateways=tuple(
             GatewayForecast(name=name, done=ends, starts_until=last.get(name), late=late.get(name, 0))
@@ -203,6 +208,7 @@ def encode_forecast(forecast: Forecast, *keys: str) -> dict[str, Any]:
         "latest": _format_instant(forecast.latest),
         "spare": None if forecast.spare is None else round(forecast.spare, 3),
         "fits": forecast.fits,
+        "questions": forecast.questions,
         "hindered": forecast.hindered,
         "late": forecast.late,
         "gateways": [

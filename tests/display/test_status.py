@@ -231,6 +231,29 @@ class TestAhead:
         assert (asks.forecast.done, asks.forecast.hindered) == (None, "the run waits for an answer")
         assert asks.verdict.done_by == "the run waits for an answer: the end is unknown"
 
+    @pytest.mark.parametrize(
+        ("asking", "condition"),
+        [
+            (("second",), ""),
+            (("first",), ", if its question is answered at once"),
+            (("first", "second"), ", if its question is answered at once"),
+            (("first", "middle"), ", if its 2 questions are answered at once"),
+        ],
+    )
+    def test_an_end_behind_a_question_is_told_with_its_condition(
+        self, asking: tuple[str, ...], condition: str
+    ) -> None:
+        started = begin({"first": {"one": 40}, "middle": {"one": 10}, "second": {"one": 100}})
+        asks = replace(
+            started, waves=tuple(replace(each, asks=each.name in asking) for each in started.waves)
+        )
+        events = [wave("first"), *work("one", 20, 0, 2.0, in_wave="first")]
+        goes, held = tell(asks, *events, at=START + 10), tell(asks, *events, parked("one"), at=START + 10)
+
+        assert goes.verdict.done_by == tell(started, *events, at=START + 10).verdict.done_by + condition
+        assert held.forecast is not None
+        assert held.forecast.latest is None
+
     def test_while_a_lane_is_parked_only_the_latest_end_is_told(self) -> None:
         waves = {"first": {"one": 40, "two": 10}}
         events = work("one", 20, 0, 2.0, in_wave="first")
