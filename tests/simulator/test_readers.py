@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from yarl import URL
 
 from orchestrator.gateways import KINDS
+from orchestrator.gateways.roma.requests import DEFINITION, HISTORY, SHOW
 from orchestrator.model.credentials import Access, AccessKeys, LoginGranted, LoginRejected, Secret
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Reply, Request
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.reading import UNDEPLOY
+from orchestrator.model.reading import DEPLOY, UNDEPLOY
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
 from orchestrator.simulator.fixtures import SimulatorFixture
-from orchestrator.simulator.gateway_fixture import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN
+from orchestrator.simulator.gateway_fixture import FAKE_KEYS, FAKE_PASSWORD, FAKE_SECURITY_TOKEN, FAKE_TOKEN
 from orchestrator.simulator.platforms import SimulatedPlatforms
-from tests.support.simulated import BACKEND, INSTANCE, PROJECT
+from tests.support.simulated import BACKEND, INSTANCE, PROJECT, roma
 
 NOW = 1_600_498_693.0
 SOMEWHERE = CredentialReference(env="NOBODY_SETS_THIS")
@@ -95,3 +97,20 @@ def test_a_signed_undeploy_is_let_in_and_one_with_another_secret_is_not(session)
 
     assert [undeployed(platforms, entry, "roma", keys) for keys in (bad, good)] == [401, 204]
     assert platforms.books().gateways["there"].bad_signatures == 1
+
+
+@pytest.mark.promise(11)
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_what_repeats_a_definition_with_its_scripts_has_room_in_a_reply(version: str) -> None:
+    """A history has no pages: a year of nightly deploys is one reply, with the scripts in each record."""
+    entry = structs.replace(gateway("roma", Auth(token=SOMEWHERE)), api_version=version)
+    fixture = roma(name="there", script_bytes=1_500_000)
+    platforms = SimulatedPlatforms(SimulatorFixture(gateways=(fixture,)), now=NOW)
+    api = structs.replace(target("roma"), deploy='{"deploy_front_api":false}')
+
+    for operation in (SHOW, DEFINITION, UNDEPLOY, DEPLOY, HISTORY):
+        request = entry.build_request(operation, api, Secret(FAKE_TOKEN), note=None, now=NOW)
+        reply = sent(platforms, request)
+
+        assert reply.status in (200, 204)
+        assert len(reply.body) <= request.largest, operation

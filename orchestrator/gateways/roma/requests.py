@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator.gateways.roma.binding_types import (
     LONGEST_PAGE,
@@ -27,7 +26,7 @@ from orchestrator.gateways.roma.kept_deploy import decode_deploy
 from orchestrator.gateways.roma.signing import sign_request
 from orchestrator.gateways.text import encode_segment, show_text
 from orchestrator.model.credentials import Access, AccessKeys
-from orchestrator.model.http import Request
+from orchestrator.model.http import LARGEST_BODY, Request
 from orchestrator.model.reading import Act, Operation
 from orchestrator.model.target import Target
 from orchestrator.model.text_form import TextForm
@@ -54,6 +53,15 @@ LARGEST_STATISTICS = 16 * 1024 * 1024
 
 LARGEST_PAGE = 4 * 1024 * 1024
 """Bytes of a page of bindings: 500 plug-ins may have 8 KB of content each."""
+
+LARGEST_DEFINITION = 4 * 1024 * 1024
+"""Bytes of a definition, alone or in the record of a deploy: a script in it may have a megabyte, and more."""
+
+LARGEST_HISTORY = 16 * 1024 * 1024
+"""Bytes of a deployment history. It has no pages, and each of its records repeats a whole definition."""
+
+_LARGEST = {SHOW.via: LARGEST_DEFINITION, DEFINITION.via: LARGEST_DEFINITION, HISTORY.via: LARGEST_HISTORY}
+"""By the ``via`` of a look, where more than usual is read."""
 
 Version: TypeAlias = Literal["v1", "v2"]
 
@@ -98,7 +106,8 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         if operation.act is Act.LOOK:
             if (bound := decode_bound_read(operation.via)) is not None:
                 return self.build_bound_read(bound, access, now)
-            return self._let_in("GET", self._look_url(operation.via, api), access, now)
+            url, largest = self._look_url(operation.via, api), _LARGEST.get(operation.via, LARGEST_BODY)
+            return self._let_in("GET", url, access, now, largest=largest)
         if operation.act is Act.PUBLISH:
             return self._build_publish(operation, access, now)
         if operation.act is Act.BIND:
@@ -108,8 +117,10 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
             fields |= decode_deploy(target.deploy).body
         verb = str(operation.act)
         path = verb if self.version == "v1" else f"{api}/{verb}"
-        body = _encode_body(fields)
-        return self._let_in("POST", f"{self._apis_url}/{path}", access, now, headers=_CHANGE, body=body)
+        url, body = f"{self._apis_url}/{path}", _encode_body(fields)
+        # The reply to a deploy repeats the definition.
+        largest = LARGEST_DEFINITION if operation.act is Act.DEPLOY else LARGEST_BODY
+        return self._let_in("POST", url, access, now, headers=_CHANGE, body=body, largest=largest)
 
     def _build_publish(self, operation: Operation, access: Access, now: float) -> Request:
         front, environment = decode_publish(operation)
@@ -136,7 +147,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         """
         joint = "&" if "?" in path else "?"
         url = f"{self._instance_url}/{path}{joint}limit={size}&offset={offset}"
-        return replace(self._let_in("GET", url, access, now), largest=LARGEST_PAGE)
+        return self._let_in("GET", url, access, now, largest=LARGEST_PAGE)
 
     def _look_url(self, via: str, api: str) -> str:
         read, _, front = via.partition("/")
@@ -175,7 +186,7 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
     def build_statistics(self, hours: int, access: Access, now: float) -> Request:
         """Build the request for the statistics of the whole instance, which its owner alone may read."""
         url = f"{self._instance_url}/statistics/api?{_cut_statistics(hours)}&mode=INSTANCE"
-        return replace(self._let_in("GET", url, access, now), largest=LARGEST_STATISTICS)
+        return self._let_in("GET", url, access, now, largest=LARGEST_STATISTICS)
 
     def _let_in(
         self,
@@ -186,12 +197,13 @@ class RomaRequests(Struct, frozen=True, kw_only=True, dict=True):
         *,
         headers: Mapping[str, str] = _READ,
         body: bytes | None = None,
+        largest: int = LARGEST_BODY,
     ) -> Request:
         """Build a request with the token, or with the signature of ``now``."""
         if isinstance(access, AccessKeys):
-            scoped = Request(method, url, {**headers, "X-Project-Id": self.project_id}, body)
+            scoped = Request(method, url, {**headers, "X-Project-Id": self.project_id}, body, largest)
             return sign_request(scoped, access, now=datetime.fromtimestamp(now, UTC))
-        return Request(method, url, {**headers, "X-Auth-Token": access.reveal()}, body)
+        return Request(method, url, {**headers, "X-Auth-Token": access.reveal()}, body, largest)
 
 
 def encode_publish(front: str, environment: str) -> Operation:
