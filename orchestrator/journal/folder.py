@@ -240,10 +240,13 @@ class RunFolder:
             lock.release()
             raise RunError(f"run {self.id} may be going on: {unseen}. {self.explain_unseen_end(unseen)}")
         with closing(lock):
-            self._lock = lock
             lock.write_entry()
             self.remarks = tuple(self._list_remarks(lock.before))
-            yield lock.entry
+            self._lock = lock
+            try:
+                yield lock.entry
+            finally:
+                self._lock = None
 
     def explain_unseen_end(self, holder: LockHolder) -> str:
         """Say why this host cannot see the end of ``holder``, and name the remedy."""
