@@ -77,6 +77,8 @@ class TargetRun:
         self._usage_gate: UsageGate | None = None
         if reader := resources.usage_readers.get(target.gateway) if resources.usage_readers else None:
             self._usage_gate = UsageGate(self._attempts, resources, reader)
+        self._pauses = resources.run_gate.pauses
+        """The pauses of the run that had ended before the target was looked at last."""
         self._is_unseen = False
         """An earlier session has sent an undeploy, and this one has not seen the approved target yet."""
         self._no_repeat: str | None = None
@@ -116,6 +118,7 @@ class TargetRun:
 
     async def _check_before(self) -> TargetEnd | None:
         """Take the snapshot that is wanted; return how the target ends by that, if it does."""
+        self._pauses = self._resources.run_gate.pauses
         check = await SnapshotTaker(self._attempts, self._resources).check(self.target, self.history)
         self.target = check.target
         self.history = replace(check.history, requests=self._attempts.count)
@@ -128,6 +131,19 @@ class TargetRun:
             # session before, or that look may have found so.
             self._step, self._is_unseen = LookStep(), True
         return check.end
+
+    async def _look_again(self) -> Step:
+        """Return the next step where the run was paused between the newest look and the change.
+
+        Somebody may have changed the target meanwhile: that may be what the pause was for.
+        """
+        self._pauses = self._resources.run_gate.pauses
+        self._step = SendStep()  # what the step before had to wait for is over
+        if not self.history.charged and are_snapshots_wanted(self._resources):
+            self._step = await self._check_before() or self._step
+        elif self._lane.policy.always_look or self._read_approved() is not None:
+            self._step = LookStep()
+        return self._step
 
     def _read_approved(self) -> StateAtApproval | None:
         pending = self._resources.pending
@@ -142,21 +158,27 @@ class TargetRun:
         admission = self._make_request(act)
         gate = self._usage_gate
         refused = await (self._lane.admit(admission) if gate is None else self._pass(gate, admission))
+        if refused is None and act is not Act.LOOK and self._pauses != self._resources.run_gate.pauses:
+            return await self._look_again()
         if refused is None:
             reading = await (self._look(admission) if act is Act.LOOK else self._change(admission))
-            history = replace(self.history, requests=self._attempts.count)
-            roll = self._resources.environment.roll()
-            self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
+            self._decide(act, reading)
             if self._may_defer_look(reading):
                 return LookDeferred()
-            if act is Act.LOOK and isinstance(self._step, SendStep):
-                is_resumed, self._is_unseen = self._is_unseen, False
-                drifted = judge_late_look(reading, self._read_approved(), is_resumed=is_resumed)
-                self._step = drifted or self._step
             refused = self._plan_next()
         if refused is not None:
             self._step = self._go_on_without(refused)
         return self._step
+
+    def _decide(self, act: Act, reading: Reading) -> None:
+        """Take in a reading: what follows from it, and from the approval of the target."""
+        history = replace(self.history, requests=self._attempts.count)
+        roll = self._resources.environment.roll()
+        self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
+        if act is Act.LOOK and isinstance(self._step, SendStep):
+            is_resumed, self._is_unseen = self._is_unseen, False
+            drifted = judge_late_look(reading, self._read_approved(), is_resumed=is_resumed)
+            self._step = drifted or self._step
 
     async def _pass(self, gate: UsageGate, admission: AdmissionRequest) -> str | None:
         """Return None as soon as a request may leave, or why it may not: the lane, or the target's use."""
@@ -181,6 +203,7 @@ class TargetRun:
 
     async def _look(self, admitted: AdmissionRequest) -> Reading:
         """Read the live state: off the lists, and by the vendor's reads of this one target."""
+        self._pauses = self._resources.run_gate.pauses
         began = self._resources.environment.monotonic()
         seen = await self._read_list()
         # A list may take long, and the lane may have been told to wait meanwhile: then it is asked again.

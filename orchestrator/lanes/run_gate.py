@@ -55,6 +55,8 @@ class RunGate:
         self._recalled: str | None = None
         self.paused = False
         """An operator has paused the run."""
+        self.pauses = 0
+        """Pauses that have ended."""
         self._rests = False
         self.closes = math.inf if closes is None else closes
         self._announce = announce
@@ -102,6 +104,7 @@ class RunGate:
 
     def go_on(self) -> None:
         """End a pause, and end the rest between two waves."""
+        self.pauses += self.paused
         self.paused = self._rests = False
         self._tell_change()
 

@@ -94,6 +94,7 @@ def target_run(
     takes: float = 0.0,
     closes: float | None = None,
     stop: tuple[float, str] | None = None,
+    pause: tuple[float, float] | None = None,
     journal: Journal | None = None,
     credentials: tuple[str, ...] = ("the-token",),
     snapshot: Literal["best", "off"] = "off",
@@ -102,6 +103,8 @@ def target_run(
     **fields: Any,
 ) -> Played:
     """Take one target through a session whose replies are scripted; ``stop`` is when, and of which kind.
+
+    ``pause`` is from when to when the run is paused.
 
     ``read_list`` is what the lane's lists do when they are asked before a look.
     """
@@ -129,7 +132,15 @@ def target_run(
                     await anyio.sleep(stop[0])
                     run_gate.stop(stop[1], "now")  # type: ignore[arg-type]
 
+            async def pauser(begins: float, ends: float) -> None:
+                await anyio.sleep(begins)
+                run_gate.pause()
+                await anyio.sleep(ends - begins)
+                run_gate.go_on()
+
             group.start_soon(stopper)
+            if pause is not None:
+                group.start_soon(pauser, *pause)
             end = await one.run()
             at = anyio.current_time()
             group.cancel_scope.cancel()
@@ -458,6 +469,24 @@ def test_a_resume_that_cannot_read_what_was_approved_repeats_no_undeploy() -> No
     assert (unread.end.reason or "").startswith("spent: the looks could not tell")
     assert unread.wire.times() == []
     assert unoffered.end.outcome is Outcome.UNDEPLOYED
+
+
+def test_a_pause_between_the_look_and_the_undeploy_has_the_target_looked_at_again() -> None:
+    approved = StateAtApproval(state="up", since="2026-11-29T10:00:00Z")
+    newer = reading(Verdict.UP, facts=LookFacts(since="2026-11-29T11:00:00Z"))
+    same = reading(Verdict.UP, facts=LookFacts(since="2026-11-29T10:00:00Z"))
+    pause = (0.5, 100.0)
+
+    drifted = target_run([], [same, newer], approved=approved, pause=pause, takes=1.0)
+    undeployed = target_run([REMOVED], [same, same], approved=approved, pause=pause, takes=1.0)
+    gone = target_run([], [UP, DOWN], snapshot="best", pause=pause, takes=1.0)
+    repeated = target_run([REMOVED], [UP, UP, DOWN], look="always", pause=pause, takes=1.0)
+    plain = target_run([REMOVED], [], pause=(0.0, 100.0), takes=1.0)
+
+    assert (drifted.end.reason or "").startswith("drifted: ")
+    assert undeployed.end.outcome is repeated.end.outcome is plain.end.outcome is Outcome.UNDEPLOYED
+    assert undeployed.wire.times(Act.LOOK) == [0.0, 100.0]
+    assert gone.end.outcome is Outcome.ALREADY_UNDEPLOYED
 
 
 UNTOLD = TargetHistory(requests=1, may_have_arrived=True, in_doubt=True, unsettled_reply=DOUBT)
