@@ -20,7 +20,7 @@ from orchestrator.display.phrases import (
 )
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import choose_causes
-from orchestrator.display.verdict import describe_result
+from orchestrator.display.verdict import count_undone, describe_result
 from orchestrator.model.events import (
     AnyEvent,
     AttemptEnded,
@@ -219,7 +219,8 @@ class PlainDisplay:
 
     def _describe_standing(self, at: float) -> str:
         progress = self._progress
-        counts = [f"{progress.done:,}/{progress.total:,} ended"]
+        done = progress.done - count_undone(progress.count(Outcome.NOT_STARTED), progress)
+        counts = [f"{done:,}/{progress.total:,} ended"]
         counts += [
             f"{progress.count(outcome):,} {OUTCOME_WORDS[outcome]}"
             for outcome in Outcome

@@ -65,6 +65,19 @@ def test_a_run_has_lines_from_its_start_to_its_end() -> None:
     assert lines[-1] == "complete: 3/3 ended, 2 undeployed, 1 failed"
 
 
+def test_what_a_run_that_was_stopped_has_not_started_has_not_ended() -> None:
+    events = [
+        started({"apim": 30}),
+        story.wave_started(),
+        *(ended(f"apim/{n}") for n in range(9)),
+        stopping(),
+    ]
+    outcomes = {"everything": {"apim": {Outcome.UNDEPLOYED: 9, Outcome.NOT_STARTED: 21}}}
+    over = replace(story.finish(), state="stopped", outcomes=outcomes)
+
+    assert lines_of(*events, over)[-1] == "stopped: 9/30 ended, 9 undeployed, 21 not started"
+
+
 def test_quiet_writes_only_what_went_wrong() -> None:
     lines = lines_of(*story.short_run()[:-2], parked(), reopened(), stopping(), quiet=True)
 
