@@ -76,6 +76,18 @@ class RunFolder:
         """The journal's file."""
         return self.path / "journal.sqlite"
 
+    def read_journal_stamp(self) -> tuple[tuple[int, int], ...]:
+        """Return what another write to the journal changes: the times and the sizes of its files.
+
+        The newest rows of a run that was killed stand in a file of their own, where the next session adds
+        to them. Raises FileNotFoundError without a journal.
+        """
+        files = [self.journal.stat()]
+        with suppress(FileNotFoundError):
+            files.append(self.journal.with_name(f"{self.journal.name}-wal").stat())
+        # Whoever reads may leave that file behind without a row in it.
+        return tuple((file.st_mtime_ns, file.st_size) for file in files if file.st_size)
+
     @property
     def plan(self) -> Path:
         """The plan as it was run."""

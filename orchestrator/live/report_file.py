@@ -19,7 +19,7 @@ class ReportFile:
     """The HTML report of one run: the one in its folder, or one made from its journal."""
 
     def __init__(self) -> None:
-        self._found: tuple[float, Path] | None = None
+        self._found: tuple[tuple[tuple[int, int], ...], Path] | None = None
         self._own: Path | None = None
         """The file that is not the run's own."""
         self._finding = Lock()
@@ -31,7 +31,7 @@ class ReportFile:
         """
         with self._finding:  # two viewers who ask for it at once get one file
             # The journal does not change any more: what was made of it stays true until a resume.
-            changed = folder.journal.stat().st_mtime
+            changed = folder.read_journal_stamp()
             if self._found is None or self._found[0] != changed or not self._found[1].is_file():
                 self.remove()
                 self._found = changed, self._make(folder)

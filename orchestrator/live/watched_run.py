@@ -32,8 +32,8 @@ class WatchedRun:
         self.shows_report = False
         self._newest = read_status(RunProgress(), time.time())
         """The state that the run told last, or how it ended."""
-        self._ended: tuple[float, LiveStatus] | None = None
-        """The end, and when the journal was written that tells it."""
+        self._ended: tuple[tuple[tuple[int, int], ...], LiveStatus] | None = None
+        """The end, and the stamp of the journal that tells it."""
 
     async def read_status(self) -> JsonObject:
         """Return the state of the run: what its process says, else the last that it said."""
@@ -69,7 +69,7 @@ class WatchedRun:
         return status
 
     def _read_end(self) -> LiveStatus:
-        written = self.folder.journal.stat().st_mtime
+        written = self.folder.read_journal_stamp()
         if self._ended is None or self._ended[0] != written:
             with self.folder.open_source(among=(), whole=False) as source:
                 status = read_ended_status(

@@ -644,3 +644,23 @@ def test_advice_on_a_run_names_its_state_folder_unless_it_is_the_usual_one(tmp_p
     assert RunFolder(Path(".undeploy/runs/a")).state_option == ""
     assert RunFolder(Path("other/runs/a")).state_option == " --state other"
     assert RunFolder(tmp_path / "a").state_option == ""
+
+
+def test_rows_that_a_kill_left_beside_the_journal_change_its_stamp(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    small(tmp_path)
+    before = folder.read_journal_stamp()
+    with closing(open_database(folder.journal, write=True)) as database:
+        written = folder.journal.stat().st_mtime_ns
+        for second in range(2):
+            database.run(
+                "INSERT INTO note (session, at, kind, text) VALUES (1, ?, 'remark', 'goes on')",
+                (START + second,),
+            )
+            assert folder.journal.stat().st_mtime_ns == written
+            before, earlier = folder.read_journal_stamp(), before
+            assert before != earlier
+        with closing(open_database(folder.journal, write=False)):
+            pass
+
+        assert folder.read_journal_stamp() == before
