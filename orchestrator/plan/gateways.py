@@ -26,8 +26,8 @@ from orchestrator.plan.records import describe_node, list_keys, read_record
 from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.text.characters import quote_text
 
-_READ_ABOVE = frozenset({"name", "kind"})
-"""``_read_gateway`` reads these before the keys of a kind."""
+_NAME = "name"
+"""A gateway's name is the key that it stands under, and none of its own keys."""
 
 
 class NamedGateway(Struct, frozen=True):
@@ -69,9 +69,9 @@ def _read_gateway(name: str, node: Node | None, among: MappingNode, problems: Pr
     kind = _read_kind(node, path, problems)
     if kind is None:
         # Check the keys that all kinds share, to name all problems at once.
-        common = {key: value for key, value in node.values.items() if key in list_keys(Gateway)}
+        common = {key: value for key, value in node.values.items() if key in _list_keys_of(Gateway)}
         keys = {key: node.keys[key] for key in common}
-        read_record(MappingNode(keys, common, node.at), Gateway, path, problems, beside=_READ_ABOVE)
+        read_record(MappingNode(keys, common, node.at), Gateway, path, problems, hidden=(_NAME,))
         check_tls(node, path, problems)
         return NamedGateway(name, None, None)
     values = _read_own_keys(node, kind, path, problems)
@@ -101,18 +101,22 @@ def _read_kind(node: MappingNode, path: str, problems: Problems) -> type[Gateway
 @cache
 def _list_known_keys() -> Collection[str]:
     """Return the keys of gateways of any kind, each once."""
-    return tuple(dict.fromkeys(["kind", *(key for kind in KINDS.values() for key in list_keys(kind))]))
+    return tuple(dict.fromkeys(["kind", *(key for kind in KINDS.values() for key in _list_keys_of(kind))]))
+
+
+def _list_keys_of(kind: type[Struct]) -> list[str]:
+    return [key for key in list_keys(kind) if key != _NAME]
 
 
 def _read_own_keys(
     node: MappingNode, kind: type[Gateway], path: str, problems: Problems
 ) -> Mapping[str, Any] | None:
     # A key of another kind is named with that kind: "unknown key" would send the author to look for a slip.
-    strange = [key for key in node.values if key not in list_keys(kind) and _find_kind_with(key)]
+    strange = [key for key in node.values if key not in _list_keys_of(kind) and _find_kind_with(key)]
     for key in strange:
         message = f"belongs to gateways of kind {_find_kind_with(key)}, not {kind.KIND}"
         problems.add(node.keys[key], f"{path}.{key}", message)
-    values = read_record(node, kind, path, problems, beside=_READ_ABOVE.union(strange))
+    values = read_record(node, kind, path, problems, before=("kind",), beside=strange, hidden=(_NAME,))
     # A tuple, since `and` would skip the second check and its problems.
     fit = (
         check_auth(node, kind, path, problems),
@@ -129,7 +133,7 @@ def _read_own_keys(
 
 
 def _find_kind_with(key: str) -> str:
-    return next((name for name, kind in KINDS.items() if key in list_keys(kind)), "")
+    return next((name for name, kind in KINDS.items() if key in _list_keys_of(kind)), "")
 
 
 def split_known_id(text: str, gateways: Mapping[str, NamedGateway]) -> tuple[NamedGateway, tuple[str, ...]]:

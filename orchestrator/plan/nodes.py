@@ -188,4 +188,6 @@ def join_path(path: str, key: str) -> str:
     """Return the path of ``key`` under ``path``; without the key where credentials stand."""
     if not key or is_secret(path):
         return path
-    return f"{path}.{quote_key(key)}" if path else quote_key(key)
+    # A gateway called a.auth has limits, and those are no place of a credential.
+    step = f'"{quote_key(key)}"' if "." in key else quote_key(key)
+    return f"{path}.{step}" if path else step

@@ -99,18 +99,20 @@ def read_record(
     *,
     before: Collection[str] = (),
     beside: Collection[str] = (),
+    hidden: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """Return the values of the keys of ``cls`` that the plan gives; None if one is wrong or missing.
 
     Another function reads the values of the keys ``before``, which the plan must give, and of ``beside``,
-    which it may give. A hint lists the keys of ``cls`` between them.
+    which it may give. A hint lists the keys of ``cls`` between them. ``hidden`` are fields of ``cls`` that
+    are no keys here.
     """
     if not isinstance(node, MappingNode):
         if node is not None:
             _add_no_mapping(node, cls, path, problems)
         return None
     elsewhere = {*before, *beside}
-    fields = {key: field for key, field in list_keys(cls).items() if key not in elsewhere}
+    fields = {key: field for key, field in list_keys(cls).items() if key not in {*elsewhere, *hidden}}
     values: dict[str, Any] = {}
     for key, value in node.values.items():
         if key in fields:

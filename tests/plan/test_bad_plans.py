@@ -431,6 +431,14 @@ GATEWAY = {
         APIM.replace("apim:", "auth:") + "    limts: x\n",
         'unknown key "limts"; did you mean "limits"?',
     ),
+    "its name once more": (
+        f"{APIM}    name: apim\n",
+        'gateways.apim: unknown key "name"; the keys here are kind, url, auth, limits',
+    ),
+    "auth behind a dot": (
+        APIM.replace("apim:", "a.auth:") + "    limits: 5\n",
+        'gateways."a.auth".limits: found a single value, expected a mapping with the keys concurrency, rate',
+    ),
     "no mapping": (
         "  x: y\n",
         "gateways.x: found a single value, expected a mapping with kind, url and auth",

@@ -84,6 +84,7 @@ WRONG = {
     "version": f"{HEAD}{ONE}".replace("version: 1", "version: 2"),
     "unknown key": f"{HEAD}{ONE}nmae: x\n",
     "zone": f"{HEAD}    zone: a/b\n{ONE}",
+    "name of a gateway among its keys": f"{HEAD}    name: apim\n{ONE}",
     "rate": f"{HEAD}    limits: {{rate: 20}}\n{ONE}",
     "rate a day": f"{HEAD}    limits: {{rate: 20/d}}\n{ONE}",
     "park_for": f"{HEAD}    park_for: 10\n{ONE}",
