@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -87,6 +89,26 @@ ExecStart=/opt/bin/undeploy worker --zone east \\
     assert list(find_argument_lists(pod)) == [["runs"], ["status"]]
 
 
+def test_a_variable_that_is_exported_has_got_a_value() -> None:
+    pages = [*RECIPES, NEWCOMERS, *OTHERS]
+    exports = [line for page in pages for line in page.read_text("utf-8").splitlines() if " export " in line]
+
+    assert exports
+    # Without a value the old one stays, which whoever types the line by night does not see.
+    assert [line for line in exports if not re.search(r"\bread .*export|export \w+=", line)] == []
+
+
+def test_what_pip_is_told_to_install_may_be_pasted_into_any_shell() -> None:
+    texts = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "plans").iterdir()]
+    texts += (ROOT / "orchestrator").rglob("*.py")
+    extras = re.compile(r"pip install (\S*)undeploy-orchestrator\[")
+    opened = [found for text in texts for found in extras.findall(text.read_text("utf-8"))]
+
+    # zsh takes bare brackets for a pattern, and runs nothing.
+    assert opened
+    assert {*opened} == {"'"}
+
+
 def test_the_index_names_every_recipe() -> None:
     assert {*re.findall(r"\]\((\S+\.md)\) \|", INDEX.read_text("utf-8"))} == {page.name for page in RECIPES}
 
@@ -154,6 +176,54 @@ def test_a_pod_leaves_the_state_folder_to_its_user_alone() -> None:
         # Without it each mount makes the volume writable for the group, and the program refuses such a state.
         assert pod["securityContext"]["fsGroup"]
         assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+
+
+def test_a_pod_finds_the_files_of_its_plan_and_may_run_in_a_restricted_namespace() -> None:
+    (fence,) = list_fences(INDEX.parent / "kubernetes.md", "yaml")
+    for job in yaml.safe_load_all(fence.text):
+        pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        # A resume, too, reads the files that the plan names, in the folder where the plan was.
+        assert {"state", "plan", "tmp"} == {mount["name"] for mount in container["volumeMounts"]}
+        assert {"state", "plan", "tmp"} == {volume["name"] for volume in pod["volumes"]}
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def read_jobs_of_gitlab() -> dict[str, dict[str, Any]]:
+    """Return the jobs of the pipeline by their names."""
+    (fence,) = list_fences(INDEX.parent / "gitlab.md", "yaml")
+    pipeline = yaml.safe_load(fence.text)
+    return {name: value for name, value in pipeline.items() if isinstance(value, dict) and "script" in value}
+
+
+def starts_in_schedule(job: dict[str, Any]) -> bool:
+    """Return whether a scheduled pipeline of GitLab has the job."""
+    if "rules" not in job:
+        return True
+    return any(rule.get("when") != "never" for rule in job["rules"] if "schedule" in rule.get("if", ""))
+
+
+def test_a_schedule_of_gitlab_resumes_without_waiting_for_another_job() -> None:
+    jobs = read_jobs_of_gitlab()
+
+    assert [name for name, job in jobs.items() if starts_in_schedule(job)] == ["resume"]
+
+
+def test_a_failed_undeploy_leaves_the_restore_of_gitlab_to_be_started() -> None:
+    # GitLab skips a manual job whose earlier stages have failed.
+    assert read_jobs_of_gitlab()["restore"]["needs"] == []
+
+
+def test_the_playbook_fails_with_every_status_but_success() -> None:
+    (fence,) = list_fences(INDEX.parent / "rundeck.md", "yaml")[1:]
+    first, *_, last = yaml.safe_load(fence.text)[0]["tasks"]
+
+    for status in (0, 1, 2, 3, 4, 130):
+        run = SimpleNamespace(rc=status)
+        # Conditions of this form mean the same in Ansible and in Python.
+        failed = eval(first["failed_when"], {"run": run})
+        assert "ansible.builtin.fail" in last
+        assert (failed or eval(last["when"], {"run": run})) is (status != 0)
 
 
 def test_a_workflow_of_github_gives_secrets_to_its_own_steps_alone() -> None:

@@ -111,7 +111,7 @@ def open_service(url: Secret, name: str) -> MessageSender:
         import apprise  # noqa: PLC0415 - optional, and slow to import
     except ImportError:
         raise UsageError(
-            f"notify: {name} needs the package apprise: pip install undeploy-orchestrator[notify];"
+            f"notify: {name} needs the package apprise: pip install 'undeploy-orchestrator[notify]';"
             " nothing was sent"
         ) from None
     # Its log repeats addresses, and a service's replies.

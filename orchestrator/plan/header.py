@@ -55,7 +55,7 @@ def _check_notify(header: MappingNode, values: Mapping[str, Any], problems: Prob
         return True
     at, count = header.keys["notify"], len(values["notify"])
     if find_spec("apprise") is None:
-        hint = "pip install undeploy-orchestrator[notify]"
+        hint = "pip install 'undeploy-orchestrator[notify]'"
         problems.add(at, "notify", "notifications need the package apprise, which is missing here", hint)
         return False
     if count > MOST_NOTIFICATIONS:

@@ -237,7 +237,7 @@ def _read_keyring(place: str, what: str) -> str:
         keyring = import_module("keyring")
     except ImportError:
         raise CredentialError(
-            f"{what} needs the package keyring: pip install undeploy-orchestrator[keyring]"
+            f"{what} needs the package keyring: pip install 'undeploy-orchestrator[keyring]'"
         ) from None
     service, _, user = place.rpartition("/")
     try:

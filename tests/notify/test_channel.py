@@ -193,7 +193,7 @@ def test_references_that_cannot_be_meant_are_refused(monkeypatch: pytest.MonkeyP
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
-    with pytest.raises(UsageError, match=r"pip install undeploy-orchestrator\[notify\]"):
+    with pytest.raises(UsageError, match=r"pip install 'undeploy-orchestrator\[notify\]'"):
         open_service(Secret("json://localhost"), "env:HOOK")
 
 

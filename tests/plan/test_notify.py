@@ -74,4 +74,4 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     (found,) = read_problems(tmp_path, text("[{url: {env: HOOK}}]"))
 
     assert "notifications need the package apprise" in found
-    assert "pip install undeploy-orchestrator[notify]" in found
+    assert "pip install 'undeploy-orchestrator[notify]'" in found

@@ -265,7 +265,7 @@ def test_a_keyring_without_its_package_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "keyring", None)
 
     assert complaint(tmp_path, keyring="roma/me").endswith(
-        "{keyring: roma/me} needs the package keyring: pip install undeploy-orchestrator[keyring]"
+        "{keyring: roma/me} needs the package keyring: pip install 'undeploy-orchestrator[keyring]'"
     )
 
 
