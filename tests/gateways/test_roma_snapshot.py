@@ -108,6 +108,20 @@ def test_the_newest_deployment_counts_wherever_it_stands_in_the_list() -> None:
     )
 
 
+def test_a_history_that_is_cut_may_lack_the_newest_deployment() -> None:
+    """It has no paging parameters, and yet a size and a total: then only "newest first" shows the newest."""
+    oldest_first = (HISTORY_OF.kept or {})["histories"]
+    look = Operation(Act.LOOK, FRONT)
+
+    assert ask_next_read(definition=UP, history=told(HISTORY_OF, total=2)) == look
+    assert (
+        ask_next_read(definition=UP, history=told(HISTORY_OF, total=3, histories=oldest_first[::-1])) == look
+    )
+    for records in (oldest_first, oldest_first[1:]):
+        found = snapshot(definition=UP, history=told(HISTORY_OF, total=3, histories=records))
+        assert (found.deploy, found.obstacles) == (WITHOUT, UNKNOWN)
+
+
 def test_the_backend_s_application_counts_since_another_one_is_refused() -> None:
     """Deploying a Backend API: 409 APIG.3479 where the two differ."""
     found = snapshot(definition=UP, history=HISTORY_OF, front=told(PUBLISHED, roma_app_id="another"))

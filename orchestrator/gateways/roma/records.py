@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.gateways.envelope import find_text
+from orchestrator.gateways.envelope import as_count, find_text
 from orchestrator.gateways.naming import names_another
 
 _RECORDS = ("deploys", "histories")
@@ -21,9 +21,27 @@ def is_front_id(text: str) -> bool:
 
 
 def list_records(fields: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
-    """Return the deployments that a deployment history lists; None where it is not readable."""
+    """Return the deployments that a deployment history lists; None where it is not readable.
+
+    None as well where it is cut, and may lack the newest deployment.
+    """
     listed = next((fields[key] for key in _RECORDS if key in fields), None) if fields else None
-    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else None
+    if fields is None or not isinstance(listed, list) or may_lack_newest(fields, listed):
+        return None
+    return [entry for entry in listed if isinstance(entry, dict)]
+
+
+def may_lack_newest(fields: Mapping[str, Any], listed: list[Any]) -> bool:
+    """Return whether a history counts more deployments than it lists, and the newest may be left out.
+
+    The vendor names no pages of a history. Of a cut one the first records are the newest only if those that
+    are shown come newest first.
+    """
+    total = as_count(fields.get("total"))
+    if total is None or total <= len(listed):
+        return False
+    times = [(find_text(one, "deploy_time") or "") if isinstance(one, dict) else "" for one in listed]
+    return times != sorted(times, reverse=True) or len(set(times)) < 2
 
 
 def find_newest_record(records: list[dict[str, Any]], ld_api_id: str) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import as_count, as_whole_number, describe_reply, find_text, parse_object
 from orchestrator.gateways.roma.listing import LONGEST_PAGE
+from orchestrator.gateways.roma.records import may_lack_newest
 from orchestrator.gateways.roma.replies import give_hint, read_refused_look
 from orchestrator.gateways.roma.requests import RomaRequests
 from orchestrator.gateways.text import show_text
@@ -216,8 +217,9 @@ class _ListSearch:
         # The order of the records is not promised, so the newest one is searched for.
         times = [_find_text(entry, "deploy_time") for entry in listed if isinstance(entry, dict)]
         told = [(moment, text) for text in times if (moment := parse_instant(text))]
-        # A record whose time cannot be read may be the newest one.
-        since = max(told)[1] if told and len(told) == len(listed) else None
+        # A record whose time cannot be read may be the newest one, and so may one that is left out.
+        is_whole = len(told) == len(listed) and not may_lack_newest(fields, listed)
+        since = max(told)[1] if told and is_whole else None
         early = self._wanted.is_early(since)
         if early is None:
             return QueryResult(gaps=(f"{name}: when it was deployed last is not told",))
