@@ -347,6 +347,12 @@ def test_what_hung_on_a_further_front_end_api_is_named_and_never_asked_for() -> 
             ),
         )
     )
+    # The deploy brings no front-end API back, since the one of the last deployment was gone already.
+    alone = replace(OURS, deploy=BACKEND_ALONE, bindings=Bindings(found=(further,)))
+    assert ROMA.restore.next_completion(alone, {}, frozenset(), DEPLOYED) == complete(further)
+    # Its loss was accepted with that of the front-end API itself.
+    lost = replace(alone, deploy=WITHOUT_ITS_FRONT)
+    assert complete(further) != ROMA.restore.next_completion(lost, {}, frozenset(), DEPLOYED)
 
 
 def test_without_a_front_end_api_of_the_deploy_all_that_was_is_missing() -> None:

@@ -82,17 +82,22 @@ def _list_wanted(wanted: _Wanted) -> Iterator[Binding]:
 def _list_lost(kept: KeptDeploy, bindings: Bindings | None) -> Iterator[MissingPart]:
     """Yield what belonged to the target, or may have, and that no request can bring back."""
     if kept.lost_front:
+        # Who accepts that loss has accepted the loss of all that hung on any front-end API.
         yield _lose(_LOST_FRONTS[kept.lost_front], MISSING_HISTORY)
-    if not kept.environments:
         return
+    if kept.environments:
+        yield from _list_unread(bindings)
+    for each in bindings.found if bindings is not None else ():
+        if each.front is not None:
+            yield MissingPart(f"{name_binding(each)} on the further front-end API {each.front}", None)
+
+
+def _list_unread(bindings: Bindings | None) -> Iterator[MissingPart]:
     if bindings is None:
         yield _lose("what hung on its front-end API, which was never read", LOST_BINDINGS)
         return
     for gap in dict.fromkeys(bindings.unread):
         yield _lose(f"its {make_plural(gap.what)}, which were never read ({gap.why})", LOST_BINDINGS)
-    for each in bindings.found:
-        if each.front is not None:
-            yield MissingPart(f"{name_binding(each)} on the further front-end API {each.front}", None)
 
 
 def _lose(name: str, obstacle: Obstacle) -> MissingPart:
