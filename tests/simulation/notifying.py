@@ -111,6 +111,8 @@ class SessionNotices:
         self._stage = ThreadStage(loop)
         self._receivers = [SimulatedReceiver(scene, self._stage, random) for scene in scenes]
         self._events: list[ToldEvent] = []
+        self._called = ""
+        """The beginning of each title: the run that this session has."""
         self._warned: list[str] = []
         self._is_dead = False
         with (
@@ -127,7 +129,9 @@ class SessionNotices:
         self._notifier = sending.Notifier(channels, self._warned.append)
 
     def __call__(self, event: AnyEvent) -> None:
-        if (told := _describe(event, self._stage.read_clock())) is not None:
+        if isinstance(event, RunStarted):
+            self._called = f"restore of {event.plan}: " if event.act == "restore" else f"{event.plan}: "
+        if (told := _describe(event, self._called, self._stage.read_clock())) is not None:
             self._events.append(told)
         self._notifier(event)
 
@@ -166,15 +170,15 @@ class SessionNotices:
         return (self,) if self._receivers else ()
 
 
-def _describe(event: AnyEvent, at: float) -> ToldEvent | None:
+def _describe(event: AnyEvent, called: str, at: float) -> ToldEvent | None:
     match event:
         case RunStarted():
             return ToldEvent(kind="started", words="", at=at)
         case WaveEnded():
-            return ToldEvent(kind="wave_ended", words=f"wave {event.wave} has ended", at=at)
+            return ToldEvent(kind="wave_ended", words=f"{called}wave {event.wave} has ended", at=at)
         case LaneChanged(state="parked" | "closed"):
             state = "given up" if event.given_up else event.state
-            return ToldEvent(kind="parked", words=f"gateway {event.gateway} is {state}", at=at)
+            return ToldEvent(kind="parked", words=f"{called}gateway {event.gateway} is {state}", at=at)
     return None
 
 
