@@ -44,13 +44,15 @@ def agree(
 ) -> None:
     """Return once a person has agreed to a run of ``loaded``, and keep the consent in its draft.
 
-    Raises ``UsageError`` where no agreement is given that the plan's ``approval`` takes, and ``PlanError``
-    where a protect file has problems.
+    Raises ``UsageError`` where no agreement is given that the plan's ``approval`` takes, and for a filter that
+    matches nothing; ``PlanError`` where a protect file has problems.
     """
     from orchestrator.journal.meta import RunMeta
-    from orchestrator.runs.selection import refuse_dead_patterns
+    from orchestrator.runs.selection import refuse_dead_patterns, refuse_idle_filters
 
+    # The run itself would refuse these, too; but no one shall agree in vain.
     refuse_dead_patterns(loaded.plan, options)
+    refuse_idle_filters(loaded.draft.database, loaded.plan, options)
     # A file comes first: with --yes beside it, the run is still held to the states that were approved.
     by = identify_approver()
     if approval.approval is not None:

@@ -82,6 +82,17 @@ def test_the_pace_of_each_wave_is_told_before_the_question(folder: Path) -> None
     assert shown.count("pace ") == 1
 
 
+@pytest.mark.parametrize("options", [("--wave", "targets", "--wave", "tagrets"), ("--skip", "**/proxy-7/*")])
+def test_no_question_is_asked_where_a_filter_matches_nothing(
+    platform: RunningSimulators, plan: Callable[..., Path], options: tuple[str, ...]
+) -> None:
+    status, shown = on_a_terminal("\n", "run", plan(platform.urls["apim"]), "--no-preview", *options)
+
+    assert status == 2
+    assert "type the plan's digest" not in shown
+    assert "no wave is named 'tagrets'" in shown or "matches no target" in shown
+
+
 @pytest.mark.parametrize("typed", ["\n", "yes\nyes\nyes\n", "\x04"])
 def test_anything_else_typed_sends_nothing(
     platform: RunningSimulators, plan: Callable[..., Path], typed: str
