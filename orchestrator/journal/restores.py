@@ -65,11 +65,27 @@ class Restore(Struct, frozen=True, kw_only=True):
 
 def find_restores(runs: Path) -> tuple[Restore, ...]:
     """Return the restores in the folder ``runs`` that can be read, the oldest first."""
+    return tuple(restore for restore in map(_read_restore, _list_folders(runs)) if restore is not None)
+
+
+def find_unreadable(runs: Path, mark: str) -> Iterator[tuple[RunId, JournalError]]:
+    """Yield the runs in the folder ``runs`` whose names hold ``mark`` and that cannot be read, and why."""
+    for folder in _list_folders(runs):
+        journal = folder / "journal.sqlite"
+        if mark not in folder.name or not journal.exists():
+            continue
+        try:
+            with closing(open_database(journal, write=False, whole=False)) as database:
+                read_meta(database)
+        except JournalError as error:
+            yield RunId(folder.name), error
+
+
+def _list_folders(runs: Path) -> list[Path]:
     try:
-        folders = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
+        return sorted(path for path in runs.iterdir() if not path.name.startswith("."))
     except OSError:  # the folder is missing, or another user's
-        return ()
-    return tuple(restore for restore in map(_read_restore, folders) if restore is not None)
+        return []
 
 
 def select_restores(run: RunId, restores: Iterable[Restore]) -> tuple[Restore, ...]:

@@ -26,7 +26,13 @@ from orchestrator.journal.notes import read_stop_rule
 from orchestrator.journal.overlap import refuse_overlap
 from orchestrator.journal.pending import hold_back, leave_up, recall_lanes, reopen
 from orchestrator.journal.planned import check_planned
-from orchestrator.journal.restores import Restore, collect_touched_again, find_restores, select_restores
+from orchestrator.journal.restores import (
+    Restore,
+    collect_touched_again,
+    find_restores,
+    find_unreadable,
+    select_restores,
+)
 from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.events import AnyEvent, Listener, RunNoted, RunWarned
@@ -53,6 +59,7 @@ from orchestrator.runs.selection import (
     refuse_idle_filters,
     summarize_protection,
 )
+from orchestrator.runs.start import make_slug
 from orchestrator.system.writing import check_folder
 from orchestrator.text.formats import format_unix_time
 
@@ -174,6 +181,7 @@ async def _prepare(
     refuse_restored(stopped.folder, _find_restores(stopped), options)
     if stopped.newest is not None and stopped.newest.state == "complete":
         return None
+    _refuse_unread_restore(stopped)
     lookup.warn_of_elsewhere()
     # Not before: a run that has ended sends nothing, whatever its journal says.
     check_planned(database)
@@ -325,10 +333,29 @@ def _read_earlier_options(stopped: _StoppedRun) -> SessionOptions:
 
 def _find_restores(stopped: _StoppedRun) -> tuple[Restore, ...]:
     """Return the restores of a run, those that are kept in our own state folder among them."""
-    # A run may have been moved to another place since: its restores are beside it, or here.
-    places = {stopped.folder.path.resolve().parent, runs_folder(stopped.options.state).resolve()}
-    found = {restore.id: restore for place in places for restore in find_restores(place)}
+    found = {restore.id: restore for place in _list_places(stopped) for restore in find_restores(place)}
     return select_restores(stopped.folder.id, (found[name] for name in sorted(found)))
+
+
+def _list_places(stopped: _StoppedRun) -> set[Path]:
+    """Return the folders in which restores of a run are kept."""
+    # A run may have been moved to another place since: its restores are beside it, or here.
+    return {stopped.folder.path.resolve().parent, runs_folder(stopped.options.state).resolve()}
+
+
+def _refuse_unread_restore(stopped: _StoppedRun) -> None:
+    """Raise RunError if a later run that is named as a restore of this plan cannot be read.
+
+    What such a restore brought back would go down again.
+    """
+    mark = f"-{make_slug(f'restore-{stopped.plan.name}')}-"
+    for place in sorted(_list_places(stopped)) if stopped.meta.act == "undeploy" else ():
+        for run, error in find_unreadable(place, mark):
+            if run > stopped.folder.id:
+                raise RunError(
+                    f"run {stopped.folder.id} is not resumed: {run} may be a restore of it, and cannot be"
+                    f" read: {error}. Nothing was sent. If it has brought nothing back, move its folder away"
+                )
 
 
 def _reopen(stopped: _StoppedRun, restores: Sequence[Restore]) -> None:

@@ -53,6 +53,30 @@ def test_a_stop_rule_is_4_and_resume_goes_on_past_it(
     assert platform.books().gateways["apim"].down == 5
 
 
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [
+        ("29991231-235959999-restore-clean-up-0000", True),
+        ("29991231-235959999-restore-other-0000", False),
+        ("20001231-235959999-restore-clean-up-0000", False),
+    ],
+)
+def test_what_may_be_a_restore_of_the_run_and_cannot_be_read_keeps_it_from_being_resumed(
+    platform: RunningSimulators, plan: Write, undeploy: Undeploy, name: str, *, is_refused: bool
+) -> None:
+    """A newer version of the program may have made it: what it brought back would go down again."""
+    platform.expect(FaultScenario(script={"apim/Retail/proxy-0/test": (REFUSED,)}))
+    ended = undeploy("run", plan(platform.urls["apim"], more="stop_when: {failed: 0}"), "--yes")
+    folder = Path(".undeploy/runs") / name
+    folder.mkdir(mode=0o700)
+    (folder / "journal.sqlite").write_bytes(b"of another format")
+
+    resumed = undeploy("resume", ended.run, "--past-stop")
+
+    assert (resumed.status == 2) == is_refused, resumed
+    assert (f"{name} may be a restore of it" in resumed.err) == is_refused
+
+
 @pytest.mark.parametrize("options", [(), ("--only", "nothing/**")])
 def test_nothing_is_sent_without_a_credential_or_a_target(
     platform: RunningSimulators,

@@ -44,8 +44,8 @@ def agree(
 ) -> None:
     """Return once a person has agreed to a run of ``loaded``, and keep the consent in its draft.
 
-    Raises ``UsageError`` where no agreement is given that the plan's ``approval`` takes, and for a filter that
-    matches nothing; ``PlanError`` where a protect file has problems.
+    Raises ``UsageError`` where no agreement is given that the plan's ``approval`` takes, and for a filter
+    that matches nothing; ``PlanError`` where a protect file has problems.
     """
     from orchestrator.journal.meta import RunMeta
     from orchestrator.runs.selection import refuse_dead_patterns, refuse_idle_filters
