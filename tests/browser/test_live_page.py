@@ -399,15 +399,17 @@ async def test_an_example_of_a_cause_has_its_name_beside_it(open_live: OpenLiveP
 
 @long
 async def test_a_cause_without_examples_counts_none_further(open_live: OpenLivePage) -> None:
+    """No event tells the gateways and the ids of the targets that a run which stops does not come to."""
     live = await open_live("failed")
     state = make_status("failed")
-    state["causes"] = [*state["causes"][:2], {**state["causes"][2], "examples": []}]
+    state["causes"] = [*state["causes"][:2], {**state["causes"][2], "examples": [], "gateways": []}]
 
     live.server.show(state)
 
     await expect(live.page.locator("#list-of-causes li.cause").nth(2).locator(".examples li")).to_have_count(
         0
     )
+    await expect(live.page.locator("#list-of-causes li.cause").nth(2).locator(".where")).to_have_count(0)
     await expect(live.page.locator("#list-of-causes li.cause").first.locator(".more")).to_have_text(
         "and 9 more"
     )

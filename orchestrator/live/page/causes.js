@@ -6,7 +6,7 @@ import { clock, zone } from "./words.js";
 const tell = (cause, state) => [
   `${Parts.count(cause.count)} ${Parts.nameOutcome(cause.outcome)}: ${Parts.visible(cause.label)}`,
   cause.text && Parts.visible(cause.text),
-  `on ${cause.gateways.map(Parts.visible).join(", ")}`,
+  cause.gateways.length && `on ${cause.gateways.map(Parts.visible).join(", ")}`,
   ...cause.examples.map((id, place) => `  ${Parts.visible(cause.names?.[place] ? `${id} (${cause.names[place]})` : id)}`),
   Parts.countMore(cause) && `  and ${Parts.count(Parts.countMore(cause))} more`,
   `run ${state.run.id}, plan ${Parts.visible(state.run.plan)}, at ${clock(state.at)} ${zone()}`,

@@ -72,7 +72,8 @@ const Parts = (() => {
     if (cause.gateways.length > 5) where.append(` and ${cause.gateways.length - 5} more`);
     return make("li", `cause edge-${cause.outcome}`,
       make("p", "amount", make("b", "", count(cause.count)), " ", make("span", "", nameOutcome(cause.outcome))),
-      make("div", "", make("h3", "", label), cause.text ? make("p", "told", told(cause.text)) : null, where, examples));
+      make("div", "", make("h3", "", label), cause.text ? make("p", "told", told(cause.text)) : null,
+        cause.gateways.length ? where : null, examples));
   };
 
   return { ORDER, visible, make, told, count, countTargets, duration, nameOutcome, outcomeLabel, linkTargets, buildCause, countMore };
