@@ -56,7 +56,8 @@ def find_disagreements(
 
 
 def _count_undeploys(target: TargetReport) -> int:
-    return sum(attempt.act is Act.UNDEPLOY for attempt in target.attempts)
+    # What the run held back after its intent, as a stop rule fires, has arrived nowhere.
+    return sum(attempt.act is Act.UNDEPLOY and attempt.sent for attempt in target.attempts)
 
 
 def _find_invention(target: TargetReport, missing: Collection[str]) -> str | None:

@@ -21,7 +21,7 @@ from orchestrator.report.values import (
     TargetReport,
     Totals,
 )
-from orchestrator.runs.rehearsal import find_disagreements
+from orchestrator.runs.rehearsal import compare_counts, find_disagreements
 from orchestrator.simulator.books import SimulatorBooks, TargetFacts
 from tests.support.commands import Undeploy
 
@@ -230,6 +230,18 @@ def test_a_report_that_lies_is_found(books: SimulatorBooks, outcome: Outcome, li
 
     assert len(found) == (lie is not None)
     assert lie is None or lie in found[0]
+
+
+def test_an_attempt_that_the_run_held_back_is_no_disagreement() -> None:
+    told = make_target_report(Outcome.NOT_STARTED)
+    held_back = replace(told, attempts=(replace(told.attempts[0], status=None, sent=False),))
+    books = make_books(down=False, undeploys=0, requests=0)
+    (undeploys,) = (
+        row for row in compare_counts(books, FixedReport(held_back, requests=0)) if "undeploy" in row[0]
+    )
+
+    assert list(find_disagreements(books, FixedReport(held_back, requests=0))) == []
+    assert undeploys == ("undeploy requests", "0", "0")
 
 
 def test_a_disagreement_is_status_3(capsys: pytest.CaptureFixture[str]) -> None:
