@@ -125,7 +125,8 @@ class PlainDisplay:
             case WaveStarted():
                 yield f"wave {make_visible(event.wave)} starts: {event.left:,} to do"
             case WaveEnded():
-                yield f"wave {make_visible(event.wave)} ended: {self._describe_standing(event.at)}"
+                over = "ended" if self._progress.stopping is None else "broken off"
+                yield f"wave {make_visible(event.wave)} {over}: {self._describe_standing(event.at)}"
             case LaneChanged() if self._take_lane_news(event):
                 yield f"{event.gateway}: {describe_lane(event)}"
             case TargetEnded() if self._take_progress_line(event.at):

@@ -232,7 +232,7 @@ class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
     """The state from now on."""
     reason: str | None = None
     seconds: float | None = None
-    """Length of the pause; None in the other states."""
+    """Length of the pause, whose end no event tells; None in the other states."""
     given_up: bool = False
     """The lane is parked, and this session probes it no more: a resume goes on with what is left."""
 
@@ -339,7 +339,7 @@ class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):
 
 
 class WaveEnded(Event, tag="wave_ended", frozen=True, kw_only=True):
-    """All targets of a wave have an outcome for this session."""
+    """A wave is over for this session. In a run that stops, some of its targets may have no outcome yet."""
 
     wave: str
 

@@ -74,10 +74,11 @@ class MessageMaker:
     def _describe_wave(self, event: WaveEnded) -> RunMessage:
         progress = self._progress
         number, of = progress.waves[event.wave].number, len(progress.waves)
-        is_bad = any(map(progress.count_in_run, TROUBLE))
+        over = "has ended" if progress.stopping is None else "was broken off"
+        is_bad = any(map(progress.count_in_run, TROUBLE)) or progress.stopping is not None
         return RunMessage(
             kind="wave_ended",
-            title=self._compose_title(f"wave {event.wave} has ended ({number} of {of})"),
+            title=self._compose_title(f"wave {event.wave} {over} ({number} of {of})"),
             body=compose_headline(progress),
             tone="warning" if is_bad else "info",
         )

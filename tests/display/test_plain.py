@@ -154,6 +154,12 @@ def test_a_stop_tells_what_is_in_flight_and_what_a_lost_worker_left_without_a_re
     assert line.startswith("stopping: SIGINT was received; nothing is in flight, and 2 had no reply;")
 
 
+def test_a_wave_that_a_stop_cuts_off_has_not_ended() -> None:
+    lines = lines_of(started(), story.wave_started(), ended("apim/a"), stopping(), story.wave_ended())
+
+    assert lines[-1] == "wave everything broken off: 1/3 ended, 1 undeployed"
+
+
 def test_a_warning_about_the_run_names_no_gateway_and_a_remark_is_none() -> None:
     told: list[AnyEvent] = [
         RunWarned(at=START, text="no worker"),

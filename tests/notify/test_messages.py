@@ -8,6 +8,7 @@ from orchestrator.model.events import (
     AnyEvent,
     LaneChanged,
     RunStarted,
+    RunStopping,
     TargetEnded,
     WaveEnded,
     WaveFacts,
@@ -140,6 +141,15 @@ def test_each_title_tells_which_run_it_is_and_whether_it_is_a_rehearsal(
         f"{subject}: gateway roma-eu is parked",
         f"{subject}: wave canary has ended (1 of 2)",
     ]
+
+
+def test_a_wave_that_a_stop_cuts_off_has_not_ended() -> None:
+    stops = RunStopping(at=AT, reason="stop_rule: failed: 4 in the run, limit 3")
+    begun, over = WaveStarted(at=AT, wave="canary", left=2), WaveEnded(at=AT, wave="canary")
+
+    message = tell(started(), begun, stops, over)[-1]
+
+    assert (message.title, message.tone) == ("spring: wave canary was broken off (1 of 2)", "warning")
 
 
 def test_a_pause_is_not_worth_a_message() -> None:
