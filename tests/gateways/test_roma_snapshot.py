@@ -196,6 +196,14 @@ def test_a_backend_that_was_deployed_alone_comes_back_alone(front: str | None) -
     assert (found.deploy, found.obstacles) == (ALONE, ())
 
 
+@pytest.mark.promise(11)
+@pytest.mark.parametrize("front", [42, 0, False, ["a"], {"id": "a"}])
+def test_an_id_that_is_no_text_does_not_say_that_there_was_no_front_end_api(front: Any) -> None:
+    found = snapshot(definition=UP, history=recorded(api_id=front))
+
+    assert (found.deploy, found.obstacles, found.fronts) == (WITHOUT, UNKNOWN, ())
+
+
 @pytest.mark.parametrize("front", ["..", ".", "a/b", "x" * 65, "a b", "ü", "a\n"])
 def test_an_id_that_is_none_goes_into_no_url(front: str) -> None:
     found = snapshot(definition=UP, history=recorded(api_id=front))

@@ -130,7 +130,9 @@ def _read_by_history(
         return _keep_without_front(show)
     name = find_text(newest, "api_id")
     if name is None:
-        return _keep_backend(show, newest)
+        # An id in another form than a text is one that we cannot read, and no sign that there was none.
+        is_none = isinstance(newest.get("api_id"), str | None)
+        return _keep_backend(show, newest) if is_none else _keep_without_front(show, newest)
     # The id becomes a part of the next read's path; any other text could turn into another path.
     if not is_front_id(name):
         return _keep_without_front(show, newest, name)
