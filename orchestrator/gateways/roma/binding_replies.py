@@ -138,13 +138,20 @@ def _names_pair(create: BoundCreate, entry: Mapping[str, Any]) -> bool:
 
 
 def _judge_result(result: object) -> Reading:
-    """Return the reading of the result that the vendor gives for one pair; only applications have one."""
-    status = find_text(result, "status") if isinstance(result, dict) else None
-    if not isinstance(result, dict) or status is None or status == _DONE:
+    """Return the reading of the result that the vendor gives for one pair; only applications have one.
+
+    A result in another form than the vendor's proves nothing: what hangs there is read again.
+    """
+    if result is None:
         return Reading(verdict=Verdict.REMOVED, evidence="code")
-    code, text = find_text(result, "error_code"), find_text(result, "error_msg")
+    fields = result if isinstance(result, dict) else {}
+    status = find_text(fields, "status")
+    code, text = find_text(fields, "error_code"), find_text(fields, "error_msg")
+    if status == _DONE and not (code or text):
+        return Reading(verdict=Verdict.REMOVED, evidence="code")
+    is_refused = status not in (None, _DONE, _SKIPPED) or (status is None and bool(code or text))
     return Reading(
-        verdict=Verdict.STRANGE if status == _SKIPPED else Verdict.REFUSED,
+        verdict=Verdict.REFUSED if is_refused else Verdict.STRANGE,
         code=code and show_text(code),
-        message=show_text(text or status),
+        message=show_text(text or status or "the result of the pair cannot be read"),
     )
