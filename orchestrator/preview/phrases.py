@@ -120,6 +120,8 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
     would = f"{count_noun(changes, 'target')} would change"
     if forecast.left is not None and forecast.left <= 0:
         return PreviewVerdict(f"the window is over: {would}, and none can start", "set another window")
+    if _lets_nothing_start(preview, forecast):
+        return PreviewVerdict(f"the window is too short: {would}, and none can start", "set another window")
     if forecast.fits is False:
         late = f", {forecast.timing.late:,} of them too late" if forecast.timing.late else ""
         return PreviewVerdict(
@@ -131,6 +133,16 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
     return PreviewVerdict(
         f"fits the window: {would}" if forecast.left is not None else f"ready: {would}", _RUN_IT
     )
+
+
+def _lets_nothing_start(preview: Preview, forecast: RunForecast) -> bool:
+    """Return whether the timeout of each gateway is longer than the window leaves: no run begins then."""
+    closes = preview.window.closes if preview.window else None
+    if closes is None or forecast.left is None:
+        return False
+    left, ends = forecast.left, closes.timestamp()
+    starts = [gateway.starts_until for gateway in forecast.timing.gateways]
+    return bool(starts) and all(until is not None and left < ends - until for until in starts)
 
 
 # The plan alone may be more: this preview may be one of --target, --only or another window.

@@ -14,7 +14,11 @@ from orchestrator.preview.phrases import judge_preview
 from tests.preview.test_states import PLAN, TAKEN, make_preview, make_seen
 
 UP = (make_seen(1), make_seen(2))
-LONG, SHORT, OVER = (Window(None, TAKEN + timedelta(seconds=seconds)) for seconds in (4 * 3600, 5, -3600))
+LONG, TIGHT, SHORT, OVER = (
+    Window(None, TAKEN + timedelta(seconds=seconds)) for seconds in (4 * 3600, 31, 29, -3600)
+)
+LATER = Window(TAKEN + timedelta(hours=1), TAKEN + timedelta(hours=1, seconds=29))
+TOO_SHORT = "the window is too short: 2 targets would change, and none can start"
 
 
 @pytest.mark.parametrize(
@@ -22,7 +26,15 @@ LONG, SHORT, OVER = (Window(None, TAKEN + timedelta(seconds=seconds)) for second
     [
         (UP, {}, "ready: 2 targets would change", "undeploy run"),
         (UP, {"window": LONG}, "fits the window: 2 targets would change", "undeploy run"),
-        (UP, {"window": SHORT}, "does not fit the window: 2 targets would change, 2 of them too late", "wi"),
+        (
+            UP,
+            {"window": TIGHT, "seconds": 20.0},
+            "does not fit the window: 2 targets would change, 2 of them too late",
+            "run it now",
+        ),
+        (UP, {"window": SHORT}, TOO_SHORT, "set another window"),
+        (UP, {"window": LATER}, TOO_SHORT, "set another window"),
+        (UP, {"window": SHORT, "seconds": 0.0}, TOO_SHORT, "set another window"),
         (UP, {"window": OVER}, "the window is over: 2 targets would change, and none can start", "another"),
         (
             UP,
