@@ -150,7 +150,8 @@ def _refuse_elsewhere(request: SearchRequest, chosen: Sequence[Gateway]) -> None
     zone = elsewhere[0].zone
     there = " ".join(gateway.name for gateway in chosen if gateway.zone == zone)
     here = " ".join(gateway.name for gateway in chosen if gateway.zone == request.zone)
-    rest = f"; here, `discover --from {request.source} {here}` looks at the others" if here else ""
+    own = "" if request.zone == DEFAULT_ZONE else f" --zone {request.zone}"
+    rest = f"; here, `discover --from {request.source}{own} {here}` looks at the others" if here else ""
     raise UsageError(
         f"only a machine of its own zone reaches {named}, and this one counts as zone {request.zone}: run"
         f" `discover --from {request.source} --zone {zone} {there}` on a machine of that zone{rest}"

@@ -57,6 +57,11 @@ def find_text_fault(pattern: str, *, in_file: bool = False) -> UnfitError | None
     return _find_part_fault(pattern, plain.split("/"))
 
 
+def write_for_file(pattern: str) -> str:
+    """Return a pattern as a line of a protect file: with the signs encoded that may not stand there."""
+    return _NEVER_IN_A_FILE.sub(lambda sign: f"%{ord(sign[0]):02X}", pattern)
+
+
 def _find_part_fault(pattern: str, parts: Sequence[str]) -> UnfitError | None:
     if "" in parts:
         where = "begins with a /" if not parts[0] else "ends with a /" if not parts[-1] else "holds //"

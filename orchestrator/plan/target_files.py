@@ -77,7 +77,7 @@ class TargetFiles:
             return
         index = self._problems.add_file(str(file))
         self.fingerprints.append(Fingerprint())
-        table = _TargetFileReader(index, name.text, gateway, kind, collector, gateways, self._problems)
+        table = _TargetFileReader(index, str(file), gateway, kind, collector, gateways, self._problems)
         try:
             with stream:
                 table.read(

@@ -16,6 +16,7 @@ from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
 from orchestrator.plan.lookalikes import find_lookalikes
 from orchestrator.plan.near_patterns import suggest_patterns
+from orchestrator.plan.pattern_text import write_for_file
 from orchestrator.plan.patterns import (
     Patterns,
     find_fault,
@@ -93,6 +94,9 @@ def list_idle_warnings(
     for pattern, names in named.items():
         groups.setdefault(names[0] if names else None, []).append(pattern)
     meant = suggest_patterns({text: names for text, names in named.items() if names}, _list_ids(database))
+    # The suggestion is to be copied to where the pattern stands.
+    in_files = {text for file in options.protect_files for text in file.patterns}.difference(plan.protect)
+    meant |= {text: write_for_file(near) for text, near in meant.items() if text in in_files}
     places = _locate_patterns(plan, options)
     # A display shows a gateway's last warning. A pattern that names a gateway of this plan and still matches
     # nothing is more likely a slip, so its warning comes last.

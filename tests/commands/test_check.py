@@ -411,3 +411,23 @@ def test_it_warns_of_a_gateway_that_cannot_tell_calls(monkeypatch: pytest.Monkey
         f"warning: {roma.name}: nothing tells its calls, so by in_use none of its targets goes down"
     ]
     assert list(warn_of_untold_use(replace(plan, in_use="ignore"))) == []
+
+
+def test_a_pattern_that_was_probably_meant_may_be_copied_into_its_protect_file(
+    folder: Path, undeploy: Undeploy
+) -> None:
+    (folder / "plan.yaml").write_text(
+        "version: 1\nname: p\ngateways:\n"
+        "  apim: {kind: apinizer, url: 'https://apim.example.com', auth: {token: {env: T}}}\n"
+        "targets: [{gateway: apim, project: 'Cards, old', proxy: p, environment: e}]\n"
+    )
+    protect = folder / "protect.txt"
+    protect.write_text("apim/Cards%2C odl/**\n")
+
+    out = undeploy("check", "plan.yaml", "--protect-file", protect).out
+    (meant,) = re.findall(r'did you mean "(.*)"\?', out)
+    protect.write_text(meant)
+    ended = undeploy("check", "plan.yaml", "--protect-file", protect)
+
+    assert meant == "apim/Cards%2C old/**"
+    assert (ended.status, "protected: 1 target: apim/Cards, old/p/e" in ended.out) == (0, True)

@@ -611,3 +611,17 @@ def test_a_gateway_of_another_zone_is_refused_with_the_way_to_reach_it(
 
     assert status == 0
     assert "orders-api" in out
+
+
+def test_where_a_zone_is_named_its_own_gateways_are_advised_with_that_zone(
+    platform: RunningSimulators, frame: Callable[..., Path], undeploy: Undeploy
+) -> None:
+    plan = frame()
+    other = "  other: {kind: apinizer, zone: east, url: 'http://127.0.0.1:9', auth: {token: {env: T}}}\n"
+    text = plan.read_text().replace("kind: apinizer", "kind: apinizer, zone: dmz", 1)
+    plan.write_text(text.replace("gateways:\n", f"gateways:\n{other}", 1))
+
+    err = " ".join(undeploy("discover", "--from", plan, "--zone", "dmz").err.split())
+
+    assert f"run `discover --from {plan} --zone east other` on a machine of that zone" in err
+    assert f"here, `discover --from {plan} --zone dmz apim` looks at the others" in err

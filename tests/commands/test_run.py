@@ -147,6 +147,16 @@ def test_without_a_terminal_somebody_must_have_agreed(plan: Write, undeploy: Und
     assert "--approve" in ended.err
 
 
+def test_without_a_terminal_no_consent_is_advised_that_the_plan_does_not_take(
+    plan: Write, undeploy: Undeploy
+) -> None:
+    ended = undeploy("run", plan(more="approval: digest"))
+
+    assert ended.status == 2
+    assert "run it with --approve " in ended.err
+    assert "--yes" not in ended.err
+
+
 def test_the_targets_given_run_instead_of_the_plans(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy
 ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import PlanError
 from tests.support.plans import HEAD, list_ids, load_plan, read_one_problem, read_problems
 
 LINE = HEAD.count("\n") + 2
@@ -245,6 +247,13 @@ def test_an_export_without_commas_is_one_problem_with_the_command_that_mends_it(
 
     hint = expected.format("separate the columns with commas: ")
     assert found == f"a.csv:1:1 the columns are separated by {hint}"
+
+
+def test_the_command_that_mends_an_export_names_the_file_as_it_is_found_from_here(tmp_path: Path) -> None:
+    text = plan(tmp_path, "roma", "a.csv", "x;ld_api_id\n1;a\n")
+
+    with pytest.raises(PlanError, match=re.escape(f"cut -d';' -f2 {tmp_path}/a.csv > targets.csv")):
+        load_plan(tmp_path, text)
 
 
 @pytest.mark.parametrize("column", ["id", "API_ID", "Api Id", "LD-API-ID", "ld_apiid"])

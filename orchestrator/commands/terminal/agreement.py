@@ -116,9 +116,11 @@ def _load_approval(path: Path, loaded: LoadedPlan, options: RunOptions, hmac_key
 
 def _agree_by_typing(loaded: LoadedPlan, options: RunOptions, approval: ApprovalOptions) -> None:
     if not can_ask():
+        # A plan may want its digest, and then --yes would be refused.
+        agreed = "" if loaded.plan.approval == "digest" else "--yes, or with "
         raise UsageError(
             "there is no terminal to ask on, and nothing was sent: "
-            f"run it with --yes, or with --approve {loaded.digest[:LONG_DIGITS]} to run this very plan"
+            f"run it with {agreed}--approve {loaded.digest[:LONG_DIGITS]} to run this very plan"
         )
     from orchestrator.commands.terminal.plan_words import describe_run, render_first
     from orchestrator.preview.planned import count_planned, list_taken_ids
