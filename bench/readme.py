@@ -14,12 +14,13 @@ _UNKNOWN = "(not measured yet)"
 
 
 _SENTENCES = """\
-In practice the gateway's own limit decides: a default run sends {roma} requests a target to ROMA and
-{apinizer} to Apinizer, and against a limit that its plan does not know it takes {limited} times the
-least time that the limit allows. At a gateway without any limit a whole run, with its durable journal
-and five reports, goes at {pace} of the pace of a bare aiohttp loop that only sends, and a million
-targets take {memory} of memory. There `curl -Z` is {curl} times as fast as we are: take it where you
-need no journal, no resume, no care for what a reply means, and no report."""
+In practice the gateway's own limit decides: a default run sends {roma} requests a target to ROMA,
+besides reading what is bound to its front-end APIs, and {apinizer} to Apinizer; against a limit
+that its plan does not know it takes {limited} times the least time that the limit allows. At a
+gateway without any limit a whole run, with its durable journal and five reports, goes at {pace} of
+the pace of a bare aiohttp loop that only sends, and a million targets take {memory} of memory.
+There `curl -Z` is {curl} times as fast as we are: take it where you need no journal, no resume, no
+care for what a reply means, and no report."""
 
 
 def write_cost(results: Results) -> str:
