@@ -13,7 +13,7 @@ from typing import Generic, TypeVar, get_args
 
 import msgspec
 
-from orchestrator.errors import make_damage_error
+from orchestrator.errors import ExitStatus, make_damage_error
 from orchestrator.journal.database import Database
 from orchestrator.journal.notes import list_begun
 from orchestrator.journal.planned import COVERED, has_digest
@@ -34,6 +34,7 @@ _WORDS: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType(
         ("attempt", "verdict"): _VERDICTS,
         ("snapshot", "verdict"): _VERDICTS,
         ("session", "state"): get_args(SessionState),
+        ("session", "exit_status"): tuple(f"{status}" for status in ExitStatus),
     }
 )
 _IS_NO_WAVE = (

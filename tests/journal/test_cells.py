@@ -30,6 +30,7 @@ HARMS = (
     ("attempt", "UPDATE attempt SET started = 9e999"),
     ("attempt", "UPDATE attempt SET status = 1.5"),
     ("session", "UPDATE session SET state = 'completf'"),
+    ("session", "UPDATE session SET exit_status = 7"),
     ("session", "UPDATE session SET seconds = 'x'"),
     ("session", "UPDATE session SET started = -1e11"),
     ("session", "UPDATE session SET ended = 253402300799.0"),
