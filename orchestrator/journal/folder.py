@@ -185,6 +185,11 @@ class RunFolder:
             return None
         return SessionEnding(kept.state, kept.stopped_by, kept.exit_status)
 
+    @property
+    def earlier_ending(self) -> UnkeptEnding | None:
+        """The end of an earlier session that the journal does not have, while this process holds the lock."""
+        return None if self._lock is None else self._lock.ending
+
     def keep_ending(self, ending: UnkeptEnding | None) -> None:
         """Have the entry of the lock that this process holds keep an end which the journal does not have."""
         if self._lock is not None:

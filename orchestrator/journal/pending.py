@@ -104,7 +104,7 @@ _COULD_VANISH = (
     "SELECT id FROM target WHERE outcome IS NULL"
     " AND (id GLOB '*[%.;\\]*' OR instr(id, '//') OR substr(id, -1) = '/')"
 )
-_KILLED = (
+_END_OPEN = (
     f"UPDATE target SET outcome = {OPEN_OUTCOME}, reason = ?"
     f" WHERE outcome IS NULL AND seq > ? AND seq <= ?{OUTCOME.returning}"
 )
@@ -364,13 +364,18 @@ def split_into_steps(database: Database, sizes: Iterable[tuple[int, Callable[[in
                 database.run(_BEYOND, (step + 1, wave, bound))
 
 
+def end_open(database: Database, reason: str) -> None:
+    """Give an outcome to the targets that a session left without one. Call it inside a transaction."""
+    database.change_in_parts(_END_OPEN, (reason,))
+
+
 def reopen(database: Database, wanted: Callable[[str, int], bool]) -> int:
     """Open again the ``wanted`` targets whose outcome is provisional, and return their number.
 
     ``wanted`` takes a target's id and the index of its wave. A target that a killed session left open first
     gets an outcome that says so. A target that was held back stays so. Call it inside a transaction.
     """
-    database.change_in_parts(_KILLED, (KILLED,))
+    end_open(database, KILLED)
     again = [(seq,) for seq, name, wave in database.rows(_PROVISIONAL) if wanted(name, wave)]
     for row in again:
         database.change(_REOPEN, row)
@@ -383,7 +388,7 @@ def leave_up(database: Database, restore: str) -> frozenset[str]:
     A target that got no outcome in the session before gets one now. Its reason names the ``restore``. Call it
     inside a transaction.
     """
-    database.change_in_parts(_KILLED, (KILLED,))
+    end_open(database, KILLED)
     rows = list(database.rows(_LEFT_UP))
     told = f"left up, since restore {restore} brought it back or may have; before that "
     for seq, _ in rows:

@@ -24,7 +24,7 @@ from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.notes import read_stop_rule
 from orchestrator.journal.overlap import refuse_overlap
-from orchestrator.journal.pending import hold_back, leave_up, recall_lanes, reopen
+from orchestrator.journal.pending import end_open, hold_back, leave_up, recall_lanes, reopen
 from orchestrator.journal.planned import check_planned
 from orchestrator.journal.restores import (
     Restore,
@@ -364,6 +364,9 @@ def _reopen(stopped: _StoppedRun, restores: Sequence[Restore]) -> None:
     Call it inside a transaction.
     """
     plan, database, options = stopped.plan, stopped.database, stopped.options
+    ending, newest = stopped.folder.earlier_ending, stopped.newest
+    if ending is not None and ending.stopped_by and ending.session == (newest.number if newest else 1):
+        end_open(database, ending.stopped_by)  # else it would be said to have been killed
     collect_touched_again(database, plan.gateways, restores)
     left_up = leave_up(database, restores[-1].id if restores else "")
     is_wanted = make_filter(plan, options)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stage import Stage
+from tests.support.stage import Stage, roma_id
 
 pytestmark = pytest.mark.long("fills and remounts real disks under running processes")
 
@@ -49,8 +49,13 @@ def test_a_disk_that_fills_up_stops_the_run_and_a_resume_ends_it(staged: Callabl
         stage.assert_intents()
         told = stage.undeploy("report", "latest")
         subprocess.run(["mount", "-o", "remount,size=32m", str(place)], check=True)
+        narrowed = stage.undeploy("resume", "latest", "--only", roma_id(0), "--only", roma_id(299))
+        kept = [each["reason"] for each in stage.report()["targets"] if each["outcome"] == "not_started"]
         resumed = stage.undeploy("resume", "latest")
 
+        assert narrowed.status == 4, narrowed.err
+        assert kept
+        assert all(reason.startswith("disk: ") for reason in kept)
         assert ended.status == 4, ended.err
         assert stage.platform.books().gateways["roma-eu"].undeploys > 0
         assert "disk: " in ended.err
