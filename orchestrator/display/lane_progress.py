@@ -170,9 +170,18 @@ class LaneProgress:
         if measured and self.pace.counted >= (self.limit or 0):
             return measured
         seconds = self.measure_request_seconds() or peer_seconds
+        if seconds:
+            seconds = max(seconds, self._measure_flight(now))
         capacity = self.limit / seconds if self.limit and seconds else None
         bound = self.bound if self.bound is not None else self.first_bound
         return min(filter(None, (capacity, bound)), default=measured or None)
+
+    def _measure_flight(self, now: float) -> float:
+        """Return how many seconds a request takes at least, by what is in flight; 0.0 if nothing tells."""
+        # However quick the gateway was before. Of a lane that stands still only the probe is in flight.
+        if self.silent_since is None or not self.in_flight or self.find_hindrance(now) is not None:
+            return 0.0
+        return now - self.silent_since
 
     def _find_last_work(self, now: float) -> float:
         """Return until when the lane had work and could do it: a lane that stands still is not slow."""

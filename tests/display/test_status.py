@@ -208,6 +208,25 @@ class TestAhead:
         assert half.verdict.done_by.startswith("wave second done by ")
         assert half.verdict.done_by.endswith("; the rest is not yet known")
 
+    def test_a_gateway_that_falls_silent_is_not_as_fast_as_it_was(self) -> None:
+        waves = {"first": {"one": 400}}
+        events = [*work("one", 100, 0, 10.0, in_wave="first"), sent("one/slow", START + 10)]
+        started = begin(waves, closes=START + 230)
+        found = tell(started, wave("first"), *events, at=START + 110)
+
+        assert found.forecast is not None
+        # Eight at once may go for a hundred seconds, and none has ended.
+        assert found.forecast.done == pytest.approx(START + 110 + 300 / (8 / 100), abs=1)
+        assert found.verdict.is_late
+        stands = (
+            parked("one", START + 100),
+            ProbePlanned(at=START + 100, gateway="one", probe_at=START + 200, gives_up_at=START + 700),
+        )
+        probed = tell(begin(waves), wave("first"), *events, *stands, at=START + 110)
+        assert probed.forecast is not None
+        # A probe that waits for its reply is no pace.
+        assert probed.forecast.latest == pytest.approx(START + 700 + 300 / 80, abs=0.1)
+
     def test_one_target_of_a_canary_is_no_pace(self) -> None:
         waves = {"canary": {"one": 1}, "rest": {"one": 800}}
         events = work("one", 1, 2.0, 1.0, in_wave="canary")
