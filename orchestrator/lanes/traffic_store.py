@@ -36,11 +36,7 @@ class StoreAnswer(NamedTuple):
     found: Any
     requests: int
     is_passing: bool = False
-    """Whether it could not tell for a cause that may be over in a moment, or in some minutes."""
-
-
-class _NotAsked(Lost, frozen=True):
-    """No request could be made, for a cause that stays: a credential, a certificate."""
+    """Whether it was sent, and could not tell for a cause that may be over in some minutes."""
 
 
 async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
@@ -54,8 +50,9 @@ async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
         requests += isinstance(answer, Reply) or answer.sent
         if answer is ENDED:
             return StoreAnswer(found, requests)
-        if not isinstance(found, Reading) or requests >= MOST_TRIES or not _is_repeatable(found, answer):
-            return StoreAnswer(found, requests, isinstance(found, Reading) and _is_passing(found, answer))
+        is_passing = isinstance(found, Reading) and _is_passing(found, answer)
+        if requests >= MOST_TRIES or not is_passing:
+            return StoreAnswer(found, requests, is_passing)
         await lane.rest(draw_backoff(lane.policy, 1, lane.environment.roll()))
 
 
@@ -87,7 +84,7 @@ async def send_to_store(
 
 async def _send(environment: Environment, gateway: Gateway, read: SharedUsageRead) -> Reply | Lost:
     if (access := environment.store) is None:
-        return _NotAsked(sent=False, detail="no traffic log is asked here")
+        return Lost(sent=False, detail="no traffic log is asked here")
     try:
         credential = await access.credential(gateway)
         environment.known.add(each.reveal() for each in credential.secrets)
@@ -98,17 +95,13 @@ async def _send(environment: Environment, gateway: Gateway, read: SharedUsageRea
     except TimeoutError:
         return Lost(sent=True, detail=f"no reply within {ANSWERS_WITHIN:g} s")
     except (CredentialError, UsageError) as error:
-        return _NotAsked(sent=False, detail=str(error))
-
-
-def _is_repeatable(reading: Reading, answer: Reply | Lost) -> bool:
-    """Return whether a read was sent and could not tell, for a cause that may be over in a moment."""
-    return _is_passing(reading, answer) and (isinstance(answer, Reply) or answer.sent)
+        return Lost(sent=False, detail=str(error))
 
 
 def _is_passing(reading: Reading, answer: Reply | Lost) -> bool:
+    """Return whether a read was sent and could not tell, for a cause that may be over in a moment."""
     if isinstance(answer, Lost):
-        return not isinstance(answer, _NotAsked)
+        return answer.sent
     return reading.verdict is Verdict.BUSY or is_passing_fault(answer.status)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from orchestrator.errors import CredentialError
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.lanes.environment import Environment, StoreAccess
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.traffic_store import StoreAnswer, ask_store
 from orchestrator.lanes.usage_reader import UsageReader
 from orchestrator.model.credentials import Secret, StoreCredential
 from orchestrator.model.http import Lost, Reply, Request, Send
@@ -33,7 +35,7 @@ from orchestrator.runs.machine import make_real_environment
 from orchestrator.transport.client import connect_store
 from orchestrator.transport.credentials import resolve_store
 from tests.support.elasticsearch import Call, ElasticsearchDouble
-from tests.support.engine import Heard, lane
+from tests.support.engine import Heard, environment, lane, played
 from tests.support.recorded import target
 
 HOURS = 72
@@ -213,6 +215,49 @@ def test_a_fault_of_the_store_hides_the_calls_and_leaves_the_lane_alone(fault: s
     assert why in text
     assert told.state == "open"
     assert len(double.searches) <= 2
+
+
+BUSY, DOWN = Reply(429, {}, b"{}", 0.0), Reply(503, {}, b"{}", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "waited_for"),
+    [
+        (DOWN, True),
+        (BUSY, True),
+        (Lost(sent=True, detail="reset"), True),
+        (Lost(sent=False, detail="nothing listens there"), False),
+        (Reply(404, {}, b"{}", 0.0), False),
+        (Reply(200, {}, b"<html>", 0.0), False),
+    ],
+)
+def test_a_fault_that_may_be_over_in_some_minutes_is_told_apart(
+    answer: Reply | Lost, waited_for: bool
+) -> None:
+    @asynccontextmanager
+    async def connect(_: Any) -> AsyncIterator[Send]:
+        async def send(_: Request) -> Reply | Lost:
+            return answer
+
+        yield send
+
+    async def credential(_: Any) -> StoreCredential:
+        return StoreCredential(Secret(BASIC), ())
+
+    async def main() -> StoreAnswer:
+        here = replace(environment(), store=StoreAccess(connect=connect, credential=credential))
+        store = ElasticsearchStore(url="https://log.example.com", index="calls")
+        entry = Apinizer(
+            name="apim",
+            url="https://apim.example.com",
+            auth=Auth(token=CredentialReference(env="T")),
+            usage=UsageSources(elasticsearch=store),
+        )
+        check = entry.traffic.make_check()
+        assert check is not None
+        return await ask_store(lane(entry, here, RunGate()), check.read)
+
+    assert played(main).is_passing is waited_for
 
 
 AGES: dict[str, tuple[Callable[[], list[Call]], str]] = {
