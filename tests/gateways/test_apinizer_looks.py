@@ -88,6 +88,10 @@ def test_a_list_with_a_row_that_is_no_object_proves_nothing() -> None:
     assert look(STATUS, {"deployed": False}, "x").verdict is Verdict.UNCLEAR
 
 
+SILENT = {"routeActive": False, "error": "Connection refused (10.0.0.2:8091)"}
+UNLOADED = {"routeActive": False, "error": "API Proxy is not loaded"}
+
+
 @pytest.mark.parametrize(
     ("row", "verdict", "active", "responded"),
     [
@@ -104,6 +108,14 @@ def test_a_list_with_a_row_that_is_no_object_proves_nothing() -> None:
         ({"podsActive": 0, "podsResponded": 1, "pods": [{"routeActive": False}]}, Verdict.DOWN, 0, 1),
         ({"podsActive": 0, "podsResponded": 1, "pods": [{"routeActive": None}, {}]}, Verdict.DOWN, 0, 1),
         ({"podsActive": 0, "podsResponded": 1, "routeActive": False}, Verdict.DOWN, 0, 1),
+        ({"podsActive": 0, "podsResponded": 2, "pods": [SILENT, {"routeActive": False}]}, Verdict.DOWN, 0, 1),
+        ({"podsActive": 0, "podsResponded": 1, "pods": [SILENT, {"routeActive": False}]}, Verdict.DOWN, 0, 1),
+        ({"podsActive": 0, "podsResponded": 2, "pods": [SILENT, SILENT]}, Verdict.UNCLEAR, 0, 0),
+        ({"podsActive": 0, "podsResponded": 3, "pods": [SILENT]}, Verdict.DOWN, 0, 2),
+        ({"podsActive": 0, "podsResponded": 2, "pods": [UNLOADED, UNLOADED]}, Verdict.DOWN, 0, 2),
+        ({"podsActive": 0, "podsResponded": 1, "pods": [{"error": {"refused": 1}}]}, Verdict.DOWN, 0, 1),
+        # A restore wants every pod: one that was not reached may not serve it.
+        ({"podsActive": 1, "podsResponded": 2, "pods": [SILENT, {"routeActive": True}]}, Verdict.UP, 1, 2),
         ({"podsActive": 0, "podsResponded": 1, "pods": []}, Verdict.DOWN, 0, 1),
         ({"podsActive": 1, "podsResponded": 1, "pods": "many"}, Verdict.UP, 1, 1),
         ({"podsActive": 1, "podsResponded": 1, "pods": [{"routeActive": "?"}]}, Verdict.UP, 1, 1),

@@ -543,6 +543,18 @@ def test_the_order_of_deploy_histories_is_not_promised() -> None:
     assert verdicts(apinizer("deploy-histories-newest-deploys")) == {Verdict.UP}
 
 
+@pytest.mark.promise(3)
+def test_a_pod_that_was_not_reached_counts_as_one_that_responded() -> None:
+    """``podsResponded`` counts answers with an error, and an ``error`` may be one of the network."""
+    (partial,) = apinizer("undeploy-200-one-pod-of-two")
+    health, gone = apinizer("route-health-pod-not-reached", "deploy-status-undeployed")
+    found = gateway("apinizer").next_look(PROXY, {STATUS.via: gone, HEALTH.via: health}, frozenset(), partial)
+
+    assert isinstance(found, Reading)
+    assert (found.verdict, found.pods) == (Verdict.UNCLEAR, partial.pods)
+    assert found.message == "1 of 2 pods answered the manager, none of them serves it"
+
+
 def test_the_newest_record_of_an_environment_may_be_gone_from_the_deploy_histories() -> None:
     """Each act adds a record, says one page; another: six are kept, and those called persistent stay."""
     told = apinizer(

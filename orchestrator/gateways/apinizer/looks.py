@@ -6,6 +6,7 @@ After the vendor's pages "Get Deploy Status", "Get Worker Route Health", "List D
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,13 @@ STATUS = Operation(Act.LOOK, "deploy-status")
 HEALTH = Operation(Act.LOOK, "route-health")
 HISTORIES = Operation(Act.LOOK, "deploy-histories")
 PROXY = Operation(Act.LOOK, "proxy")
+
+
+_UNREACHED = (
+    r"(?i)refused|timed?[\s_-]*out|unreachable|unknown\s*host|no\s*route\s*to\s*host|reset|broken\s+pipe"
+    r"|(?:not|failed\s+to)\s+(?:connect|resolve|reach)|connect\s*exception|socket|i/o\s+error"
+)
+"""Words of a pod's ``error`` about the network; its other error is "proxy not loaded", which is an answer."""
 
 
 def read_look(via: str, target: Target, reply: Reply) -> Reading:
@@ -131,6 +139,8 @@ def _read_health(entries: list[dict[str, Any]]) -> LookFacts | None:
     named = _list_serving(pods if isinstance(pods, list) else [])
     if _contradicts_count(entry, pods, active or len(named)):
         return None
+    if not active and isinstance(pods, list):
+        responded = _leave_out_unreached(responded, pods)
     deployed, path = entry.get("deployedInManager"), find_text(entry, "servedPath")
     return LookFacts(
         path=path and show_text(path),
@@ -150,6 +160,18 @@ def _contradicts_count(entry: dict[str, Any], pods: object, active: int) -> bool
     listed = pods if isinstance(pods, list) else [pods] if pods is not None else []
     told = [pod.get("routeActive") if isinstance(pod, dict) else pod for pod in listed]
     return entry.get("routeActive") is True or any(one is not None and one is not False for one in told)
+
+
+def _leave_out_unreached(responded: int, pods: list[Any]) -> int:
+    """Return how many pods have answered, of those that a read without any active pod counts and lists.
+
+    The vendor counts a pod whose ``error`` is a failure of the network among those that responded. Nothing
+    tells what such a pod serves; the undeploy may not have reached it either.
+    """
+    texts = [find_text(pod, "error") if isinstance(pod, dict) else None for pod in pods]
+    unreached = sum(bool(text and re.search(_UNREACHED, text[:2048])) for text in texts)
+    unlisted = max(0, responded - len(pods))
+    return min(responded, len(pods) - unreached + unlisted)
 
 
 def _list_serving(pods: list[Any]) -> tuple[str, ...]:
