@@ -17,7 +17,8 @@ SHORTEST_CUT = 4
 """Characters of a credential that are blotted out at the end of a text which is marked as cut (``…``)."""
 SHORTEST_CODED = 4
 """A shorter credential is not searched for in base64 and hexadecimal digits: chance would put it there."""
-_CUT = re.compile(r"(?:…|\.{2,})\W*\Z")
+_CUT_MARK = re.compile(r"…|\.\.")
+_SIGNS = re.compile(r"\W*")
 _CAPITALS = str.maketrans("ABCDEF", "abcdef")
 
 
@@ -48,8 +49,7 @@ class _SearchTexts:
 
     def _find_cut_heads(self, text: str) -> tuple[str, ...]:
         """Return the beginnings of a spelling in which a text ends, if the text is marked as cut."""
-        cut = _CUT.search(text)
-        left = text[: cut.start()] if cut else ""
+        left = _find_text_before_cut(text)
         return (
             tuple(head for head in self._heads if left.endswith(head)) if left.endswith(self._heads) else ()
         )
@@ -66,6 +66,17 @@ class _SearchTexts:
         for at in range(len(text) - PIECE_LENGTH + 1):
             if text[at : at + PIECE_LENGTH] in self._pieces:
                 yield at, at + PIECE_LENGTH
+
+
+def _find_text_before_cut(text: str) -> str:
+    """Return a text up to the dots that mark it as cut; empty if it does not end with such dots.
+
+    Only signs may stand behind the dots. The end of the text is looked at first: one expression for the dots
+    and the signs would try each of a thousand dots as the first one, and share the others in every way.
+    """
+    signs = _SIGNS.match(text[::-1])
+    mark = _CUT_MARK.search(text, len(text) - signs.end()) if signs and signs.end() else None
+    return text[: mark.start()] if mark else ""
 
 
 def _cut_pieces(text: str, size: int) -> Iterator[str]:
