@@ -100,8 +100,9 @@ def start_simulators(
     Yields when every gateway listens. Raises SimulatorError with their last words if that takes longer than
     ``start_within`` seconds. They have a session of their own: Ctrl-C reaches the caller alone.
     """
-    # The child imports the package from the place of this one, whatever the current folder is.
-    command = [sys.executable, "-c", _CHILD, str(Path(__file__).parents[2])]
+    # The child imports the package from the place of this one, and nothing from the current folder: with -c
+    # that folder would come before the standard library, and may hold anybody's random.py. So -P.
+    command = [sys.executable, "-P", "-c", _CHILD, str(Path(__file__).parents[2])]
     # A file, not a pipe: a full pipe that this process does not read would stop the simulators.
     with (
         TemporaryFile() as said,

@@ -98,6 +98,15 @@ def test_a_start_that_fails_says_why():
             pass
 
 
+def test_they_take_no_module_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan's folder may come from anybody, and `undeploy rehearse` runs nothing of it."""
+    for name in ("random", "secrets", "json", "msgspec", "aiohttp"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from the current folder')\n")
+    monkeypatch.chdir(tmp_path)
+    with start_simulators(FIXTURE) as running:
+        assert running.books().requests == 0
+
+
 def test_a_start_that_takes_too_long_is_given_up():
     with pytest.raises(SimulatorError, match="did not start"), start_simulators(FIXTURE, start_within=0.001):
         pass
