@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
+import shutil
 from pathlib import Path
-from tempfile import mkstemp
+from tempfile import mkdtemp
 from threading import Lock
 
 from orchestrator.journal.folder import RunFolder
@@ -21,7 +20,7 @@ class ReportFile:
     def __init__(self) -> None:
         self._found: tuple[tuple[tuple[int, int], ...], Path] | None = None
         self._own: Path | None = None
-        """The file that is not the run's own."""
+        """The folder of the file that is not the run's own."""
         self._finding = Lock()
 
     def find(self, folder: RunFolder) -> Path:
@@ -41,15 +40,17 @@ class ReportFile:
         with folder.open_source(whole=False) as source:
             if are_current(source, folder.path):
                 return folder.path / _HTML.file
-            handle, name = mkstemp(prefix="undeploy-", suffix=".html")
-            self._own = Path(name)
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+            # In a folder of its own: aiohttp would rather send the report.html.gz beside it, which any user
+            # of this machine may put into the folder that all of them share.
+            self._own = Path(mkdtemp(prefix="undeploy-"))
+            made = self._own / _HTML.file
+            made.touch(0o600)
+            with made.open("w", encoding="utf-8", newline="\n") as out:
                 write_report("html", source, out)
-        return self._own
+        return made
 
     def remove(self) -> None:
         """Remove the file that was made, if one was."""
         if self._own is not None:
-            with suppress(OSError):
-                self._own.unlink()
+            shutil.rmtree(self._own, ignore_errors=True)
             self._own = None

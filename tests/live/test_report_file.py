@@ -37,8 +37,11 @@ def test_two_viewers_at_once_get_one_file_and_none_is_left(
     report = ReportFile()
     with ThreadPoolExecutor(2) as viewers:
         found = list(viewers.map(report.find, [RunFolder(run)] * 2))
-    kept = list(made.iterdir())
+    kept = [path for path in made.rglob("*") if path.is_file()]
+    modes = {path.stat().st_mode & 0o777 for path in made.iterdir()}
     report.remove()
 
     assert found == kept * 2
+    # A server of files looks for a packed one beside each: nobody else may put it there.
+    assert modes == {0o700}
     assert list(made.iterdir()) == []
