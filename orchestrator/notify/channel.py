@@ -117,6 +117,7 @@ def open_service(url: Secret, name: str) -> MessageSender:
     # Its log repeats addresses, and a service's replies.
     for logger in ("apprise", "urllib3", "requests"):
         logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
+    _forget_netrc()
     sender = _make_sender(apprise, url)
     if sender is None:
         raise UsageError(
@@ -124,6 +125,16 @@ def open_service(url: Secret, name: str) -> MessageSender:
             " Nothing was sent"
         )
     return sender
+
+
+def _forget_netrc() -> None:
+    """Have apprise's HTTP library send no credential of ``.netrc`` along, which is meant for other programs.
+
+    It would do so wherever a service wants no credential beside its address. apprise has no setting for it.
+    """
+    from requests import sessions  # noqa: PLC0415 - as apprise
+
+    vars(sessions)["get_netrc_auth"] = lambda *_, **__: None
 
 
 def _make_asset(library: ModuleType) -> Any:

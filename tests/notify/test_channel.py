@@ -146,6 +146,20 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.promise(9)
+def test_a_service_without_a_credential_gets_none_of_another_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password of-another-program\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with serve_told() as service:
+        url = service.url.replace(f"hook:{SECRET}@", "")
+        assert open_service(Secret(url), "env:HOOK")(note(1))
+    assert service.authorizations == [None]
+
+
+@pytest.mark.promise(9)
 @pytest.mark.parametrize("status", [500, 401, 404])
 def test_a_refusal_says_nothing_of_the_address(
     status: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

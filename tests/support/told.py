@@ -17,6 +17,7 @@ class ToldService:
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
+        self.authorizations: list[str | None] = []
         self.status = 200
         self.location: str | None = None
         self.released = threading.Event()
@@ -38,6 +39,7 @@ def serve_told(answer: Callable[[ToldService], None] = lambda _: None) -> Iterat
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             service.told.append(json.loads(body))
+            service.authorizations.append(self.headers["Authorization"])
             service.released.wait(30)
             self.send_response(service.status)
             if service.location is not None:
