@@ -41,9 +41,11 @@ def _encode_overlong(code: int) -> dict[bytes, bytes]:
 _OVERLONG = {form: plain for code in b"./\\;%" for form, plain in _encode_overlong(code).items()}
 _ANY_OVERLONG = re.compile(b"|".join(map(re.escape, _OVERLONG)))
 
+# Bounded where anything may stand inside: else each of a thousand brackets is sought to the end of the text.
 _PLACEHOLDER = re.compile(
-    r"\$\{[^{}]*\}|\{\{.*?\}\}|__[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__|\$\[\[.*?\]\]|#\{[^{}]*\}|<%.*?%>"
-    r"|\$\([\w. -]+\)|\$[A-Z_][A-Z0-9_]+|@[A-Za-z_][\w.-]*@|%[A-Z_][A-Z0-9_]+%|(?<![^/])<[\w. -]+>(?![^/])"
+    r"\$\{[^{}]*\}|\{\{.{0,200}?\}\}|__[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__|\$\[\[.{0,200}?\]\]|#\{[^{}]*\}"
+    r"|<%.{0,200}?%>|\$\([\w. -]+\)|\$[A-Z_][A-Z0-9_]+|@[A-Za-z_][\w.-]*@|%[A-Z_][A-Z0-9_]+%"
+    r"|(?<![^/])<[\w. -]+>(?![^/])"
 )
 
 

@@ -169,6 +169,14 @@ def test_an_unfilled_placeholder_is_found(text: str) -> None:
     assert find_placeholder(text)
 
 
+@pytest.mark.promise(10)
+def test_no_text_takes_long_to_search_for_a_placeholder() -> None:
+    began = time.process_time()
+    for opened in ("{", "<%", "$[[", "${", "#{", "$(", "<a", "@a", "__a", "%A"):
+        find_placeholder(opened * 100_000)
+    assert time.process_time() - began < 10
+
+
 @pytest.mark.parametrize("text", ["a__b", "__a", "a__", "{id}", "$5", "a_b_c", "____", "100%"])
 def test_a_text_that_only_resembles_a_placeholder_is_none(text: str) -> None:
     assert find_placeholder(text) is None
