@@ -444,5 +444,5 @@ def make_private(folder: Path) -> None:
     if not folder.is_dir():
         make_private(folder.parent)
         with suppress(FileExistsError):  # another run was faster
-            folder.mkdir()
-            folder.chmod(0o700)
+            folder.mkdir(0o700)  # at once, so that nobody else gets in before the next line
+            folder.chmod(0o700)  # the umask may have taken our own rights away
