@@ -76,6 +76,8 @@ def command(
         raise UsageError("--hmac-key signs what --save writes, and there is no --save")
     # Read before the looks, too: a missing key must not cost a preview.
     key = load_hmac_key(save.hmac_key)
+    if str(file) == "-":  # elsewhere the standard output, which keeps nothing
+        raise UsageError("--save names a file, so that people can look at an approval afterwards")
     if file is not None:
         # Tested before the looks, which may take minutes.
         check_place(file, streams=False)

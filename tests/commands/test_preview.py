@@ -176,6 +176,14 @@ def test_a_key_that_cannot_be_had_is_2_and_not_repeated(
     assert "hunter2" not in ended.err
 
 
+def test_an_approval_goes_to_a_file_and_to_no_stream(plan: Write, folder: Path, undeploy: Undeploy) -> None:
+    ended = undeploy("preview", plan(), "--save", "-")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert "--save names a file" in ended.err
+    assert not (folder / "-").exists()
+
+
 @pytest.mark.parametrize("command", [("preview",), ("run", "--yes")])
 def test_a_key_without_a_file_is_2(
     mixed_platform: RunningSimulators,
