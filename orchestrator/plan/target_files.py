@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,6 +309,8 @@ class _TargetFileReader:
             except UnfitError as unfit:
                 self._add_problem(number, "", unfit.message, unfit.hint)
             except json.JSONDecodeError as error:
+                if self._rows == 1:
+                    self._refuse_whole_json(line.strip(), number)
                 self._problems.add(
                     FilePosition(self._file_index, number, error.colno),
                     "",
@@ -316,6 +319,20 @@ class _TargetFileReader:
             # Python limits the digits of a number, and the depth of a nesting, with errors of their own.
             except (ValueError, RecursionError):
                 self._add_problem(number, "", "cannot be read as JSON: a number or a nesting without end")
+
+    def _refuse_whole_json(self, first: str, number: int) -> None:
+        """Raise ``UnreadableError`` where the first line shows that the file is one JSON text.
+
+        Otherwise each of its lines would be a problem, and none would tell the remedy.
+        """
+        found, each = ("one list", ".[]") if first.startswith("[") else ("objects of several lines", ".")
+        if first.startswith("[") or first == "{":
+            command = f"jq -c {shlex.quote(each)} {shlex.quote(self._name)} > targets.jsonl"
+            raise UnreadableError(
+                FilePosition(self._file_index, number, 1),
+                f"found {found}, expected an object a line",
+                f"write one object a line: {command}",
+            )
 
     def _read_object(self, value: object, line: int) -> None:
         if not isinstance(value, dict):

@@ -406,6 +406,15 @@ def test_a_file_of_targets_without_end_is_not_read(tmp_path: Path) -> None:
 JSON = {
     "empty": ("\n", "a.jsonl: the file names no target"),
     "no JSON": ("{ld_api_id: a}\n", "a.jsonl:1:2 cannot be read as JSON: Expecting property name"),
+    "a whole list": (
+        '[\n  {"ld_api_id": "a"},\n  {"ld_api_id": "b"}\n]\n',
+        "a.jsonl:1:1 found one list, expected an object a line; write one object a line: jq -c '.[]' a.jsonl",
+    ),
+    "a list from its first object on": ('[{"ld_api_id": "a"},\n{"ld_api_id": "b"}]\n', "jq -c '.[]' a.jsonl"),
+    "an object of several lines": (
+        '{\n  "ld_api_id": "a"\n}\n{\n  "ld_api_id": "b"\n}\n',
+        "found objects of several lines, expected an object a line; write one object a line: jq -c . a.jsonl",
+    ),
     "no object": ('["a"]\n', "a.jsonl:1:1 found no JSON object"),
     "key": (
         '{"ld_api_id": "a"}\n{"ld_apiid": "a"}\n',
