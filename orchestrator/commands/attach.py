@@ -65,7 +65,8 @@ def _list(access: EngineAccess) -> Iterator[str]:
     from orchestrator.errors import RunError
 
     async def ask() -> list[KeptRun] | None:
-        return await list_kept_runs(await access.connect())
+        async with access.open() as client:
+            return await list_kept_runs(client)
 
     found = run_interruptibly(ask)
     if found is None:
@@ -105,4 +106,5 @@ async def _rebuild(access: EngineAccess, run: str, options: RunOptions) -> tuple
     """Return the run's new folder, and the id of its workflow."""
     from orchestrator.distributed.attach import rebuild_kept_run
 
-    return await rebuild_kept_run(await access.connect(), run, access.url, options, tell)
+    async with access.open() as client:
+        return await rebuild_kept_run(client, run, access.url, options, tell)

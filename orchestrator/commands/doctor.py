@@ -61,7 +61,8 @@ async def _examine(loaded: LoadedPlan, access: EngineAccess | None) -> tuple[Gat
         return await examine_gateways(loaded, make_real_environment(loaded.folder))
     from orchestrator.distributed.looking import Looking, examine_on
 
-    return await examine_on(Looking(await access.connect(), tell), loaded)
+    async with access.open() as client:
+        return await examine_on(Looking(client, tell), loaded)
 
 
 def _show(

@@ -198,7 +198,8 @@ def _ask_engine(access: EngineAccess, request: ScheduleRequest) -> ScheduledRun:
     from orchestrator.engine.signals import run_interruptibly
 
     async def ask() -> ScheduledRun:
-        return await schedule_run(await access.connect(), request, tell)
+        async with access.open() as client:
+            return await schedule_run(client, request, tell)
 
     return run_interruptibly(ask)
 
@@ -209,7 +210,8 @@ def _list(access: EngineAccess) -> Iterator[str]:
     from orchestrator.engine.signals import run_interruptibly
 
     async def ask() -> list[KeptSchedule]:
-        return await list_kept_schedules(await access.connect())
+        async with access.open() as client:
+            return await list_kept_schedules(client)
 
     return describe_schedules(run_interruptibly(ask))
 
@@ -220,7 +222,8 @@ def _delete(access: EngineAccess, name: str) -> Iterator[str]:
     from orchestrator.engine.signals import run_interruptibly
 
     async def ask() -> DeletedSchedule:
-        return await delete_schedule(await access.connect(), name)
+        async with access.open() as client:
+            return await delete_schedule(client, name)
 
     return describe_deleted(run_interruptibly(ask), access.list_words())
 

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from orchestrator.distributed.kept_runs import find_kept_run, read_run_start
 from orchestrator.distributed.names import read_scheduled_run
-from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.patience import make_brief_patience
 from orchestrator.distributed.payloads import JournalPages, RunInput
 from orchestrator.distributed.schedule import has_schedule
 from orchestrator.distributed.shipping import fetch_journal
@@ -116,13 +116,16 @@ async def rebuild_kept_run(
     ``address`` is the server's, ``tell`` gets a line while it does not answer. Raises RunError for a run that
     it does not have, and as ``rebuild_folder``.
     """
-    patience = ServerPatience(lambda why: tell(f"the server does not answer: {why}") if why else None)
+    patience = make_brief_patience(tell)
     try:
         kept = await find_kept_run(client, ref)
     except RunError:
         await _explain_not_begun(client, ref)
         raise
     start = await read_run_start(client, kept.workflow, patience)
+    if start.given.run != kept.id:
+        # The name of the folder comes from there: it must not lead out of the state folder.
+        raise RunError(f"workflow {kept.workflow} there is of another run, {start.given.run!r}: not ours")
     request = RebuildRequest(
         given=start.given,
         started=start.at,

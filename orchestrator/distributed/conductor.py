@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -13,14 +14,22 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.service import RPCError
 
 from orchestrator.distributed.address import EngineAddress
-from orchestrator.distributed.connection import EngineTls, NamespaceMissingError, connect, is_listening
+from orchestrator.distributed.connection import (
+    EngineTls,
+    NamespaceMissingError,
+    connect,
+    describe_error,
+    explain_errors,
+    is_listening,
+)
 from orchestrator.distributed.history import decode_payload
 from orchestrator.distributed.journal_pages import pack_journal
 from orchestrator.distributed.kept_runs import name_state, read_session
 from orchestrator.distributed.lane_tails import LaneTails
 from orchestrator.distributed.names import LEASE, MEMO_ORDERS, name_run_workflow
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
-from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.outage import OutageWatch, find_longest_park, measure_until_open
+from orchestrator.distributed.patience import GONE_AFTER, NO_ANSWER, ServerPatience
 from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunOver
 from orchestrator.distributed.run_start import has_search_attributes, start_run
 from orchestrator.distributed.session_lookup import (
@@ -120,8 +129,13 @@ class TemporalConductor:
         return given if given and read_session(given) == (run, session) else name_run_workflow(run, session)
 
     async def find_session(self, run: RunId, session: int) -> EngineSession | None:
-        """Return what the server keeps of a session, be it at work or over; None if it has nothing of it."""
-        return await find_engine_session(self._client, self._name_workflow(run, session), ServerPatience())
+        """Return what the server keeps of a session, be it at work or over; None if it has nothing of it.
+
+        Raises RunError where the server does not say.
+        """
+        patience = ServerPatience(within=GONE_AFTER)
+        with explain_errors(self.address):
+            return await find_engine_session(self._client, self._name_workflow(run, session), patience)
 
     async def conduct(self, resources: RunResources, controller: Controller) -> str | None:
         """Start the workflows of the session, unless they are there, and bring all results here."""
@@ -165,6 +179,16 @@ class ServerRefusedError(Exception):
     """The server refuses to start the workflows of a session. The text says why; nothing was sent."""
 
 
+class _BegunSession(NamedTuple):
+    """What the server has of a session, as a driver finds it."""
+
+    found: WorkflowExecutionDescription
+    first: str
+    """The first execution of its workflow."""
+    given: RunInput
+    past: SessionPast
+
+
 class ConductedSession:
     """One session on a Temporal server: its start, and the way of its results to this machine."""
 
@@ -203,7 +227,8 @@ class ConductedSession:
     async def start(self, lease: float) -> bool:
         """Send the journal and start the workflow; return whether it was started.
 
-        A stop that comes before leaves the session without a workflow. Raises ServerRefusedError.
+        A stop that comes before leaves the session without a workflow. Raises ServerRefusedError, and
+        EngineLeftError where the server is lost at the last moment, so that it may have the workflow.
         """
         spec, run_gate = self._resources.spec, self._resources.run_gate
         try:
@@ -216,18 +241,25 @@ class ConductedSession:
             if (given := await self._ship_unless_disk_full(lease)) is None:
                 remove_engine_mark(spec.folder.path)
                 return False
-            # From here on nothing is given up: the server may have the workflow although no answer came.
+            # From here on the server may have the workflow although no answer came.
             self._given = given
-            await start_run(self._client, given, self._workflow, self._patience)
+            await self._watch_outage(lease).ask(
+                lambda: start_run(self._client, given, self._workflow, self._patience)
+            )
         except RPCError as error:
             raise ServerRefusedError(self._explain_refusal(error)) from error
         return True
 
+    def _watch_outage(self, lease: float) -> OutageWatch:
+        return OutageWatch(self._patience, self._resources, address=self._address, lease=lease)
+
     def _explain_refusal(self, error: RPCError) -> str:
+        if error.status in NO_ANSWER:
+            return f"{describe_error(error, self._address)}. Nothing was sent"
         why = " ".join(error.message.split())[:300]
         return (
-            f"the Temporal server at {self._address} refuses the run ({error.status.name}): {why}."
-            " Nothing was sent"
+            f"the Temporal server at {self._address} refuses the run ({error.status.name}):"
+            f" {why.removesuffix('.')}. Nothing was sent"
         )
 
     async def _ship_unless_disk_full(self, lease: float) -> RunInput | None:
@@ -264,7 +296,10 @@ class ConductedSession:
         packed = await anyio.to_thread.run_sync(
             pack_journal, self._resources.spec.folder.path, self._workflow
         )
-        await ship_pages(self._client, self._workflow, packed.pages, self._patience)
+        # Nothing is under way yet: a server that stays away is no reason to wait for longer than for workers.
+        within = measure_until_open(self._resources) + find_longest_park(self._resources)
+        patience = ServerPatience(self._tell_of_server, within=within)
+        await ship_pages(self._client, self._workflow, packed.pages, patience)
         return make_run_input(
             self._resources,
             packed.journal,
@@ -276,19 +311,14 @@ class ConductedSession:
 
     async def follow(self) -> RunOver | None:
         """Bring all results here; return how the workflow ended, None if something else ended it."""
-        found = await describe_workflow(self._client, self._workflow, self._patience)
-        if found is None:
+        begun = await self._watch_outage(LEASE).ask(self._read_begun)
+        if begun is None:
             await self._stop_without_workflow()
             return None
-        first = await find_first_execution(self._client, self._workflow, self._patience)
-        given = await self._read_input(first)
-        past, warned = SessionPast(0, given.orders), self._recall_warnings()
+        found, first, given, past = begun
+        warned = self._recall_warnings()
         if any(text.startswith(NO_SERVER) for text in warned):
             self._recorder.remark(None, SERVER_AGAIN)
-        if self._resources.spec.is_underway:
-            past = await read_past(
-                self._client, self._workflow, self._patience, execution=first, given=given.orders
-            )
         last = await self._read_orders(found, past.orders)
         async with anyio.create_task_group() as group:
             lanes = LaneTails(self._client, self._workflow, self._make_taker(), self._patience, group)
@@ -321,6 +351,20 @@ class ConductedSession:
             await watch.end_alone()
         self._leave_to_window()
         return news.over
+
+    async def _read_begun(self) -> _BegunSession | None:
+        """Return what the server has of the session so far; None if it has no such workflow."""
+        found = await describe_workflow(self._client, self._workflow, self._patience)
+        if found is None:
+            return None
+        first = await find_first_execution(self._client, self._workflow, self._patience)
+        given = await self._read_input(first)
+        past = SessionPast(0, given.orders)
+        if self._resources.spec.is_underway:
+            past = await read_past(
+                self._client, self._workflow, self._patience, execution=first, given=given.orders
+            )
+        return _BegunSession(found, first, given, past)
 
     async def tell_stop(self) -> None:
         """Tell the workflow that the run stops, if it may not know. What it does then is a later driver's."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,9 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from orchestrator.distributed.address import EngineAddress
 from orchestrator.distributed.conversion import CONVERTER
+from orchestrator.distributed.patience import NO_ANSWER, REFUSALS
 from orchestrator.errors import RunError, UsageError
+from orchestrator.model.outcome import NO_SERVER
 from orchestrator.system.reading import FileRefusedError, read_any, read_regular
 
 _QUOTED = re.compile(r'(?:message|error): "([^"]+)"')
@@ -75,6 +78,28 @@ async def connect(
         await anyio.sleep(0.2)
         raise RunError(_explain(error, address, encrypted=tls is not None)) from None
     return client
+
+
+@contextmanager
+def explain_errors(url: str) -> Iterator[None]:
+    """Raise RunError in the place of what the server at ``url`` answers in the block, or does not answer."""
+    try:
+        yield
+    except RPCError as error:
+        raise RunError(f"{describe_error(error, url)}{_advise(error)}") from None
+
+
+def describe_error(error: RPCError, url: str) -> str:
+    """Return what became of a request to the server at ``url``, in one clause."""
+    why = " ".join(error.message.split())[:300] or "it does not say why"
+    verb = "does not answer" if error.status in NO_ANSWER else "refuses this"
+    return f"{NO_SERVER} {url} {verb} ({error.status.name}): {why}"
+
+
+def _advise(error: RPCError) -> str:
+    if error.status in REFUSALS:
+        return "; see --api-key, --tls-cert, and the rights of that account in the namespace"
+    return ""
 
 
 async def is_listening(host: str, port: int) -> bool:
@@ -137,11 +162,15 @@ async def _find_namespace(client: Client, address: EngineAddress) -> None:
 def _explain(error: Exception, address: EngineAddress, *, encrypted: bool) -> str:
     """Return why a server cannot be used, in one sentence with a hint."""
     text = " ".join(str(error).split()).removeprefix("Failed client connect: ")
-    # The client's library tells its whole chain of errors; the innermost one is what a person can act on.
-    quoted = _QUOTED.findall(text)
-    why = quoted[-1] if quoted else text or f"no answer within {PATIENCE:g} s"
+    why = find_innermost(text) or f"no answer within {PATIENCE:g} s"
     hint = _choose_hint(error, text, encrypted=encrypted)
     return f"no Temporal server can be reached at {address.target}: {why[:300]}; {hint}"
+
+
+def find_innermost(text: str) -> str:
+    """Return what a person can act on of the whole chain of errors that the client's library tells."""
+    quoted = _QUOTED.findall(text)
+    return quoted[-1] if quoted else text
 
 
 def _choose_hint(error: Exception, text: str, *, encrypted: bool) -> str:

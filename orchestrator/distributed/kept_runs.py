@@ -20,7 +20,7 @@ from orchestrator.distributed.names import (
     name_scheduled_run,
     read_scheduled_workflow,
 )
-from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.patience import GONE_AFTER, ServerPatience, is_gone
 from orchestrator.distributed.payloads import Orders, RunInput
 from orchestrator.distributed.scheduled import settle_scheduled
 from orchestrator.errors import RunError
@@ -158,7 +158,9 @@ async def _choose(client: Client, runs: Sequence[KeptRun], ref: str) -> KeptRun 
 
 
 async def _is_undeploy(client: Client, run: KeptRun) -> bool:
-    return (await read_run_start(client, run.workflow, ServerPatience())).given.act == "undeploy"
+    return (
+        await read_run_start(client, run.workflow, ServerPatience(within=GONE_AFTER))
+    ).given.act == "undeploy"
 
 
 def _list_ambiguous(ref: str, runs: Sequence[KeptRun]) -> str:
@@ -190,7 +192,7 @@ async def find_session(client: Client, workflow: str) -> KeptRun | None:
     try:
         return await _describe(await client.get_workflow_handle(workflow).describe())
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
+        if is_gone(error):
             return None
         raise
 
@@ -211,6 +213,8 @@ async def read_run_start(client: Client, workflow: str, patience: ServerPatience
         # A workflow that continued as new has an input that tells where the run stood then.
         event = await _read_first_event(client, workflow, first, patience) if first else newest
     except RPCError as error:
+        if not is_gone(error):
+            raise
         raise RunError(f"the server has forgotten {workflow}: its retention is over") from error
     payload = event.workflow_execution_started_event_attributes.input.payloads[0]
     at = event.event_time.ToDatetime().replace(tzinfo=UTC)

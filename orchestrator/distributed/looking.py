@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 import uuid
@@ -19,7 +20,7 @@ from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import pack_journal
 from orchestrator.distributed.look_answers import unpack_diagnoses, unpack_sights
 from orchestrator.distributed.names import ANSWER, LOOK_WAIT, name_look_workflow
-from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
+from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, make_brief_patience
 from orchestrator.distributed.payloads import LookBeat, LookInput, LookOver, LookPage, LookTold, ZoneEnd
 from orchestrator.distributed.shipping import release_pages, ship_pages, start_workflow
 from orchestrator.doctor.findings import Finding, GatewayDiagnosis, complete_findings
@@ -112,16 +113,17 @@ async def _ask_zones(
     """Have each zone's worker look; nothing is left to do at the server on return, or after an interrupt."""
     client, workflow = looking.client, name_look_workflow(str(uuid.uuid4()))
     packed = await anyio.to_thread.run_sync(pack_journal, loaded.place, workflow)
-    patience = ServerPatience(lambda why: looking.tell(f"the server does not answer: {why}") if why else None)
+    patience = make_brief_patience(looking.tell)
     given = LookInput(journal=packed.journal, wait=looking.wait, **question._asdict())
     async with _clearing_up(client, workflow, len(packed.pages)):
         await ship_pages(client, workflow, packed.pages, patience)
         await start_workflow(client, LOOK_WORKFLOW, given, workflow, patience)
-        async with anyio.create_task_group() as group:
-            group.start_soon(progress.watch, client, workflow, patience)
-            found = await _read_answers(HistoryReader(client, workflow, patience), client, given)
-            group.cancel_scope.cancel()
-    return found
+        # No task group: it would wrap what the server answers.
+        telling = asyncio.create_task(progress.watch(client, workflow, patience))
+        try:
+            return await _read_answers(HistoryReader(client, workflow, patience), client, given)
+        finally:
+            telling.cancel()
 
 
 @asynccontextmanager

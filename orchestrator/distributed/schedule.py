@@ -77,7 +77,6 @@ class KeptSchedule(Struct, frozen=True, kw_only=True):
     """The run that it started last."""
     outcome: str = ""
     """How far that run is, or how it ended, in words; empty where the server has forgotten it."""
-    """The run that it started last."""
     is_paused: bool
 
 
@@ -249,6 +248,17 @@ async def delete_schedule(client: Client, name: str) -> DeletedSchedule:
     if given is not None and (given.recurs or not open_runs):
         await release_pages(client, given.journal.workflow, given.journal.pages, ServerPatience())
     return DeletedSchedule(name=name, open_runs=open_runs)
+
+
+async def withdraw_schedule(client: Client, name: str, journal: str) -> None:
+    """Take back the schedule of that name whose runs begin with the pages at ``journal``, if it is there.
+
+    The answer to the request for it may have been lost. One that somebody else made is left alone.
+    """
+    found = await _describe(client, name)
+    given = None if found is None else await _read_input(client, found)
+    if given is not None and given.journal.workflow == journal:
+        await client.get_schedule_handle(name_schedule(name)).delete()
 
 
 async def _describe(client: Client, name: str) -> ScheduleDescription | None:

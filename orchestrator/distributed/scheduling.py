@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from orchestrator.distributed.journal_pages import pack_journal
 from orchestrator.distributed.names import (
@@ -19,7 +21,7 @@ from orchestrator.distributed.names import (
     name_scheduled_journal,
     name_scheduled_run,
 )
-from orchestrator.distributed.patience import ServerPatience
+from orchestrator.distributed.patience import ServerPatience, make_brief_patience
 from orchestrator.distributed.payloads import JournalPages, Orders, RunInput
 from orchestrator.distributed.run_start import has_search_attributes
 from orchestrator.distributed.schedule import (
@@ -27,6 +29,7 @@ from orchestrator.distributed.schedule import (
     create_schedule,
     read_retention,
     refuse_known,
+    withdraw_schedule,
 )
 from orchestrator.distributed.shipping import release_pages, ship_pages
 from orchestrator.distributed.start_times import StartTimes
@@ -70,16 +73,16 @@ class ScheduledRun(Struct, frozen=True, kw_only=True):
 
 
 async def schedule_run(client: Client, request: ScheduleRequest, tell: Callable[[str], None]) -> ScheduledRun:
-    """Make a schedule; nothing is left of it where that fails.
+    """Make a schedule; nothing is left of it where that fails, unless the server is gone at that moment.
 
-    ``tell`` gets a line while the server does not answer. Raises UsageError for a name that is taken, an
-    approval that expires before, and whatever the server refuses.
+    ``tell`` gets a line while the server does not answer, and one where something may be left. Raises
+    UsageError for a name that is taken, an approval that expires before, and whatever the server refuses.
     """
     ends = _find_end(request)
     await refuse_known(client, request.name)
     workflow = name_scheduled_journal(request.name, secrets.token_hex(4))
     packed = await anyio.to_thread.run_sync(pack_journal, request.place, workflow)
-    patience = ServerPatience(lambda why: tell(f"the server does not answer: {why}") if why else None)
+    patience, has_asked = make_brief_patience(tell), False
     try:
         await ship_pages(client, workflow, packed.pages, patience)
         order = ScheduleOrder(
@@ -89,12 +92,31 @@ async def schedule_run(client: Client, request: ScheduleRequest, tell: Callable[
             ends=ends,
             starts=describe_starts(request.start),
         )
+        has_asked = True
         following = await create_schedule(client, order)
     except BaseException:
-        with anyio.move_on_after(RELEASE_WITHIN, shield=True):
-            await release_pages(client, workflow, len(packed.pages), ServerPatience())
+        if not await _take_back(client, request.name, packed.journal) and has_asked:
+            tell(_explain_left(request.name))
         raise
     return _describe_result(request, order, following, await read_retention(client))
+
+
+async def _take_back(client: Client, name: str, journal: JournalPages) -> bool:
+    """Have the server forget a schedule that failed, and its pages; return whether no schedule is left."""
+    is_gone = False
+    with anyio.move_on_after(RELEASE_WITHIN, shield=True), suppress(RPCError):
+        # The schedule first: without its pages each of its runs would fail.
+        await withdraw_schedule(client, name, journal.workflow)
+        is_gone = True
+        await release_pages(client, journal.workflow, journal.pages, ServerPatience())
+    return is_gone
+
+
+def _explain_left(name: str) -> str:
+    return (
+        f"warning: the server does not say whether it has made schedule {name}, which would start its runs"
+        f" all the same: `undeploy schedule --list --on URL` tells, and --delete {name} takes it back"
+    )
 
 
 def _find_end(request: ScheduleRequest) -> datetime | None:

@@ -8,8 +8,9 @@ from datetime import timedelta
 import anyio
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
+from orchestrator.distributed.patience import NO_ANSWER
 from orchestrator.distributed.silence import TOLD_AFTER
 from orchestrator.model.outcome import NO_SERVER
 
@@ -17,13 +18,6 @@ PERIOD = 2.0
 """Seconds between two questions."""
 
 _PATIENCE = timedelta(seconds=5)
-_NO_ANSWER = (
-    RPCStatusCode.UNAVAILABLE,
-    RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.CANCELLED,
-    RPCStatusCode.UNKNOWN,
-)
-"""The errors of the way to the server. With any other one the server itself has answered."""
 
 
 async def watch_server(client: Client, url: str, tell: Callable[[str], None]) -> None:
@@ -53,5 +47,5 @@ async def _ask(client: Client) -> str | None:
     try:
         await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=_PATIENCE)
     except RPCError as error:
-        return error.message if error.status in _NO_ANSWER else None
+        return error.message if error.status in NO_ANSWER else None
     return None

@@ -15,7 +15,7 @@ from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.kept_runs import name_state
 from orchestrator.distributed.names import MEMO_NEWS
 from orchestrator.distributed.order_joining import take_up_orders
-from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
+from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
 from orchestrator.distributed.payloads import (
     LanePartBegun,
     LanePartOver,
@@ -42,7 +42,9 @@ async def describe_workflow(
     handle = client.get_workflow_handle(workflow)
     try:
         return await patience.ask(lambda: handle.describe(rpc_timeout=CALL_TIMEOUT))
-    except RPCError:
+    except RPCError as error:
+        if not is_gone(error):
+            raise
         return None
 
 
@@ -101,7 +103,9 @@ async def _read_events(
         while (events := await reader.read()) is not None:
             for event in events:
                 yield event
-    except RPCError:
+    except RPCError as error:
+        if not is_gone(error):
+            raise
         return  # the server has it no more
 
 
@@ -136,6 +140,8 @@ async def find_engine_session(
     try:
         begun = await read_beginning(client, workflow, patience, execution=first)
     except RPCError as error:
+        if not is_gone(error):
+            raise
         raise RunError(
             f"the server has forgotten how {workflow} began, since its retention is over: what the workers"
             " did cannot be taken over. Delete that workflow there; then `resume --engine-gone` looks at each"

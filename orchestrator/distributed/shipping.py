@@ -20,7 +20,7 @@ from orchestrator.distributed.names import (
     list_journal_workflows,
     name_journal_workflow,
 )
-from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
+from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
 from orchestrator.distributed.payloads import JournalPages
 from orchestrator.distributed.signals import send_signal
 from orchestrator.errors import JournalError
@@ -63,6 +63,8 @@ async def fetch_journal(
             together = min(PAGES_TOGETHER, journal.pages - len(pages))
             pages += await _read_pages(client, keeper, together, patience)
         except RPCError as error:
+            if not is_gone(error):
+                raise
             raise JournalError(
                 f"the server has forgotten the journal of the run ({keeper}): its retention is over"
             ) from error

@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 from orchestrator.distributed.history import HistoryReader
 from orchestrator.distributed.lane_tails import find_waiting_task
 from orchestrator.distributed.names import list_journal_workflows
+from orchestrator.distributed.outage import explain_away, find_longest_park, measure_until_open
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
 from orchestrator.distributed.payloads import RunInput
 from orchestrator.distributed.silence import WorkerSilence
@@ -56,8 +57,7 @@ class WorkerWatch:
         self._find_lanes = find_lanes
         self._address = address
         self._given = given
-        plan = resources.spec.plan
-        self._park_for = max(each.park_for for each in plan.gateways)
+        self._park_for = find_longest_park(resources)
         self._silence = WorkerSilence(lease=given.lease, park_for=self._park_for)
         self._was_taken = False
         self._was_told = was_told
@@ -70,7 +70,9 @@ class WorkerWatch:
         while True:
             task = await self._find_waiting()
             now = environment.monotonic()
-            silence.observe(task, now, stopped=self._is_stopped_here(), may_start=self._may_start())
+            silence.observe(
+                task, now, stopped=self._is_stopped_here(), may_start=not measure_until_open(self._resources)
+            )
             self._tell(now)
             if silence.has_parked(now):
                 after = format_span(self._park_for)
@@ -92,12 +94,11 @@ class WorkerWatch:
                 await self._withdraw()
                 # A worker that came at this very moment has found the stop first, and starts nothing.
                 return
+        if self._is_away:
+            raise explain_away(self._resources, self._address)
         folder = self._resources.spec.folder
         resume = f"undeploy resume {folder.id} --on {self._address}{folder.state_option}"
         advice = f"the run stays stopped, and `{resume}` takes over what there is once a worker is back"
-        if self._is_away:
-            # It has heard of no stop that came since.
-            advice = f"once it answers again, the run may go on there: `{resume}` takes it over"
         raise EngineLeftError(f"{self._describe()}, so that what was in flight is not known here", advice)
 
     async def _withdraw(self) -> None:
@@ -111,11 +112,6 @@ class WorkerWatch:
     def _is_stopped_here(self) -> bool:
         """Return whether the run was stopped, and not only before a command that goes on with it."""
         return self._resources.run_gate.stop_kind is not None and not self._resources.spec.is_followed
-
-    def _may_start(self) -> bool:
-        window = self._resources.spec.window
-        opens = None if window is None else window.opens
-        return opens is None or self._resources.environment.now() >= opens.timestamp()
 
     async def _find_waiting(self) -> object:
         """Return what tells the decision apart that waits longest; None if none waits.

@@ -27,6 +27,7 @@ gateways:
 targets: [{gateway: a, project: P, proxy: p, environment: e}]
 """
 URL = "temporal://127.0.0.1:7233/default"
+TOO_LONG = "BadInput:\nthe memo is too long"
 
 
 class RefusingServer:
@@ -36,13 +37,17 @@ class RefusingServer:
     identity = "test"
     data_converter = default()
 
-    def __init__(self, refused: str) -> None:
+    def __init__(
+        self, refused: str, why: RPCStatusCode = RPCStatusCode.INVALID_ARGUMENT, text: str = TOO_LONG
+    ) -> None:
         self._refused = refused
+        self._why = why
+        self._text = text
         self.workflow_service = self.operator_service = self
 
     async def start_workflow(self, name: str, *_: object, **__: object) -> None:
         if name == self._refused:
-            raise RPCError("BadInput:\nthe memo is too long", RPCStatusCode.INVALID_ARGUMENT, b"")
+            raise RPCError(self._text, self._why, b"")
 
     async def list_search_attributes(self, *_: object, **__: object) -> None:
         raise RPCError("not an operator", RPCStatusCode.PERMISSION_DENIED, b"")
@@ -67,6 +72,28 @@ def test_a_refusal_at_the_start_of_a_run_is_told_and_nothing_is_left_of_the_run(
             await run(loaded, options, conductor=TemporalConductor(parse_engine_address(URL)))
 
     told = r"refuses the run \(INVALID_ARGUMENT\): BadInput: the memo is too long\. Nothing was sent"
+    with pytest.raises(UsageError, match=told):
+        anyio.run(play)
+
+    assert list_runs(options.state) == []
+
+
+def test_a_server_that_gives_us_no_right_ends_the_start_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A wrong key may connect: a server need not let every account list what there is.
+    async def connect(*_: object, **__: object) -> RefusingServer:
+        return RefusingServer(JOURNAL_WORKFLOW, RPCStatusCode.PERMISSION_DENIED, "Request unauthorized.")
+
+    monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    options = RunOptions(state=tmp_path / "state")
+
+    async def play() -> None:
+        with load_plan(tmp_path / "plan.yaml") as loaded, anyio.fail_after(30):
+            await run(loaded, options, conductor=TemporalConductor(parse_engine_address(URL)))
+
+    told = r"refuses the run \(PERMISSION_DENIED\): Request unauthorized\. Nothing was sent"
     with pytest.raises(UsageError, match=told):
         anyio.run(play)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,8 @@ from orchestrator.commands.options.files import FILE
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from temporalio.client import Client
 
     from orchestrator.distributed.address import EngineAddress
@@ -99,6 +102,18 @@ class EngineAccess(NamedTuple):
         from orchestrator.distributed.connection import connect
 
         return await connect(self.address, self.tls, api_key=self.revealed_key)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Client]:
+        """Have a client of the engine for the block.
+
+        Raises UsageError and RunError if it cannot be reached, and RunError for what it refuses in the block.
+        """
+        from orchestrator.distributed.connection import explain_errors
+
+        client = await self.connect()
+        with explain_errors(self.url):
+            yield client
 
     def list_words(self) -> str:
         """Return the options about the engine, for a command that the program advises."""

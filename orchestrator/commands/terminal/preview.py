@@ -102,8 +102,9 @@ async def _look_by_workers(
 ) -> Preview:
     from orchestrator.distributed.looking import Looking, preview_on
 
-    looking = Looking(await access.connect(), tell)
-    return await preview_on(looking, loaded, options, line, guarded=guarded, hours=hours)
+    async with access.open() as client:
+        looking = Looking(client, tell)
+        return await preview_on(looking, loaded, options, line, guarded=guarded, hours=hours)
 
 
 def show_preview(
