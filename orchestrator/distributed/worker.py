@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from msgspec import Struct
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from orchestrator.distributed.chunk_activity import ChunkWorker
+from orchestrator.distributed.chunk_activity import LONGEST_TEXT, ChunkWorker
+from orchestrator.distributed.connection import find_innermost
 from orchestrator.distributed.kept_session import SessionStore
 from orchestrator.distributed.look_activity import LookWorker
 from orchestrator.distributed.names import RUNS_QUEUE, name_zone_queue
@@ -34,6 +36,7 @@ from orchestrator.journal.ownership import check_state
 from orchestrator.journal.read_types import prepare_read_types
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.events import Listener
+from orchestrator.model.outcome import NO_SERVER
 
 
 class WorkerSpec(Struct, frozen=True, kw_only=True):
@@ -76,7 +79,8 @@ async def serve_zone(
     """Serve until a signal comes; then land the chunks under way. A second signal ends that at once.
 
     ``tell`` gets a line when it serves, one when it lands, and two of a server that is lost for a while.
-    Returns whether all has landed. Raises RunError where ``state`` cannot be used.
+    Returns whether all has landed. Raises RunError where ``state`` cannot be used, and, once all has landed,
+    where the server refuses the worker: its namespace is gone, or its credential has no right to it any more.
     """
     with _hold_folder(spec.state) as folder:
         store = SessionStore(folder, environment, partial(_fetch, client), spec.name, spec.observe)
@@ -88,6 +92,8 @@ async def serve_zone(
                 chunks = ChunkWorker(client, store, environment, spec.name, tell)
                 await _serve(client, spec, chunks, LookWorker(client, environment, folder), end)
                 group.cancel_scope.cancel()
+            if end.fault is not None:
+                raise RunError(f"{NO_SERVER} {spec.url} gives this worker no work: {end.fault}")
             return not end.is_cut
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_CLOSE):
@@ -104,45 +110,87 @@ class _End:
     def __init__(self, scope: anyio.CancelScope, tell: Callable[[str], None]) -> None:
         self.is_due = anyio.Event()
         self.is_cut = False
+        self.fault: str | None = None
+        """Why the server gives the worker nothing."""
         self._scope = scope
         self._tell = tell
 
     async def watch(self, signals: SignalSource) -> None:
         """Take the signals."""
+        was_told = False
         async for name in signals.receive():
-            if self.is_due.is_set():
+            if was_told:
                 self.is_cut = True
                 self._scope.cancel()
                 return
+            was_told = True
             self._tell(f"{name}: what is in flight lands, and the rest goes on elsewhere; once more ends it")
             self.is_due.set()
+
+    def fail(self, error: Exception) -> None:
+        """Land, since the server refuses the worker. Of several reasons the first one counts."""
+        why = find_innermost(" ".join(str(error.__cause__ or error).split()))
+        self.fault = self.fault or why[:LONGEST_TEXT]
+        self.is_due.set()
 
 
 async def _serve(client: Client, spec: WorkerSpec, worker: ChunkWorker, looks: LookWorker, end: _End) -> None:
     """Take chunks until the end is due, and return once those under way have landed."""
     prepare_read_types()
+    runs = Worker(
+        client,
+        task_queue=RUNS_QUEUE,
+        workflows=WORKFLOWS,
+        workflow_runner=RUNNER,
+        max_concurrent_workflow_task_polls=2,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+    )
+    chunks = Worker(
+        client,
+        task_queue=name_zone_queue(spec.zone),
+        activities=[worker.run_chunk, looks.look],
+        max_concurrent_activity_task_polls=1,
+        max_heartbeat_throttle_interval=PROGRESS,
+    )
     # Workflows are served until the last chunk has landed: its lane takes the result in.
-    async with (
-        Worker(
-            client,
-            task_queue=RUNS_QUEUE,
-            workflows=WORKFLOWS,
-            workflow_runner=RUNNER,
-            max_concurrent_workflow_task_polls=2,
-            sticky_queue_schedule_to_start_timeout=STICKY,
-        ),
-        worker.hold(),
-        Worker(
-            client,
-            task_queue=name_zone_queue(spec.zone),
-            activities=[worker.run_chunk, looks.look],
-            max_concurrent_activity_task_polls=1,
-            max_heartbeat_throttle_interval=PROGRESS,
-        ),
-    ):
+    async with _serve_queue(runs, end), worker.hold(), _serve_queue(chunks, end):
         worker.tell(f"serves zone {spec.zone} on {spec.url}")
         await end.is_due.wait()
         worker.leave()
+
+
+@asynccontextmanager
+async def _serve_queue(worker: Worker, end: _End) -> AsyncIterator[None]:
+    """Have a task queue served during the block; the ``end`` is due where the server refuses that."""
+    is_over = anyio.Event()
+
+    async def serve() -> None:
+        try:
+            async with worker:
+                await is_over.wait()
+        # The library raises this for whatever the server refuses.
+        except RuntimeError as error:
+            end.fail(error)
+
+    # In a task of its own: the library cancels the task that has the worker open when the worker fails, and
+    # what is in flight would be cut off.
+    serving = asyncio.create_task(serve())
+    try:
+        yield
+    finally:
+        is_over.set()
+        await _await_end(serving)
+
+
+async def _await_end(serving: asyncio.Task[None]) -> None:
+    """Wait for the end of a task. Raises what it raised, unless the library has cancelled it."""
+    try:
+        await asyncio.wait((serving,))
+    except asyncio.CancelledError:
+        serving.cancel()
+        raise
+    if not serving.cancelled():
+        serving.result()
 
 
 @contextmanager
