@@ -24,7 +24,7 @@ from orchestrator.distributed.chunk_run import ChunkRun, NoCredentialError
 from orchestrator.distributed.heartbeats import BeatAnswer, Heartbeats
 from orchestrator.distributed.kept_session import KeptSession, SessionStore
 from orchestrator.distributed.lease import Lease
-from orchestrator.distributed.names import CHUNK_ACTIVITY, TAKEN
+from orchestrator.distributed.names import CHUNK_ACTIVITY, PAYLOAD_BYTES, TAKEN
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
 from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, ChunkOrder, LaneCarry, Orders
 from orchestrator.distributed.remote_rows import ChunkLog
@@ -239,7 +239,13 @@ class OpenChunk:
         return BeatAnswer.KNOWN
 
     async def _settle(self, ended: ChunkEnd | ApplicationError) -> None:
-        """Give the server the result, or the failure; nothing if the chunk is another worker's by now."""
+        """Give the server the result, or the failure; nothing if the chunk is another worker's by now.
+
+        One that is too large stays here: the server would drop it, and what the heartbeats told with it.
+        """
+        rows = ended.rows if isinstance(ended, ChunkEnd) else b""
+        if self._log.size + len(rows) > PAYLOAD_BYTES:
+            return
 
         async def tell() -> None:
             if isinstance(ended, ChunkEnd):

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from orchestrator.distributed.lease import Lease
+from orchestrator.distributed.names import PAYLOAD_BYTES
 from orchestrator.distributed.payloads import ChunkBeat, LaneCarry
 from orchestrator.distributed.remote_rows import ChunkLog, RemoteRows
 
@@ -35,7 +36,7 @@ class BeatAnswer(Enum):
     CALLED_BACK = "called back"
     """It has, and the chunk is to come back."""
     GONE = "gone"
-    """The chunk is not this worker's any more."""
+    """The chunk is not this worker's any more, or has more results than the server takes."""
     SILENT = "silent"
     """No answer: the server may have taken it in or not."""
 
@@ -119,6 +120,9 @@ class Heartbeats:
         waiting = [] if self._rows is None else self._rows.take_waiting()
         # A segment once cut goes with each later heartbeat: so the callers of one that failed just wait on.
         segments, carry = tuple(self._log.cut()), self._describe_lane()
+        if self._log.size > PAYLOAD_BYTES:
+            # The callers wait for good: the chunk ends as if its worker were lost, with the last heartbeat.
+            return BeatAnswer.GONE
         beat = ChunkBeat(segments=segments, worker=self._worker, carry=carry)
         answer = BeatAnswer.SILENT
         while not self._is_closed:

@@ -44,6 +44,13 @@ Those of ``ChunkOrder.rows`` and ``beats`` count, too. Base64 adds a third, Temp
 whose worker was lost twice is handed out with the results of both.
 """
 
+PAYLOAD_BYTES = 1_450_000
+"""Compressed bytes that a chunk tells the server in one payload at most: base64 adds a third.
+
+A server with its usual bound of 2 MB fails the chunk for a larger one, as if somebody had cancelled it, and
+drops all that earlier heartbeats told.
+"""
+
 LEASE = 10.0
 """Seconds without a sign of life after which a chunk goes to another worker."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from temporalio.client import AsyncActivityCancelledError
 
-from orchestrator.distributed import chunk_run
+from orchestrator.distributed import chunk_activity, chunk_run, heartbeats
 from orchestrator.distributed.names import TAKEN
-from orchestrator.distributed.payloads import ChunkEnd, EndCount, LaneCarry, Orders
+from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, EndCount, LaneCarry, Orders
 from orchestrator.errors import CredentialError, JournalError
 from orchestrator.journal.transfer import decode_segment
 from orchestrator.model.events import AnyEvent, GatewayWarned, LaneChanged, TargetEnded
@@ -112,6 +113,48 @@ def test_a_chunk_whose_results_are_full_ends_early_and_the_rest_goes_on(
     assert [count.count for count in first.counts] == [30 - first.left]
     assert [count.count for count in second.counts] == [first.left]
     assert len(zone.list_sent()) == len(set(zone.list_sent())) == 30
+
+
+class BoundedServer(PlayedServer):
+    """Drops a chunk that tells too much at once, in the words of a cancel, as a server of Temporal does."""
+
+    async def heartbeat(self, beat: ChunkBeat, *, rpc_timeout: timedelta) -> None:
+        if sum(map(len, beat.segments)) > BOUND:
+            self.is_another_workers = True
+            raise AsyncActivityCancelledError
+        await super().heartbeat(beat, rpc_timeout=rpc_timeout)
+
+
+BOUND = 1_500
+
+
+@pytest.mark.promise(2)
+def test_a_chunk_with_more_than_a_payload_holds_loses_nothing_that_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone, server = PlayedZone(tmp_path, apim=60, keys="limits: {concurrency: 60}"), BoundedServer()
+    for module in (heartbeats, chunk_activity):
+        monkeypatch.setattr(module, "PAYLOAD_BYTES", BOUND)
+
+    zone.play(lambda: zone.work(zone.make_order("apim", 60), server))
+
+    told = [row for _, beat in server.beats[-1:] for row in read_rows(beat.segments, "intent")]
+    known = {(row.values[0], row.values[2]) for row in told}
+    sent = {(int(target.split("/")[2][1:]) + 1, act.value) for _, act, target in zone.seen}
+    assert sent <= known
+    assert (server.is_another_workers, server.ends, server.failures) == (False, [], [])
+
+
+def test_a_result_that_the_server_would_drop_is_left_to_the_last_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone, server = PlayedZone(tmp_path, apim=3), PlayedServer()
+    monkeypatch.setattr(chunk_activity, "PAYLOAD_BYTES", 10)
+
+    zone.play(lambda: zone.work(zone.make_order("apim", 3), server))
+
+    assert (server.ends, server.failures) == ([], [])
+    assert len(list(read_rows(server.beats[-1][1].segments, "intent"))) == 6
 
 
 def test_the_results_of_lost_dispatches_count_for_the_bound(
