@@ -111,6 +111,9 @@ class UsageReader:
     async def _probe(self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse) -> Usage | str | None:
         """Ask about one target until its use is told or hopeless; None once there is no outage any more."""
         while self._outage.is_waiting(now := self._environment.monotonic()):
+            # One target after the other would wait here still, though nothing may start any more.
+            if refused := self._lane.refusal(self._lane.policy.act):
+                return refused
             self._lane.announcer.tell_list("waits for the reads of its use")
             try:
                 await self._lane.rest(self._outage.next_wait(now))

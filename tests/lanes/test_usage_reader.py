@@ -92,6 +92,9 @@ def read_all(
                 else:
                     group.start_soon(read, seq)
 
+        if stops_at is not None:
+            assert anyio.current_time() < stops_at + 1.0, "a run that stops waits for nothing"
+
     played(main)
     return [found[seq] for seq in sorted(found)], wire, heard
 
