@@ -94,8 +94,11 @@ class RunGate:
             self._tell_change()
 
     def is_called_back(self, reason: str) -> bool:
-        """Return whether a recall alone has held up a target with this reason, so that it has not ended."""
-        return self._recalled is not None and reason == self._recalled
+        """Return whether a recall alone has held up a target with this reason, so that it has not ended.
+
+        The reason of a target that is deployed, and may lack something, says so behind that of the recall.
+        """
+        return self._recalled is not None and reason.partition("; ")[0] == self._recalled
 
     def pause(self) -> None:
         """Let nothing new start until ``go_on``. Requests in flight end, and doubts are still looked at."""

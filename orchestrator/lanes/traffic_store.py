@@ -37,6 +37,8 @@ class StoreAnswer(NamedTuple):
     requests: int
     is_passing: bool = False
     """Whether it was sent, and could not tell for a cause that may be over in some minutes."""
+    is_refused: bool = False
+    """Whether the run let it not leave, or ended it: it tells nothing of the store."""
 
 
 async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
@@ -45,11 +47,11 @@ async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
     while True:
         # A run that may send no undeploy any more has no use for the answer.
         if refused := lane.refusal(lane.policy.act):
-            return StoreAnswer(_explain(refused), requests)
+            return StoreAnswer(_explain(refused), requests, is_refused=True)
         found, answer = await _send_for_lane(lane, read)
         requests += isinstance(answer, Reply) or answer.sent
         if answer is ENDED:
-            return StoreAnswer(found, requests)
+            return StoreAnswer(found, requests, is_refused=True)
         is_passing = isinstance(found, Reading) and _is_passing(found, answer)
         if requests >= MOST_TRIES or not is_passing:
             return StoreAnswer(found, requests, is_passing)

@@ -63,7 +63,7 @@ class _SharedAnswer(NamedTuple):
     is_passing: bool = False
     """Whether it could not tell for a cause that may be over in some minutes."""
     is_refused: bool = False
-    """Whether the lane let no request of the target leave that wanted the read."""
+    """Whether the lane let no request of the target leave that wanted the read, or the run has ended it."""
 
 
 class UsageReader:
@@ -243,7 +243,8 @@ class UsageReader:
         They may lack a page that tells of some target. ``rests``: no target asks for them for a while.
         """
         self._told, self._told_at, self._is_shared_faulty = {}, -math.inf, False
-        # A lane that lets one target send nothing, since that is skipped, may let the next one ask.
+        # A lane that lets one target send nothing, since that is skipped, may let the next one ask; and a
+        # worker that was called back goes on with the lane.
         if rests:
             self._shared_rests_until = self._environment.monotonic() + RESTS_FOR
 
@@ -259,7 +260,8 @@ class UsageReader:
             answer = await ask_store(self._lane, read)
         finally:
             self._lane.announcer.tell_list(None)
-        return _SharedAnswer(answer.found, answer.requests, answer.is_passing)
+        found = None if answer.is_refused else answer.found
+        return _SharedAnswer(found, answer.requests, answer.is_passing, answer.is_refused)
 
     async def _exchange_shared(self, wanted_by: TargetId, read: SharedUsageRead) -> _SharedAnswer:
         """Make one shared read, as often as that may help."""
@@ -278,7 +280,7 @@ class UsageReader:
             finally:
                 lane.announcer.tell_list(None)
             if exchanged.was_ended:
-                return _SharedAnswer(None, number)
+                return _SharedAnswer(None, number, is_refused=True)
             found = exchanged.found
             if not isinstance(found, Reading) or found.verdict is Verdict.NOT_OFFERED:
                 return _SharedAnswer(found, number)

@@ -9,9 +9,12 @@ import anyio
 import pytest
 
 from orchestrator.lanes.run_gate import RunGate, StopKind
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
+from orchestrator.rules.completion import end_incomplete
 from orchestrator.rules.forecast import LOOKS_PAST_CLOSE
+from orchestrator.rules.retry import TargetEnd, TargetHistory
 from tests.support.engine import gateway, played
 
 CLOSED = "window: one timeout no longer fits before it closes"
@@ -230,6 +233,9 @@ def test_a_recall_holds_targets_up_that_go_on_elsewhere() -> None:
     assert run_gate.refusal(Act.UNDEPLOY, 0.0, takes=30.0) == "interrupt: the chunk is full"
     assert run_gate.refusal(Act.LOOK, 0.0, takes=30.0) is None
     assert run_gate.is_called_back("interrupt: the chunk is full")
+    left = end_incomplete(TargetEnd(Outcome.RESTORED), TargetHistory(), "interrupt: the chunk is full")
+    assert run_gate.is_called_back(left.reason or ""), "it is deployed, and the next chunk completes it"
+    assert not run_gate.is_called_back("interrupt: the chunk is fuller")
     assert not run_gate.is_called_back("interrupt: SIGTERM")
     assert run_gate.stop_kind is None
 

@@ -297,3 +297,27 @@ def test_a_skipped_target_takes_the_read_about_all_from_no_other_one() -> None:
         return await reader.read(target(2), None, asking(one, target(2)))
 
     assert played(main) == Usage(hours=HOURS, calls=0, callers=("web-shop",))
+
+
+def test_a_read_about_all_that_a_call_back_has_ended_is_made_by_the_next_chunk() -> None:
+    """The lane is kept from chunk to chunk, and nothing was wrong with the read."""
+    told = in_all(t1=0, t2=0)
+
+    async def main() -> Usage | str:
+        run_gate, wire = RunGate(), Wire(lambda *_: told, takes=10.0)
+        fields = {f: getattr(gateway(), f) for f in ("name", "url", "auth")}
+        one = lane(Counted(**fields, is_shared=True, is_silent=True), environment(), run_gate, send=wire.send)
+        one.begin_step(2)
+        reader = UsageReader(one, HOURS, 600.0)
+
+        async def call_back() -> None:
+            await anyio.sleep(5.0)
+            run_gate.recall("an operator's orders")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call_back)
+            await reader.read(target(1), None, asking(one, target(1)))
+        one.go_on(RunGate(), Heard())
+        return await reader.read(target(2), None, asking(one, target(2)))
+
+    assert played(main) == Usage(hours=HOURS, calls=0, callers=("web-shop",))
