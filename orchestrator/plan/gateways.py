@@ -116,7 +116,8 @@ def _read_own_keys(
     for key in strange:
         message = f"belongs to gateways of kind {_find_kind_with(key)}, not {kind.KIND}"
         problems.add(node.keys[key], f"{path}.{key}", message)
-    values = read_record(node, kind, path, problems, before=("kind",), beside=strange, hidden=(_NAME,))
+    own = _drop_keys(node, strange)
+    values = read_record(own, kind, path, problems, before=("kind",), hidden=(_NAME,))
     # A tuple, since `and` would skip the second check and its problems.
     fit = (
         check_auth(node, kind, path, problems),
@@ -130,6 +131,11 @@ def _read_own_keys(
         problems.add(node.keys["retry"], f"{path}.retry", "ceiling is shorter than first")
         return None
     return values
+
+
+def _drop_keys(node: MappingNode, dropped: Collection[str]) -> MappingNode:
+    keys = {key: at for key, at in node.keys.items() if key not in dropped}
+    return MappingNode(keys, {key: node.values[key] for key in keys}, node.at)
 
 
 def _find_kind_with(key: str) -> str:

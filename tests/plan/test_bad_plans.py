@@ -484,6 +484,14 @@ def test_a_wrong_gateway_is_reported(tmp_path: Path, name: str) -> None:
     assert any(expected in problem for problem in found), found
 
 
+def test_a_key_of_another_kind_is_named_among_no_keys(tmp_path: Path) -> None:
+    other, unknown = read_problems(tmp_path, f"{HEAD}    api_version: v2\n    foo: x\n{ONE}")
+
+    assert "api_version: belongs to gateways of kind roma, not apinizer" in other
+    assert 'unknown key "foo"; the keys here are kind, url, auth' in unknown
+    assert "api_version" not in unknown
+
+
 @pytest.mark.parametrize("zone", ["a/b", "-a", "ü", "a b", "a" * 65])
 def test_a_zone_that_cannot_name_a_task_queue_is_refused(tmp_path: Path, zone: str) -> None:
     found = read_one_problem(tmp_path, f"{HEAD}    zone: '{zone}'\n{ONE}")
