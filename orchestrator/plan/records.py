@@ -40,6 +40,12 @@ _REFERENCE_HINT = (
 )
 
 
+_ASKED: dict[type[Struct], str] = {
+    Auth: f"write auth: {{token: {_REFERENCES['env']}}}, or another way in",
+    CredentialReference: _REFERENCE_HINT,
+}
+"""What to write in place of a credential itself, where that is no mapping of just any keys."""
+
 _WRITTEN_AS_ONE_TEXT: dict[type[Struct], Callable[[ScalarNode], Any]] = {
     Threshold: scalars.read_threshold,
     StepSize: scalars.read_size,
@@ -145,7 +151,7 @@ def _add_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems
         "a credential never stands in the plan itself" if isinstance(node, ScalarNode) else "found a list"
     )
     # The text is not repeated, and the hint warns: people paste real credentials here.
-    hint = _REFERENCE_HINT if cls in {Auth, CredentialReference} else f"write {keys}"
+    hint = _ASKED.get(cls, f"write {keys}")
     problems.add(node.at, path, message, f"{hint}; if it was a real one, change it")
 
 

@@ -84,6 +84,15 @@ def test_a_literal_token_is_answered_with_what_to_write(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["auth", "auth list"])
+def test_a_literal_in_place_of_all_ways_in_is_answered_with_one_that_is_taken(
+    tmp_path: Path, name: str
+) -> None:
+    found = read_problems(tmp_path, f"{TOP}gateways:\n{PLANS[name]}targets: []\n")
+
+    assert "; write auth: {token: {env: NAME}}, or another way in; if it was a real" in found[0]
+
+
 @pytest.mark.parametrize("reference", ["{}", "{env: A, file: b}"])
 def test_a_reference_names_one_place(tmp_path: Path, reference: str) -> None:
     gateway = ROMA.replace("{env: ROMA_TOKEN}", reference)
