@@ -48,7 +48,8 @@ class OfferedLooks:
                 self._refusals[kind] = reading
             if kind == via and reading.code and self._explained is None:
                 self._explained = reading
-        elif reading.verdict in (Verdict.UP, Verdict.DOWN, Verdict.TOLD):
+        # A read with facts that tell too little, such as those of a manager without a pod, is there as well.
+        elif reading.verdict in (Verdict.UP, Verdict.DOWN, Verdict.TOLD) or reading.facts is not None:
             self._offered.add(kind)
         return reading
 

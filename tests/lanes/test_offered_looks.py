@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.lanes.offered_looks import MOST_REFUSALS, OfferedLooks
-from orchestrator.model.reading import Snapshot, Verdict
+from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from tests.support.readings import reading
 
 MISSING = reading(Verdict.NOT_OFFERED)
@@ -20,6 +20,17 @@ def test_a_look_that_was_answered_once_stays_offered() -> None:
     assert looks.lacking == {"health"}
     assert looks.refusal("health") == MISSING
     assert looks.refusal("status") is None
+
+
+def test_a_look_whose_answer_told_too_little_is_offered_all_the_same() -> None:
+    """While no pod answers, a 404 is that of a manager that restarts, and no sign of an old version."""
+    looks = OfferedLooks()
+    looks.learn("health", reading(Verdict.UNCLEAR, facts=LookFacts(pods_active=0, pods_responded=0)))
+    looks.learn("status", reading(Verdict.UNCLEAR))
+
+    assert looks.learn("health", MISSING).verdict is Verdict.UNCLEAR
+    assert looks.learn("status", MISSING) == MISSING
+    assert looks.lacking == {"status"}
 
 
 def test_a_snapshot_without_looks_has_the_vendors_words_of_the_first_refusal() -> None:
