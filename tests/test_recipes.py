@@ -350,6 +350,22 @@ def test_the_window_that_a_second_person_approves_goes_as_its_page_shows(
     assert {(seen.undeploys, seen.down) for seen in books.values()} == {(1, False)}
 
 
+def test_the_program_of_the_page_about_python_undeploys_what_the_plan_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = (fence.text for fence in list_fences(DOCS / "python.md", "python"))
+    plan = write_plan("second-person", tmp_path).rename(tmp_path / "plan.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
+
+    with start_simulators(SimulatorFixture(gateways=(ApinizerFixture(name="apim", targets=TARGETS),))) as it:
+        text = plan.read_text("utf-8").replace("https://apim.example.com", it.urls["apim"])
+        plan.write_text(re.sub(r"window: .*\n|approval: .*\n", "", text), "utf-8")
+        exec(compile(code, "python.md", "exec"), {})
+
+        assert all(seen.down for seen in it.books().targets.values())
+
+
 def test_a_credential_comes_from_vault_as_its_page_shows(
     manager: RunningSimulators,
     tmp_path: Path,
