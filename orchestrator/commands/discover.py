@@ -11,6 +11,7 @@ import click
 
 from orchestrator.commands.options.bundles import bundle_options
 from orchestrator.commands.options.files import FILE
+from orchestrator.commands.options.protection import read_protect_files
 from orchestrator.commands.options.usage import UsageCommand, hours_option
 from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.work_line import show_work
@@ -140,15 +141,20 @@ def command(
     from orchestrator.discover.plan_text import render_plan
     from orchestrator.discover.search import Discovery, SearchRequest
     from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.plan.protect import refuse_dead_lines
     from orchestrator.plan.template import move_paths, read_template
 
     frame = read_template(places.source)
+    # A run in this place obeys the site's file, so the count of protected targets does.
+    site = read_protect_files(())
+    refuse_dead_lines(site, frame.gateways)
     request = SearchRequest(
         frame=frame,
         source=str(places.source),
         gateways=places.gateways,
         filters=filters.build_filters(),
         group_by=group_by,
+        protect=tuple(text for file in site for text in file.patterns),
         unused=hours,
         zone=places.zone,
     )

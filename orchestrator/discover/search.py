@@ -39,6 +39,8 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...] = ()
     filters: DiscoveryFilters = DiscoveryFilters()
     group_by: str | None = None
+    protect: tuple[str, ...] = ()
+    """The site's own protect patterns, besides those of the plan."""
     unused: int | None = None
     """Hours in which nobody may have called a wanted target; None asks nobody."""
     zone: str = DEFAULT_ZONE
@@ -72,7 +74,8 @@ class Discovery:
         """Hold the file of found targets open. Results can be read only within the block."""
         with open_temporary_file() as file:
             frame = self._request.frame
-            self._found = TargetLines(file, Patterns(frame.header.protect, frame.gateways).find_first)
+            patterns = Patterns((*frame.header.protect, *self._request.protect), frame.gateways)
+            self._found = TargetLines(file, patterns.find_first)
             yield
 
     def tell_count(self) -> str:

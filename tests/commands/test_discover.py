@@ -372,6 +372,24 @@ def test_the_comments_say_when_by_whom_from_where_and_by_which_filters(
     assert "  # REST, /orders-api, TEST, since 1970-04-11T00:00:00.000+00:00\n" in out
 
 
+def test_what_the_sites_file_protects_is_counted_too(
+    fill_manager: Any,
+    frame: Callable[..., Path],
+    folder: Path,
+    undeploy: Undeploy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UNDEPLOY_PROTECT_FILE", "site")
+    (folder / "site").write_text("apim/Retail/orders-api/*\n")
+    err = undeploy("discover", "--from", frame("protect: [apim/Payments/**]"))[2]
+    (folder / "site").write_text("apim/Retail\n")
+    status, out, refused = undeploy("discover", "--from", frame())
+
+    assert "3 of them are protected, and would not be touched\n" in err
+    assert (status, out) == (2, "")
+    assert refused.startswith('site:1:1 "apim/Retail" matches no target')
+
+
 def test_what_is_protected_is_counted(
     fill_manager: Any, frame: Callable[..., Path], undeploy: Undeploy
 ) -> None:
