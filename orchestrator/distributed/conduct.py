@@ -184,7 +184,9 @@ class Conduct:
         """Count what ended in a chunk, judge it, and let its lane go on."""
         state = self.state
         state.has_sent = True
-        state.broken[f"{report.workflow}:{report.first}"] = report.broken
+        state.broken.pop(chunk := f"{report.workflow}:{report.first}", None)
+        if report.broken:  # a run of many chunks continues as new with all of them
+            state.broken[chunk] = report.broken
         for end in report.counts:
             self._rules.count_ends(end.outcome, end.word, end.count, doubted=end.doubted)
             state.ended += end.count

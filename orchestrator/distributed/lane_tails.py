@@ -113,8 +113,11 @@ class LaneTails:
     async def _follow(self, tail: LaneTail) -> None:
         with tail.scope:
             # The news of a lane come a moment before its workflow is there.
-            while not await self._read_history(tail) and self._may_start(tail):  # noqa: ASYNC110 - it is elsewhere
+            while not await self._read_history(tail) and self._may_go_on(tail):  # noqa: ASYNC110 - it is elsewhere
                 await anyio.sleep(_STARTS_WITHIN)
+            if self._may_go_on(tail):
+                # Its run was told of no end: one that has continued as new watches no lane of before.
+                await self._tell_run("lane_lost", tail.part.workflow)
         if tail.expected == 0:
             await self._read_history(tail, wait=False)
         # A workflow that was ended from outside has no event for the chunk that was under way.
@@ -123,9 +126,10 @@ class LaneTails:
         self._waiting.pop(tail.part.workflow, None)
         tail.done.set()
         if tail.is_complete:
-            await self._tell_taken(tail.part.workflow)
+            await self._tell_run("part_taken", tail.part.workflow)
 
-    def _may_start(self, tail: LaneTail) -> bool:
+    def _may_go_on(self, tail: LaneTail) -> bool:
+        """Return whether the end of a part is not known, and its run goes on."""
         return tail.expected is None and not self._is_run_over
 
     async def _read_history(self, tail: LaneTail, *, wait: bool = True) -> bool:
@@ -143,11 +147,9 @@ class LaneTails:
                     await self._observe(tail, event)
         return is_there
 
-    async def _tell_taken(self, workflow: str) -> None:
+    async def _tell_run(self, signal: str, workflow: str) -> None:
         try:
-            await send_signal(
-                self._client, self._run_workflow, "part_taken", workflow, patience=self._patience
-            )
+            await send_signal(self._client, self._run_workflow, signal, workflow, patience=self._patience)
         except RPCError:
             return  # the run is over, and waits for nothing
 

@@ -100,6 +100,11 @@ class UndeployRun:
         self._conduct.take_lane_over(over)
         self._has_changed = True
 
+    @workflow.signal(name="lane_lost")
+    def take_lane_lost(self, lane_workflow: str) -> None:
+        """Give a lane up: a driver has read its history to an end of which the lane did not tell."""
+        self._lose(lane_workflow, "its workflow has ended in Temporal")
+
     @workflow.signal(name="zone_silent")
     def take_zone_silent(self, news: ZoneSilent) -> None:
         """Tell that no worker of a zone takes its work."""

@@ -11,7 +11,10 @@ import pytest
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import History, HistoryEvent
-from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryResponse
+from temporalio.api.workflowservice.v1 import (
+    GetWorkflowExecutionHistoryResponse,
+    SignalWorkflowExecutionRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -35,6 +38,7 @@ class LaneServer:
     def __init__(self, events: list[HistoryEvent]) -> None:
         self._events = events
         self.workflow_service = self
+        self.signals: list[str] = []
 
     async def get_workflow_execution_history(
         self, *_: object, **__: object
@@ -42,7 +46,8 @@ class LaneServer:
         await anyio.lowlevel.checkpoint()  # as an answer over a network comes: never at once
         return GetWorkflowExecutionHistoryResponse(history=History(events=self._events))
 
-    async def signal_workflow_execution(self, *_: object, **__: object) -> None:
+    async def signal_workflow_execution(self, request: SignalWorkflowExecutionRequest, **__: object) -> None:
+        self.signals.append(request.signal_name)
         raise RPCError("workflow not found", RPCStatusCode.NOT_FOUND, b"")
 
 
@@ -104,6 +109,20 @@ async def test_the_results_of_a_part_that_was_lost_are_taken_over_by_a_driver_th
             await lanes.finish()
 
     assert taken.segments == {DispatchKey(LANE, 0): (b"first",), DispatchKey(LANE, 1): (b"second",)}
+    assert server.signals == ["part_taken"]
+
+
+async def test_a_part_whose_workflow_ended_without_a_word_is_told_to_its_run() -> None:
+    """A run that has continued as new watches the lanes of before no longer, and would wait for ever."""
+    server = LaneServer(await make_events(b"first"))
+    client, taker = cast("Client", cast("Any", server)), cast("ResultTaker", cast("Any", Taken()))
+    async with anyio.create_task_group() as group:
+        lanes = LaneTails(client, "undeploy/run/1", taker, ServerPatience(), group)
+        lanes.begin(LanePartBegun(workflow=LANE, gateway="apim", index=0))
+        with anyio.fail_after(5):
+            await lanes.finish(0)
+
+    assert server.signals == ["lane_lost"]
 
 
 async def test_all_parts_are_called_back_also_those_that_have_ended() -> None:

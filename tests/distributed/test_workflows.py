@@ -425,6 +425,19 @@ async def test_a_terminated_lane_is_given_up_and_the_run_goes_on(engine: Engine)
     assert refusals["b"] is None
 
 
+async def test_a_lane_that_a_driver_has_seen_end_is_given_up(engine: Engine) -> None:
+    given = rename(make_input(make_step(targets={"a": 5, "b": 5}), zones={"a": "x", "b": "y"}, lease=1.0))
+    stuck = await engine.start_zone(zone_of(given, "a"), work_until_called_back)
+    await engine.start_zone(zone_of(given, "b"))
+    run = await engine.start(given)
+    await wait_until(lambda: stuck.orders)
+    await run.handle.signal("lane_lost", stuck.orders[0].lane)
+    news = await run.wait_until_over()
+
+    refusals = {item.gateway: item.refusal for item in news if isinstance(item, LanePartOver)}
+    assert refusals == {"a": "parked: its workflow has ended in Temporal", "b": None}
+
+
 async def test_the_results_wait_for_a_driver_and_a_part_is_released_alone(engine: Engine) -> None:
     zone, run = await start_both(engine, make_step(0, targets={"apim": 5}), make_step(1, targets={"apim": 5}))
     first, second = begins(await run.wait_until_over())
