@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -57,7 +58,7 @@ class EngineOptions(NamedTuple):
 
         address = parse_engine_address(self.on or "")
         _require_library()
-        return EngineAccess(address, self._read_tls(), _read_key(self.api_key))
+        return EngineAccess(address, self._read_tls(), _read_key(self.api_key), self.api_key)
 
     def _name_given(self) -> str | None:
         """Return the first option that is given for no engine."""
@@ -86,6 +87,8 @@ class EngineAccess(NamedTuple):
     address: EngineAddress
     tls: EngineTls | None
     api_key: Secret | None
+    key_reference: str | None = None
+    """Where the API key is found, as ``--api-key`` takes it."""
 
     @property
     def url(self) -> str:
@@ -116,7 +119,7 @@ class EngineAccess(NamedTuple):
             yield client
 
     def list_words(self) -> str:
-        """Return the options about the engine, for a command that the program advises."""
+        """Return the options about the engine, as a shell takes them, for a command that is advised."""
         words = [f"--on {self.url}"]
         if self.tls is not None:
             given = {
@@ -124,8 +127,9 @@ class EngineAccess(NamedTuple):
                 "--tls-cert": self.tls.cert_file,
                 "--tls-key": self.tls.key_file,
                 "--tls-server-name": self.tls.server_name,
+                "--api-key": self.key_reference,
             }
-            said = [f"{name} {value}" for name, value in given.items() if value is not None]
+            said = [f"{name} {quote(str(value))}" for name, value in given.items() if value is not None]
             words += said or ["--tls"]
         return " ".join(words)
 

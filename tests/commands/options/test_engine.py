@@ -47,6 +47,9 @@ def test_an_api_key_is_a_reference_and_travels_encrypted(monkeypatch: pytest.Mon
 
     assert (found.tls is not None, found.revealed_key) == (True, "a-key-of-the-server")
     assert "a-key" not in found.list_words() + repr(found)
+    assert found.list_words() == f"--on {found.url} --api-key env:TEMPORAL_KEY"
+    spaced = ON._replace(tls_ca=Path("our ca.pem")).read()
+    assert spaced.list_words() == f"--on {found.url} --tls-ca 'our ca.pem'"
     with pytest.raises(UsageError, match="neither env:NAME nor file:PATH") as caught:
         ON._replace(api_key="a-key-of-the-server").read()
     assert "a-key" not in str(caught.value)
