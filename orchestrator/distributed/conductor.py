@@ -18,7 +18,6 @@ from orchestrator.distributed.connection import (
     EngineTls,
     NamespaceMissingError,
     connect,
-    describe_error,
     explain_errors,
     is_listening,
 )
@@ -28,8 +27,13 @@ from orchestrator.distributed.kept_runs import name_state, read_session
 from orchestrator.distributed.lane_tails import LaneTails
 from orchestrator.distributed.names import LEASE, MEMO_ORDERS, name_run_workflow
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
-from orchestrator.distributed.outage import OutageWatch, find_longest_park, measure_until_open
-from orchestrator.distributed.patience import GONE_AFTER, NO_ANSWER, ServerPatience
+from orchestrator.distributed.outage import (
+    OutageWatch,
+    find_longest_park,
+    measure_until_open,
+    stop_for_outage,
+)
+from orchestrator.distributed.patience import GONE_AFTER, ServerPatience, is_refusal
 from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunOver
 from orchestrator.distributed.run_start import has_search_attributes, start_run
 from orchestrator.distributed.session_lookup import (
@@ -247,15 +251,17 @@ class ConductedSession:
                 lambda: start_run(self._client, given, self._workflow, self._patience)
             )
         except RPCError as error:
-            raise ServerRefusedError(self._explain_refusal(error)) from error
+            if is_refusal(error):
+                raise ServerRefusedError(self._explain_refusal(error)) from error
+            remove_engine_mark(spec.folder.path)
+            stop_for_outage(self._resources, self._address)
+            return False
         return True
 
     def _watch_outage(self, lease: float) -> OutageWatch:
         return OutageWatch(self._patience, self._resources, address=self._address, lease=lease)
 
     def _explain_refusal(self, error: RPCError) -> str:
-        if error.status in NO_ANSWER:
-            return f"{describe_error(error, self._address)}. Nothing was sent"
         why = " ".join(error.message.split())[:300]
         return (
             f"the Temporal server at {self._address} refuses the run ({error.status.name}):"

@@ -43,6 +43,12 @@ def explain_away(resources: RunResources, address: str) -> EngineLeftError:
     )
 
 
+def stop_for_outage(resources: RunResources, address: str) -> None:
+    """Stop the run, since the server was away for longer than the plan waits."""
+    after = format_span(find_longest_park(resources))
+    resources.run_gate.stop("control", f"{NO_SERVER} {address} does not answer for {after} (park_for)")
+
+
 class OutageWatch:
     """Stops the run of a server that is away for ``park_for``, and waits for one no longer after a stop."""
 
@@ -53,8 +59,7 @@ class OutageWatch:
         self._patience = patience
         self._resources = resources
         self._address = address
-        self._park_for = find_longest_park(resources)
-        self._silence = WorkerSilence(lease=lease, park_for=self._park_for)
+        self._silence = WorkerSilence(lease=lease, park_for=find_longest_park(resources))
 
     async def ask(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return what ``question`` returns. Raises EngineLeftError if the server is away for too long."""
@@ -87,10 +92,7 @@ class OutageWatch:
             stopped = run_gate.stop_kind is not None and not spec.is_followed
             silence.observe(task, now, stopped=stopped, may_start=not measure_until_open(self._resources))
             if silence.has_parked(now):
-                after = format_span(self._park_for)
-                run_gate.stop(
-                    "control", f"{NO_SERVER} {self._address} does not answer for {after} (park_for)"
-                )
+                stop_for_outage(self._resources, self._address)
                 if spec.is_followed:
                     return
             if silence.is_hopeless(now, was_taken=True):

@@ -38,6 +38,11 @@ def is_gone(error: RPCError) -> bool:
     return error.status is RPCStatusCode.NOT_FOUND
 
 
+def is_refusal(error: RPCError) -> bool:
+    """Return whether the server itself has answered, to somebody who has nothing under way there."""
+    return error.status in (*_ANSWERS, *REFUSALS)
+
+
 class ServerPatience:
     """Repeats calls for as long as it takes, and tells once when the server is away, and when it is back.
 
@@ -80,7 +85,7 @@ class ServerPatience:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _is_answer(self, error: RPCError) -> bool:
-        return error.status in _ANSWERS or (self._within is not None and error.status in REFUSALS)
+        return is_refusal(error) if self._within is not None else error.status in _ANSWERS
 
     def _has_waited(self) -> bool:
         since, within = self._away_since, self._within

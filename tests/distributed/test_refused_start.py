@@ -100,6 +100,29 @@ def test_a_server_that_gives_us_no_right_ends_the_start_at_once(
     assert list_runs(options.state) == []
 
 
+def test_a_server_that_is_lost_before_the_start_stops_the_run_after_park_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(*_: object, **__: object) -> RefusingServer:
+        return RefusingServer(JOURNAL_WORKFLOW, RPCStatusCode.UNAVAILABLE, "tcp connect error")
+
+    monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("kind: apinizer,", "kind: apinizer, park_for: 1ms,"))
+    options = RunOptions(state=tmp_path / "state")
+
+    async def play() -> RunResult:
+        with load_plan(tmp_path / "plan.yaml") as loaded, anyio.fail_after(30):
+            return await run(loaded, options, conductor=TemporalConductor(parse_engine_address(URL)))
+
+    result = anyio.run(play)
+
+    assert result.exit_status is ExitStatus.STOPPED
+    told = f"interrupt: the Temporal server at {URL} does not answer for"
+    assert (result.report.run.stopped_by or "").startswith(told)
+    (folder,) = list_runs(options.state)
+    assert read_engine_mark(folder.path) is None, "the server has nothing of it"
+
+
 def test_a_full_disk_for_the_copy_of_the_journal_stops_the_run_by_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
