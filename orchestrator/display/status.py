@@ -41,7 +41,7 @@ from orchestrator.report.words import ACT_WORDS, name_act, name_stop
 from orchestrator.rules.stop_rules import StoppingScope, measure_headroom
 from orchestrator.text.characters import show_briefly
 from orchestrator.text.counting import join_words, name_first
-from orchestrator.text.formats import find_utc_offset, format_clock, format_span
+from orchestrator.text.formats import find_utc_offset, format_clock, format_span, list_utc_offsets
 
 _CAUSES_AN_OUTCOME = MOST_CAUSES // 3
 _CAUSES_ASKED = 3
@@ -105,6 +105,7 @@ def _read_facts(started: RunStarted, now: float) -> RunFacts:
         approval=_show(started.approval),
         protect=describe_protect(started),
         utc_offset=find_utc_offset(now),
+        utc_offsets=list_utc_offsets(now),
     )
 
 

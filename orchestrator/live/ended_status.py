@@ -34,7 +34,7 @@ from orchestrator.report.values import (
 )
 from orchestrator.report.words import ACT_WORDS, describe_approval, name_act
 from orchestrator.text.characters import make_visible
-from orchestrator.text.formats import find_utc_offset
+from orchestrator.text.formats import find_utc_offset, list_utc_offsets
 
 
 def read_ended_status(
@@ -91,6 +91,7 @@ def _read_facts(report: Report, now: float) -> RunFacts:
         approval=make_visible(describe_approval(report.approval)) if report.approval else "",
         protect="",
         utc_offset=find_utc_offset(now),
+        utc_offsets=list_utc_offsets(now),
     )
 
 

@@ -77,6 +77,9 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     """How many patterns are in force and how many targets they protect; empty for a restore."""
     utc_offset: int
     """Seconds by which the run's local time is east of UTC: the clock times in all texts are local."""
+    utc_offsets: tuple[tuple[float, int], ...] = ()
+    """If the clock is changed within two days: the offsets before and after, each with the time from which it
+    holds."""
 
 
 class RunVerdict(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
+_DAY = 86_400
 DASH = "\N{EN DASH}"
 """Stands for a value that is unknown or missing."""
 
@@ -28,6 +29,22 @@ def find_utc_offset(at: float) -> int:
     """Return the seconds by which the local time is east of UTC at the Unix time ``at``."""
     offset = datetime.fromtimestamp(at).astimezone().utcoffset()
     return 0 if offset is None else int(offset.total_seconds())
+
+
+def list_utc_offsets(at: float) -> tuple[tuple[float, int], ...]:
+    """Return the offsets from UTC within two days of a Unix time, each with the time from which it holds.
+
+    They are in seconds, as from ``find_utc_offset``; empty if the clock is not changed in these days.
+    """
+    begins = (int(at // _DAY) - 2) * _DAY
+    same, changed = begins, begins + 5 * _DAY
+    before, after = find_utc_offset(same), find_utc_offset(changed)
+    if before == after:
+        return ()
+    while changed - same > 1:
+        middle = (same + changed) // 2
+        same, changed = (middle, changed) if find_utc_offset(middle) == before else (same, middle)
+    return (float(begins), before), (float(changed), after)
 
 
 def format_time_of_day(at: float, now: float) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,7 +27,7 @@ from tests.support.browser import (
     assert_no_overhang,
 )
 from tests.support.made_up_server import TOKEN, MadeUpServer
-from tests.support.made_up_status import HOSTILE, NOW, STATES, make_status
+from tests.support.made_up_status import HOSTILE, NOW, OFFSET, STATES, make_status
 from tests.support.page_measures import (
     find_alike,
     look_in_grey,
@@ -126,6 +127,26 @@ async def test_a_run_that_has_told_nothing_yet_began_at_no_time(open_live: OpenL
     assert told.startswith("Run ")
     await expect(live.page.locator("#state")).to_have_text("starting")
     await expect(live.page.locator("#facts")).to_have_text("")
+
+
+@long
+async def test_times_beyond_a_change_of_the_clock_are_those_of_the_changed_clock(
+    open_live: OpenLivePage,
+) -> None:
+    live = await open_live("running")
+    done = live.page.locator("#list-of-gateways > li").first.locator("[data-slot=done]")
+    state = make_status("running")
+    state["lanes"][0]["done_by"] = NOW + 600.0
+    live.server.show(state)
+    await expect(done).to_have_text(f"{datetime.fromtimestamp(NOW + 660 + OFFSET, UTC):%H:%M}")
+
+    changed = make_status("running")
+    changed["lanes"][0]["done_by"] = NOW + 601.0
+    changed["run"]["utc_offsets"] = [[NOW - 86_400, OFFSET], [NOW + 300, OFFSET + 3600]]
+    live.server.show(changed)
+
+    await expect(done).to_have_text(f"{datetime.fromtimestamp(NOW + 660 + OFFSET + 3600, UTC):%H:%M}")
+    await expect(live.page.locator("#zone")).to_contain_text("that clock is UTC+04:00 from ")
 
 
 @long

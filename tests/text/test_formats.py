@@ -17,6 +17,7 @@ from orchestrator.text.formats import (
     format_percent,
     format_span,
     format_time_of_day,
+    list_utc_offsets,
 )
 
 
@@ -86,6 +87,21 @@ def test_the_offset_of_local_time_is_in_seconds_east_of_utc(
     time.tzset()
     try:
         assert find_utc_offset(datetime(2026, 11, 28, tzinfo=UTC).timestamp()) == offset
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_offsets_around_a_change_of_the_clock_tell_when_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp()
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        (before, first), (at, second) = list_utc_offsets(change - 10_000)
+        assert (first, at, second) == (3600, change, 7200)
+        assert before <= change - 86_400
+        assert list_utc_offsets(change + 40_000)[1:] == ((change, 7200),)
+        assert list_utc_offsets(change + 10 * 86_400) == ()
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -10,13 +10,13 @@ import { drawTargets, watchTargets } from "./targets.js";
 import { drawEnd, drawFreshness, drawQuestion, drawTab, drawVerdict, drawWarnings } from "./verdict.js";
 import { fitWall } from "./wall.js";
 import { drawHeadroom, drawWaves, offerWaves } from "./waves.js";
-import { moment, setOffset, zone } from "./words.js";
+import { clockChange, moment, setOffset, zone } from "./words.js";
 
 const drawFacts = ({ run }) => {
   const facts = [`Run ${run.id}`, run.session > 1 ? `session ${run.session}` : "", `begun ${moment(run.started)}`];
   if (run.closes) facts.push(`closes ${moment(run.closes)}`);
   facts.push(run.approval && `approved: ${run.approval}`, run.protect);
-  setText(byId("zone"), `Times are ${zone()}, as where the run works.`);
+  setText(byId("zone"), `Times are ${zone()}, as where the run works${clockChange()}.`);
   // A run that has told nothing yet has no id, and began at no time.
   setText(byId("facts"), run.id ? `${facts.filter(Boolean).join("; ")}.` : "");
 };
@@ -64,7 +64,7 @@ const plan = (keys) => {
 };
 
 const change = (state, keys) => {
-  setOffset(state.run.utc_offset);
+  setOffset(state.run.utc_offset, state.run.utc_offsets);
   // A tab that nobody sees draws its title and icon alone; the rest once it is looked at.
   if (document.hidden) drawTab(state);
   plan(keys);

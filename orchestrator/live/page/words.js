@@ -7,12 +7,17 @@ export const OUTCOMES = ["undeployed", "restored", "already_undeployed", "alread
 export const TROUBLE = ["failed", "unknown", "not_started"];
 
 let offset = 0;
+// In the days around a change of that clock: [from, offset] of each, the earliest first.
+let offsets = [];
 
-export const setOffset = (seconds) => {
+export const setOffset = (seconds, near) => {
   offset = Number.isFinite(seconds) ? seconds : 0;
+  offsets = near ?? [];
 };
 
-const shift = (at) => new Date((at + offset) * 1000).toISOString();
+const findOffset = (at) => (offsets.findLast(([from]) => from <= at) ?? offsets[0] ?? [at, offset])[1];
+
+const shift = (at) => new Date((at + findOffset(at)) * 1000).toISOString();
 
 export const clock = (at) => (Number.isFinite(at) ? shift(at).slice(11, 19) : "–");
 
@@ -23,10 +28,14 @@ export const minute = (at) => (Number.isFinite(at) ? shift(Math.ceil(at / 60) * 
 
 const two = (number) => String(number).padStart(2, "0");
 
-export const zone = () => {
-  const minutes = Math.abs(Math.round(offset / 60));
-  return minutes ? `UTC${offset < 0 ? "−" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}` : "UTC";
+export const zone = (seconds = offset) => {
+  const minutes = Math.abs(Math.round(seconds / 60));
+  return minutes ? `UTC${seconds < 0 ? "−" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}` : "UTC";
 };
+
+// Whether and when the clock of the run is changed, in words.
+export const clockChange = () =>
+  offsets.slice(1).map(([from, seconds]) => `; that clock is ${zone(seconds)} from ${moment(from)} on`).join("");
 
 export const plural = (number, noun) => `${Parts.count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
