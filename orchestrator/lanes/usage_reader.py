@@ -84,6 +84,8 @@ class UsageReader:
         self._lacking: dict[str, str] = {}
         self._offered: set[str] = set()
         self._outage = UsageOutage(patience)
+        self._shared_outage = UsageOutage(patience, 1)
+        """That of the shared reads: one fault of theirs hides the calls of many targets."""
         self._waits = patience > 0.0
         """Whether the run cannot go on without the use of its targets."""
         self._is_shared_faulty = False
@@ -110,19 +112,23 @@ class UsageReader:
 
     async def _probe(self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse) -> Usage | str | None:
         """Ask about one target until its use is told or hopeless; None once there is no outage any more."""
-        while self._outage.is_waiting(now := self._environment.monotonic()):
+        while (outage := self._find_outage(now := self._environment.monotonic())) is not None:
             # One target after the other would wait here still, though nothing may start any more.
             if refused := self._lane.refusal(self._lane.policy.act):
                 return refused
             self._lane.announcer.tell_list("waits for the reads of its use")
             try:
-                await self._lane.rest(self._outage.next_wait(now))
+                await self._lane.rest(outage.next_wait(now))
             finally:
                 self._lane.announcer.tell_list(None)
             # Also where the time is over by now: this process may have stood still for most of it.
-            if (found := await self._ask_about(target, snapshot, ask)) is not None:
+            if (found := await self._ask_about(target, snapshot, ask, anew=True)) is not None:
                 return found
         return None
+
+    def _find_outage(self, now: float) -> UsageOutage | None:
+        """Return the outage whose end targets wait for."""
+        return next((each for each in (self._outage, self._shared_outage) if each.is_waiting(now)), None)
 
     async def _read_once(
         self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse
@@ -133,10 +139,10 @@ class UsageReader:
         return await self._ask_about(target, snapshot, ask)
 
     async def _ask_about(
-        self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse
+        self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse, *, anew: bool = False
     ) -> Usage | str | None:
-        """Make the reads that tell the use of a target."""
-        await self._share(target.id)
+        """Make the reads that tell the use of a target; ``anew``: also shared ones that met a fault."""
+        await self._share(target.id, anew=anew)
         assert self._feature is not None  # noqa: S101 - read() has returned without one
         seen: dict[str, Reading] = {}
         is_faulty = False
@@ -156,13 +162,15 @@ class UsageReader:
 
         ``is_faulty``: a read of this target met a fault.
         """
-        now, of_all = self._environment.monotonic(), self._is_shared_faulty
-        is_hidden = usage.calls is None and (is_faulty or of_all)
+        now = self._environment.monotonic()
+        outage = self._shared_outage if self._is_shared_faulty and not is_faulty else self._outage
+        is_hidden = usage.calls is None and (is_faulty or self._is_shared_faulty)
         why = (usage.why or "no reason was given") if is_hidden else None
-        if self._outage.take_in(now, why, of_all=of_all):
+        # What is told in spite of a fault of a shared read says nothing of that read.
+        if (is_hidden or outage is self._outage) and outage.take_in(now, why):
             text = f"how much its targets are used is not told: {why}"
             self._lane.announcer.warn_once("no usage", text)
-        return is_hidden and self._outage.is_waiting(now)
+        return is_hidden and outage.is_waiting(now)
 
     @property
     def read_at(self) -> float:
@@ -195,20 +203,22 @@ class UsageReader:
             self._lacking.setdefault(key, describe(reading))
         return reading
 
-    async def _share(self, wanted_by: TargetId) -> None:
-        """Make the shared reads if they were not made yet, or are too old; one worker for all."""
-        if not self._is_due():
+    async def _share(self, wanted_by: TargetId, *, anew: bool) -> None:
+        """Make the shared reads if they were not made yet, or are too old; one worker for all.
+
+        ``anew``: also if one of them met a fault, whose end a target waits for.
+        """
+        if not self._is_due(anew=anew):
             return
         told_at = self._told_at
         async with self._lock:
-            if self._told_at == told_at and self._is_due():
+            if self._told_at == told_at and self._is_due(anew=anew):
                 await self._read_shared(wanted_by)
 
-    def _is_due(self) -> bool:
+    def _is_due(self, *, anew: bool) -> bool:
         now = self._environment.monotonic()
-        # Who waits for the end of an outage asks anew, and not what the outage has left.
-        is_old = self._is_shared_faulty and self._outage.is_waiting(now)
-        return (is_old or now - self._told_at > SHARED_FOR) and now >= self._shared_rests_until
+        is_old = now - self._told_at > SHARED_FOR or (anew and self._is_shared_faulty)
+        return is_old and now >= self._shared_rests_until
 
     async def _read_shared(self, wanted_by: TargetId) -> None:
         began, sent = self._environment.monotonic(), 0
@@ -220,11 +230,13 @@ class UsageReader:
             if read is None:
                 self._told, self._told_at = told, began
                 self._is_shared_faulty = is_faulty and self._waits
+                if not is_faulty:
+                    self._shared_outage.take_in(self._told_at, None)
                 return
             ask = self._ask_store if read.of_store else partial(self._exchange_shared, wanted_by)
             answer = await ask(read)
             sent += answer.requests
-            is_faulty = is_faulty or answer.is_passing
+            is_faulty = is_faulty or (answer.is_passing and read.tells_calls)
             self.shared_requests = max(self.shared_requests, sent)
             if answer.found is None:
                 self._forget_shared(rests=not answer.is_refused)

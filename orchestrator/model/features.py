@@ -307,6 +307,8 @@ class SharedUsageRead(Struct, frozen=True):
     header, a ``Secret`` that is empty where the store wants none."""
     is_alone: bool = False
     """Its fault is told as a ``Reading``, and the other reads are believed without it."""
+    tells_calls: bool = True
+    """Without it the calls of some targets are not told; else it tells only who may call."""
 
 
 class GroupMembership(NamedTuple):

@@ -23,7 +23,9 @@ class UsageOutage:
     asked about for a while, so that each of them ends. The targets wait once, until an answer comes.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, most_faulty: int = MOST_FAULTY) -> None:
+        """``most_faulty``: so many targets in a row that a fault hid are an outage."""
+        self._most_faulty = most_faulty
         self._most_patience = self._patience = patience
         self._faulty = 0
         self._began = math.inf
@@ -43,20 +45,16 @@ class UsageOutage:
         self._began, self._patience, self._faulty = math.inf, 0.0, 0
         return None
 
-    def take_in(self, now: float, why: str | None, *, of_all: bool = False) -> bool:
-        """Take in that a target was told, or ``why`` a fault hid it; return whether an outage begins now.
-
-        ``of_all``: it was the fault of a read about all targets, so no further target need meet it.
-        """
+    def take_in(self, now: float, why: str | None) -> bool:
+        """Take in that a target was told, or ``why`` a fault hid it; return whether an outage begins now."""
         if why is None:
             self._began, self._patience, self._faulty = math.inf, self._most_patience, 0
             return False
         self._faulty += 1
-        if not (of_all or self._faulty >= MOST_FAULTY) or self._began <= now:
+        if self._faulty < self._most_faulty or self._began <= now:
             return False
         self._began, self._probe_wait = now, FIRST_PROBE
-        failed = "a read about all targets failed" if of_all else f"the reads of {MOST_FAULTY} targets failed"
-        self._why = f"not asked, as {failed} before: {why}"
+        self._why = f"not asked, as the reads of {self._most_faulty} targets before it failed: {why}"
         return True
 
     def next_wait(self, now: float) -> float:

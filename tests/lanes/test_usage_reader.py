@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from orchestrator.lanes.exchange import ask_target, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.usage_reader import LONGEST_SHARED, UsageAnswer, UsageReader
-from orchestrator.model.http import Lost, Reply
-from orchestrator.model.reading import Act, Operation, Verdict
+from orchestrator.model.features import SharedUsageRead
+from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
 from tests.simulation.clock import VirtualLoop
-from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Answers, Counted, calls
+from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Answers, Counted, CountedUsage, calls
 from tests.support.engine import Answer, Heard, Wire, environment, gateway, lane, played, target
 from tests.support.readings import reading
 
@@ -321,3 +324,66 @@ def test_a_read_about_all_that_a_call_back_has_ended_is_made_by_the_next_chunk()
         return await reader.read(target(2), None, asking(one, target(2)))
 
     assert played(main) == Usage(hours=HOURS, calls=0, callers=("web-shop",))
+
+
+MORE = "more"
+
+
+class TwoReads(CountedUsage, frozen=True):
+    """A second read about all targets, beside that of everything; by ``tells_calls`` it may tell of calls."""
+
+    tells_calls: bool = True
+
+    def next_shared_read(self, told: Mapping[str, Any], hours: int) -> SharedUsageRead | None:
+        first = super().next_shared_read(told, hours)
+        if first is not None or MORE in told:
+            return first
+        return SharedUsageRead(
+            MORE,
+            lambda *_: Request(Act.LOOK, MORE, {"token": "t"}),
+            lambda reply: msgspec.json.decode(reply.body, type=Reading),
+            is_alone=True,
+            tells_calls=self.tells_calls,
+        )
+
+
+class TwiceCounted(Counted, frozen=True, kw_only=True):
+    """The scripted kind with those two reads."""
+
+    tells_calls: bool
+
+    @property
+    def traffic(self) -> TwoReads:
+        return TwoReads(True, True, self.tells_calls)
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize("tells_calls", [True, False])
+def test_a_dead_read_about_all_targets_holds_up_those_alone_that_it_hides(tells_calls: bool) -> None:
+    """The second target is not told, be it by the fault or by the read that went well."""
+    ended: dict[int, float] = {}
+
+    async def main() -> list[Usage | str]:
+        wire = Wire(lambda _, url: LOST if url == MORE else in_all(t1=0, t3=3), takes=0.1)
+        fields = {f: getattr(gateway(), f) for f in ("name", "url", "auth")}
+        one = lane(TwiceCounted(**fields, tells_calls=tells_calls), environment(), RunGate(), send=wire.send)
+        one.begin_step(4)
+        reader = UsageReader(one, HOURS, 600.0)
+        found: dict[int, Usage | str] = {}
+
+        async def read(seq: int, after: float) -> None:
+            await anyio.sleep(after)
+            found[seq] = await reader.read(target(seq), None, asking(one, target(seq)))
+            ended[seq] = anyio.current_time() - after
+
+        async with anyio.create_task_group() as group:
+            for seq, after in ((1, 0.0), (2, 0.0), (3, 50.0), (4, 700.0)):
+                group.start_soon(read, seq, after)
+        return [found[seq] for seq in (1, 2, 3, 4)]
+
+    told = [usage.calls for usage in played(main) if isinstance(usage, Usage)]
+    assert told == [0, None, 3, None]
+    assert ended[1] < 5.0
+    assert ended[3] < 5.0
+    assert ended[4] < 5.0, "all wait once"
+    assert (ended[2] > 500.0) is tells_calls

@@ -88,6 +88,7 @@ class ApinizerUsage(Struct, frozen=True):
             lambda access, _now: replace(self.requests.build_read(path, access), largest=LARGEST_REPORT),
             read,
             is_alone=True,
+            tells_calls=name != ACCESS,
         )
 
     def _read_log(
