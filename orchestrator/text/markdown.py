@@ -14,7 +14,10 @@ _MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {
 
 
 def escape_markdown(text: str) -> str:
-    """Return ``text`` so that no table, emphasis, heading, link, mention, reference or HTML comes of it."""
+    """Return ``text`` so that no table, emphasis, heading, link, mention, reference or HTML comes of it.
+
+    Trackers may still make a link of a bare address: it leads where it says.
+    """
     return make_visible(text).translate(_MARKUP)
 
 
