@@ -163,7 +163,7 @@ class TargetRun:
         if refused is None:
             reading = await (self._look(admission) if act is Act.LOOK else self._change(admission))
             self._decide(act, reading)
-            if self._may_defer_look(reading):
+            if reading.verdict is Verdict.REMOVED and self._may_defer_look():
                 return LookDeferred()
             refused = self._plan_next()
         if refused is not None:
@@ -177,8 +177,8 @@ class TargetRun:
         self.history, self._step = decide(self._lane.policy, history, act, reading, roll=roll)
         if act is Act.LOOK and isinstance(self._step, SendStep):
             is_resumed, self._is_unseen = self._is_unseen, False
-            drifted = judge_late_look(reading, self._read_approved(), is_resumed=is_resumed)
-            self._step = drifted or self._step
+            if (approved := self._read_approved()) is not None:
+                self._step = judge_late_look(reading, approved, is_resumed=is_resumed) or self._step
 
     async def _pass(self, gate: UsageGate, admission: AdmissionRequest) -> str | None:
         """Return None as soon as a request may leave, or why it may not: the lane, or the target's use."""
@@ -229,10 +229,9 @@ class TargetRun:
             return {}  # the list is older than the change
         return await self._state_list.read_before_look(self.target)
 
-    def _may_defer_look(self, reading: Reading) -> bool:
+    def _may_defer_look(self) -> bool:
         """Return whether the look that is owed to the vendor's full evidence may wait: undeploys go first."""
-        is_owed = reading.verdict is Verdict.REMOVED and isinstance(self._step, LookStep)
-        if not is_owed or self._state_list is None or self._late_claim is not None:
+        if not isinstance(self._step, LookStep) or self._state_list is None or self._late_claim is not None:
             return False
         return self._state_list.defers_looks
 
