@@ -13,9 +13,10 @@ from orchestrator.model.gateway import Gateway
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Reading
 from orchestrator.rules.retry import describe
+from orchestrator.transport.warnings import list_store_warnings
 
 _ADVICE = "see to usage: elasticsearch; until then in_use: refuse leaves all targets of this gateway"
-
+_SAFER = "see to usage: elasticsearch; the calls are told all the same"
 
 ANSWERS_WITHIN = 15.0
 """Seconds for the one search, connecting included."""
@@ -40,5 +41,8 @@ async def check_store(gateway: Gateway, environment: Environment) -> StoreFindin
         requests = int(isinstance(answer, Reply) or answer.sent)
         if isinstance(found, Reading):
             return StoreFindings((Finding.warning(STORE, describe(found), _ADVICE),), requests)
-        return StoreFindings((Finding.ok(STORE, check.describe(found, environment.now())),), requests)
+        text = check.describe(found, environment.now())
+        if told := list_store_warnings(gateway):
+            return StoreFindings((Finding.warning(STORE, "; ".join((text, *told)), _SAFER),), requests)
+        return StoreFindings((Finding.ok(STORE, text),), requests)
     return StoreFindings((Finding.warning(STORE, f"no reply within {ANSWERS_WITHIN:g} s", _ADVICE),), 1)

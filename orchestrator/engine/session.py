@@ -38,7 +38,7 @@ from orchestrator.plan.patterns import Patterns
 from orchestrator.report.words import describe_approval
 from orchestrator.rules.stop_rules import StopRules
 from orchestrator.text.formats import format_unix_time
-from orchestrator.transport.warnings import list_warnings
+from orchestrator.transport.warnings import list_store_warnings, list_warnings
 
 LAST_WRITES = 3.0
 """Seconds that the journal gets for its last rows once a second signal has come."""
@@ -224,7 +224,9 @@ class Session:
             self._controller.learned.get(gateway.name, LearnedLimits()),
             self._spec.change.act,
         )
+        texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
         if self._spec.in_use != "ignore":
+            texts += list_store_warnings(gateway)
             hours = self._spec.plan.in_use_over.hours
             # A warning is not worth a wait.
             patience = gateway.park_for if self._spec.in_use == "refuse" else 0.0
@@ -232,7 +234,6 @@ class Session:
         if are_snapshots_wanted(self._resources):
             lane.state_list.serve_snapshots()
         self._resources.warners[gateway.name] = lane.announcer.warn
-        texts = [*list_warnings(gateway), lane.authenticator.warning, *self._window.list_warnings(lane)]
         for warning in filter(None, texts):
             lane.announcer.warn(warning)
         return lane

@@ -26,6 +26,27 @@ def list_warnings(gateway: Gateway) -> list[str]:
     return told
 
 
+def list_store_warnings(gateway: Gateway) -> list[str]:
+    """Return the warnings about the traffic store of a gateway, for a command that asks it.
+
+    A store without a credential has nothing that could be used elsewhere.
+    """
+    store = gateway.traffic_store
+    if store is None or store.auth is None:
+        return []
+    told = []
+    if _is_in_clear(store.url):
+        told.append(
+            "usage.elasticsearch.url: http:// sends its credential in clear: whoever listens can use it; use https://"
+        )
+    if store.tls.insecure:
+        told.append(
+            "usage.elasticsearch.tls: insecure: any certificate is believed, so whoever stands in between can"
+            " use its credential; name the authority under ca_file"
+        )
+    return told
+
+
 def _is_in_clear(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "http" and not _is_loopback(parts.hostname or "")

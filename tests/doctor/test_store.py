@@ -19,6 +19,7 @@ from orchestrator.model.settings import (
     CredentialReference,
     ElasticsearchStore,
     StoreAuth,
+    Tls,
     UsageSources,
 )
 from orchestrator.runs.machine import make_real_environment
@@ -69,6 +70,23 @@ async def test_a_log_that_is_written_is_well(monkeypatch: pytest.MonkeyPatch) ->
     assert (finding.state, requests) == (FindingState.OK, 1)
     assert "newest record is 1" in finding.text
     assert finding.text.endswith("its oldest 16.7 days")
+
+
+async def test_a_log_whose_server_may_be_anybody_is_told_and_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STORE_SECRET", PASSWORD)
+    double = ElasticsearchDouble(make_records())
+    async with double.serve():
+        entry = make_entry(double.url)
+        assert entry.usage is not None
+        log = replace(entry.usage.elasticsearch, tls=Tls(insecure=True))
+        found = await check_store(replace(entry, usage=UsageSources(elasticsearch=log)), make_environment())
+
+    (finding,) = found.findings
+    assert finding.state is FindingState.WARN
+    assert "newest record is 1" in finding.text
+    assert "usage.elasticsearch.tls: insecure: any certificate is believed" in finding.text
 
 
 async def test_a_refused_credential_warns_and_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,11 +29,19 @@ from msgspec.structs import replace
 
 from orchestrator.errors import CredentialError
 from orchestrator.model.http import Lost, Reply, Request
-from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Tls
+from orchestrator.model.settings import (
+    Auth,
+    CredentialReference,
+    ElasticsearchStore,
+    IamLogin,
+    StoreAuth,
+    Tls,
+    UsageSources,
+)
 from orchestrator.transport import exchange, session_client
 from orchestrator.transport.client import connect
 from orchestrator.transport.tls import check_trust, explain_tls_error
-from orchestrator.transport.warnings import list_warnings
+from orchestrator.transport.warnings import list_store_warnings, list_warnings
 from tests.support.peer import (
     CREDENTIAL,
     NO_CONTENT,
@@ -47,6 +55,7 @@ from tests.support.peer import (
     serving,
     unsent,
 )
+from tests.support.recorded import gateway as recorded
 
 PASSWORD = CredentialReference(env="P")
 PASSPHRASE = b"a-passphrase-that-nobody-may-see"
@@ -434,6 +443,29 @@ def test_a_password_in_clear_is_warned_of_too() -> None:
     safe = replace(lane, auth=Auth(iam=replace(iam, url="https://iam.example.com")))
     assert [text.partition(" ")[0] for text in list_warnings(lane)] == ["auth.iam.url:"]
     assert list_warnings(safe) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "tls", "auth", "told"),
+    [
+        ("http://elastic.example.com:9200", Tls(), True, ["usage.elasticsearch.url"]),
+        ("http://127.0.0.1:9200", Tls(), True, []),
+        ("http://elastic.example.com:9200", Tls(), False, []),
+        ("https://elastic.example.com:9200", Tls(), True, []),
+        ("https://elastic.example.com:9200", Tls(insecure=True), True, ["usage.elasticsearch.tls"]),
+        ("https://elastic.example.com:9200", Tls(insecure=True), False, []),
+    ],
+)
+def test_a_credential_of_the_traffic_log_is_warned_of_likewise(
+    url: str, tls: Tls, auth: bool, told: list[str]
+) -> None:
+    given = StoreAuth(user="reader", password=PASSWORD) if auth else None
+    log = ElasticsearchStore(url=url, index="apinizer-log-apiproxy-*", auth=given, tls=tls)
+    lane = recorded("apinizer")
+    asked = replace(lane, usage=UsageSources(elasticsearch=log))
+
+    assert [text.partition(": ")[0] for text in list_store_warnings(asked)] == told
+    assert list_store_warnings(replace(lane, usage=None)) == []
 
 
 def test_believing_anybody_is_warned_of() -> None:
