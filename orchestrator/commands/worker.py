@@ -79,6 +79,8 @@ async def _serve(
 
     spec = WorkerSpec(zone=zone, state=state, name=name_process(), url=access.url, observe=observe)
     client = await access.connect()
+    if access.api_key is not None:  # a fault of this machine's own, which the server is told, may repeat it
+        environment.known.add((access.api_key.reveal(),))
     return await serve_zone(client, spec, environment, ProcessSignals(), tell_serving)
 
 

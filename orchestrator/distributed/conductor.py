@@ -36,6 +36,7 @@ from orchestrator.distributed.outage import (
 from orchestrator.distributed.patience import GONE_AFTER, ServerPatience, is_refusal
 from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunOver
 from orchestrator.distributed.run_start import has_search_attributes, start_run
+from orchestrator.distributed.server_words import clean_words
 from orchestrator.distributed.session_lookup import (
     SessionPast,
     describe_workflow,
@@ -262,7 +263,7 @@ class ConductedSession:
         return OutageWatch(self._patience, self._resources, address=self._address, lease=lease)
 
     def _explain_refusal(self, error: RPCError) -> str:
-        why = " ".join(error.message.split())[:300]
+        why = clean_words(error.message)[:300]
         return (
             f"the Temporal server at {self._address} refuses the run ({error.status.name}):"
             f" {why.removesuffix('.')}. Nothing was sent"

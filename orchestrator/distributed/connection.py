@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from orchestrator.distributed.address import EngineAddress
 from orchestrator.distributed.conversion import CONVERTER
 from orchestrator.distributed.patience import NO_ANSWER, REFUSALS
+from orchestrator.distributed.server_words import clean_words, hide_key
 from orchestrator.errors import RunError, UsageError
 from orchestrator.model.outcome import NO_SERVER
 from orchestrator.system.reading import FileRefusedError, read_any, read_regular
@@ -61,6 +62,8 @@ async def connect(
     where the server cannot be reached.
     """
     config = False if tls is None else read_tls(tls)
+    if api_key is not None:
+        hide_key(api_key)
     try:
         with anyio.fail_after(PATIENCE):
             client = await Client.connect(
@@ -91,7 +94,7 @@ def explain_errors(url: str) -> Iterator[None]:
 
 def describe_error(error: RPCError, url: str) -> str:
     """Return what became of a request to the server at ``url``, in one clause."""
-    why = " ".join(error.message.split())[:300] or "it does not say why"
+    why = clean_words(error.message)[:300] or "it does not say why"
     verb = "does not answer" if error.status in NO_ANSWER else "refuses this"
     return f"{NO_SERVER} {url} {verb} ({error.status.name}): {why}"
 
@@ -161,7 +164,7 @@ async def _find_namespace(client: Client, address: EngineAddress) -> None:
 
 def _explain(error: Exception, address: EngineAddress, *, encrypted: bool) -> str:
     """Return why a server cannot be used, in one sentence with a hint."""
-    text = " ".join(str(error).split()).removeprefix("Failed client connect: ")
+    text = clean_words(str(error)).removeprefix("Failed client connect: ")
     why = find_innermost(text) or f"no answer within {PATIENCE:g} s"
     hint = _choose_hint(error, text, encrypted=encrypted)
     return f"no Temporal server can be reached at {address.target}: {why[:300]}; {hint}"

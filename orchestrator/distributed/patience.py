@@ -9,6 +9,8 @@ from typing import TypeVar
 import anyio
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestrator.distributed.server_words import clean_words
+
 Answer = TypeVar("Answer")
 
 CALL_TIMEOUT = timedelta(seconds=10)
@@ -75,7 +77,7 @@ class ServerPatience:
                 if self._is_answer(error):
                     self._note(None)
                     raise
-                self._note(error.message)
+                self._note(clean_words(error.message))
                 if self._has_waited():
                     raise
             else:

@@ -35,6 +35,7 @@ from orchestrator.distributed.names import (
 )
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import RunInput
+from orchestrator.distributed.server_words import clean_words
 from orchestrator.distributed.shipping import release_pages
 from orchestrator.distributed.showing import search_scheduled
 from orchestrator.distributed.start_times import StartTimes
@@ -119,7 +120,7 @@ async def create_schedule(client: Client, order: ScheduleOrder) -> tuple[datetim
     except RPCError as error:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
-        raise UsageError(f"the Temporal server refuses the schedule: {error.message}") from None
+        raise UsageError(f"the Temporal server refuses the schedule: {clean_words(error.message)}") from None
     following = await _await_first_start(client, order.name)
     if not following:
         await handle.delete()
@@ -189,7 +190,7 @@ async def list_kept_schedules(client: Client) -> list[KeptSchedule]:
         entries = [entry async for entry in await client.list_schedules()]
     except RPCError as error:
         if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
-            raise RunError(f"the Temporal server lists no schedules: {error.message}") from None
+            raise RunError(f"the Temporal server lists no schedules: {clean_words(error.message)}") from None
         raise
     ours = [entry for entry in entries if entry.id.startswith(name_schedule("")) and _starts_runs(entry)]
     return sorted([await _describe_entry(client, entry) for entry in ours], key=lambda one: one.name)

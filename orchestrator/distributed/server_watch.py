@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.distributed.patience import NO_ANSWER
+from orchestrator.distributed.server_words import clean_words
 from orchestrator.distributed.silence import TOLD_AFTER
 from orchestrator.model.outcome import NO_SERVER
 
@@ -47,5 +48,5 @@ async def _ask(client: Client) -> str | None:
     try:
         await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=_PATIENCE)
     except RPCError as error:
-        return error.message if error.status in NO_ANSWER else None
+        return clean_words(error.message) if error.status in NO_ANSWER else None
     return None

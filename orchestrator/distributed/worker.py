@@ -26,6 +26,7 @@ from orchestrator.distributed.names import RUNS_QUEUE, name_zone_queue
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages
 from orchestrator.distributed.server_watch import watch_server
+from orchestrator.distributed.server_words import clean_words
 from orchestrator.distributed.shipping import fetch_journal
 from orchestrator.distributed.workflows import RUNNER, WORKFLOWS
 from orchestrator.engine.signals import SignalSource
@@ -129,7 +130,7 @@ class _End:
 
     def fail(self, error: Exception) -> None:
         """Land, since the server refuses the worker. Of several reasons the first one counts."""
-        why = find_innermost(" ".join(str(error.__cause__ or error).split()))
+        why = find_innermost(clean_words(str(error.__cause__ or error)))
         self.fault = self.fault or why[:LONGEST_TEXT]
         self.is_due.set()
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trustme
 from msgspec.structs import replace
+from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.distributed.address import EngineAddress
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.connection import EngineTls, connect, read_tls
+from orchestrator.distributed.patience import ServerPatience
 from orchestrator.errors import RunError, UsageError
+from orchestrator.lanes.masking import BLOT
 from tests.support.late_server import make_tls
 from tests.support.peer import listening
 from tests.support.temporal import TemporalServer, find_free_port
@@ -61,6 +66,50 @@ async def test_a_server_that_ends_a_connection_in_clear_may_want_tls(tls: bool, 
             await connect(EngineAddress(host="127.0.0.1", port=port))
         with pytest.raises(RunError, match="; look at --tls-ca and --tls-server-name"):
             await connect(EngineAddress(host="127.0.0.1", port=port), EngineTls())
+
+
+KEY = "an-api-key-that-nobody-may-see"
+
+
+def make_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + payload
+
+
+async def refuse_with_key(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each call in HTTP/2 as a proxy that refuses an API key, and repeats it."""
+    told = {"content-type": "application/grpc", "grpc-status": "16", "grpc-message": f"no Bearer\n{KEY} here"}
+    fields = ((name.encode(), value.replace("\n", "%0A").encode()) for name, value in told.items())
+    head = b"\x88" + b"".join(
+        b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value for name, value in fields
+    )
+    await reader.readexactly(24)
+    writer.write(make_frame(4, 0, 0))
+    with suppress(asyncio.IncompleteReadError):
+        while True:
+            size, kind, flags, stream = struct.unpack(">IBBI", b"\0" + await reader.readexactly(9))
+            await reader.readexactly(size)
+            if kind == 4 and not flags & 1:
+                writer.write(make_frame(4, 1, 0))
+            if kind in (0, 1) and flags & 1:
+                writer.write(make_frame(1, 5, stream, head))
+
+
+@pytest.mark.promise(9)
+async def test_a_server_that_repeats_the_api_key_is_told_without_it() -> None:
+    told: list[str | None] = []
+    async with listening(refuse_with_key) as port:
+        with pytest.raises(RunError, match="no Bearer") as refused:
+            await connect(EngineAddress(host="127.0.0.1", port=port), api_key=KEY)
+
+    async def ask() -> None:
+        if told:
+            return
+        raise RPCError(f"no Bearer {KEY}", RPCStatusCode.UNAUTHENTICATED, b"")
+
+    await ServerPatience(told.append).ask(ask)
+
+    assert KEY not in str(refused.value)
+    assert told == [f"no Bearer {BLOT}", None]
 
 
 def test_certificates_are_read_and_judged(tmp_path: Path) -> None:
