@@ -117,8 +117,9 @@ def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
     # isdigit alone takes the digits of other scripts, too.
     if concurrency is not None and not (concurrency.isascii() and concurrency.isdigit()):
         raise UsageError(f"limits: concurrency={concurrency} is no whole number")
-    number = None if concurrency is None else int(concurrency)
-    if number is not None and not 1 <= number <= MOST_IN_FLIGHT:
+    # Python converts no text of thousands of digits, and none of so many is within bounds.
+    number = None if concurrency is None else int(concurrency[:9])
+    if number is not None and (len(concurrency or "") > 9 or not 1 <= number <= MOST_IN_FLIGHT):
         raise UsageError(f"limits: concurrency={concurrency} is out of bounds; 1 to {MOST_IN_FLIGHT}")
     try:
         per_second = None if rate in (None, "none") else parse_rate(rate)

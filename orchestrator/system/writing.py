@@ -18,7 +18,7 @@ from typing import TextIO
 
 from orchestrator.errors import UsageError
 
-_OURS = re.compile(r"/dev/(?:stdout|stderr|fd/(\d+))|/proc/self/fd/(\d+)")
+_OURS = re.compile(r"/dev/(?:stdout|stderr|fd/(\d{1,9}))|/proc/self/fd/(\d{1,9})")
 _NAMED = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 

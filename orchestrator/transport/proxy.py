@@ -25,6 +25,8 @@ from orchestrator.model.credentials import Secret
 _HOST = re.compile(r"[A-Za-z0-9._~:%-]+")
 """A name, or the number of an address without its brackets."""
 
+_MOST_PORT_DIGITS = 5
+
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -139,7 +141,8 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
 def _split_entry(entry: str) -> tuple[str, int | None]:
     """Split an entry into its name and its port; ``::1`` has none, ``[::1]:8443`` has one."""
     name, colon, digits = entry.rpartition(":")
-    is_port = bool(colon) and digits.isdecimal() and (":" not in name or name.endswith("]"))
+    is_number = bool(colon) and digits.isdecimal() and len(digits) <= _MOST_PORT_DIGITS
+    is_port = is_number and (":" not in name or name.endswith("]"))
     name = name if is_port else entry
     return name.strip("[]"), int(digits) if is_port else None
 

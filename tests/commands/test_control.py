@@ -65,6 +65,7 @@ def test_what_is_typed_is_one_demand(typed: str, demand: ControlCommand) -> None
         ("limits apim rate=1/s rate=2/s", "each once"),
         ("limits apim concurrency=0", "out of bounds; 1 to 1000"),
         ("limits apim concurrency=1001", "out of bounds; 1 to 1000"),
+        (f"limits apim concurrency={'9' * 5000}", "out of bounds; 1 to 1000"),
         ("limits apim concurrency=-1", "no whole number"),
         ("limits apim concurrency=٣", "no whole number"),
         ("limits apim rate=5", "write a number with /s, /m or /h"),

@@ -143,6 +143,13 @@ def test_descriptors_of_ours_and_devices_are_written_to(
     assert place == "/dev/null" or len(err) > 200
 
 
+@pytest.mark.parametrize("digits", [10, 100])
+def test_a_descriptor_that_no_system_has_is_refused(ready: Path, undeploy: Undeploy, digits: int) -> None:
+    status, _, err = undeploy(*WRITERS["events"], f"/dev/fd/{'9' * digits}")
+
+    assert (status, "cannot write /dev/fd/999" in err) == (2, True), err
+
+
 def test_events_are_added_to_a_file_that_is_there(ready: Path, undeploy: Undeploy) -> None:
     (ready / "out").write_text("before\n")
     (ready / "out").chmod(0o644)

@@ -202,6 +202,11 @@ def test_a_connection_that_cannot_open_is_reported_before_it_opens(tmp_path: Pat
         check_connection(gateway(tls=Tls(ca_file="none.pem")), tmp_path, {})
 
 
+def test_a_port_of_any_length_breaks_no_choice() -> None:
+    entry = f"gateway.example.com:{'9' * 5000}"
+    assert chosen({"HTTPS_PROXY": A, "NO_PROXY": entry}, "https", "gateway.example.com", 443) == A
+
+
 @given(entry=st.text(), host=st.text(min_size=1), port=st.integers(1, 65535))
 def test_no_entry_of_no_proxy_breaks_the_choice(entry: str, host: str, port: int) -> None:
     assert chosen({"HTTPS_PROXY": A, "NO_PROXY": entry}, "https", host, port) in (A, None)

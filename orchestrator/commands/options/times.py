@@ -21,8 +21,9 @@ LONGEST_AGE = timedelta(days=365_000)
 
 _CLOSE_AT = re.compile(r"(\d{1,2}):(\d{2})\s*(.*)")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})?")
-_AGE = re.compile(r"(\d+)([smhdw])")
-_PART = re.compile(r"(\d+)([smhd])")
+# Of more digits Python may refuse to make a number, with an error of its own.
+_AGE = re.compile(r"(\d{1,18})([smhdw])")
+_PART = re.compile(r"(\d{1,18})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
