@@ -11,6 +11,7 @@ from orchestrator.discover.target_lines import TargetLines
 from orchestrator.plan.nodes import MappingNode
 from orchestrator.plan.template import format_block
 from orchestrator.plan.yaml_text import format_comment, format_text
+from orchestrator.text.counting import choose_form
 
 EMPTY = "Nothing that is deployed matched: this plan has no targets, and cannot be run."
 
@@ -78,7 +79,8 @@ def list_summary(plan: DiscoveredPlan) -> Iterator[str]:
         counts = f"{found.seen:,} looked at, {found.deployed:,} deployed, {survey.matched:,} matched"
         yield f"{survey.gateway}: {counts}{how}"
     if plan.targets.protected:
-        yield f"{plan.targets.protected:,} of them are protected, and would not be touched"
+        count = plan.targets.protected
+        yield f"{count:,} of them {choose_form(count, 'is', 'are')} protected, and would not be touched"
     if plan.excess:
         yield plan.excess
     if not plan.matched:

@@ -396,7 +396,7 @@ def test_what_is_protected_is_counted(
     status, _, err = undeploy("discover", "--from", frame("protect: ['apim/Payments/**']"))
 
     assert status == 0
-    assert "1 of them are protected, and would not be touched\n" in err
+    assert "1 of them is protected, and would not be touched\n" in err
 
 
 def test_more_targets_than_the_plan_allows_are_told_and_1(
@@ -417,7 +417,7 @@ def test_a_pattern_protects_by_host_and_a_dead_one_is_refused(
     dead = undeploy("discover", "--from", frame("protect: ['apim/Payments/*']"))
 
     assert status == 0, err
-    assert "1 of them are protected, and would not be touched\n" in err
+    assert "1 of them is protected, and would not be touched\n" in err
     assert (dead.status, dead.out) == (2, "")
     assert "protect[0]: " in dead.err
 

@@ -18,6 +18,7 @@ from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from orchestrator.simulator.roma_fixture import RomaFixture
+from orchestrator.text.counting import count_noun
 from tests.support.commands import CommandResult, Undeploy
 from tests.support.terminal import on_a_terminal
 
@@ -260,7 +261,7 @@ def test_new_ids_are_asked_for_once_and_the_digest_is_typed(
     assert status == 1, shown
     assert shown.count("3 front-end APIs would get a new id. Bring them back all the same? [y/N]") == 1
     assert ("accepted:   new-front-end-id" in shown) == (answer == "y")
-    assert f"To restore {count} targets, type the restore's digest, {short}: " in shown
+    assert f"To restore {count_noun(count, 'target')}, type the restore's digest, {short}: " in shown
     assert len(up(both)) == count
     assert "apim/Retail/p2/test" in shown[: shown.index("type the restore's digest")]
     assert "typed, by " in (list_runs(STATE)[0].path / "report.md").read_text()

@@ -12,6 +12,7 @@ from orchestrator.commands.terminal.output import tell
 from orchestrator.commands.terminal.preview import preview_with_progress
 from orchestrator.commands.terminal.prompt import can_ask, read_answer
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.text.counting import count_noun
 
 if TYPE_CHECKING:
     from orchestrator.engine.options import RunOptions
@@ -202,8 +203,9 @@ def ask_for_digest(digest: str, targets: int, verb: str = "undeploy") -> None:
     """Ask for the short digest on the terminal; raises ``UsageError`` unless it is typed."""
     # The digest, and not a mere "y": else a person could agree to a plan that was changed after the look.
     short, whose = digest[:SHORT_DIGITS], "plan" if verb == "undeploy" else verb
+    counted = count_noun(targets, "target")
     for _ in range(MOST_TRIES):
-        answer = read_answer(f"To {verb} {targets:,} targets, type the {whose}'s digest, {short}: ")
+        answer = read_answer(f"To {verb} {counted}, type the {whose}'s digest, {short}: ")
         if answer == short:
             return
         if not answer:
