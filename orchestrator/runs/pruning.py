@@ -1,4 +1,4 @@
-"""Choose the old runs that may be removed: complete ones that no resume and no restore needs any more."""
+"""Choose the old runs that may be removed: those that no resume and no restore needs any more."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _PruneCandidate(Struct, frozen=True):
     """The facts that decide about the removal of one run."""
 
     old: bool
-    """The run is complete, no process works on it, and it ended long enough ago."""
+    """The run is complete, or a rehearsal; no process works on it, and it ended long enough ago."""
     resumable: bool
     down: frozenset[str]
     """The targets that the run took down, that are still down, and of which it has a snapshot."""
@@ -37,6 +37,7 @@ def choose_prunable(
 ) -> PruneChoice:
     """Return which of ``folders``, newest first, may be removed: complete runs that ended before ``before``.
 
+    Rehearsals, too, that did not come to their end: no rehearsal can be resumed.
     A run with the last snapshot of a target that is still down stays, unless ``with_snapshots``. A restore
     stays as long as a run that it brings back: without it, that run's targets would count as still down.
     """
@@ -62,9 +63,11 @@ def _read_candidate(folder: RunFolder, restores: Iterable[Restore], before: date
             )
     except OrchestratorError:
         return _PruneCandidate(old=False, resumable=False, down=frozenset())
-    is_over = run.state == "complete" and folder.describe_holder() is None
-    old = is_over and run.ended is not None and run.ended < before
-    return _PruneCandidate(old, run.state in ("stopped", "interrupted", "killed"), down)
+    is_resumable = run.state in ("stopped", "interrupted", "killed") and not run.rehearsal
+    is_over = run.state != "running" and not is_resumable and folder.describe_holder() is None
+    # A rehearsal that was killed has no end.
+    ended = run.started if run.ended is None and run.rehearsal else run.ended
+    return _PruneCandidate(is_over and ended is not None and ended < before, is_resumable, down)
 
 
 def _find_needed(candidates: Mapping[str, _PruneCandidate]) -> frozenset[str]:

@@ -106,6 +106,25 @@ def test_prune_removes_what_is_complete_and_old(
     assert (undeploy("runs").out == "") is removed
 
 
+@pytest.mark.parametrize("state", ["stopped", None])
+def test_prune_removes_rehearsals_however_they_ended(
+    plan: Write, undeploy: Undeploy, state: str | None
+) -> None:
+    """None can be resumed."""
+    assert undeploy("rehearse", plan(), "--storm", "0").status == 0
+    (rehearsal,) = list_runs(Path(".undeploy"), rehearsals=True)
+    with closing(sqlite3.connect(rehearsal.journal)) as journal, journal:
+        ended = None if state is None else 1.0
+        journal.execute("UPDATE session SET state = ?, ended = ?, exit_status = 4", (state, ended))
+
+    kept = undeploy("runs", "--rehearsals", "--prune", "30d") if state is None else None
+    pruned = undeploy("runs", "--rehearsals", "--prune", "0s")
+
+    assert kept is None or "removed" not in kept.out
+    assert pruned.out == f"removed {rehearsal.id}\n"
+    assert "resumed" not in pruned.err
+
+
 def test_prune_keeps_what_is_going_on_and_what_can_be_resumed(
     platform: RunningSimulators, plan: Write, undeploy: Undeploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
