@@ -87,8 +87,11 @@ class RunGate:
         self._announce(self.reason)
 
     def recall(self, text: str) -> None:
-        """Let nothing new start here: what was not begun goes on elsewhere, or later. A stop outranks it."""
-        if self.stop_kind is None:
+        """Let nothing new start here: what was not begun goes on elsewhere, or later. A stop outranks it.
+
+        Of several the first one stays: targets that it has held up are known by its text.
+        """
+        if self.stop_kind is None and self._recalled is None:
             self.reason = self._recalled = f"{Reason.INTERRUPT}: {text}"
             self._stopped.ring()
             self._tell_change()

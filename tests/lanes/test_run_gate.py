@@ -240,6 +240,16 @@ def test_a_recall_holds_targets_up_that_go_on_elsewhere() -> None:
     assert run_gate.stop_kind is None
 
 
+def test_a_target_that_a_first_recall_has_held_up_is_known_after_a_second_one() -> None:
+    run_gate = RunGate()
+    run_gate.recall("an operator's orders")
+    held_up_by = run_gate.refusal(Act.UNDEPLOY, 0.0, takes=30.0)
+    run_gate.recall("the chunk is full")
+
+    assert run_gate.is_called_back(held_up_by or "")
+    assert run_gate.refusal(Act.UNDEPLOY, 0.0, takes=30.0) == held_up_by
+
+
 def test_a_recall_does_not_hide_a_stop() -> None:
     run_gate = RunGate()
     run_gate.stop("control", "by alice")
