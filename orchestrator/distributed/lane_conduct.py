@@ -306,6 +306,10 @@ class LaneConduct:
         """Give the lane up: its window has closed during a pause."""
         self._refuse(f"{Reason.WINDOW}: it closed while the run was paused")
 
+    def park_full(self) -> None:
+        """Give the lane up: its workflow has no room for the results of another chunk."""
+        self._refuse(f"{Reason.PARKED}: its workflow has no room for further results; a resume goes on")
+
     def take_no_credential(self, text: str) -> None:
         """Give the lane up: its worker cannot resolve the credential."""
         self._no_credential = text

@@ -37,6 +37,16 @@ CHUNKS_BY_PACE = "chunks-by-pace"
 PAUSE_ENDS_WITH_WINDOW = "pause-ends-with-window"
 """The mark, in the histories of paused lanes, of a program that ends them when their window closes."""
 
+FULL_LANE_PARKS = "full-lane-parks"
+"""The mark, in the histories of lanes that are full, of a program that parks them."""
+
+MOST_EVENTS = 45_000
+MOST_BYTES = 42_000_000
+"""Of the history of a lane before another chunk is handed out; a chunk adds less than 5 MB.
+
+A server ends a workflow at 51,200 events and at 50 MB, and the results of its present chunk would be lost.
+"""
+
 
 @workflow.defn(name="UndeployLane")
 class UndeployLane:
@@ -101,7 +111,9 @@ class UndeployLane:
     async def _work(self) -> LaneOver:
         lane = self._lane
         while not lane.is_over:
-            if lane.is_held:
+            if self._is_full():
+                lane.park_full()
+            elif lane.is_held:
                 await self._hold()
             elif (seconds := lane.seconds_until_next) and not await self._rest(seconds):
                 continue
@@ -111,6 +123,14 @@ class UndeployLane:
         await self._tell("lane_over", over)
         await workflow.wait_condition(lambda: self._is_released)
         return over
+
+    def _is_full(self) -> bool:
+        """Return whether the history has no room for another chunk."""
+        info = workflow.info()
+        is_full = info.get_current_history_length() > MOST_EVENTS or (
+            info.get_current_history_size() > MOST_BYTES
+        )
+        return is_full and workflow.patched(FULL_LANE_PARKS)
 
     async def _hold(self) -> None:
         """Wait until the pause is over; a lane whose window closes before is over, too."""

@@ -13,6 +13,7 @@ from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from orchestrator.distributed import lane_workflow
 from orchestrator.distributed.connection import connect
 from orchestrator.distributed.lane_workflow import CHUNKS_BY_PACE
 from orchestrator.distributed.names import RUNS_QUEUE, name_journal_workflow
@@ -436,6 +437,18 @@ async def test_a_lane_that_a_driver_has_seen_end_is_given_up(engine: Engine) -> 
 
     refusals = {item.gateway: item.refusal for item in news if isinstance(item, LanePartOver)}
     assert refusals == {"a": "parked: its workflow has ended in Temporal", "b": None}
+
+
+async def test_a_lane_whose_history_is_full_is_parked_before_the_server_ends_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_workflow, "MOST_EVENTS", 12)
+    zone, run = await start_both(engine, make_step())
+    (over,) = [item for item in await run.wait_until_over() if isinstance(item, LanePartOver)]
+
+    assert over.refusal == "parked: its workflow has no room for further results; a resume goes on"
+    assert len(zone.orders) == over.dispatches == 1, "what is begun is ended"
+    assert await run.acknowledge() == "over, 200 of 400 targets ended"
 
 
 async def test_the_results_wait_for_a_driver_and_a_part_is_released_alone(engine: Engine) -> None:
