@@ -1,7 +1,7 @@
 """The digest of what a run was to do: of its plan, and of each target's id, gateway and wave.
 
-SQLite finds a page without its form, but not a letter that a bad disk has changed in an id. A resume would
-send to what the changed id names, and a report would tell of it.
+SQLite finds a page without its form, but not a letter that a bad disk has changed in an id, or in an index.
+A resume would send to what the changed id names, or leave out what the index lacks.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ SELECT EXISTS (SELECT 1 FROM target WHERE (
 ) IS NOT TRUE)
 """
 """Whether a target is of no gateway or wave of the plan, or its id is none of its gateway's."""
+_DISAGREEMENT = "PRAGMA integrity_check(target)"
+"""Whether the index of the targets has each of them: from it is read which ones are left to be done."""
 _BATCH = 1000
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -49,13 +51,16 @@ def digest_planned(database: Database) -> str:
 def check_planned(database: Database) -> None:
     """Raise JournalError if the plan or the targets are not those with which the run began.
 
-    A journal of an older version keeps no digest: in it, the targets must be such as this plan may have.
+    A journal of an older version keeps no digest: in it, the targets must be such as this plan may have. The
+    index of the targets must have them all, too, in any version.
     """
     kept = next((value for (value,) in database.rows(_KEPT)), None)
     is_strange = _has_strange_targets(database) if kept is None else kept != digest_planned(database)
     if is_strange:
         what = "its plan or its targets were changed since the run began"
         raise make_damage_error(what, database.path)
+    if (verdict := database.one(_DISAGREEMENT)[0]) != "ok":
+        raise make_damage_error(f"its targets disagree with their index: {verdict}", database.path)
 
 
 def has_digest(database: Database) -> bool:

@@ -47,6 +47,22 @@ def test_a_changed_plan_or_target_is_refused(run: RunFolder, statement: str, wri
     run.open().close()  # an audit says where
 
 
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("write", [True, False])
+def test_an_index_that_lacks_a_target_is_refused(run: RunFolder, write: bool) -> None:
+    with closing(sqlite3.connect(run.journal)) as journal, journal:
+        journal.execute("PRAGMA writable_schema=ON")
+        index = journal.execute("SELECT * FROM sqlite_schema WHERE name = 'target_turn'").fetchone()
+        journal.execute("DELETE FROM sqlite_schema WHERE name = 'target_turn'")
+    change(run.journal, "UPDATE target SET step = 2 WHERE seq = 2")
+    with closing(sqlite3.connect(run.journal)) as journal, journal:
+        journal.execute("PRAGMA writable_schema=ON")
+        journal.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", index)
+
+    with pytest.raises(JournalError, match=r"damaged \(its targets disagree with their index: row 2 missing"):
+        run.open(write=write, checked=True)
+
+
 def test_what_a_run_writes_changes_nothing_of_it(run: RunFolder) -> None:
     change(run.journal, "UPDATE target SET outcome = 'undeployed', reason = 'x', step = 2 WHERE seq = 2")
 
