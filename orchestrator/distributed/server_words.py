@@ -1,8 +1,12 @@
-"""The words of a Temporal server as they may be shown and kept: without the API key, which it may repeat."""
+"""The words of a Temporal server as they may be shown and kept.
+
+They come from outside like those of a gateway: they may repeat the API key, and steer a terminal.
+"""
 
 from __future__ import annotations
 
 from orchestrator.lanes.masking import KnownSecrets
+from orchestrator.text.characters import make_visible
 
 # Every call of a process carries the same key, and most of those who tell of a fault know no key.
 _keys = KnownSecrets()
@@ -14,5 +18,5 @@ def hide_key(key: str) -> None:
 
 
 def clean_words(text: str) -> str:
-    """Return what the server, or a proxy before it, has said, on one line and without the key."""
-    return " ".join(_keys.mask.clean_text(text).split())
+    """Return what the server, or a proxy before it, has said: on one visible line, without the key."""
+    return make_visible(" ".join(_keys.mask.clean_text(text).split()))

@@ -104,12 +104,12 @@ async def test_a_server_that_repeats_the_api_key_is_told_without_it() -> None:
     async def ask() -> None:
         if told:
             return
-        raise RPCError(f"no Bearer {KEY}", RPCStatusCode.UNAUTHENTICATED, b"")
+        raise RPCError(f"no \x1b]0;Bearer {KEY}", RPCStatusCode.UNAUTHENTICATED, b"")
 
     await ServerPatience(told.append).ask(ask)
 
     assert KEY not in str(refused.value)
-    assert told == [f"no Bearer {BLOT}", None]
+    assert told == [f"no \\u001b]0;Bearer {BLOT}", None]
 
 
 def test_certificates_are_read_and_judged(tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ async def test_a_list_of_schedules_tells_how_the_newest_run_ended(
     assert outcome in list(describe_schedules([kept]))[1]
 
 
+def test_no_text_that_a_server_keeps_steers_the_terminal() -> None:
+    odd = "\x1b]0;x\x07"
+    kept = KeptSchedule(
+        name=odd, plan=odd, starts=odd, following=(), newest=RunId(odd), outcome=odd, is_paused=False
+    )
+    assert "".join(describe_schedules([kept])).isprintable()
+
+
 @pytest.mark.parametrize("ref", ["latest", "orders"])
 async def test_latest_and_a_plan_s_name_mean_the_newest_undeploy(
     ref: str, monkeypatch: pytest.MonkeyPatch

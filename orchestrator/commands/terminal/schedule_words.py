@@ -77,7 +77,7 @@ def _build_row(one: KeptSchedule) -> tuple[str, ...]:
         make_visible(one.plan),
         make_visible(one.starts),
         format_moment(following),
-        one.newest or DASH,
+        make_visible(one.newest or DASH),
         make_visible(one.outcome) or DASH,
         "paused" if one.is_paused else "",
     )
