@@ -202,8 +202,10 @@ def _hold_folder(state: Path) -> Iterator[Path]:
     try:
         make_private(workers)
         _remove_abandoned(workers)
-        folder = Path(mkdtemp(prefix="worker-", dir=workers))
-        lock = take_lock(folder / "lock")
+        # It has the name that others look for only with its lock: another worker may start at this moment.
+        place = Path(mkdtemp(prefix="new-", dir=workers))
+        lock = take_lock(place / "lock")
+        folder = place.rename(workers / f"worker-{place.name.removeprefix('new-')}")
     except OSError as error:
         raise RunError(f"{workers}: a worker can keep nothing there: {error.strerror or error}") from error
     try:
