@@ -255,7 +255,10 @@ def _mask_secrets(text: str) -> str:
     from orchestrator.transport.proxy import list_passwords
 
     # After a bug, the objects that held the secrets are unknown; the frames of the traceback keep them alive.
-    held = [found for found in gc.get_objects() if isinstance(found, Secret)]
+    objects = gc.get_objects()
+    held = [found for found in objects if isinstance(found, Secret)]
     with suppress(UsageError):
         held += list_passwords(None, os.environ)
-    return Mask(found.reveal() for found in held).clean_text(text)
+    # A token that was renewed is in masks alone.
+    sought = frozenset[str]().union(*(found.secrets for found in objects if isinstance(found, Mask)))
+    return Mask([*(found.reveal() for found in held), *sought]).clean_text(text)

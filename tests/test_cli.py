@@ -16,6 +16,7 @@ from orchestrator.errors import (
     RunError,
     UsageError,
 )
+from orchestrator.lanes.masking import KnownSecrets
 from orchestrator.model.credentials import Secret
 from tests.support.spelling import SPELLINGS
 
@@ -117,6 +118,19 @@ def test_a_bug_shows_its_traceback_without_any_credential(
     assert "ValueError: invalid header: Bearer •••" in told
     assert spelt not in told
     assert "bug of ours" in told
+
+
+@pytest.mark.promise(9)
+def test_a_bug_shows_no_token_that_was_in_use_before(
+    failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing but the mask of the run holds a token once another one has taken its place."""
+    known = KnownSecrets()
+    known.add(["a-token-that-was-renewed"])
+    failing(ValueError("who is a-token-that-was-renewed?"))
+
+    assert "ValueError: who is •••?" in capsys.readouterr().err
+    assert known.mask.secrets
 
 
 @pytest.mark.promise(9)
