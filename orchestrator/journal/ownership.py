@@ -3,9 +3,9 @@
 The program believes a state folder: its plans name commands that the program runs, and its journals say which
 targets are down. So the folder belongs to this user alone, or it is refused.
 
-The program checks the state folder, the folders of its runs, and of a run the folder and the files that it
-reads. A user who may rename entries of a folder further up can take the state folder away. But a folder in
-its place belongs to that user, and so is refused.
+The program checks the state folder, the folders of its runs and workers, and of a run the folder and the
+files that it reads. A user who may rename entries of a folder further up can take the state folder away. But
+a folder in its place belongs to that user, and so is refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def check_run(folder: Path) -> None:
 
 
 def _list_run_folders(state: Path) -> Iterator[Path]:
-    yield from (state / name for name in ("runs", "rehearsals"))
+    # A worker keeps the journals that it was sent, and their plans, in a folder of its own there.
+    yield from (state / name for name in ("runs", "rehearsals", "workers"))
 
 
 def _find_state_folder(folder: Path) -> Path | None:
