@@ -36,7 +36,8 @@ def command(
 
     Of each: can it be reached, its certificate, its clock, the credential and its remaining life, the version
     of its API, the looks that it offers, up to three of its targets. One line a gateway: ok, warn or fail,
-    what matters most, and what to do. Exits with 1 where one of them fails; warnings alone are 0.
+    what matters most, and what to do. Exits with 1 where one of them fails, or something could not be read;
+    other warnings are 0.
     With --on the worker of each gateway's zone asks, with credentials of its own.
     """
     if table and form == "json":
@@ -49,8 +50,7 @@ def command(
             tell_of_zones(loaded.plan.gateways)
         diagnoses = run_interruptibly(_examine, loaded, access)
         _show(loaded.plan.name, diagnoses, "table" if table else form, color=not no_color)
-    failed = any(one.state == "fail" for one in diagnoses)
-    return ExitStatus.UNFINISHED if failed else ExitStatus.DONE
+    return ExitStatus.DONE if all(one.is_known for one in diagnoses) else ExitStatus.UNFINISHED
 
 
 async def _examine(loaded: LoadedPlan, access: EngineAccess | None) -> tuple[GatewayDiagnosis, ...]:

@@ -49,7 +49,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """The result of one check.
 
     ``advice`` names the remedy for the operator, and is empty where none is needed. ``value`` is the
-    result as a number of seconds, for checks that measure one (see docs/doctor.md).
+    result as a number of seconds, for checks that measure one (see docs/doctor.md). ``unread`` says that
+    something which the check asked for could not be read: a run can do its work, and yet not all is known.
     """
 
     check: str
@@ -57,6 +58,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     text: str
     advice: str = ""
     value: float | None = None
+    unread: bool = False
 
     @classmethod
     def ok(cls, check: str, text: str, value: float | None = None) -> Finding:
@@ -72,6 +74,11 @@ class Finding(Struct, frozen=True, kw_only=True):
     def warning(cls, check: str, text: str, advice: str, value: float | None = None) -> Finding:
         """Return a finding that does not keep a run from working now."""
         return cls(check=check, state=FindingState.WARN, text=text, advice=advice, value=value)
+
+    @classmethod
+    def missed(cls, check: str, text: str, advice: str) -> Finding:
+        """Return a warning that something could not be read."""
+        return cls(check=check, state=FindingState.WARN, text=text, advice=advice, unread=True)
 
     @classmethod
     def failure(cls, check: str, text: str, advice: str, value: float | None = None) -> Finding:
@@ -96,6 +103,11 @@ class GatewayDiagnosis(Struct, frozen=True, kw_only=True):
         return next(
             (state for state in (FindingState.FAIL, FindingState.WARN) if state in states), FindingState.OK
         )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing fails, and all that was asked for could be read."""
+        return self.state is not FindingState.FAIL and not any(each.unread for each in self.findings)
 
     @property
     def worst(self) -> tuple[Finding, ...]:
@@ -229,9 +241,9 @@ def judge_targets(seen: Sequence[Reading], total: int) -> Finding:
     if odd is None:
         return Finding.ok("targets", text)
     said = " ".join(part for part in (odd.code, odd.message) if part)
-    return Finding.warning(
-        "targets", f"{text}{f' ({said})' if said else ''}", _ADVICE.get(odd.verdict, _UNTOLD)
-    )
+    text, advice = f"{text}{f' ({said})' if said else ''}", _ADVICE.get(odd.verdict, _UNTOLD)
+    is_told = all(reading.hidden or reading.verdict in _WORDS for reading in seen)
+    return (Finding.warning if is_told else Finding.missed)("targets", text, advice)
 
 
 _WORDS = {

@@ -32,7 +32,8 @@ class StoreFindings(NamedTuple):
 async def check_store(gateway: Gateway, environment: Environment) -> StoreFindings:
     """Find whether the store is reached, lets the credential in, and holds the hours that are asked of it.
 
-    Nothing for a gateway without a store. A fault is a warning: undeploys need no store.
+    Nothing for a gateway without a store. A fault leaves something unread, and is a warning:
+    undeploys need no store.
     """
     if (check := gateway.store_check) is None:
         return StoreFindings((), 0)
@@ -40,9 +41,9 @@ async def check_store(gateway: Gateway, environment: Environment) -> StoreFindin
         found, answer = await send_to_store(environment, gateway, check.read)
         requests = int(isinstance(answer, Reply) or answer.sent)
         if isinstance(found, Reading):
-            return StoreFindings((Finding.warning(STORE, describe(found), _ADVICE),), requests)
+            return StoreFindings((Finding.missed(STORE, describe(found), _ADVICE),), requests)
         text = check.describe(found, environment.now())
         if told := list_store_warnings(gateway):
             return StoreFindings((Finding.warning(STORE, "; ".join((text, *told)), _SAFER),), requests)
         return StoreFindings((Finding.ok(STORE, text),), requests)
-    return StoreFindings((Finding.warning(STORE, f"no reply within {ANSWERS_WITHIN:g} s", _ADVICE),), 1)
+    return StoreFindings((Finding.missed(STORE, f"no reply within {ANSWERS_WITHIN:g} s", _ADVICE),), 1)

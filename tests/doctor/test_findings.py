@@ -162,6 +162,24 @@ def test_the_sample_is_counted(seen: list[Reading], state: FindingState, text: s
     assert bool(found.advice) == (state is FindingState.WARN)
 
 
+@pytest.mark.parametrize(
+    ("found", "known"),
+    [
+        (Finding.ok("answer", "answers"), True),
+        (Finding.unknown("clock", "not told"), True),
+        (Finding.failure("tls", "not believed", "mend it"), False),
+        (findings.judge_targets([Reading(verdict=Verdict.UP)], 9), True),
+        (findings.judge_targets([Reading(verdict=Verdict.ABSENT)], 9), True),
+        (findings.judge_targets([Reading(verdict=Verdict.DENIED, hidden=True)], 9), True),
+        (findings.judge_targets([Reading(verdict=Verdict.UP), Reading(verdict=Verdict.UNCLEAR)], 9), False),
+        (findings.judge_targets([Reading(verdict=Verdict.DENIED)], 9), False),
+        (Finding.missed("traffic log", "no reply", "see to it"), False),
+    ],
+)
+def test_all_is_known_where_nothing_fails_and_all_was_read(found: Finding, known: bool) -> None:
+    assert make_diagnosis(found).is_known is known
+
+
 def test_the_latency_is_the_median() -> None:
     assert findings.judge_latency([0.1, 9.0, 0.2]).value == 0.2
     assert findings.judge_latency([]).state is FindingState.UNKNOWN

@@ -58,6 +58,7 @@ def test_the_json_holds_every_check_and_its_number() -> None:
         "text": "ends in 3 days",
         "advice": "have it renewed",
         "value": 259200.0,
+        "unread": False,
     } in document["gateways"][0]["checks"]
 
 
