@@ -212,6 +212,22 @@ def test_a_lane_that_stands_still_though_it_is_well_is_told() -> None:
     assert find(check_neighbours, wire(begins, ask(1.0, 58.0, act=LOOK), late)) == []
 
 
+@pytest.mark.promise(6)
+def test_a_wave_has_not_begun_where_a_look_of_an_earlier_one_tells_of_its_target() -> None:
+    scene, names = a_scene(), (("x", "env0"), ("x", "env1"), ("y", "env1"))
+    scene = replace(
+        scene,
+        plan=replace(scene.plan, waves=(Wave(name="first"), Wave(name="second"))),
+        targets=tuple(
+            Target(at + 1, TargetId(f"gw/api{at}"), "gw", min(at, 1), name) for at, name in enumerate(names)
+        ),
+    )
+    late = ask(60.0, 61.0, api=2)
+
+    assert list(check_neighbours(scene, wire(ask(1.0, 2.0, act=LOOK, api=1), late))) == []
+    assert list(check_neighbours(scene, wire(ask(1.0, 2.0, api=1), late))) != []
+
+
 @pytest.mark.promise(7)
 def test_more_repeats_than_a_gateway_s_budget_are_told() -> None:
     def storm(repeats: int) -> SessionWire:

@@ -258,11 +258,23 @@ def check_neighbours(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
     begun: dict[int, float] = {}
     # One list of a control plane shows all targets of an API, and some of these stand in a later wave.
     shared = {gateway.name for gateway in scene.plan.gateways if gateway.KIND == "wso2"}
+    looked_at = _find_first_waves(scene)
     for each in wire.exchanges:
         if each.target in waves and not (each.act is Act.LOOK and each.gateway in shared):
-            begun.setdefault(waves[each.target], each.left)
+            begun.setdefault((looked_at if each.act is Act.LOOK else waves)[each.target], each.left)
     for gateway in scene.plan.gateways:
         yield from _find_standstills(wire, gateway.name, waves, free, begun)
+
+
+def _find_first_waves(scene: SeedScene) -> dict[str, int]:
+    """Return by target the first wave in which a look may name it: one read tells of all environments."""
+    together: dict[tuple[str, ...], int] = {}
+    for target in scene.targets:
+        thing = (target.gateway, *(target.parts[:-1] or target.parts))
+        together[thing] = min(together.get(thing, target.wave), target.wave)
+    return {
+        target.id: together[target.gateway, *(target.parts[:-1] or target.parts)] for target in scene.targets
+    }
 
 
 def _find_standstills(
