@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from orchestrator.commands.terminal.run_display import _make_last_message
 from orchestrator.errors import ExitStatus
-from orchestrator.model.events import AnyEvent, LaneChanged, Listener, RunStarted, WaveEnded
+from orchestrator.model.events import AnyEvent, LaneChanged, Listener, RunStarted, RunStopping, WaveEnded
 from orchestrator.model.plan import ALL_NOTIFICATIONS, NotificationKind
 from orchestrator.notify import channel, sending
 from orchestrator.notify.messages import RunMessage
@@ -113,6 +113,8 @@ class SessionNotices:
         self._events: list[ToldEvent] = []
         self._called = ""
         """The beginning of each title: the run that this session has."""
+        self._over = "has ended"
+        """How the end of a wave is told: a stop breaks it off."""
         self._warned: list[str] = []
         self._is_dead = False
         with (
@@ -131,9 +133,26 @@ class SessionNotices:
     def __call__(self, event: AnyEvent) -> None:
         if isinstance(event, RunStarted):
             self._called = f"restore of {event.plan}: " if event.act == "restore" else f"{event.plan}: "
-        if (told := _describe(event, self._called, self._stage.read_clock())) is not None:
+        if isinstance(event, RunStopping):
+            self._over = "was broken off"
+        if (told := self._describe(event)) is not None:
             self._events.append(told)
         self._notifier(event)
+
+    def _describe(self, event: AnyEvent) -> ToldEvent | None:
+        at = self._stage.read_clock()
+        match event:
+            case RunStarted():
+                return ToldEvent(kind="started", words="", at=at)
+            case WaveEnded():
+                words = f"{self._called}wave {event.wave} {self._over}"
+                return ToldEvent(kind="wave_ended", words=words, at=at)
+            case LaneChanged(state="parked" | "closed"):
+                state = "given up" if event.given_up else event.state
+                return ToldEvent(
+                    kind="parked", words=f"{self._called}gateway {event.gateway} is {state}", at=at
+                )
+        return None
 
     def finish(self, result: RunResult | None) -> Iterator[str]:
         """End the session as its command does, and yield each mistake.
@@ -168,18 +187,6 @@ class SessionNotices:
     def listeners(self) -> tuple[Listener, ...]:
         """What hears the events: nothing where nobody is to be told."""
         return (self,) if self._receivers else ()
-
-
-def _describe(event: AnyEvent, called: str, at: float) -> ToldEvent | None:
-    match event:
-        case RunStarted():
-            return ToldEvent(kind="started", words="", at=at)
-        case WaveEnded():
-            return ToldEvent(kind="wave_ended", words=f"{called}wave {event.wave} has ended", at=at)
-        case LaneChanged(state="parked" | "closed"):
-            state = "given up" if event.given_up else event.state
-            return ToldEvent(kind="parked", words=f"{called}gateway {event.gateway} is {state}", at=at)
-    return None
 
 
 def check_told(
