@@ -162,7 +162,8 @@ def test_limits_are_in_force_at_once(staged: Callable[..., Stage]) -> None:
 
     assert process.returncode == 0, err
     assert most_within(latency * 0.8, _arrivals(stage, "roma-eu", lowered, before)) == 2
-    assert 7 <= most_within(1.0, _arrivals(stage, "roma-eu", slowed, freed)) <= 11
+    # One more than the bucket and a second's rate: on a busy machine a late one arrives with the next.
+    assert 7 <= most_within(1.0, _arrivals(stage, "roma-eu", slowed, freed)) <= 12
     assert stage.platform.books().gateways["roma-eu"].together == 15
 
 
