@@ -15,6 +15,7 @@ import msgspec
 
 from orchestrator.errors import ExitStatus, make_damage_error
 from orchestrator.journal.database import Database
+from orchestrator.journal.meta import EARLIEST, LATEST
 from orchestrator.journal.notes import list_begun
 from orchestrator.journal.planned import COVERED, has_digest
 from orchestrator.journal.sessions import SessionState
@@ -40,14 +41,11 @@ _WORDS: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType(
 _IS_NO_WAVE = (
     "SELECT ?1 NOT BETWEEN 0 AND json_array_length(value, '$.waves') - 1 FROM meta WHERE key = 'plan'"
 )
-_EARLIEST, _LATEST = -62_135_510_400, 253_402_214_400
-"""Unix seconds: a day after the beginning and before the end of the calendar. Other times cannot be told in
-every time zone."""
 
 
 def is_time(column: str) -> str:
     """Return the condition that a cell is a number which can be told as a time, or as a duration."""
-    return f"typeof({column}) = 'real' AND {column} BETWEEN {_EARLIEST} AND {_LATEST}"
+    return f"typeof({column}) = 'real' AND {column} BETWEEN {EARLIEST} AND {LATEST}"
 
 
 Value = TypeVar("Value")

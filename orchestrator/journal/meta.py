@@ -5,10 +5,10 @@ Every key is named here and nowhere else. A key that an older program did not wr
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, Value
@@ -40,13 +40,20 @@ _EARLIER_WORDS: dict[str, ApprovalMethod] = {
 """How an approval was given, in the words of older programs."""
 
 
+EARLIEST, LATEST = -62_135_510_400, 253_402_214_400
+"""Unix seconds: a day after the beginning and before the end of the calendar. Other times cannot be told in
+every time zone."""
+UnixTime: TypeAlias = Annotated[float, Meta(ge=EARLIEST, le=LATEST)]
+"""Unix seconds that can be told as a time."""
+
+
 class StoredConsent(Struct, frozen=True, kw_only=True):
     """The consent of a person to the run, given before it began: how, and by whom."""
 
     how: ApprovalMethod
     user: str
     host: str
-    at: float
+    at: UnixTime
     """Unix seconds."""
 
     @property
@@ -71,13 +78,13 @@ class RunMeta(Struct, frozen=True, kw_only=True):
     act: RunAct = "undeploy"
     parent: RunId | None = None
     """The run that this one continues; of a restore, the newest run that it brings back."""
-    created: float = 0.0
+    created: UnixTime = 0.0
     """When the run was about to begin, in Unix seconds."""
     rehearsal: bool = False
     """Simulators stood in for the gateways."""
     approved: StoredConsent | None = None
     """None if the program did not ask, or if the row cannot be read."""
-    approval_ends: float | None = None
+    approval_ends: UnixTime | None = None
     """When the approval file expires, in Unix seconds; None without such a file."""
     brings_back: tuple[RunId, ...] = ()
     """Of a restore: all the runs that it brings back. See ``restored_runs`` for older journals."""

@@ -115,8 +115,19 @@ def test_a_consent_that_cannot_be_read_does_not_hide_the_rest(database: Database
     assert read_meta(database) == RunMeta(digest="d")
 
 
-@pytest.mark.parametrize(("key", "value"), [("act", "dance"), ("brings_back", "r1"), ("created", "noon")])
-def test_a_key_that_cannot_be_read_is_told_with_the_journal(database: Database, key: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("act", "dance"),
+        ("brings_back", "r1"),
+        ("created", "noon"),
+        ("created", 1e308),
+        ("approval_ends", -1e11),
+    ],
+)
+def test_a_key_that_cannot_be_read_is_told_with_the_journal(
+    database: Database, key: str, value: str | float
+) -> None:
     database.run("INSERT INTO meta VALUES (?, ?)", (key, value))
 
     with pytest.raises(JournalError, match=r"journal\.sqlite: the table `meta` cannot be read"):
