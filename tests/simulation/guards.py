@@ -13,8 +13,9 @@ from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.scene import SeedScene
 from tests.simulation.wire import WireExchange
 
-_WITHOUT_EFFECT = (401, 404, 429)
-"""The status of an undeploy that is rejected, meets another place, or is to wait."""
+_WITHOUT_EFFECT = (401, 404, 429, 503)
+"""The status of an undeploy that is rejected, meets another place, or is to wait: a 503 of these scenes has a
+``Retry-After``."""
 
 _GUARDED = ("protected", "filtered", "snapshot")
 

@@ -185,14 +185,17 @@ def _list_illnesses(wire: SessionWire, gateway: str) -> Iterator[tuple[float, fl
     The first one may be that of a look: before a deploy, it counts as well.
     """
     faulty: set[str] = set()
-    first = parked = None
+    first = parked = doubtful = None
     for at, each in sort_by_end([each for each in wire.list_of(gateway) if each.act is not None]):
         if each.act is not Act.LOOK and (each.may_be_answer or each.is_elsewhere):
             if first is not None and parked is not None:
                 yield first, parked, at
+                doubtful = first  # the lane may have taken it for no answer, and is ill since then
+            else:
+                doubtful = None
             faulty, first, parked = set(), None, None
         elif each.is_fault:
-            first = at if first is None else first
+            first = (at if doubtful is None else doubtful) if first is None else first
             if each.act is wire.change and each.target is not None:
                 faulty.add(each.target)
             if len(faulty) >= FAULTY and parked is None:
