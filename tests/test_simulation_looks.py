@@ -36,6 +36,7 @@ from tests.simulation import play, surge
 from tests.simulation.credentials import TOKENS
 from tests.simulation.discovering import SimulatedDiscovery, check_found
 from tests.simulation.examining import check_diagnosis, check_doctor_wire
+from tests.simulation.guards import check_guards
 from tests.simulation.jitter import check_jitter
 from tests.simulation.looking import LookWitness, check_reads_only, find_secrets
 from tests.simulation.others import check_changes
@@ -229,6 +230,19 @@ def test_an_undeploy_of_what_was_changed_since_its_approval_is_told() -> None:
     assert find(see(), sent, exchanges=[ask(0.5, 2.0, None, act=LOOK)]) == []
     assert list(check_changes({NAME: False}, [end()], [see(), sent], told)) == []
     assert find(see()) == list(check_changes(None, [end()], [see(), sent], told)) == []
+
+
+def test_an_undeploy_that_a_guard_forbade_is_told_unless_it_was_refused() -> None:
+    scene = replace(make_scene(1), plan=replace(make_scene(1).plan, protect=()), skip=())
+
+    def find(status: int | None) -> list[str]:
+        facts = TargetFacts(
+            id=NAME, down=False, undeploys=1, looks=0, deploys=0, down_by=0, down_at=0.0, destroyed=False
+        )
+        return list(check_guards(scene, end("snapshot: no", attempt(UNDEPLOY, status)), facts))
+
+    assert find(503) == find(429) == find(401) == []
+    assert find(500) == find(None) == [f"{NAME} was sent 1 undeploys, and is reported as snapshot: no"]
 
 
 def test_a_drift_that_was_none_is_told() -> None:

@@ -201,6 +201,16 @@ def test_an_undeploy_long_after_its_lane_was_parked_is_told() -> None:
 
 
 @pytest.mark.promise(6)
+def test_a_lane_may_be_given_up_by_an_illness_that_an_unclear_answer_did_not_end() -> None:
+    later = [replace(each, left=each.left + 30.0, came=(each.came or 0.0) + 30.0) for each in five_faults()]
+    beside = (ask(65.0, 75.0, 502, api=8), ask(66.0, 67.0, 200, api=9, act=LOOK))
+
+    (told,) = find(check_parking, wire(*later, *beside))
+    assert told == "promise 6: look of gw/api9 at 66.000 left beside the probe of a parked lane"
+    assert find(check_parking, wire(*five_faults(), ask(20.0, 21.0, 200, api=6), *later, *beside)) == []
+
+
+@pytest.mark.promise(6)
 def test_a_lane_that_stands_still_though_it_is_well_is_told() -> None:
     begins, late = ask(1.0, 2.0), ask(60.0, 61.0, api=2)
 
