@@ -18,14 +18,8 @@ from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.folder import list_runs
 from orchestrator.runs.result import RunResult
+from tests.support.plans import UNSENT
 
-PLAN = """\
-version: 1
-name: far
-gateways:
-  a: {kind: apinizer, url: https://a.example.com, auth: {token: {env: NOT_SET_HERE}}}
-targets: [{gateway: a, project: P, proxy: p, environment: e}]
-"""
 URL = "temporal://127.0.0.1:7233/default"
 TOO_LONG = "BadInput:\nthe memo is too long"
 
@@ -64,7 +58,7 @@ def test_a_refusal_at_the_start_of_a_run_is_told_and_nothing_is_left_of_the_run(
         return RefusingServer(refused)
 
     monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
-    (tmp_path / "plan.yaml").write_text(PLAN)
+    (tmp_path / "plan.yaml").write_text(UNSENT)
     options = RunOptions(state=tmp_path / "state")
 
     async def play() -> None:
@@ -86,7 +80,7 @@ def test_a_server_that_gives_us_no_right_ends_the_start_at_once(
         return RefusingServer(JOURNAL_WORKFLOW, RPCStatusCode.PERMISSION_DENIED, "Request unauthorized.")
 
     monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
-    (tmp_path / "plan.yaml").write_text(PLAN)
+    (tmp_path / "plan.yaml").write_text(UNSENT)
     options = RunOptions(state=tmp_path / "state")
 
     async def play() -> None:
@@ -107,7 +101,7 @@ def test_a_server_that_is_lost_before_the_start_stops_the_run_after_park_for(
         return RefusingServer(JOURNAL_WORKFLOW, RPCStatusCode.UNAVAILABLE, "tcp connect error")
 
     monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
-    (tmp_path / "plan.yaml").write_text(PLAN.replace("kind: apinizer,", "kind: apinizer, park_for: 1ms,"))
+    (tmp_path / "plan.yaml").write_text(UNSENT.replace("kind: apinizer,", "kind: apinizer, park_for: 1ms,"))
     options = RunOptions(state=tmp_path / "state")
 
     async def play() -> RunResult:
@@ -134,7 +128,7 @@ def test_a_full_disk_for_the_copy_of_the_journal_stops_the_run_by_that_name(
 
     monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
     monkeypatch.setattr("orchestrator.distributed.conductor.pack_journal", pack)
-    (tmp_path / "plan.yaml").write_text(PLAN)
+    (tmp_path / "plan.yaml").write_text(UNSENT)
     options = RunOptions(state=tmp_path / "state")
 
     async def play() -> RunResult:

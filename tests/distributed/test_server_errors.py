@@ -22,15 +22,9 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.errors import RunError
 from orchestrator.model.plan import RunId, StopWhen
 from tests.support.commands import CommandResult, run_command
+from tests.support.plans import UNSENT
 
 URL = "temporal://127.0.0.1:7233/default"
-PLAN = """\
-version: 1
-name: far
-gateways:
-  a: {kind: apinizer, url: https://a.example.com, auth: {token: {env: NOT_SET_HERE}}}
-targets: [{gateway: a, project: P, proxy: p, environment: e}]
-"""
 AT = ("--yes", "--at", "2099-12-05T22:00:00Z", "--for", "4h", "--name", "night")
 GIVEN = RunInput(
     run=RunId("night"),
@@ -78,7 +72,7 @@ class ErrorServer:
 @pytest.fixture
 def undeploy(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Undeploy:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "plan.yaml").write_text(PLAN)
+    (tmp_path / "plan.yaml").write_text(UNSENT)
     return lambda *arguments: run_command(capfd, *arguments)
 
 

@@ -30,6 +30,14 @@ GATEWAYS = f"gateways:\n{ROMA}{APIM}"
 HEAD = f"{TOP}{GATEWAYS}"
 EITHER = "targets:\n  - {gateway: apim, project: P, proxy: p, environment: e}\n"
 ONE = "targets:\n  - {gateway: roma, ld_api_id: a1}\n"
+UNSENT = """\
+version: 1
+name: far
+gateways:
+  a: {kind: apinizer, url: https://a.example.com, auth: {token: {env: NOT_SET_HERE}}}
+targets: [{gateway: a, project: P, proxy: p, environment: e}]
+"""
+"""A plan of one target, whose credential stands nowhere: nothing of it can be sent."""
 
 
 AUTH_KEYS = {
