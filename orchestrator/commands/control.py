@@ -102,7 +102,6 @@ def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
 def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
     from orchestrator.engine.control_commands import SetLimits
     from orchestrator.errors import UnfitError
-    from orchestrator.model.settings import MOST_IN_FLIGHT
     from orchestrator.plan.scalars import parse_rate
 
     given: dict[str, str] = {}
@@ -114,18 +113,25 @@ def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:
             )
         given[name] = value
     concurrency, rate = given.get("concurrency"), given.get("rate")
-    # isdigit alone takes the digits of other scripts, too.
-    if concurrency is not None and not (concurrency.isascii() and concurrency.isdigit()):
-        raise UsageError(f"limits: concurrency={concurrency} is no whole number")
-    # Python converts no text of thousands of digits, and none of so many is within bounds.
-    number = None if concurrency is None else int(concurrency[:9])
-    if number is not None and (len(concurrency or "") > 9 or not 1 <= number <= MOST_IN_FLIGHT):
-        raise UsageError(f"limits: concurrency={concurrency} is out of bounds; 1 to {MOST_IN_FLIGHT}")
+    number = None if concurrency is None else _parse_concurrency(concurrency)
     try:
         per_second = None if rate in (None, "none") else parse_rate(rate)
     except UnfitError as unfit:
         raise UsageError(f"limits: rate={rate}: {unfit.message}; {unfit.hint}") from None
     return SetLimits(gateway, number, per_second, rate == "none")
+
+
+def _parse_concurrency(text: str) -> int:
+    from orchestrator.model.settings import MOST_IN_FLIGHT
+
+    # isdigit alone takes the digits of other scripts, too.
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"limits: concurrency={text} is no whole number")
+    # Python converts no text of thousands of digits, and none of more than these is within bounds.
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(MOST_IN_FLIGHT)) or not 1 <= int(digits) <= MOST_IN_FLIGHT:
+        raise UsageError(f"limits: concurrency={text} is out of bounds; 1 to {MOST_IN_FLIGHT}")
+    return int(digits)
 
 
 def _find_terminal() -> str:

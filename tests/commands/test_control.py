@@ -38,6 +38,7 @@ Write = Callable[..., Path]
         ("stop", StopRun()),
         ("skip apim/Retail/**", SkipTargets("apim/Retail/**")),
         ("limits apim concurrency=2", SetLimits("apim", concurrency=2)),
+        ("limits apim concurrency=0000000005", SetLimits("apim", concurrency=5)),
         ("limits apim rate=90/m", SetLimits("apim", rate=1.5)),
         ("limits apim rate=none", SetLimits("apim", unbounded=True)),
         ("limits apim rate=5/s concurrency=1000", SetLimits("apim", concurrency=1000, rate=5.0)),
