@@ -52,7 +52,8 @@ class ServerConnections:
     def __init__(self, origin: str, settings: ClientSettings) -> None:
         """``origin`` is an address up to its path. Raises ValueError if it is none."""
         url = URL(origin, encoded=True)
-        proxy = settings.choose_proxy(url.scheme, url.host or "", url.port)
+        # As written: to decode an encoded name (xn--) may raise, and nothing here needs it decoded.
+        proxy = settings.choose_proxy(url.scheme, url.raw_host or "", url.port)
         self.route = Route(url, proxy)
         forwarded = self.route.proxy_headers if self.route.is_forwarded else {}
         proxy_lines = "".join(f"{name}: {value}\r\n" for name, value in forwarded.items())

@@ -46,6 +46,8 @@ def describe_loss(error: Exception, route: Route, *, connected: bool) -> str:
         return describe_refusal(error.status, route)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _describe_connect_failure(error, route)
+    if isinstance(error, UnicodeError) and not connected:
+        return _describe_unknown_name(_find_odd_name(route))
     through = f" through the proxy {route.proxy.place}" if route.proxy else ""
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return f"no connection in time{through}"
@@ -80,7 +82,7 @@ def _describe_connect_failure(error: aiohttp.ClientConnectorError, route: Route)
     host = f"[{error.host}]" if ":" in error.host else error.host
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return f"the name {error.host} cannot be resolved"
+            return _describe_unknown_name(error.host)
         case aiohttp.ClientProxyConnectionError() if route.proxy is not None:
             met = f"no connection to the proxy {route.proxy.place}"
         case aiohttp.ClientSSLError():
@@ -88,6 +90,20 @@ def _describe_connect_failure(error: aiohttp.ClientConnectorError, route: Route)
         case _:
             met = f"no connection to {host}:{error.port}"
     return f"{met}: {_explain(error.os_error, error.host)}"
+
+
+def _describe_unknown_name(name: str) -> str:
+    return f"the name {name} cannot be resolved"
+
+
+def _find_odd_name(route: Route) -> str:
+    """Return the name on the way that no resolver takes: a part of it is empty, or too long."""
+    proxy = "" if route.proxy is None else route.proxy.host
+    try:
+        proxy.encode("idna")
+    except UnicodeError:
+        return proxy
+    return route.host
 
 
 def _explain(error: BaseException, host: str) -> str:

@@ -4,8 +4,8 @@
 upper-case one, and an empty variable counts as unset. ``no_proxy`` names the hosts that are reached directly,
 separated by commas or spaces: ``example.com`` is that host and all hosts below it, with or without a dot
 before it; ``*`` is every host; a number may be a network (``10.0.0.0/8``); ``:8443`` after a name means that
-port only. The loopback is no exception: to reach it directly, name it in ``no_proxy``. A gateway's own
-``proxy`` replaces all three variables.
+port only. A name is the same with its letters and encoded (``xn--``). The loopback is no exception: to reach
+it directly, name it in ``no_proxy``. A gateway's own ``proxy`` replaces all three variables.
 """
 
 from __future__ import annotations
@@ -14,20 +14,18 @@ import base64
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
+from orchestrator.text.urls import normalize_host, parse_address
 
 _HOST = re.compile(r"[A-Za-z0-9._~:%-]+")
 """A name, or the number of an address without its brackets."""
 
 _MOST_PORT_DIGITS = 5
-
-_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ProxyServer(Struct, frozen=True):
@@ -41,6 +39,11 @@ class ProxyServer(Struct, frozen=True):
         """Host and port, for people."""
         return urlsplit(self.url).netloc
 
+    @property
+    def host(self) -> str:
+        """Its name or number alone, for people."""
+        return urlsplit(self.url).hostname or ""
+
 
 class ProxySettings(Struct, frozen=True):
     """The proxies of one gateway, by the scheme of the address to reach; ``spared`` is reached directly."""
@@ -51,9 +54,10 @@ class ProxySettings(Struct, frozen=True):
     def choose(self, scheme: str, host: str, port: int | None) -> ProxyServer | None:
         """Return the proxy for an address, or None for the direct way. An IPv6 ``host`` has no brackets."""
         proxy = self.by_scheme.get(scheme)
-        if proxy is None or any(_covers(entry, host.lower().rstrip("."), port) for entry in self.spared):
+        if proxy is None:
             return None
-        return proxy
+        place = normalize_host(host)
+        return None if any(_covers(entry, place, port) for entry in self.spared) else proxy
 
 
 def read_proxies(own: str | None, environment: Mapping[str, str]) -> ProxySettings:
@@ -125,16 +129,15 @@ def _make_basic_header(named: str) -> Secret:
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:
-    """Return whether an entry of ``no_proxy`` covers a host."""
+    """Return whether an entry of ``no_proxy`` covers a host, which is in its one spelling."""
     if entry == "*":
         return True
     name, wanted = _split_entry(entry)
     if wanted is not None and wanted != port:
         return False
-    address = _parse_ip(host)
-    if address is not None:
-        return _network_holds(name, address)
-    name = name.removeprefix("*").removeprefix(".").rstrip(".")
+    if parse_address(host) is not None:
+        return normalize_host(name) == host or _network_holds(name, host)
+    name = normalize_host(name.removeprefix("*").removeprefix("."))
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
@@ -147,15 +150,8 @@ def _split_entry(entry: str) -> tuple[str, int | None]:
     return name.strip("[]"), int(digits) if is_port else None
 
 
-def _parse_ip(host: str) -> _Address | None:
+def _network_holds(network: str, address: str) -> bool:
     try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _network_holds(network: str, address: _Address) -> bool:
-    try:
-        return address in ipaddress.ip_network(network, strict=False)
+        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False

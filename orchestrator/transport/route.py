@@ -64,8 +64,8 @@ class Route(Struct, frozen=True):
 
     @property
     def host(self) -> str:
-        """The server's name or number, for people."""
-        return self.url.host or ""
+        """The server's name or number as the plan writes it, for people."""
+        return self.url.raw_host or ""
 
     @property
     def is_forwarded(self) -> bool:

@@ -58,7 +58,7 @@ async def open_session(settings: ClientSettings) -> AsyncIterator[Send]:
             try:
                 # Quoted anew, the address would no longer be the one that was signed.
                 url = URL(request.url, encoded=True)
-                route = Route(url, settings.choose_proxy(url.scheme, url.host or "", url.port))
+                route = Route(url, settings.choose_proxy(url.scheme, url.raw_host or "", url.port))
             except ValueError:
                 return Lost(sent=False, detail=NO_ADDRESS)
             return await _send(session, request, route, settings.reply_timeout)

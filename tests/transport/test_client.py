@@ -362,8 +362,17 @@ async def test_a_refused_connection_sent_nothing(closed_port: int) -> None:
     assert detail == f"no connection to 127.0.0.1:{closed_port}: connection refused"
 
 
-async def test_an_unknown_name_sent_nothing() -> None:
-    assert await unsent("http://roma.invalid/a") == "the name roma.invalid cannot be resolved"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "roma.invalid",
+        pytest.param("a..invalid", id="empty part"),
+        pytest.param(f"{'a' * 64}.invalid", id="overlong part"),
+        pytest.param("xn--a.invalid", id="encodes no name"),
+    ],
+)
+async def test_an_unknown_name_sent_nothing(name: str) -> None:
+    assert await unsent(f"http://{name}/a") == f"the name {name} cannot be resolved"
 
 
 async def test_plain_http_where_tls_was_expected_sent_nothing() -> None:

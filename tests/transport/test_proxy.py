@@ -117,6 +117,13 @@ def test_a_variable_names_the_proxy_of_its_scheme(
         ("fd00::/8", "192.0.2.7", False),
         ("localhost", "127.0.0.1", False),
         ("127.0.0.0/8", "127.0.0.1", True),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example", True),
+        ("xn--bcher-kva.example", "roma.xn--bcher-kva.example", True),
+        ("b\xfccher.example", "xn--bcher-kva.example", True),
+        ("B\xdcCHER.example", "XN--BCHER-KVA.example", True),
+        ("xn--bcher-kva.example", "xn--bcher-kvb.example", False),
+        ("192.0.2.0/24", "::ffff:192.0.2.7", True),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
     ],
 )
 def test_no_proxy_spares_the_hosts_that_it_covers(entry: str, host: str, direct: bool) -> None:
@@ -296,6 +303,18 @@ async def test_a_host_in_no_proxy_is_reached_directly(forward: Forward) -> None:
     assert isinstance(reply, Reply)
     assert "via" not in peer.headers
     assert place not in forward.log
+
+
+@pytest.mark.parametrize("spared", ["xn--bcher-kva.localhost", "b\xfccher.localhost"])
+async def test_a_host_with_an_encoded_name_is_reached_directly(spared: str) -> None:
+    environment = {"HTTP_PROXY": "http://proxy.invalid:3128", "NO_PROXY": spared}
+    detail = await unsent("http://xn--bcher-kva.localhost:1/a", environment=environment)
+    assert "proxy" not in detail
+
+
+async def test_a_name_of_a_proxy_that_no_resolver_takes_is_told() -> None:
+    told = await unsent("http://roma.invalid/a", environment={"HTTP_PROXY": "http://p..invalid:3128"})
+    assert told == "the name p..invalid cannot be resolved"
 
 
 @pytest.mark.promise(9)
