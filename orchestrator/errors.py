@@ -14,9 +14,13 @@ end the command:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
+from typing import TypeVar
 
 from msgspec import Struct
+
+Fault = TypeVar("Fault", bound=BaseException)
 
 
 class ExitStatus(IntEnum):
@@ -102,3 +106,12 @@ class UnfitError(ValueError):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def list_grouped(group: BaseExceptionGroup[Fault]) -> Iterator[Fault]:
+    """Yield the errors of a group of tasks, and of the groups within it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from list_grouped(error)
+        else:
+            yield error

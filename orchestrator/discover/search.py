@@ -15,7 +15,7 @@ from orchestrator.discover.filters import DiscoveryFilters, assign_filters, chec
 from orchestrator.discover.plan_text import DiscoveredPlan, PlanOrigin, SurveySummary
 from orchestrator.discover.survey import SurveyListener, SurveyResult
 from orchestrator.discover.target_lines import TargetLines
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, list_grouped
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.gateway import DEFAULT_ZONE, Gateway
 from orchestrator.model.search import FoundTarget
@@ -83,17 +83,27 @@ class Discovery:
         return f"{self._found.matched.total():,} found"
 
     async def run(self) -> None:
-        """Survey the gateways; raises ``CredentialError`` and ``UsageError`` before anything is sent."""
+        """Survey the gateways.
+
+        Raises ``CredentialError`` and ``UsageError`` before anything is sent, and ``UsageError`` where the
+        file of found targets has no room.
+        """
         # An installation with two names would give each of its targets twice, which no plan may.
         gateways = [gateway for gateway in self._chosen if gateway.name not in self._twins]
-        self._results = await survey_gateways(
-            gateways,
-            self._wanted,
-            self._environment,
-            self._listener,
-            self._keep,
-            unused=self._request.unused,
-        )
+        try:
+            self._results = await survey_gateways(
+                gateways,
+                self._wanted,
+                self._environment,
+                self._listener,
+                self._keep,
+                unused=self._request.unused,
+            )
+        except BaseExceptionGroup as group:
+            full, bugs = group.split(UsageError)
+            if full is None or bugs is not None:
+                raise
+            raise next(list_grouped(full)) from group
 
     def _keep(self, gateway: Gateway, found: FoundTarget) -> str | None:
         return self._found.add(gateway, found, choose_group(self._request.group_by, gateway.name, found))

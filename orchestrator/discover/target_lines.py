@@ -12,6 +12,7 @@ from orchestrator.model.search import FoundTarget
 from orchestrator.model.target_id import join_id
 from orchestrator.plan.target_shape import check_coordinate
 from orchestrator.plan.yaml_text import format_comment, format_flow
+from orchestrator.system.temporary import explain_full_place
 from orchestrator.text.characters import show_name
 from orchestrator.text.names import to_nfc
 
@@ -44,7 +45,10 @@ class TargetLines:
         self._end = 0
 
     def add(self, gateway: Gateway, found: FoundTarget, group: str | None) -> str | None:
-        """Take a target; return why a plan cannot name it, or None where the target is kept."""
+        """Take a target; return why a plan cannot name it, or None where the target is kept.
+
+        Raises UsageError where the file has no room for its line.
+        """
         # Two spellings of one name, such as an accent as one character or as two, cannot both be named.
         first = self._known.setdefault((gateway.installation, _fold_parts(found.parts)), found.parts)
         if first is found.parts:
@@ -63,7 +67,8 @@ class TargetLines:
         names = [coordinate.name for coordinate in gateway.COORDINATES]
         line = _format_line({"gateway": gateway.name, **dict(zip(names, found.parts, strict=True))}, found)
         data = line.encode()
-        self._file.write(data)
+        with explain_full_place():
+            self._file.write(data)
         self._places[group].append(_LinePlace(gateway.name, found.parts, self._end, len(data)))
         self._end += len(data)
         self.matched[gateway.name] += 1
@@ -84,10 +89,12 @@ class TargetLines:
         return list(names.items())
 
     def read_lines(self, group: str | None) -> Iterator[str]:
-        """Yield the lines of a group's targets, in the order of their ids."""
+        """Yield the lines of a group's targets, in the order of their ids. Raises UsageError as ``add``."""
         for place in sorted(self._places[group]):
-            self._file.seek(place.start)
-            yield self._file.read(place.size).decode()
+            with explain_full_place():  # to seek writes what is left to write
+                self._file.seek(place.start)
+                line = self._file.read(place.size)
+            yield line.decode()
 
 
 def _fold_parts(parts: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,15 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import SessionSpec
 from orchestrator.engine.session import Session
 from orchestrator.engine.signals import HeldSignal
-from orchestrator.errors import DiskError, ExitStatus, JournalError, OrchestratorError, RunError, UsageError
+from orchestrator.errors import (
+    DiskError,
+    ExitStatus,
+    JournalError,
+    OrchestratorError,
+    RunError,
+    UsageError,
+    list_grouped,
+)
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.holder import UnkeptEnding
 from orchestrator.journal.run_report import SessionEnding
@@ -60,15 +68,7 @@ def _judge_lost_journal(folder: RunFolder) -> Iterator[None]:
         lost, bugs = group.split(JournalError)
         if lost is None or bugs is not None:
             raise
-        raise _lose_journal(folder, next(_list_errors(lost))) from group
-
-
-def _list_errors(group: BaseExceptionGroup[JournalError]) -> Iterator[JournalError]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _list_errors(error)
-        else:
-            yield error
+        raise _lose_journal(folder, next(list_grouped(lost))) from group
 
 
 def _lose_journal(folder: RunFolder, error: OrchestratorError) -> DiskError:

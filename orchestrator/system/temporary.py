@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,20 +17,34 @@ def make_temporary_folder() -> Iterator[Path]:
     """Yield a folder that lasts for the block. Raises UsageError where the system has no place for one."""
     from tempfile import TemporaryDirectory  # noqa: PLC0415 - see above
 
-    try:
+    with explain_full_place():
         folder = TemporaryDirectory(prefix="undeploy-")
-    except OSError as error:
-        raise _explain_no_place(error) from error
     with folder as place:
         yield Path(place)
 
 
-def open_temporary_file() -> IO[bytes]:
-    """Open a file that lasts until it is closed. Raises UsageError as ``make_temporary_folder`` does."""
+@contextmanager
+def open_temporary_file() -> Iterator[IO[bytes]]:
+    """Yield a file that lasts for the block. Raises UsageError as ``make_temporary_folder`` does.
+
+    Whoever writes or reads it does so within ``explain_full_place``.
+    """
     from tempfile import TemporaryFile  # noqa: PLC0415 - see above
 
+    with explain_full_place():
+        file = TemporaryFile()  # noqa: SIM115 - closed below
     try:
-        return TemporaryFile()
+        yield file
+    finally:
+        with suppress(OSError):  # bytes that found no room are of no use any more
+            file.close()
+
+
+@contextmanager
+def explain_full_place() -> Iterator[None]:
+    """Raise UsageError if the block meets an OSError: a temporary file has no room, or cannot be read."""
+    try:
+        yield
     except OSError as error:
         raise _explain_no_place(error) from error
 

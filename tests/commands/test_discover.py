@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,29 @@ def test_check_and_run_take_what_was_written(
     assert (checked[0], ran[0]) == (0, 0)
     down = {name for name, facts in platform.books().targets.items() if facts.down_by}
     assert down == {f"apim/{'/'.join(parts)}" for parts in TARGETS[:3]}
+
+
+@pytest.mark.parametrize("buffering", [0, -1], ids=["while it searches", "while it writes the plan"])
+@pytest.mark.parametrize("place", [(), ("-o", "found.yaml")], ids=["stdout", "file"])
+def test_a_full_temporary_folder_ends_a_search_and_is_told_as_that(
+    fill_manager: Any,
+    frame: Callable[..., Path],
+    undeploy: Undeploy,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    buffering: int,
+    place: tuple[str, ...],
+) -> None:
+    full = Path("/dev/full").open("w+b", buffering)  # noqa: SIM115 - the search closes it
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full)
+
+    status, out, err = undeploy("discover", "--from", frame(), *place)
+
+    assert status == 2
+    assert "the temporary folder cannot be used: [Errno 28] No space left on device" in err
+    assert "found.yaml" not in err
+    assert "targets:\n  -" not in out
+    assert not (folder / "found.yaml").exists()
 
 
 def test_run_refuses_a_plan_without_targets(frame: Callable[..., Path], undeploy: Undeploy) -> None:

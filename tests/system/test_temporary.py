@@ -23,5 +23,5 @@ def test_a_system_without_a_place_for_temporary_files_is_told_of(
 
     with pytest.raises(UsageError, match="TMPDIR"), make_temporary_folder():
         pass
-    with pytest.raises(UsageError, match="TMPDIR"):
-        open_temporary_file()
+    with pytest.raises(UsageError, match="TMPDIR"), open_temporary_file():
+        pass
