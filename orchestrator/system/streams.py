@@ -113,16 +113,22 @@ class PatientOutput(io.RawIOBase):
     def _write_what_fits(self, data: bytes) -> bytes:
         """Write as much as is sure not to block; return the rest."""
         while data and self._error is None and _is_ready(self._descriptor):
-            self._write(data[:SAFE])
-            data = data[SAFE:]
+            left = self._write(data[:SAFE])
+            data = left + data[SAFE:]
+            if left:
+                break
         return data
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bytes:
+        """Write all of ``data``; return what a descriptor that never blocks does not take now."""
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
+        except BlockingIOError:
+            return data
         except OSError as error:
             self._error = error
+        return b""
 
     def _enqueue(self, data: bytes) -> None:
         """Leave ``data`` to the thread. Wait a moment for a terminal, so that its lines keep their order."""
@@ -151,6 +157,10 @@ class PatientOutput(io.RawIOBase):
             data = self._waiting[0]
         try:
             count = os.write(self._descriptor, data[:SAFE])
+        except BlockingIOError:
+            # Another program has set this mode, which all of a terminal's programs share: so wait by hand.
+            _wait_until_ready(self._descriptor)
+            return True
         except OSError as error:
             with self._changed:
                 self._error = error
@@ -184,9 +194,17 @@ def _may_block(descriptor: int) -> bool:
 
 
 def _is_ready(descriptor: int) -> bool:
+    return bool(_ask_for_room(descriptor).poll(0))
+
+
+def _wait_until_ready(descriptor: int) -> None:
+    _ask_for_room(descriptor).poll()
+
+
+def _ask_for_room(descriptor: int) -> select.poll:
     asked = select.poll()
     asked.register(descriptor, select.POLLOUT)
-    return bool(asked.poll(0))
+    return asked
 
 
 def is_behind(stream: TextIO) -> bool:

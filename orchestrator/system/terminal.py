@@ -66,7 +66,7 @@ class Keyboard:
 def restore_keyboards() -> bool:
     """Switch every echo on again; return whether one was off: then a picture is on the screen, too."""
     was_silenced = bool(_silenced)
-    for keyboard in _silenced:
+    for keyboard in tuple(_silenced):  # each leaves the list
         keyboard.restore()
     return was_silenced
 

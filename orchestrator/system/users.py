@@ -13,7 +13,7 @@ def find_login_name() -> str | None:
     instead: they name the user of a process, and an environment may say anything.
     """
     try:
-        return getpass.getuser()
+        return _make_text(getpass.getuser())
     except (KeyError, OSError):
         return None
 
@@ -21,6 +21,11 @@ def find_login_name() -> str | None:
 def find_user_name(user: int) -> str | None:
     """Return the system's name for a user id; None where it has none, as in many containers."""
     try:
-        return pwd.getpwuid(user).pw_name
+        return _make_text(pwd.getpwuid(user).pw_name)
     except KeyError:
         return None
+
+
+def _make_text(name: str) -> str:
+    """Return a name that any file can hold: bytes in it that are not UTF-8 are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,14 +1,18 @@
-"""The standard streams in a character set that lacks some letters."""
+"""The standard streams in a character set that lacks some letters, and with readers that are slow."""
 
 from __future__ import annotations
 
 import io
 import os
+import pty
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
 
 import pytest
 
-from orchestrator.system.streams import StandardStreams
+from orchestrator.system.streams import PatientOutput, StandardStreams
 from tests.support.names import CHINESE, TURKISH
 
 
@@ -53,3 +57,32 @@ def test_what_is_typed_in_another_character_set_is_no_answer_and_no_bug(
     StandardStreams()
 
     assert [sys.stdin.readline(), sys.stdin.readline()] == ["\ufffd\n", "yes\n"]
+
+
+def _read_to_end(descriptor: int, size: int) -> bytes:
+    data = b""
+    with suppress(OSError):  # a terminal that was closed
+        while len(data) < size and (more := os.read(descriptor, 1 << 16)):
+            data += more
+    return data
+
+
+@pytest.mark.parametrize("open_both", [os.pipe, pty.openpty])
+def test_a_reader_that_is_slow_gets_all_also_where_the_descriptor_never_blocks(
+    open_both: Callable[[], tuple[int, int]],
+) -> None:
+    reader, writer = open_both()
+    os.set_blocking(writer, False)  # as another program on the same terminal may have left it
+    output = PatientOutput(writer, strict=True)
+    given = b"x" * 1000
+    got: list[bytes] = []
+    for _ in range(200):  # more than a pipe or a terminal holds
+        output.write(given)
+    slow = Thread(target=lambda: got.append(_read_to_end(reader, 200 * len(given))), daemon=True)
+    slow.start()
+    output.drain(5)
+    slow.join(5)
+    for each in (reader, writer):
+        os.close(each)
+
+    assert got == [given * 200]

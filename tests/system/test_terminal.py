@@ -60,11 +60,16 @@ def test_a_terminal_without_echo_keeps_none(terminal: tuple[int, int]) -> None:
 
 
 def test_the_last_resort_restores_every_keyboard(terminal: tuple[int, int]) -> None:
-    Keyboard(terminal[1]).silence()
+    others = pty.openpty()
+    for each in (terminal[1], others[1]):
+        Keyboard(each).silence()
 
     assert restore_keyboards()
     assert echoes(terminal[1])
+    assert echoes(others[1])
     assert not restore_keyboards()
+    for each in others:
+        os.close(each)
 
 
 def test_what_is_no_terminal_has_no_echo_and_no_background() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import pwd
 
 import pytest
@@ -14,6 +15,14 @@ def test_the_environment_names_the_person(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("LOGNAME", "ops")
 
     assert find_login_name() == "ops"
+
+
+def test_a_name_in_another_character_set_is_a_text_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", os.fsdecode(b"J\xfcrgen"))
+    entry = pwd.getpwuid(0)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd((os.fsdecode(b"J\xfcrgen"), *entry[1:])))
+
+    assert find_login_name() == find_user_name(0) == r"J\udcfcrgen"
 
 
 @pytest.mark.parametrize("error", [KeyError, OSError])
