@@ -52,6 +52,9 @@ The command is in ``commands/NAME.py``.
 RUNNING = frozenset({"run", "resume", "restore", "attach", "rehearse", "worker"})
 """The subcommands under which a run goes on. Only there can a disk stop one, which a resume goes on with."""
 
+KEY_LOG = "SSLKEYLOGFILE"
+"""Where this variable names a file, Python's ssl writes the keys of each TLS connection into that file."""
+
 INTERRUPTED_PATIENCE = 0.5
 """Seconds that a reader of the output has to take the rest of it after an interrupt."""
 
@@ -195,6 +198,8 @@ def execute(arguments: Sequence[str]) -> int:
 
 def _report_error(error: BaseException) -> int:
     """Write what went wrong to stderr, and return the exit status of that error."""
+    import os
+
     from orchestrator.errors import DiskError, ExitStatus, OrchestratorError
     from orchestrator.system.streams import WriteError
 
@@ -210,6 +215,9 @@ def _report_error(error: BaseException) -> int:
             return ExitStatus.STOPPED if isinstance(error, DiskError) else ExitStatus.NOTHING_SENT
         case BrokenPipeError():
             return _end_without_reader()
+        case OSError(filename=str(name)) if name == os.environ.get(KEY_LOG):  # as aiohttp is imported
+            _tell(f"{KEY_LOG} names a file that cannot be written: {error}; unset it. Nothing was sent")
+            return ExitStatus.NOTHING_SENT
         case WriteError():
             _tell(f"cannot write to the standard output: {error.strerror}")
             return ExitStatus.NOTHING_SENT

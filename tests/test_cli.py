@@ -1,7 +1,9 @@
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import click
 import pytest
@@ -69,6 +71,22 @@ def test_each_error_has_its_status(
     monkeypatch.setattr("orchestrator.commands.terminal.output.discard_stdout", lambda: None)
 
     assert failing(error) == status
+
+
+def test_a_file_for_the_keys_of_tls_that_cannot_be_written_is_no_bug(
+    failing: Callable[[BaseException], int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
+    with pytest.raises(OSError, match="keys") as met:
+        ssl.create_default_context()
+
+    assert failing(met.value) == 2
+    assert "SSLKEYLOGFILE names a file that cannot be written" in capsys.readouterr().err
+    monkeypatch.delenv("SSLKEYLOGFILE")
+    assert failing(met.value) == 3
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - RUNNING))

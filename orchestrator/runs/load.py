@@ -92,11 +92,24 @@ def _copy_source(loaded: ParsedPlan, copy: Path) -> None:
 def _describe_run(loaded: ParsedPlan) -> RunMeta:
     return RunMeta(
         digest=loaded.digest,
-        folder=str(loaded.folder),
+        folder=_name_folder(loaded.folder),
         source=loaded.source_digest,
         program=__version__,
         parent=None if loaded.plan.parent is None else RunId(loaded.plan.parent),
     )
+
+
+def _name_folder(folder: Path) -> str:
+    """Return the name of a plan's folder as a journal keeps it. Raises UsageError if no journal can."""
+    name = str(folder)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{name}: the name of the plan's folder is not UTF-8, and no journal can hold it; rename the"
+            " folder, or move the plan. Nothing was sent"
+        ) from None
+    return name
 
 
 def digest_file(path: Path) -> str:

@@ -20,6 +20,8 @@ from orchestrator.errors import UsageError
 
 _OURS = re.compile(r"/dev/(?:stdout|stderr|fd/(\d{1,9}))|/proc/self/fd/(\d{1,9})")
 _NAMED = {"/dev/stdout": 1, "/dev/stderr": 2}
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+"""The errors of a file system that has no fsync for such a file."""
 
 
 def check_place(path: Path, *, replace: bool = True, streams: bool = True) -> None:
@@ -169,10 +171,15 @@ def _get_mode(path: Path) -> int | None:
 
 
 def sync_path(path: Path) -> None:
-    """Make a file durable, or the names in a folder. Raises OSError."""
+    """Make a file durable, or the names in a folder as far as its file system can. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some file systems cannot sync a folder (vboxsf, older CIFS). A file that is in place there must not
+        # be told as unwritten.
+        if error.errno not in _NO_SYNC or not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise
     finally:
         os.close(handle)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import stat
 import time
 from importlib import import_module
 from pathlib import Path
@@ -105,12 +106,14 @@ def _measure(reference: CredentialReference, folder: Path) -> int:
     """
     if reference.env is not None:
         return len(os.environ.get(reference.env, " " * SHORTEST_SECRET))
+    if reference.file is None:
+        return SHORTEST_SECRET
     try:
-        return (
-            (folder / Path(reference.file).expanduser()).stat().st_size if reference.file else SHORTEST_SECRET
-        )
+        found = (folder / Path(reference.file).expanduser()).stat()
     except (OSError, RuntimeError, ValueError):
         return SHORTEST_SECRET
+    # A pipe shows no length before it is read.
+    return found.st_size if stat.S_ISREG(found.st_mode) else SHORTEST_SECRET
 
 
 def read_reference(reference: CredentialReference, folder: Path, what: str) -> Secret:

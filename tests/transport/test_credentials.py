@@ -384,3 +384,10 @@ def test_a_short_credential_is_seen_without_resolving_it(
     assert seen(login=ManagerLogin(user="me", password=file)) == ((file,) if short else ())
     assert seen(access_key=variable, secret_key=program) == ()
     assert not (tmp_path / "was-run").exists()
+
+
+def test_a_pipe_shows_no_length_and_counts_as_long_enough(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reference = CredentialReference(file="pipe")
+
+    assert find_short_secrets(gateway(auth=Auth(token=reference)), tmp_path) == ()
