@@ -142,10 +142,10 @@ class OpenChunk:
         """Have the chunk land what flies, and return."""
         self._called_back = self._called_back or why
         if self._run is not None:
-            self._run.come_back(self._called_back)
+            self._run.come_back(self._called_back, lets_look=not self._is_leaving)
 
     def leave(self) -> None:
-        """Come back since the worker ends: it does not wait for a server that is away."""
+        """Come back since the worker ends: it waits for no gateway that is ill, and no server that is away."""
         self._is_leaving = True
         self.come_back(LEAVING)
 
@@ -199,7 +199,7 @@ class OpenChunk:
             self._order, kept, self._log, self._lease, self._beats.hurry, ahead=self._ahead
         )
         if self._called_back is not None:
-            run.come_back(self._called_back)
+            run.come_back(self._called_back, lets_look=not self._is_leaving)
         place = Path(mkdtemp(prefix="chunk-", dir=kept.folder))
         try:
             return await run.run(place / "journal.sqlite", self._beats.serve)

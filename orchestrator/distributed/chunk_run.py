@@ -97,9 +97,12 @@ class ChunkRun:
             gate.skip(pattern, operator)
         return gate
 
-    def come_back(self, why: str, orders: Orders | None = None) -> None:
-        """Land what flies and return with what there is; ``orders`` tell whether the run stops."""
-        self._gate.recall(why)
+    def come_back(self, why: str, orders: Orders | None = None, *, lets_look: bool = True) -> None:
+        """Land what flies and return with what there is; ``orders`` tell whether the run stops.
+
+        ``lets_look``: looks may settle doubts first, which takes up to ``park_for`` in a lane that is ill.
+        """
+        self._gate.recall(why, lets_look=lets_look)
         if orders is not None and orders.stop is not None:
             self._stopped_by_order = orders.stop
             self._gate.stop(orders.stop.kind, orders.stop.text)

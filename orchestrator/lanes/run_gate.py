@@ -53,6 +53,8 @@ class RunGate:
         self.stop_kind: StopKind | None = None
         self.reason: str | None = None
         self._recalled: str | None = None
+        self._lets_look = True
+        """Looks may still settle doubts after a recall."""
         self.paused = False
         """An operator has paused the run."""
         self.pauses = 0
@@ -86,15 +88,20 @@ class RunGate:
         self._tell_change()
         self._announce(self.reason)
 
-    def recall(self, text: str) -> None:
+    def recall(self, text: str, *, lets_look: bool = True) -> None:
         """Let nothing new start here: what was not begun goes on elsewhere, or later. A stop outranks it.
 
-        Of several the first one stays: targets that it has held up are known by its text.
+        Of several the first one stays: targets that it has held up are known by its text. Without
+        ``lets_look`` not even a look leaves any more: whoever goes on looks at the doubts.
         """
-        if self.stop_kind is None and self._recalled is None:
+        is_first = self.stop_kind is None and self._recalled is None
+        if not is_first and (lets_look or not self._lets_look):
+            return
+        if is_first:
             self.reason = self._recalled = f"{Reason.INTERRUPT}: {text}"
-            self._stopped.ring()
-            self._tell_change()
+        self._lets_look = self._lets_look and lets_look
+        self._stopped.ring()
+        self._tell_change()
 
     def is_called_back(self, reason: str) -> bool:
         """Return whether a recall alone has held up a target with this reason, so that it has not ended.
@@ -147,7 +154,7 @@ class RunGate:
 
     def refusal(self, act: Act, now: float, *, takes: float) -> str | None:
         """Return why a request that may take ``takes`` seconds must not leave at ``now``; None if it may."""
-        if self.stop_kind in ("interrupt", "disk"):
+        if self.stop_kind in ("interrupt", "disk") or not self._lets_look:
             return self.reason
         if act is Act.LOOK:  # looks change nothing, so they may settle doubts for a while after the close
             late = now > self.closes + LOOKS_PAST_CLOSE

@@ -13,8 +13,9 @@ from orchestrator.distributed.names import LEASE_MARGIN
 from orchestrator.distributed.payloads import ChunkBeat, LaneCarry, Orders, StopOrder
 from orchestrator.errors import DiskError
 from orchestrator.journal.transfer import decode_segment
-from orchestrator.model.events import TargetEnded
+from orchestrator.model.events import LaneChanged, TargetEnded
 from orchestrator.model.reading import Act
+from orchestrator.simulator.faults import FaultKind, FaultScope, InjectedFault
 from tests.support.played_zone import (
     LEASE,
     PlayedServer,
@@ -101,6 +102,38 @@ def test_a_worker_that_ends_hands_its_chunks_back_and_takes_no_more(tmp_path: Pa
     assert first.left == 50 - len(zone.list_sent())
     assert len(list_ended(first.segments)) == len(zone.list_sent()) > 0
     assert (second.left, second.segments) == (50, ())
+
+
+@pytest.mark.parametrize("is_called_back_before", [False, True])
+def test_a_worker_that_ends_leaves_the_doubts_of_an_ill_lane_to_the_next_one(
+    tmp_path: Path, is_called_back_before: bool
+) -> None:
+    """Also after an operator's order, which alone lets the doubts be looked at before the chunk is back."""
+    keys = "look: doubt, park_for: 10m, limits: {concurrency: 2}"
+    zone = PlayedZone(tmp_path, top=WITHOUT_SNAPSHOTS, keys=keys, roma=12, latency=0.5)
+    fault = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=502, times=0)
+    zone.expect({"roma": [fault]})
+    server = PlayedServer()
+    order = zone.make_order("roma", 12)
+    ended: list[float] = []
+
+    async def main() -> None:
+        async with zone.worker(server) as worker:
+            await give(worker, order)
+            await wait_until(lambda: any(isinstance(event, LaneChanged) for event in zone.events))
+            await anyio.sleep(2.0)
+            if is_called_back_before:
+                server.is_called_back = True
+                await anyio.sleep(LEASE)
+            began = anyio.current_time()
+            worker.leave()
+        ended.append(anyio.current_time() - began)
+
+    zone.play(main)
+    assert ended[0] < 2.0
+    (end,) = server.ends
+    assert (end.left, end.counts, end.carry.state) == (12, (), "parked")
+    assert list_ended(end.segments) == []
 
 
 def lose_after(zone: PlayedZone, server: PlayedServer, requests: int) -> None:

@@ -250,6 +250,21 @@ def test_a_target_that_a_first_recall_has_held_up_is_known_after_a_second_one() 
     assert run_gate.refusal(Act.UNDEPLOY, 0.0, takes=30.0) == held_up_by
 
 
+@pytest.mark.parametrize("first", ["recall", "stop"])
+def test_a_recall_that_lets_nothing_look_holds_beside_an_earlier_recall_or_stop(first: str) -> None:
+    run_gate = RunGate()
+    CHANGES[first](run_gate)
+    held_up_by = run_gate.reason
+    assert run_gate.refusal(Act.LOOK, 0.0, takes=30.0) is None
+    ends: list[float] = []
+    run_gate.call_on_change(lambda: ends.append(0.0))
+    run_gate.recall("this worker ends", lets_look=False)
+    run_gate.recall("the chunk is full")
+
+    assert run_gate.refusal(Act.LOOK, 0.0, takes=30.0) == run_gate.reason == held_up_by
+    assert len(ends) == 1
+
+
 def test_a_recall_does_not_hide_a_stop() -> None:
     run_gate = RunGate()
     run_gate.stop("control", "by alice")
