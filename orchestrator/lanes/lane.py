@@ -20,6 +20,7 @@ from orchestrator.lanes.key_trials import LOOK_PERIOD
 from orchestrator.lanes.login import Authenticator, LoginDelayed, LoginDenied
 from orchestrator.lanes.offered_looks import OfferedLooks
 from orchestrator.lanes.run_gate import RunGate
+from orchestrator.lanes.standstill import StandstillWatch
 from orchestrator.lanes.state_list import StateList
 from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.credentials import AccessKeys, Material
@@ -94,6 +95,7 @@ class Lane:
         self.offered_looks = OfferedLooks()
         self._send = send
         self._reply_timeout = gateway.reply_timeout
+        self._longest_exchange = compute_exchange_limit(gateway)
         self._under_way: set[TargetId] = set()
         self._hire: Callable[[int], None] = _hire_nobody
         self._run_gate = run_gate
@@ -105,6 +107,7 @@ class Lane:
         self._trial: AccessKeys | None = None
         """The key of the lane's first request, from its intent until its signature was judged."""
         self._no_login_since: float | None = None
+        self._standstill = StandstillWatch(environment.monotonic)
         self._wakeup = Wakeup()
         self._logging_in = anyio.Lock()
         self.state_list = StateList(self)
@@ -164,7 +167,7 @@ class Lane:
             if refused := refused or self._find_futility(admission) or self._skip_reason(admission):
                 return refused
             if seconds := self._measure_hold_up(admission):
-                await self._wakeup.wait(seconds)
+                await self._wait(seconds)
                 continue
             match self.state.admit(admission, self.environment.monotonic()):
                 case AdmissionGranted() if self.authenticator.is_ready:
@@ -183,7 +186,23 @@ class Lane:
                     # To wait in vain would keep the run open past its window.
                     if refused := self.refusal(admission.act, seconds, settling=admission.settling):
                         return refused
-                    await self._wakeup.wait(seconds)
+                    await self._wait(seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a change of the lane, but no longer than ``seconds``."""
+        due = self.environment.monotonic() + seconds
+        await self._wakeup.wait(seconds)
+        self._leave_out_standstill(due)
+
+    def _leave_out_standstill(self, due: float) -> None:
+        """Count no time in which this process stood still as one of refusals: the gateway was not asked.
+
+        ``due``: by when what comes now would have come otherwise, in monotonic seconds.
+        """
+        if still := self._standstill.measure(due):
+            self.state.leave_out(still)
+            if self._no_login_since is not None:
+                self._no_login_since += still
 
     def _measure_hold_up(self, admission: AdmissionRequest) -> float:
         """Return for how many seconds at most a request waits for others in flight, for the end of the run's
@@ -337,6 +356,7 @@ class Lane:
 
         ``status`` is the HTTP status of its reply, None where no reply came.
         """
+        self._leave_out_standstill(began + self._longest_exchange)
         before, epoch = self.state.state, self.state.pace.find_epoch(self.policy.act)
         one_by_one = self.state.alone or self.state.is_fruitless
         pause = self.state.observe(
@@ -373,7 +393,10 @@ class Lane:
             # Another worker may have logged in meanwhile, or was refused. A refused login is never repeated.
             if self.authenticator.is_ready or self.state.is_held(self.environment.monotonic()):
                 return False
-            match await self.authenticator.authenticate():
+            due = self.environment.monotonic() + self._longest_exchange
+            result = await self.authenticator.authenticate()
+            self._leave_out_standstill(due)
+            match result:
                 case LoginDenied(reason):
                     self._close(reason)
                 case LoginDelayed(reason, _, True):

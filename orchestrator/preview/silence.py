@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import anyio
 
+from orchestrator.lanes.standstill import StandstillWatch
+
 SILENT_FOR = 60.0
 """Seconds without an answer that end the look at a gateway; pauses that it asks for do not count."""
 
@@ -42,10 +44,17 @@ class AnswerWatch:
         self._heard_at = max(self._heard_at, self._monotonic() + seconds)
 
     async def wait_for_silence(self) -> None:
-        """Return once no answer has come for ``SILENT_FOR`` seconds, counted from now at the earliest."""
+        """Return once no answer has come for ``SILENT_FOR`` seconds, counted from now at the earliest.
+
+        Once this process has stood still they count anew, since nothing was asked meanwhile.
+        """
         self.allow_pause(0.0)
+        standstill = StandstillWatch(self._monotonic)
         while (left := self._heard_at + SILENT_FOR - self._monotonic()) > 0:  # noqa: ASYNC110 - time passes
+            due = self._monotonic() + left
             await anyio.sleep(left)
+            if standstill.measure(due):
+                self.allow_pause(0.0)
         self.silence = f"it gave no answer for {SILENT_FOR:g} s ({self._cause})"
 
     def conclude(self) -> None:

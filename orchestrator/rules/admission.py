@@ -405,6 +405,12 @@ class LaneState:
         self._busy_since = None
         self.looks.begin_anew()
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave seconds that have passed out of the time of nothing but refusals."""
+        if self._busy_since is not None:
+            self._busy_since += seconds
+        self.looks.leave_out(seconds)
+
     def is_held(self, now: float) -> bool:
         """Return whether nothing at all may leave now."""
         return self.state == "closed" or self.given_up or now < self._paused_until

@@ -39,6 +39,13 @@ class LookLimits:
         """Count refused and unsent looks from the next one on: for a while none could be asked."""
         self._busy_since = self._unsent_since = None
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave seconds that have passed out of the time of refused looks, and out of that of unsent ones."""
+        if self._busy_since is not None:
+            self._busy_since += seconds
+        if self._unsent_since is not None:
+            self._unsent_since += seconds
+
     def observe(self, reading: Reading, began: float, now: float, *, crowded: bool) -> None:
         """Take in a look that left at ``began``. ``crowded``: a proxy said that it takes no more."""
         match reading.verdict:
