@@ -145,7 +145,7 @@ class OpenChunk:
             self._run.come_back(self._called_back, lets_look=not self._is_leaving)
 
     def leave(self) -> None:
-        """Come back since the worker ends: it waits for no gateway that is ill, and no server that is away."""
+        """Come back since the worker ends: it waits neither for an ill gateway nor for a server."""
         self._is_leaving = True
         self.come_back(LEAVING)
 

@@ -27,6 +27,7 @@ from orchestrator.distributed.kept_runs import name_state, read_session
 from orchestrator.distributed.lane_tails import LaneTails
 from orchestrator.distributed.names import LEASE, MEMO_ORDERS, name_run_workflow
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
+from orchestrator.distributed.order_joining import take_up_limits
 from orchestrator.distributed.outage import (
     OutageWatch,
     find_longest_park,
@@ -326,7 +327,7 @@ class ConductedSession:
         warned = self._recall_warnings()
         if any(text.startswith(NO_SERVER) for text in warned):
             self._recorder.remark(None, SERVER_AGAIN)
-        last = await self._read_orders(found, past.orders)
+        last = await self._read_orders(found, past)
         async with anyio.create_task_group() as group:
             lanes = LaneTails(self._client, self._workflow, self._make_taker(), self._patience, group)
             news = SessionNews(
@@ -366,7 +367,7 @@ class ConductedSession:
             return None
         first = await find_first_execution(self._client, self._workflow, self._patience)
         given = await self._read_input(first)
-        past = SessionPast(0, given.orders)
+        past = SessionPast(0, given.orders, (given.orders,))
         if self._resources.spec.is_underway:
             past = await read_past(
                 self._client, self._workflow, self._patience, execution=first, given=given.orders
@@ -421,25 +422,33 @@ class ConductedSession:
         payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
         return await decode_payload(self._client, payload, RunInput)
 
-    async def _read_orders(self, found: WorkflowExecutionDescription, ordered: Orders) -> Orders:
+    async def _read_orders(self, found: WorkflowExecutionDescription, past: SessionPast) -> Orders:
         """Return the orders that hold; those of a process before this one are taken up here.
 
-        ``ordered`` are all that drivers have given, of which the workflow may not have heard the last ones.
+        Of those that drivers have given the workflow may not have heard the last ones.
         """
+        ordered = past.orders
         orders = await self._decode_orders(found) or ordered
         if ordered.number > orders.number:
             orders = replace(ordered, stop=ordered.stop or orders.stop)
-        run_gate, learned = self._resources.run_gate, self._controller.learned
+        run_gate = self._resources.run_gate
         for pattern, operator in orders.skips.items():
             run_gate.skip(pattern, operator)
-        for name, limits in orders.limits.items():
-            known = learned.get(name, LearnedLimits())
-            # The journal may know an order that a driver which was killed had not sent yet.
-            learned[name] = known if known.limits is not None else replace(known, limits=limits)
+        self._take_up_limits(orders, past.sent)
         if orders.paused and self._resources.spec.is_underway:
             run_gate.pause()
             self._resources.emit(RunWaiting(at=self._resources.environment.now(), why="paused"))
         return orders
+
+    def _take_up_limits(self, orders: Orders, sent: Sequence[Orders]) -> None:
+        """Take up the limits that hold at the server, and keep those that were never sent there."""
+        learned = self._controller.learned
+        planned = Orders(limits={each.name: each.limits for each in self._resources.spec.plan.gateways})
+        for name, there in orders.limits.items():
+            known = learned.get(name, LearnedLimits())
+            ordered = [each.limits[name] for each in (planned, *sent) if name in each.limits]
+            holds = there if known.limits is None else take_up_limits(known.limits, there, ordered)
+            learned[name] = replace(known, limits=holds)
 
     async def _read_present_orders(self, first: Orders) -> Orders | None:
         """Return the orders that hold now, ``first`` ones at first; None if the workflow is gone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from orchestrator.distributed.payloads import Orders
 from orchestrator.model.settings import Limits
 
@@ -33,6 +35,24 @@ def take_up_orders(orders: Orders, there: Orders) -> Orders | None:
     if orders.before is not None:
         return join_orders(orders.before, orders, there)
     return orders if orders.number > there.number else None
+
+
+def take_up_limits(known: Limits, there: Limits, ordered: Collection[Limits]) -> Limits:
+    """Return the limits of one gateway with which a driver goes on.
+
+    ``known`` are those of its journal, ``there`` those that hold at the server, and ``ordered`` the plan's
+    and all that drivers have sent. A limit that was never sent is an order of a driver that was killed
+    before: it is still to be sent. Any other one may have been replaced since, by a driver with another
+    journal.
+    """
+    return Limits(
+        concurrency=(
+            there.concurrency
+            if any(known.concurrency == each.concurrency for each in ordered)
+            else known.concurrency
+        ),
+        rate=there.rate if any(known.rate == each.rate for each in ordered) else known.rate,
+    )
 
 
 def _join_limits(before: Limits | None, here: Limits, there: Limits | None) -> Limits:

@@ -81,18 +81,21 @@ class SessionPast(NamedTuple):
     """How many items have been told."""
     orders: Orders
     """The orders that drivers have given, also those that no worker has heard yet."""
+    sent: tuple[Orders, ...]
+    """All of them, one by one, those with which the session began included."""
 
 
 async def read_past(
     client: Client, workflow: str, patience: ServerPatience, *, execution: str, given: Orders
 ) -> SessionPast:
     """Return what has happened from the first ``execution`` on; it began with the ``given`` orders."""
-    news, orders = 0, given
+    news, orders, sent = 0, given, [given]
     async for event in _read_events(client, workflow, patience, execution=execution, wait=False):
         news += len(await _decode_news(client, event))
         if (ordered := await _decode_orders(client, event)) is not None:
             orders = take_up_orders(ordered, orders) or orders
-    return SessionPast(news, orders)
+            sent.append(ordered)
+    return SessionPast(news, orders, tuple(sent))
 
 
 async def _read_events(

@@ -50,7 +50,7 @@ class AnswerWatch:
         """
         self.allow_pause(0.0)
         standstill = StandstillWatch(self._monotonic)
-        while (left := self._heard_at + SILENT_FOR - self._monotonic()) > 0:  # noqa: ASYNC110 - time passes
+        while (left := self._heard_at + SILENT_FOR - self._monotonic()) > 0:
             due = self._monotonic() + left
             await anyio.sleep(left)
             if standstill.measure(due):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 from msgspec.structs import replace
 
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
-from orchestrator.distributed.order_joining import join_orders, take_up_orders
+from orchestrator.distributed.order_joining import join_orders, take_up_limits, take_up_orders
 from orchestrator.distributed.payloads import Orders, StopOrder
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
@@ -71,6 +72,28 @@ def test_one_driver_may_set_the_rate_of_a_gateway_and_another_one_its_concurrenc
     there = replace(before, number=2, limits={"a": Limits(concurrency=2, rate=20.0)})
 
     assert join_orders(before, here, there).limits == {"a": Limits(concurrency=2, rate=5.0)}
+
+
+PLANNED = Limits(concurrency=8)
+SET_HERE = Limits(concurrency=8, rate=5.0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "holds"),
+    [
+        # Another driver has replaced what this one had sent.
+        ([SET_HERE, Limits(concurrency=8, rate=1.0)], Limits(concurrency=8, rate=1.0)),
+        ([SET_HERE, PLANNED], PLANNED),
+        # This one was killed before it could send its rate, and the other one has set the concurrency.
+        ([Limits(concurrency=2)], Limits(concurrency=2, rate=5.0)),
+        ([Limits(concurrency=2, rate=1.0)], Limits(concurrency=2, rate=5.0)),
+        ([SET_HERE], SET_HERE),
+    ],
+)
+def test_a_driver_that_goes_on_keeps_those_limits_of_its_journal_that_were_never_sent(
+    sent: list[Limits], holds: Limits
+) -> None:
+    assert take_up_limits(SET_HERE, sent[-1], [PLANNED, *sent]) == holds
 
 
 def test_orders_are_taken_up_in_turn_also_those_of_a_driver_that_does_not_say_what_it_knew() -> None:
