@@ -39,6 +39,12 @@ from orchestrator.distributed.showing import describe_lane, name_started, search
 LONGEST_HISTORY = 10_000
 """Events after which the workflow continues as new though the server does not ask for it."""
 
+HEARS_LATE_CANCELS = "hears-late-cancels"
+"""The mark, in histories that continue as new, of a program that lets a cancel come in before."""
+
+LAST_MOMENT = 0.1
+"""Seconds for that. Any timer would do: what waits for one goes on after all that came in the same task."""
+
 
 @workflow.defn(name="UndeployRun")
 class UndeployRun:
@@ -132,7 +138,8 @@ class UndeployRun:
                 await self._release_journal()
                 return conduct.progress
             if not self._has_changed:
-                self._continue_if_long()
+                await self._continue_if_long()
+            if not self._has_changed:
                 await self._wait()
 
     async def _wait(self) -> None:
@@ -143,11 +150,25 @@ class UndeployRun:
         except TimeoutError:
             return
 
-    def _continue_if_long(self) -> None:
+    async def _continue_if_long(self) -> None:
         """Go on as a new workflow of the same id if the history has grown long. Lanes go on meanwhile."""
         info = workflow.info()
-        if info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY:
+        if not info.is_continue_as_new_suggested() and info.get_current_history_length() <= LONGEST_HISTORY:
+            return
+        if workflow.patched(HEARS_LATE_CANCELS):
+            await self._hear_cancel()
+        if not self._has_changed:
             workflow.continue_as_new(self._conduct.hand_over())
+
+    async def _hear_cancel(self) -> None:
+        """Let a cancel come in that is in the present task, or in the next one.
+
+        Temporal lets the code hear of the signals of a task first. A cancel of the same task would be lost
+        with an execution that ends by then: the next one does not hear of it.
+        """
+        await asyncio.sleep(LAST_MOMENT)
+        # A cancel that came together with the timer has its turn now.
+        await asyncio.sleep(0)
 
     def _name_scheduled(self, given: RunInput) -> None:
         """Show which run it is: the schedule that started it could not know."""

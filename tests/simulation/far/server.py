@@ -132,7 +132,7 @@ class PlayedServer:
         self._random = random
         self._epoch = epoch
         self._listener = listener
-        self._longest_history = longest_history
+        self.longest_history = longest_history
         self._has_attributes = has_attributes
         self._executions: dict[str, list[PlayedExecution]] = {}
         self._by_run: dict[str, PlayedExecution] = {}
@@ -160,7 +160,7 @@ class PlayedServer:
 
     def suggests_new(self, events: int) -> bool:
         """Return whether a history is so long that the workflow should continue as new."""
-        return events >= self._longest_history
+        return events >= self.longest_history
 
     def begin(self, execution: PlayedExecution) -> None:
         """Keep an execution, and let it begin."""
