@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS, name_lane_workflow
+from orchestrator.distributed.names import MOST_BROKEN, OPEN_TARGETS, PART_TARGETS, name_lane_workflow
 from orchestrator.distributed.order_joining import take_up_orders
 from orchestrator.distributed.payloads import (
     ChunkPlace,
@@ -199,6 +199,17 @@ class Conduct:
             self._tell_orders()
         go_on = GoOn(stop=state.counts, dispatch=report.dispatch, orders=self.orders)
         self._actions.append(LetGoOn(report.workflow, go_on))
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether more targets are kept, since others wait for them in vain, than Temporal may take."""
+        return sum(map(len, self.state.broken.values())) > MOST_BROKEN
+
+    def stop_overfull(self) -> None:
+        """Stop: what is kept would not fit into another order, or into another execution of the workflow."""
+        why = f"more than {MOST_BROKEN:,} targets that others come after did not go down; a resume goes on"
+        if self._stop(StopOrder(kind="control", text=why)):
+            self._tell_orders()
 
     def take_lane_over(self, over: LaneOver) -> None:
         """Note that a part of a lane hands out no more chunks."""

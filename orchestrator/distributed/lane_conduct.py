@@ -42,6 +42,9 @@ PART_BYTES = 20_000_000
 ORDER_BYTES = 1_400_000
 """Compressed bytes that a chunk is handed out with at most: base64 adds a third, and Temporal takes 2 MB."""
 
+BROKEN_BYTES = 6
+"""Bytes of one number of ``ChunkOrder.broken``, as ``ORDER_BYTES`` counts: eight on the way."""
+
 MOST_FAILURES = 10
 """Dispatches of one chunk in a row that end without a result, or without an ended target."""
 
@@ -121,6 +124,14 @@ class LaneConduct:
         failures = 0 if self._chunk is None else self._chunk.failures
         # A worker that was lost is no sign that the next one will be: only from the second on it waits.
         return 0.0 if failures < 2 else min(LONGEST_WAIT, 2.0 ** (failures - 2))
+
+    @property
+    def is_order_too_large(self) -> bool:
+        """Whether the next order would be larger than Temporal takes, by the broken targets that it names."""
+        chunk = self._chunk
+        broken = len(self.given.broken) + sum(map(len, self._broken.values()))
+        given = 0 if chunk is None else len(chunk.rows) + sum(map(len, chunk.beats))
+        return given + BROKEN_BYTES * broken > ORDER_BYTES
 
     def make_order(self, now: float) -> ChunkOrder:
         """Return the chunk that is handed out now: the one that has targets left, or the next one."""
@@ -309,6 +320,12 @@ class LaneConduct:
     def park_full(self) -> None:
         """Give the lane up: its workflow has no room for the results of another chunk."""
         self._refuse(f"{Reason.PARKED}: its workflow has no room for further results; a resume goes on")
+
+    def park_broken(self) -> None:
+        """Give the lane up: the next order has no room for all broken targets."""
+        self._refuse(
+            f"{Reason.PARKED}: too many targets that others come after did not go down; a resume goes on"
+        )
 
     def take_no_credential(self, text: str) -> None:
         """Give the lane up: its worker cannot resolve the credential."""

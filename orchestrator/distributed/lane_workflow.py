@@ -40,6 +40,9 @@ PAUSE_ENDS_WITH_WINDOW = "pause-ends-with-window"
 FULL_LANE_PARKS = "full-lane-parks"
 """The mark, in the histories of lanes that are full, of a program that parks them."""
 
+LARGE_ORDERS_PARK = "large-orders-park"
+"""The mark, in the histories of lanes whose next order is too large, of a program that parks them."""
+
 MOST_EVENTS = 45_000
 MOST_BYTES = 42_000_000
 """Of the history of a lane before another chunk is handed out; a chunk adds less than 5 MB.
@@ -113,6 +116,8 @@ class UndeployLane:
         while not lane.is_over:
             if self._is_full():
                 lane.park_full()
+            elif lane.is_order_too_large and workflow.patched(LARGE_ORDERS_PARK):
+                lane.park_broken()
             elif lane.is_held:
                 await self._hold()
             elif (seconds := lane.seconds_until_next) and not await self._rest(seconds):

@@ -31,6 +31,12 @@ PART_TARGETS = 10_000
 OPEN_TARGETS = 100_000
 """Targets whose results no driver has taken over yet. Beyond them a run waits for its driver."""
 
+MOST_BROKEN = 150_000
+"""Numbers of targets that a run keeps because others wait for them in vain, before it stops.
+
+Each takes up to eight bytes, and base64 adds a third to them when the run continues as new.
+"""
+
 PAGE_BYTES = 1_000_000
 """Bytes of one page of a journal on its way to the workers: Temporal takes 2 MB at most."""
 

@@ -42,6 +42,9 @@ LONGEST_HISTORY = 10_000
 HEARS_LATE_CANCELS = "hears-late-cancels"
 """The mark, in histories that continue as new, of a program that lets a cancel come in before."""
 
+BOUNDS_BROKEN = "bounds-broken"
+"""The mark, in the histories of runs that keep too many broken targets, of a program that stops them."""
+
 LAST_MOMENT = 0.1
 """Seconds for that. Any timer would do: what waits for one goes on after all that came in the same task."""
 
@@ -98,6 +101,8 @@ class UndeployRun:
     def take_report(self, report: ChunkReport) -> None:
         """Judge a chunk of a lane."""
         self._conduct.take_report(report)
+        if self._conduct.is_overfull and workflow.patched(BOUNDS_BROKEN):
+            self._conduct.stop_overfull()
         self._has_changed = True
 
     @workflow.signal(name="lane_over")

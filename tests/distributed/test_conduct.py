@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS
+from orchestrator.distributed.names import MOST_BROKEN, OPEN_TARGETS, PART_TARGETS
 from orchestrator.distributed.payloads import (
     ChunkPlace,
     LaneCarry,
@@ -96,6 +97,24 @@ def test_a_level_waits_for_the_level_before_it_and_knows_what_broke_in_it() -> N
     assert lane.broken == (7, 8), "a later report of the same chunk replaces the earlier one"
     assert not lane.undone
     assert run.only().endswith("/lane/0.0.1/a/0")
+
+
+def test_a_run_that_keeps_too_many_broken_targets_stops_before_the_server_ends_it() -> None:
+    run = play(make_step(targets={"a": 500, "b": 5}))
+    first, _ = list(run.open)
+    run.report(first, broken=tuple(range(10_000_000, 10_000_000 + MOST_BROKEN)))
+    assert not run.conduct.is_overfull
+    run.report(first, broken=(1, 2), first=200)
+    assert run.conduct.is_overfull
+    for _ in range(2):
+        run.conduct.stop_overfull()
+        run.go()
+
+    (stopped,) = run.list_news(RunStopped)
+    assert stopped.stop.text.startswith("more than 150,000 targets that others come after did not go down")
+    assert {told.orders.stop for told in run.told} == {stopped.stop}
+    # It fits all the same into what another execution is given.
+    assert len(encode(run.conduct.hand_over())) < 2_000_000
 
 
 def test_what_waits_for_targets_of_a_lane_that_is_over_is_told_so() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from msgspec.json import encode
+
 from orchestrator.distributed.lane_conduct import (
     MOST_FAILURES,
     ORDER_BYTES,
@@ -303,6 +305,22 @@ def test_results_that_no_longer_fit_into_an_order_give_the_lane_up() -> None:
 
     assert lane.is_over
     assert str(lane.describe_over().refusal).startswith("parked: ")
+
+
+def test_broken_targets_that_no_longer_fit_into_an_order_give_the_lane_up() -> None:
+    lane, order = begin(broken=tuple(range(200_000)))
+    assert len(encode(order)) < 2_000_000
+    assert not lane.is_order_too_large
+    lane.take_lost(ChunkBeat(segments=(b"x" * 100_000,)), "the worker was lost")
+    assert not lane.is_order_too_large
+    lane.take_lost(ChunkBeat(segments=(b"x" * 200_000,)), "the worker was lost")
+    assert lane.is_order_too_large
+    lane.park_broken()
+
+    assert lane.is_over
+    assert lane.describe_over().refusal == (
+        "parked: too many targets that others come after did not go down; a resume goes on"
+    )
 
 
 def test_a_credential_and_a_fault_of_the_program_end_the_lane() -> None:
