@@ -98,7 +98,13 @@ def _take_over(access: EngineAccess, run: str, options: RunOptions, display: Dis
 
     folder, workflow = run_interruptibly(_rebuild, access, run, options)
     tell(f"made {folder.path} anew from {access.url}")
-    conductor = TemporalConductor(access.address, access.tls, api_key=access.revealed_key, workflow=workflow)
+    conductor = TemporalConductor(
+        access.address,
+        access.tls,
+        api_key=access.revealed_key,
+        workflow=workflow,
+        options=access.list_words(),
+    )
     return resume_and_show(folder, options, display, conductor)
 
 
@@ -107,4 +113,4 @@ async def _rebuild(access: EngineAccess, run: str, options: RunOptions) -> tuple
     from orchestrator.distributed.attach import rebuild_kept_run
 
     async with access.open() as client:
-        return await rebuild_kept_run(client, run, access.url, options, tell)
+        return await rebuild_kept_run(client, run, access.url, options, tell, on=access.list_words())

@@ -63,7 +63,7 @@ def _check_is_live(folder: RunFolder) -> None:
         raise RunError(f"run {folder.id} {told}{resume}")
     if holder.engine is not None:
         raise RunError(
-            f"run {folder.id} is {holder}; `undeploy resume {folder.id} --on {holder.engine}"
+            f"run {folder.id} is {holder}; `undeploy resume {folder.id} {holder.engine_options}"
             f"{folder.state_option}` takes it over, and then it can be steered"
         )
     # A Unix socket does not lead to another host, even where the run's folder does.

@@ -46,6 +46,8 @@ class RebuildRequest(Struct, frozen=True, kw_only=True):
     """When the workflow started, in Unix seconds."""
     address: str
     """The server, as ``--on`` takes it."""
+    options: str
+    """The options of a command that reaches the server, as a shell takes them."""
     state: Path
     key: Secret | None = None
     """Signs the journal of a scheduled run, which has had no ledger so far."""
@@ -58,7 +60,7 @@ def refuse_kept_here(request: RebuildRequest) -> None:
         state = RunFolder(path).state_option
         raise UsageError(
             f"run {request.given.run} is kept here already, in {path}: "
-            f"`undeploy resume {request.given.run} --on {request.address}{state}` goes on with it"
+            f"`undeploy resume {request.given.run} {request.options}{state}` goes on with it"
         )
 
 
@@ -77,7 +79,8 @@ async def rebuild_folder(request: RebuildRequest, fetch: FetchJournal) -> RunFol
         await fetch(request.given.journal, place)
         with closing(open_database(place / "journal.sqlite", write=True)) as database:
             _begin_session(database, request)
-        write_engine_mark(place, EngineMark(address=request.address, session=request.given.session))
+        mark = EngineMark(address=request.address, session=request.given.session, options=request.options)
+        write_engine_mark(place, mark)
         return publish_draft(place, runs_folder(request.state) / request.given.run)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -97,7 +100,7 @@ def _begin_session(database: Database, request: RebuildRequest) -> None:
             begin_ledger(database, request.key)
     go_on_with_ledger(database, request.key)
     options = msgspec.json.decode(given.options, type=SessionOptions)
-    options = replace(options, window=given.window, engine=request.address)
+    options = replace(options, window=given.window, engine=request.address, engine_options=request.options)
     with database.transaction():
         insert_session(
             database,
@@ -109,12 +112,12 @@ def _begin_session(database: Database, request: RebuildRequest) -> None:
 
 
 async def rebuild_kept_run(
-    client: Client, ref: str, address: str, options: RunOptions, tell: Callable[[str], None]
+    client: Client, ref: str, address: str, options: RunOptions, tell: Callable[[str], None], *, on: str
 ) -> tuple[RunFolder, str]:
     """Return the new folder of the run that ``ref`` means at a server, and the id of its workflow.
 
-    ``address`` is the server's, ``tell`` gets a line while it does not answer. Raises RunError for a run that
-    it does not have, and as ``rebuild_folder``.
+    ``address`` is the server's, ``on`` the options of a command that reaches it; ``tell`` gets a line while
+    it does not answer. Raises RunError for a run that it does not have, and as ``rebuild_folder``.
     """
     patience = make_brief_patience(tell)
     try:
@@ -130,6 +133,7 @@ async def rebuild_kept_run(
         given=start.given,
         started=start.at,
         address=address,
+        options=on,
         state=options.state,
         key=options.signing_key,
     )

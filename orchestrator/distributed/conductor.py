@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 import anyio
@@ -87,9 +88,11 @@ class TemporalConductor:
         api_key: str | None = None,
         workflow: str | None = None,
         lease: float = LEASE,
+        options: str | None = None,
     ) -> None:
         """``workflow`` is the id of the run's workflow where it is not the usual one.
 
+        ``options`` are those of a command that reaches the server; None for ``--on`` alone.
         ``lease``: seconds without a sign of life after which a chunk goes to another worker.
         """
         self._address = address
@@ -97,12 +100,18 @@ class TemporalConductor:
         self._api_key = api_key
         self._given_workflow = workflow
         self._lease = lease
+        self._options = options
         self._connected: Client | None = None
 
     @property
     def address(self) -> str:
         """The address of the server and its namespace, as ``--on`` takes it."""
         return self._address.url
+
+    @property
+    def options(self) -> str:
+        """The options of a command that reaches the server, as a shell takes them; without a secret."""
+        return self._options or f"--on {quote(self.address)}"
 
     @property
     def _client(self) -> Client:
@@ -238,7 +247,8 @@ class ConductedSession:
         """
         spec, run_gate = self._resources.spec, self._resources.run_gate
         try:
-            write_engine_mark(spec.folder.path, EngineMark(address=self._address, session=spec.number))
+            mark = EngineMark(address=self._address, session=spec.number, options=spec.to_engine)
+            write_engine_mark(spec.folder.path, mark)
             await self._resources.record.flush()
         except DiskError as error:
             run_gate.stop("disk", str(error))

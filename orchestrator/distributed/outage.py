@@ -35,7 +35,7 @@ def measure_until_open(resources: RunResources) -> float:
 def explain_away(resources: RunResources, address: str) -> EngineLeftError:
     """Return what to raise where the server is away, and may have the run at work."""
     folder = resources.spec.folder
-    resume = f"undeploy resume {folder.id} --on {address}{folder.state_option}"
+    resume = f"undeploy resume {folder.id} {resources.spec.to_engine}{folder.state_option}"
     return EngineLeftError(
         f"{NO_SERVER} {address} does not answer, so that what was in flight is not known here",
         # It has heard of no stop that came since.

@@ -96,8 +96,8 @@ class WorkerWatch:
                 return
         if self._is_away:
             raise explain_away(self._resources, self._address)
-        folder = self._resources.spec.folder
-        resume = f"undeploy resume {folder.id} --on {self._address}{folder.state_option}"
+        spec, folder = self._resources.spec, self._resources.spec.folder
+        resume = f"undeploy resume {folder.id} {spec.to_engine}{folder.state_option}"
         advice = f"the run stays stopped, and `{resume}` takes over what there is once a worker is back"
         raise EngineLeftError(f"{self._describe()}, so that what was in flight is not known here", advice)
 
@@ -152,7 +152,8 @@ class WorkerWatch:
         return f"{NO_WORKER_AT_ALL} {self._address} takes the run's work"
 
     def _advise(self) -> str:
-        zones = sorted({gateway.zone for gateway in self._resources.spec.plan.gateways})
+        spec = self._resources.spec
+        zones = sorted({gateway.zone for gateway in spec.plan.gateways})
         asked = choose_form(len(zones), zones[0], "ZONE")
         each = choose_form(len(zones), "", f", for the zones {join_words(zones)}")
-        return f"`undeploy worker --zone {asked} --on {self._address}`{each}"
+        return f"`undeploy worker --zone {asked} {spec.to_engine}`{each}"

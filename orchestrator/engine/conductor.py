@@ -48,6 +48,11 @@ class Conductor(Protocol):
         """The address of the engine, as a person gives it; without a secret."""
         ...
 
+    @property
+    def options(self) -> str:
+        """The options of a command that reaches the engine, as a shell takes them; without a secret."""
+        ...
+
     async def connect(self) -> None:
         """Reach the engine. Raises UsageError if that fails; nothing was sent then."""
         ...

@@ -97,8 +97,7 @@ class Controller:
         spec = self._resources.spec
         if spec.request.rehearsal:
             return "a rehearsal is not resumed"
-        conductor = spec.request.conductor
-        on = "" if conductor is None else f" --on {conductor.address}"
+        on = f" {spec.to_engine}" if spec.to_engine else ""
         return f"`undeploy resume {spec.folder.id}{on}{spec.folder.state_option}` goes on with {rest}"
 
     def read_status(self) -> LiveStatus:

@@ -83,15 +83,21 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
     @property
     def options(self) -> SessionOptions:
         """The caller's options as the journal keeps them."""
-        options = self.request.options
+        options, conductor = self.request.options, self.request.conductor
         return SessionOptions(
             only=options.only,
             skip=options.skip,
             waves=options.waves,
             window=self.window,
             window_from=self.window_from,
-            engine=None if self.request.conductor is None else self.request.conductor.address,
+            engine=None if conductor is None else conductor.address,
+            engine_options=None if conductor is None else conductor.options,
         )
+
+    @property
+    def to_engine(self) -> str:
+        """The options of a command that reaches the engine of this session; empty without one."""
+        return "" if self.request.conductor is None else self.request.conductor.options
 
 
 class RunResources(Struct, frozen=True, kw_only=True):

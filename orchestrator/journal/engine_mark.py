@@ -26,6 +26,13 @@ class EngineMark(Struct, frozen=True, kw_only=True):
     """As ``--on`` takes it."""
     session: int
     """The number of the session; 0 if the mark cannot be read."""
+    options: str = ""
+    """The options of a command that reaches the engine, as a shell takes them; empty in older marks."""
+
+    @property
+    def to_engine(self) -> str:
+        """The options of a command that reaches the engine; of an unreadable mark, what to write there."""
+        return self.options or (f"--on {self.address}" if self.session else "--on URL")
 
 
 def write_engine_mark(folder: Path, mark: EngineMark) -> None:

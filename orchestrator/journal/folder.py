@@ -233,7 +233,7 @@ class RunFolder:
         # A process that was killed at its very end has left the mark, and an end in the journal.
         if mark is None or self._read(_read_newest_end):
             return None
-        return LockHolder(engine=mark.address)
+        return LockHolder(engine=mark.address, engine_options=mark.to_engine)
 
     @contextmanager
     def lock(self) -> Iterator[str]:

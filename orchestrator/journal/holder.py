@@ -48,6 +48,8 @@ class LockHolder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The lock is free, but the process may be alive: on a network file system this host need not know."""
     engine: str | None = None
     """The lock is free, but the distributed engine at this address may still work on the run."""
+    engine_options: str | None = None
+    """The options of a command that reaches that engine, as a shell takes them."""
     ending: UnkeptEnding | None = None
     """The lock is free, and its process has ended so; then the entry names no process."""
 

@@ -120,7 +120,9 @@ def _advise(run: RunFolder, holder: LockHolder) -> str:
         return run.explain_unseen_end(holder)
     state = run.state_option
     if holder.engine:
-        return f"Take it over with `undeploy resume {run.id} --on {holder.engine}{state}`, and stop it there"
+        return (
+            f"Take it over with `undeploy resume {run.id} {holder.engine_options}{state}`, and stop it there"
+        )
     return f"Wait for it to end, end it with `undeploy control {run.id} stop{state}`"
 
 

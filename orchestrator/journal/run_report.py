@@ -121,6 +121,7 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
     besides = count_requests(database)
     in_part, accepted_losses = database.one(_IN_PART)
     not_started = {word: (count, kept) for word, kept, count in database.rows(_NOT_STARTED)}
+    newest = summary.sessions[-1] if summary.sessions else None
     return Report(
         run=report_run(summary),
         plan=plan,
@@ -141,6 +142,7 @@ def build_report(database: Database, summary: RunSummary, plan: Plan) -> Report:
         warnings=list_warnings(database, None),
         controls=tuple(_report_control(at, note) for at, note in list_controls(database)),
         approval=report_consent(summary.meta.approved),
+        engine_options=None if newest is None or newest.options is None else newest.options.to_engine,
         restores=report_restores(summary.restores),
         up_again=count_up_again(database),
         in_part=in_part,

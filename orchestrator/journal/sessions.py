@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from orchestrator.journal.database import Database
 from orchestrator.journal.holder import LockHolder
@@ -32,10 +33,20 @@ class SessionOptions(Struct, frozen=True, kw_only=True):
     """None in journals of older programs, which did not keep it."""
     engine: str | None = None
     """The address of the distributed engine that worked; None: the process itself did."""
+    engine_options: str | None = None
+    """The options of a command that reaches that engine, as a shell takes them; None in older journals."""
+
+    @property
+    def to_engine(self) -> str | None:
+        """The options of a command that reaches the engine; None if the process itself worked."""
+        return None if self.engine is None else self.engine_options or f"--on {self.engine}"
 
     def encode(self) -> str:
         """Return the options as they stand in their row."""
-        return msgspec.json.encode(self).decode()
+        keys = asdict(self)
+        if self.engine_options is None:
+            del keys["engine_options"]
+        return msgspec.json.encode(keys).decode()
 
 
 class SessionRow(NamedTuple):

@@ -47,10 +47,10 @@ def advise(report: Report) -> tuple[NextStep, ...]:
 
 def _advise_takeover(report: Report) -> Iterator[NextStep]:
     """Name the command that takes the results of an engine over, in case no process does any more."""
-    if (engine := report.run.engine) is not None:
+    if report.engine_options is not None:
         yield NextStep(
             "If its own process has ended, another one takes the results over:",
-            f"undeploy resume {report.run.id} --on {engine}",
+            f"undeploy resume {report.run.id} {report.engine_options}",
         )
 
 
@@ -114,7 +114,7 @@ def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
     if _wants_workers(report):
         yield NextStep(
             "Start a worker of each zone, where it reaches its gateways:",
-            f"undeploy worker --zone ZONE --on {report.run.engine}",
+            f"undeploy worker --zone ZONE {report.engine_options}",
         )
     zones = {gateway.name: _find_missing_zone(gateway) for gateway in report.gateways}
     silent = [
@@ -130,7 +130,7 @@ def _advise_on_lanes(report: Report) -> Iterator[NextStep]:
     for zone in sorted({zone for zone in zones.values() if zone is not None}):
         yield NextStep(
             f"Start a worker of zone {zone}, where it reaches its gateways:",
-            f"undeploy worker --zone {zone} --on {report.run.engine}",
+            f"undeploy worker --zone {zone} {report.engine_options}",
         )
     if silent:
         yield NextStep(
@@ -158,9 +158,9 @@ def _advise_resume(report: Report) -> Iterator[NextStep]:
         text = f"A restore has begun, so only if the rest shall still go down: {text[0].lower()}{text[1:]}"
         # Once a restore has begun, a resume without this option is refused.
         option += " --after-restore"
-    if run.engine is not None:
+    if report.engine_options is not None:
         # This machine may reach no gateway of it.
-        option += f" --on {run.engine}"
+        option += f" {report.engine_options}"
     yield NextStep(text, f"undeploy resume {run.id}{option}")
 
 
@@ -283,7 +283,7 @@ def _compose_restore(report: Report, run: str | None, *options: str) -> str:
     """Return the command that brings back the run, or all runs of its chain."""
     # Several restores in a row would leave a chain half up when one of them fails.
     chain = " --chain" if report.chain or report.brings_back > 1 else ""
-    engine = "" if report.run.engine is None else f" --on {report.run.engine}"
+    engine = "" if report.engine_options is None else f" {report.engine_options}"
     return f"undeploy restore {run}{chain}{''.join(options)}{engine}"
 
 

@@ -341,6 +341,8 @@ class Report(Struct, frozen=True, kw_only=True):
     snapshots: int | None = None
     """Number of targets with a snapshot from before their change; None if the run keeps none."""
     approval: RunApproval | None = None
+    engine_options: str | None = None
+    """The options of a command that reaches ``run.engine``, as a shell takes them; None without one."""
     plan: PlanHeader | None = None
     """The keys at the top of the plan, for texts that show one; report.json has only those of ``run``."""
     restores: tuple[RestoreReport, ...] = ()

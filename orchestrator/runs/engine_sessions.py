@@ -52,10 +52,10 @@ class EngineLookup:
             await self._release_ended(mark, newest)
             return None
         if self._request.options.engine_gone:
-            await self._refuse_if_there(_find_address(mark, newest), newest)
+            await self._refuse_if_there(mark, newest)
             doubt_untold(self._database, newest, self._change)
         else:
-            conductor = self._get_conductor(mark)
+            conductor = self._get_conductor(mark, newest)
             await conductor.connect()
             if (found := await conductor.find_session(self._folder.id, newest.number)) is not None:
                 return found
@@ -80,12 +80,18 @@ class EngineLookup:
         found = await conductor.find_session(self._folder.id, number)
         if found is None:
             return None
-        options = SessionOptions(window=found.window, window_from="option", engine=conductor.address)
+        options = SessionOptions(
+            window=found.window,
+            window_from="option",
+            engine=conductor.address,
+            engine_options=conductor.options,
+        )
         with self._database.transaction():
             reopen(self._database, lambda _name, _wave: True)
             holder = msgspec.json.encode(LockHolder()).decode()
             insert_session(self._database, number, at=found.started, holder=holder, options=options)
-        write_engine_mark(self._folder.path, EngineMark(address=conductor.address, session=number))
+        mark = EngineMark(address=conductor.address, session=number, options=conductor.options)
+        write_engine_mark(self._folder.path, mark)
         return found
 
     def warn_of_elsewhere(self) -> None:
@@ -94,11 +100,11 @@ class EngineLookup:
             return
         for row in reversed(read_sessions(self._database)):
             engine = None if row.options is None else row.options.engine
-            if engine and has_heard_engine(self._database, row.number):
+            if row.options is not None and engine and has_heard_engine(self._database, row.number):
                 told = (
                     f"warning: session {row.number} was done on {engine}, which is not asked now: whether a"
                     " later one was done from another folder is not known;"
-                    f" --on {engine} takes such a session over"
+                    f" {row.options.to_engine} takes such a session over"
                 )
                 self._folder.remarks += (told,)
                 return
@@ -111,27 +117,29 @@ class EngineLookup:
     async def _release_ended(self, mark: EngineMark, newest: SessionRow) -> None:
         """Let the engine forget a session whose process here was killed, or lost it, at its very end."""
         conductor = self._request.conductor
-        if conductor is not None and conductor.address == mark.address:
+        if conductor is not None and conductor.address == _find_address(mark, newest):
             await conductor.connect()
             await conductor.release(self._folder.id, newest.number, self._folder.path)
 
-    def _get_conductor(self, mark: EngineMark) -> Conductor:
-        conductor = self._request.conductor
-        if conductor is None or conductor.address != mark.address:
+    def _get_conductor(self, mark: EngineMark, newest: SessionRow) -> Conductor:
+        conductor, address = self._request.conductor, _find_address(mark, newest)
+        if conductor is None or conductor.address != address:
+            options = _name_options(mark, newest)
             raise UsageError(
-                f"run {self._folder.id} may still be at work on {mark.address}: --on {mark.address} takes it"
-                " over. If that engine is gone for good, --engine-gone goes on without what it had not told"
+                f"run {self._folder.id} may still be at work on {address}: {options} takes it over. If that"
+                " engine is gone for good, --engine-gone goes on without what it had not told"
             )
         return conductor
 
-    async def _refuse_if_there(self, address: str, newest: SessionRow) -> None:
+    async def _refuse_if_there(self, mark: EngineMark, newest: SessionRow) -> None:
         """Raise UsageError if the engine that is said to be gone still has the run."""
-        conductor, run = self._request.conductor, self._folder.id
+        conductor, run, address = self._request.conductor, self._folder.id, _find_address(mark, newest)
         if conductor is None or conductor.address != address:
             if (reach := self._request.options.reach_engine) is None:
                 return
             conductor = reach(address)
-        take_over = f"`undeploy resume {run} --on {address}{self._folder.state_option}` takes it over"
+        options = _name_options(mark, newest)
+        take_over = f"`undeploy resume {run} {options}{self._folder.state_option}` takes it over"
         try:
             if not await conductor.is_there():
                 return
@@ -158,6 +166,13 @@ def _find_address(mark: EngineMark, newest: SessionRow) -> str:
     """Return where the engine is: by its session, since a mark may be unreadable."""
     engine = newest.options.engine if newest.options is not None else None
     return engine or mark.address
+
+
+def _name_options(mark: EngineMark, newest: SessionRow) -> str:
+    """Return the options of a command that reaches the engine: of the newest command that did, if known."""
+    if mark.options or newest.options is None:
+        return mark.to_engine
+    return newest.options.to_engine or mark.to_engine
 
 
 def may_go_on(found: EngineSession, *, past_stop: bool) -> bool:

@@ -119,8 +119,8 @@ def build_restoration(
     # A live run may still take targets down, and this restore would miss them.
     for run in runs:
         if (holder := run.read_holder()) is not None:
-            state, engine = run.state_option, holder.engine
-            first = "" if engine is None else f"undeploy resume {run.id} --on {engine}{state}, then "
+            state, engine = run.state_option, holder.engine_options
+            first = "" if engine is None else f"undeploy resume {run.id} {engine}{state}, then "
             raise RunError(
                 f"run {run.id} is going on: {holder}; stop it first: {first}undeploy control {run.id} stop"
                 f"{state}"

@@ -23,6 +23,7 @@ from orchestrator.journal.sessions import SessionOptions, read_sessions
 from orchestrator.model.plan import RunId, StopWhen, Window
 
 ADDRESS = "temporal://127.0.0.1:7233/default"
+OPTIONS = f"--on {ADDRESS} --tls"
 STARTED = 1_795_000_000.0
 PLAN = """\
 version: 1
@@ -69,7 +70,7 @@ class Fetching:
 
 
 def request(state: Path, given: RunInput = GIVEN) -> RebuildRequest:
-    return RebuildRequest(given=given, started=STARTED, address=ADDRESS, state=state)
+    return RebuildRequest(given=given, started=STARTED, address=ADDRESS, options=OPTIONS, state=state)
 
 
 def test_the_folder_of_a_scheduled_run_has_its_beginning(sent: Path, tmp_path: Path) -> None:
@@ -82,9 +83,13 @@ def test_the_folder_of_a_scheduled_run_has_its_beginning(sent: Path, tmp_path: P
         (session,) = read_sessions(database)
     assert (session.number, session.started, session.ended) == (1, STARTED, None)
     assert session.options == SessionOptions(
-        only=("a/**",), window=Window(None, None), window_from="option", engine=ADDRESS
+        only=("a/**",),
+        window=Window(None, None),
+        window_from="option",
+        engine=ADDRESS,
+        engine_options=OPTIONS,
     )
-    assert read_engine_mark(folder.path) == EngineMark(address=ADDRESS, session=1)
+    assert read_engine_mark(folder.path) == EngineMark(address=ADDRESS, session=1, options=OPTIONS)
     assert (folder.read_state(), folder.path.stat().st_mode & 0o777) == ("running", 0o700)
 
 
@@ -113,7 +118,7 @@ def test_a_run_that_is_kept_here_is_not_made_anew(sent: Path, tmp_path: Path) ->
     folder = anyio.run(rebuild_folder, asked, Fetching(sent))
     before = folder.journal.read_bytes()
 
-    with pytest.raises(UsageError, match=f"kept here already.*undeploy resume {folder.id} --on {ADDRESS}"):
+    with pytest.raises(UsageError, match=f"kept here already.*undeploy resume {folder.id} {OPTIONS} "):
         anyio.run(rebuild_folder, asked, Fetching(sent))
     assert folder.journal.read_bytes() == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -221,6 +222,8 @@ def test_a_run_whose_id_is_not_that_of_its_workflow_gets_no_folder(
     state = tmp_path / "deep" / "state"
 
     with pytest.raises(RunError, match=r"is of another run, '\.\./\.\./x'"):
-        anyio.run(rebuild_kept_run, cast("Any", None), "far", URL, RunOptions(state=state), print)
+        anyio.run(
+            partial(rebuild_kept_run, cast("Any", None), "far", URL, RunOptions(state=state), print, on=URL)
+        )
 
     assert not list(tmp_path.rglob("x"))

@@ -14,10 +14,14 @@ from temporalio.api.workflow.v1 import PendingWorkflowTaskInfo
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryResponse
 from temporalio.service import RPCError, RPCStatusCode
 
+from orchestrator.distributed.address import parse_engine_address
+from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.payloads import JournalPages
 from orchestrator.distributed.worker_watch import WorkerWatch
 from orchestrator.engine.conductor import EngineLeftError
 from orchestrator.engine.lane_recorder import LaneRecorder
+from orchestrator.engine.options import RunOptions
+from orchestrator.engine.request import RunRequest
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import AnyEvent, GatewayWarned, RunNoted, RunWarned
 from orchestrator.model.plan import Plan, Wave
@@ -83,7 +87,9 @@ class Watched:
             waves=(Wave(name="w"),),
             snapshot="off",
         )
-        shared = resources(here, self.gate, Notes(), self.events.append, plan=plan, **spec)
+        request = RunRequest(options=RunOptions(), conductor=TemporalConductor(parse_engine_address(URL)))
+        given = {"plan": plan, "request": request, **spec}
+        shared = resources(here, self.gate, Notes(), self.events.append, **given)
         recorder = LaneRecorder(Notes(), self.events.append, here.now)  # type: ignore[arg-type]
         pages = JournalPages(workflow="w", pages=1, size=1, digest="d")
         self.watch = WorkerWatch(

@@ -160,6 +160,49 @@ def test_the_advice_names_the_engine(plan: Path) -> None:
     assert find_resume(result.report) == f"undeploy resume {result.folder.id} --on {ADDRESS}"
 
 
+def test_each_advice_names_the_options_with_which_the_engine_was_reached(plan: Path) -> None:
+    """An engine behind TLS answers no command that is pasted without them."""
+    options = f"--on {ADDRESS} --tls-ca /etc/ca.pem --api-key env:KEY"
+
+    async def be_killed(resources: RunResources, controller: Controller) -> str | None:
+        await take_first(resources, controller)
+        mark = EngineMark(address=ADDRESS, session=resources.spec.number, options=options)
+        write_engine_mark(resources.spec.folder.path, mark)
+        assert options in controller._describe_resume("the rest")
+        raise KilledError
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        run_conducted(plan, PlayedConductor(be_killed, options=options))
+    assert caught.value.subgroup(KilledError) is not None
+
+    (killed,) = list_runs(plan.parent / "state")
+    state = killed.state_option
+    with killed.open_source() as source:
+        assert find_resume(source.report) == f"undeploy resume {killed.id} {options}"
+    holder = killed.read_holder()
+    assert holder is not None
+    assert holder.engine_options == options
+    with pytest.raises(UsageError, match=f"at work on {ADDRESS}: {options} takes it over"):
+        resume_conducted(killed, None)
+    with pytest.raises(RunError, match=f"`undeploy resume {killed.id} {options}{state}`"):
+        run_conducted(plan, PlayedConductor(take_first))
+
+
+def test_a_run_whose_mark_cannot_be_read_is_taken_over_by_the_address_of_its_session(
+    killed: RunFolder,
+) -> None:
+    (killed.path / "engine").write_text("{")
+    holder = killed.read_holder()
+    assert holder is not None
+    assert holder.engine_options == "--on URL"
+
+    with pytest.raises(UsageError, match=f"at work on {ADDRESS}: --on {ADDRESS} takes it over"):
+        resume_conducted(killed, None)
+    conductor = PlayedConductor(take_first, sessions={1: EngineSession()})
+    resume_conducted(killed, conductor)
+    assert "find session 1" in conductor.told
+
+
 def test_the_advice_on_a_run_that_an_engine_works_on_is_to_take_it_over(killed: RunFolder) -> None:
     with killed.open_source() as source:
         assert find_resume(source.report) == f"undeploy resume {killed.id} --on {ADDRESS}"

@@ -109,14 +109,15 @@ def test_advice_names_the_lanes_that_are_closed_or_parked_first() -> None:
 
 def test_a_lane_that_waited_for_a_worker_wants_one_and_not_a_look_at_its_gateway() -> None:
     report = build_report("parked", {"state": "stopped", "exit_status": 4}, not_started=1)
-    report = replace(report, run=replace(report.run, engine="temporal://h:7233/default"))
+    engine = "temporal://h:7233/default"
+    report = replace(report, engine_options=f"--on {engine} --tls", run=replace(report.run, engine=engine))
     waited = ("parked: no worker of zone dmz took its work for 10m",)
     gateways = tuple(replace(gateway, warnings=waited) for gateway in report.gateways)
 
     first, *rest = advise(replace(report, gateways=gateways))
 
     assert first.text == "Start a worker of zone dmz, where it reaches its gateways:"
-    assert first.command == "undeploy worker --zone dmz --on temporal://h:7233/default"
+    assert first.command == "undeploy worker --zone dmz --on temporal://h:7233/default --tls"
     assert not any("parked" in step.text for step in rest)
 
 
@@ -127,11 +128,12 @@ def test_a_run_that_no_worker_took_was_stopped_by_nobody() -> None:
     report = build_report(
         "open", {"state": "stopped", "exit_status": 4, "stopped_by": stopped_by}, not_started=1
     )
-    report = replace(report, run=replace(report.run, engine="temporal://h:7233/default"))
+    engine = "temporal://h:7233/default"
+    report = replace(report, engine_options=f"--on {engine} --tls", run=replace(report.run, engine=engine))
 
     first, then = advise(report)
 
-    assert first.command == "undeploy worker --zone ZONE --on temporal://h:7233/default"
+    assert first.command == "undeploy worker --zone ZONE --on temporal://h:7233/default --tls"
     assert then.text.startswith("Then go on where it ended")
 
 
@@ -183,12 +185,15 @@ def test_a_chain_comes_back_as_a_chain() -> None:
 
 def test_workers_of_a_server_did_it_and_so_they_bring_it_back() -> None:
     made = build_report("open", {"state": "complete", "exit_status": 0}, undeployed=3)
-    run = replace(made.run, engine="temporal://127.0.0.1:7233/default")
-    found = replace(made, run=run, restore_outlook=RestoreOutlook(undeployed=3, restorable=3))
+    found = replace(
+        made,
+        engine_options="--on temporal://127.0.0.1:7233/default --tls",
+        restore_outlook=RestoreOutlook(undeployed=3, restorable=3),
+    )
 
     *_, last = advise(found)
 
-    assert last.command == f"undeploy restore {found.run.id} --on temporal://127.0.0.1:7233/default"
+    assert last.command == f"undeploy restore {found.run.id} --on temporal://127.0.0.1:7233/default --tls"
 
 
 def test_a_target_that_comes_after_one_that_is_not_down_waits_for_that_one() -> None:

@@ -31,9 +31,11 @@ class PlayedConductor:
         sessions: Mapping[int, EngineSession] | None = None,
         address: str = ADDRESS,
         answers: bool = True,
+        options: str = "",
     ) -> None:
         """Each of ``conducts`` is for one session, the last one for all that follow."""
         self.address = address
+        self.options = options or f"--on {address}"
         self.answers = answers
         self.sessions = dict(sessions or {})
         self.told: list[str] = []

@@ -119,15 +119,18 @@ class EngineAccess(NamedTuple):
             yield client
 
     def list_words(self) -> str:
-        """Return the options about the engine, as a shell takes them, for a command that is advised."""
-        words = [f"--on {self.url}"]
+        """Return the options about the engine, as a shell takes them, for a command that is advised.
+
+        The files are named in full: the command may be typed in another folder, much later.
+        """
+        words = [f"--on {quote(self.url)}"]  # zsh takes the brackets of an IPv6 address for a pattern
         if self.tls is not None:
             given = {
-                "--tls-ca": self.tls.ca_file,
-                "--tls-cert": self.tls.cert_file,
-                "--tls-key": self.tls.key_file,
+                "--tls-ca": self.tls.ca_file and self.tls.ca_file.absolute(),
+                "--tls-cert": self.tls.cert_file and self.tls.cert_file.absolute(),
+                "--tls-key": self.tls.key_file and self.tls.key_file.absolute(),
                 "--tls-server-name": self.tls.server_name,
-                "--api-key": self.key_reference,
+                "--api-key": self.key_reference and _name_in_full(self.key_reference),
             }
             said = [f"{name} {quote(str(value))}" for name, value in given.items() if value is not None]
             words += said or ["--tls"]
@@ -159,6 +162,7 @@ def _conduct_on(access: EngineAccess, lease: float | None) -> TemporalConductor:
         access.tls,
         api_key=access.revealed_key,
         lease=LEASE if lease is None else lease,
+        options=access.list_words(),
     )
 
 
@@ -167,6 +171,12 @@ def _require_library() -> None:
 
     if find_spec("temporalio") is None:
         raise UsageError(NOT_INSTALLED)
+
+
+def _name_in_full(reference: str) -> str:
+    """Return a reference to a key with the file's whole path, if it names a file."""
+    form, _, name = reference.partition(":")
+    return f"file:{Path(name).expanduser().absolute()}" if form == "file" else reference
 
 
 def _read_key(reference: str | None) -> Secret | None:
