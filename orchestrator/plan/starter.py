@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-STARTER = """\
+from datetime import datetime, timedelta
+
+WINDOW = timedelta(hours=4)
+"""How long the window lasts that the plan shows."""
+
+_STARTER = """\
 # yaml-language-server: $schema=plan.schema.json
 # Editors explain and complete the keys once that file is there: undeploy schema -o plan.schema.json
 # A plan for undeploy. Check it with: undeploy check PLAN
@@ -13,7 +18,7 @@ name: retire-orders
 reason: CHG-0000 what this is for
 
 # When undeploys may start. A time always has its offset from UTC.
-# window: {opens: 2026-11-22T22:00:00+03:00, closes: 2026-11-23T02:00:00+03:00}
+# {window}
 
 # The installations that are talked to. A credential is a reference, never the credential itself:
 # {env: NAME}, {file: path}, {command: [program, argument]} (what it prints; no shell) or
@@ -89,3 +94,11 @@ waves:
       # A long list: CSV with a header of the target's own keys, or JSON lines (.jsonl).
       # - {gateway: roma-eu, from_file: retired.csv}
 """
+
+
+def compose_starter(opens: datetime) -> str:
+    """Return the plan, with a window that opens at the aware time ``opens``."""
+    closes = opens + WINDOW
+    return _STARTER.replace(
+        "{window}", f"window: {{opens: {opens.isoformat()}, closes: {closes.isoformat()}}}"
+    )

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from orchestrator.model.live_status import Tone
 from orchestrator.report.counts import count_already, count_current_outcomes, count_done, count_missed
-from orchestrator.report.values import Report, Totals
-from orchestrator.report.words import ACT_WORDS, REHEARSAL
+from orchestrator.report.values import Report, RunReport, Totals
+from orchestrator.report.words import ACT_WORDS, REHEARSAL, name_stop
 from orchestrator.text.counting import choose_form
 
 _STATE_WORDS = {
@@ -145,7 +145,12 @@ def find_dangers(report: Report) -> tuple[tuple[str, str], ...]:
 
 def describe_end(report: Report) -> str:
     """Say how the run ended, the cause of a stop and the exit status, as far as they are known."""
-    run = report.run
-    cause = f" by {run.stopped_by}" if run.state == "stopped" and run.stopped_by else ""
-    status = "" if run.exit_status is None else f", exit status {run.exit_status}"
-    return f"{judge_end(report).words}{cause}{status}"
+    status = "" if report.run.exit_status is None else f", exit status {report.run.exit_status}"
+    return f"{judge_end(report).words}{_name_cause(report.run)}{status}"
+
+
+def _name_cause(run: RunReport) -> str:
+    """Name what stopped or interrupted a run, such as a signal; empty for any other end."""
+    if run.state not in ("stopped", "interrupted") or not run.stopped_by:
+        return ""
+    return f" by {run.stopped_by}" if run.state == "stopped" else f": {name_stop(run.stopped_by)}"

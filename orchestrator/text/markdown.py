@@ -5,6 +5,8 @@ A vendor's message may hold a pipe, a link, an ``@mention`` or HTML. None of the
 
 from __future__ import annotations
 
+import re
+
 from orchestrator.text.characters import make_visible
 
 # Trackers disagree about a backslash inside a table, before a pipe and before HTML: those become entities.
@@ -12,13 +14,22 @@ _MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "\\`<>|&@"} | {
     ord(sign): f"\\{sign}" for sign in "*_[]~#"
 }
 
+# GitHub and GitLab look for these in the text that comes of the Markdown, where no escape is left. They leave
+# alone what stands in backticks, and nothing else that all trackers know.
+_ACTIVE = re.compile(
+    r"://|www\.|@|\$|[#!%&~]\d|\bGH-\d|:(?:[a-z_+-][\w+-]*|100|1234):", re.IGNORECASE | re.ASCII
+)
+"""What makes a word an address, a mention, a reference, a formula or a picture."""
+_BETWEEN_WORDS = re.compile(r"""([\s`|\\()\[\]<>,;"']+)""")
+
 
 def escape_markdown(text: str) -> str:
     """Return ``text`` so that no table, emphasis, heading, link, mention, reference or HTML comes of it.
 
-    Trackers may still make a link of a bare address: it leads where it says.
+    A word of which a tracker would make a link by itself, such as a bare address, stands in code.
     """
-    return make_visible(text).translate(_MARKUP)
+    words = _BETWEEN_WORDS.split(make_visible(text))
+    return "".join(f"`{word}`" if _ACTIVE.search(word) else word.translate(_MARKUP) for word in words)
 
 
 def format_code(text: str) -> str:
@@ -28,7 +39,8 @@ def format_code(text: str) -> str:
     """
     shown = make_visible(text)
     if not shown.strip() or "|" in shown or "`" in shown or "\\" in shown:
-        return f"<code>{shown.translate(_MARKUP)}</code>"
+        # Markdown goes on inside of HTML, so a bare address there would be a link.
+        return f"<code>{escape_markdown(text)}</code>"
     return f"`{shown}`"
 
 

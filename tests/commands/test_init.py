@@ -18,6 +18,18 @@ def test_the_starter_plan_is_valid_as_it_is(undeploy: Undeploy, folder: Path) ->
     assert undeploy("check", "plan.yaml")[0] == 0
 
 
+def test_the_window_in_the_starter_plan_is_yet_to_come(undeploy: Undeploy, folder: Path) -> None:
+    undeploy("init")
+    path = folder / "plan.yaml"
+    path.write_text(path.read_text().replace("# window:", "window:"))
+
+    status, out, _ = undeploy("check", "plan.yaml")
+
+    assert status == 0
+    assert "window: " in out
+    assert "the window closed" not in out
+
+
 def test_a_file_that_exists_is_left_as_it_is(undeploy: Undeploy, folder: Path) -> None:
     (folder / "mine.yaml").write_text("mine")
     status, _, err = undeploy("init", "mine.yaml")

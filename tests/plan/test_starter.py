@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from orchestrator.plan.reader import read_plan
-from orchestrator.plan.starter import STARTER
+from orchestrator.plan.starter import compose_starter
 from orchestrator.plan.target_sink import TargetList
 from tests.support.plans import load_plan
 
+STARTER = compose_starter(datetime.now(UTC))
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
 
 

@@ -60,6 +60,8 @@ def test_the_ending_names_what_stopped_the_run() -> None:
     assert _end() == "complete, exit status 0"
     assert _end(state="stopped", stopped_by="window", exit_status=4) == "stopped by window, exit status 4"
     assert _end(state="killed", exit_status=None) == "killed"
+    signal = {"state": "interrupted", "stopped_by": "interrupt: SIGTERM was received", "exit_status": 130}
+    assert _end(**signal) == "interrupted: SIGTERM was received, exit status 130"
 
 
 JUDGED = [
