@@ -50,7 +50,7 @@ def read_engine_mark(folder: Path) -> EngineMark | None:
         return msgspec.json.decode((folder / _NAME).read_bytes(), type=EngineMark)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError):
         # Work that goes on unseen would be worse than a run that is held for no reason.
         return EngineMark(address=_UNREADABLE, session=0)
 

@@ -35,7 +35,7 @@ def decode_plan(raw: bytes) -> Plan:
             gateways=tuple(map(_decode_gateway, fields["gateways"])),
             waves=msgspec.convert(fields["waves"], tuple[Wave, ...]),
         )
-    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError, RecursionError) as error:
         raise JournalError(f"the plan in the journal cannot be read: {error}") from error
 
 
@@ -43,7 +43,7 @@ def decode_header(raw: bytes) -> PlanHeader:
     """Return the keys at the top of the plan, without its gateways. Raises as ``decode_plan`` does."""
     try:
         return msgspec.json.decode(raw, type=PlanHeader)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError) as error:
         raise JournalError(f"the plan in the journal cannot be read: {error}") from error
 
 

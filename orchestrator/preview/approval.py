@@ -19,7 +19,9 @@ from msgspec.structs import replace
 from orchestrator.errors import UsageError
 from orchestrator.model.credentials import Secret
 from orchestrator.preview.states import Preview, TargetState
+from orchestrator.text.characters import quote_text
 from orchestrator.text.counting import name_first
+from orchestrator.text.json_keys import find_repeated_key
 
 SCHEMA: Literal[2] = 2
 UNSEALED_SCHEMA = 1
@@ -142,6 +144,9 @@ def decode_approval(data: bytes) -> Approval:
     # Others may edit the file: nesting that is too deep is an error of Python's, not of the decoder's.
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(_explain_refusal(data, error)) from error
+    # A person who reads the file may believe the first of two values, and the seal covers the last.
+    if (key := find_repeated_key(data)) is not None:
+        raise UsageError(f"it was edited: an object has the key {quote_text(key)} twice; make a new one")
     _refuse_duplicates(approval.targets)
     if add_seal(approval).seal != approval.seal:
         raise UsageError("it was edited: its seal is not the digest of what it says; make a new one")

@@ -10,7 +10,9 @@ from msgspec import Struct
 from orchestrator.errors import UsageError
 from orchestrator.preview.json import SCHEMA
 from orchestrator.preview.states import TargetState
+from orchestrator.text.characters import quote_text
 from orchestrator.text.counting import count_noun
+from orchestrator.text.json_keys import find_repeated_key
 
 
 class ReplayedTarget(Struct, frozen=True, kw_only=True):
@@ -48,6 +50,8 @@ def read_preview(data: bytes, digest: str) -> ReplayedPreview:
         raise UsageError(
             f"it is no preview ({error}); `undeploy preview PLAN --format json` prints one"
         ) from error
+    if (key := find_repeated_key(data)) is not None:
+        raise UsageError(f"it was edited: an object has the key {quote_text(key)} twice")
     if found.kind != "preview" or found.schema != SCHEMA:
         raise UsageError(f"it is {found.kind} of schema {found.schema}, not a preview of schema {SCHEMA}")
     # A plan with other targets would begin its rehearsal with states that belong to none of them.

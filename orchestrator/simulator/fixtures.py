@@ -20,6 +20,8 @@ from orchestrator.model.target import Target
 from orchestrator.simulator.gateway_fixture import PlannedTargets
 from orchestrator.simulator.kinds import FIXTURES, AnyFixture
 from orchestrator.system.reading import FileRefusedError, read_regular
+from orchestrator.text.characters import quote_text
+from orchestrator.text.json_keys import find_repeated_key
 
 Document = TypeVar("Document")
 
@@ -82,8 +84,14 @@ def _make_gateway(entry: Gateway, planned: PlannedTargets) -> AnyFixture:
 def read_json_file(path: Path, kind: type[Document], what: str) -> Document:
     """Read a JSON document of a type. Raises UsageError that names the file and what does not fit."""
     try:
-        return msgspec.json.decode(read_regular(path), type=kind)
+        data = read_regular(path)
+        document = msgspec.json.decode(data, type=kind)
+        key = find_repeated_key(data)
     except FileRefusedError as refused:
         raise UsageError(f"cannot read {what} from {path}: {refused.system or refused}") from None
-    except msgspec.DecodeError as error:
+    # A text that is no UTF-8, or nested too deep, is an error of Python's.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} does not hold {what}: {error}") from error
+    if key is not None:
+        raise UsageError(f"{path} does not hold {what}: an object has the key {quote_text(key)} twice")
+    return document

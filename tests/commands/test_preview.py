@@ -276,6 +276,7 @@ def test_a_rehearsal_says_what_it_takes_for_up(
     [
         ("no JSON", "it is no preview"),
         ("[]", "it is no preview"),
+        ('{"kind": "preview", "kind": "preview", "schema": 1, "digest": "", "targets": []}', "twice"),
         ('{"kind": "approval", "schema": 1, "digest": "", "targets": []}', "not a preview of schema 1"),
         ('{"kind": "preview", "schema": 1, "digest": "00", "targets": []}', "a plan with the digest 00"),
     ],

@@ -191,7 +191,7 @@ def test_each_advice_names_the_options_with_which_the_engine_was_reached(plan: P
 def test_a_run_whose_mark_cannot_be_read_is_taken_over_by_the_address_of_its_session(
     killed: RunFolder,
 ) -> None:
-    (killed.path / "engine").write_text("{")
+    (killed.path / "engine").write_bytes(b'{"address": "\xff"}')
     holder = killed.read_holder()
     assert holder is not None
     assert holder.engine_options == "--on URL"

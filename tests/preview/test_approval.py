@@ -46,6 +46,25 @@ TARGETS = (
 )
 
 
+REPEATED = (
+    ('"plan": "p"', '"plan": "another", "plan": "p"'),
+    ('"user":"alice"', '"user":"bob","user":"alice"'),
+    ('"state":"deployed"', '"state":"unknown","state":"deployed"'),
+)
+
+
+@pytest.mark.parametrize(("written", "edited"), REPEATED)
+def test_a_key_that_stands_twice_is_refused_although_the_seal_and_the_signature_hold(
+    written: str, edited: str
+) -> None:
+    """A reviewer may believe the value that a decoder passes over."""
+    text = encode_approval(make_approval(KEY)).decode()
+    assert written in text
+
+    with pytest.raises(UsageError, match=r"it was edited: an object has the key .* twice"):
+        decode_approval(text.replace(written, edited).encode())
+
+
 def make_approval(key: Secret | None = None, **fields: object) -> Approval:
     made = Approval(
         plan="p",

@@ -139,6 +139,9 @@ def test_a_seed_survives_its_json(tmp_path):
     ("text", "said"),
     [
         ("{", "does not hold a seed"),
+        ("[" * 5000, "does not hold a seed"),
+        (b'{"gateways": [], "note": "\xff"}', "does not hold a seed"),
+        ('{"gateways": [], "keep": 1, "keep": 2}', 'the key "keep" twice'),
         ('{"gateways": [{"kind": "kong"}]}', r"kong.*\$\.gateways"),
         (None, "cannot read"),
     ],
@@ -146,7 +149,7 @@ def test_a_seed_survives_its_json(tmp_path):
 def test_a_seed_that_cannot_be_read_says_where(tmp_path, text, said):
     path = tmp_path / "seed.json"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     with pytest.raises(UsageError, match=said):
         SimulatorFixture.from_file(path)
