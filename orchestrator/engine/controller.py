@@ -34,6 +34,7 @@ from orchestrator.model.settings import Limits
 from orchestrator.plan.patterns import Patterns, find_fault
 from orchestrator.text.characters import quote_text
 from orchestrator.text.counting import choose_form, count_noun
+from orchestrator.text.formats import format_unix_time
 
 
 class Controller:
@@ -116,8 +117,7 @@ class Controller:
             case PauseRun():
                 return "nothing new starts; what is in flight lands, and `continue` goes on"
             case ContinueRun():
-                waits = self._run_gate.paused or self._run_gate.rests
-                return "it goes on" if waits else "it was not waiting; nothing has changed"
+                return self._describe_continue()
             case StopRun():
                 return f"it stops; {self._describe_resume('what is left')}"
             case SkipTargets(pattern):
@@ -127,6 +127,19 @@ class Controller:
             case SetLimits():
                 self._find_gateway(command)
                 return f"in force: {str(command).removeprefix('limits ')}"
+
+    def _describe_continue(self) -> str:
+        waits, opens = self._run_gate.paused or self._run_gate.rests, self._find_opening()
+        if opens is None:
+            return "it goes on" if waits else "it was not waiting; nothing has changed"
+        window = f"its window opens at {format_unix_time(opens)}"
+        return f"it goes on once {window}" if waits else f"it waits until {window}; nothing has changed"
+
+    def _find_opening(self) -> float | None:
+        """Return when the window opens, in Unix seconds; None if that is not yet to come."""
+        window = self._resources.spec.window
+        opens = None if window is None or window.opens is None else window.opens.timestamp()
+        return None if opens is None or opens <= self._environment.now() else opens
 
     async def _count_skipped(self, pattern: str) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
@@ -161,7 +174,7 @@ class Controller:
             case ContinueRun() if self._run_gate.paused or self._run_gate.rests:
                 # A wait between two waves tells its own end; see ``pauses``.
                 if self._run_gate.paused:
-                    self._emit(RunContinued(at=self._environment.now()))
+                    self._tell_end_of_pause()
                 self._run_gate.go_on()
             case StopRun():
                 self._run_gate.stop("control", f"{operator.user} stopped it ({operator.origin})")
@@ -171,6 +184,13 @@ class Controller:
                 self._set_limits(command)
             case _:
                 pass
+
+    def _tell_end_of_pause(self) -> None:
+        at = self._environment.now()
+        self._emit(RunContinued(at=at))
+        # The wait for the window, in which the pause began, goes on: a display would show no wait any more.
+        if (opens := self._find_opening()) is not None:
+            self._emit(RunWaiting(at=at, why="window", until=opens))
 
     def _set_limits(self, command: SetLimits) -> None:
         before = self.learned.get(command.gateway, LearnedLimits())

@@ -48,6 +48,9 @@ class SessionWindow:
         await self._wait_for_clock(self.opens, run_gate)
         run_gate.set_close(self.close_on_monotonic_clock())
         emit(RunContinued(at=self._environment.now()))
+        # A pause that was asked for meanwhile goes on: tell it again, or a display would show no wait.
+        if run_gate.paused:
+            emit(RunWaiting(at=self._environment.now(), why="paused"))
 
     async def _wait_for_clock(self, at: float, run_gate: RunGate) -> None:
         # The clock may be set while the run waits, and the machine may sleep: so it is read again and again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,21 @@ from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
-from orchestrator.model.events import Controlled, LimitsChanged, RunContinued, RunWarned, StepStarted
-from orchestrator.model.plan import Wave
+from orchestrator.model.events import (
+    AnyEvent,
+    Controlled,
+    LimitsChanged,
+    RunContinued,
+    RunWaiting,
+    RunWarned,
+    StepStarted,
+)
+from orchestrator.model.plan import Wave, Window
 from orchestrator.model.reading import Act, Verdict
 from orchestrator.model.settings import Limits, Retry
 from orchestrator.model.target import TargetId
 from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.text.formats import format_unix_time
 from tests.engine.test_waves import (
     DOUBT,
     REMOVED,
@@ -51,6 +61,16 @@ from tests.support.readings import reading
 
 ADA = Operator(user="ada", origin="ops-1, process 7, pts/3")
 UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
+
+
+class KeptControls:
+    """A record that keeps nothing."""
+
+    def keep_control(self, *_: object) -> None:
+        return
+
+    async def flush(self) -> None:
+        return
 
 
 def ask_at(*commands: tuple[float, ControlCommand], answers: list[str] | None = None) -> Steer:
@@ -92,6 +112,36 @@ def test_a_pause_lets_requests_in_flight_land_and_starts_nothing_until_continue(
     assert answers == [
         "nothing new starts; what is in flight lands, and `continue` goes on",
         "it goes on",
+    ]
+
+
+def test_continue_before_the_window_opens_says_what_the_run_waits_for() -> None:
+    """A pause that ends meanwhile leaves the wait for the window, which is shown again."""
+    answers: list[str] = []
+    events: list[AnyEvent] = []
+
+    async def main() -> None:
+        here, run_gate = environment(), RunGate()
+        window = Window(datetime.fromtimestamp(EPOCH + 90.0, UTC), None)
+        shared = resources(here, run_gate, KeptControls(), events.append, window=window)
+        controller = Controller(shared, RunProgress())
+        commands = (ContinueRun(), PauseRun(), ContinueRun())
+        answers.extend([await controller.execute(command, ADA) for command in commands])
+        await anyio.sleep(90.0)
+        answers.append(await controller.execute(ContinueRun(), ADA))
+
+    played(main)
+    opens = format_unix_time(EPOCH + 90.0)
+    assert answers == [
+        f"it waits until its window opens at {opens}; nothing has changed",
+        "nothing new starts; what is in flight lands, and `continue` goes on",
+        f"it goes on once its window opens at {opens}",
+        "it was not waiting; nothing has changed",
+    ]
+    assert [one for one in events if not isinstance(one, Controlled)] == [
+        RunWaiting(at=EPOCH, why="paused"),
+        RunContinued(at=EPOCH),
+        RunWaiting(at=EPOCH, why="window", until=EPOCH + 90.0),
     ]
 
 

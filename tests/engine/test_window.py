@@ -70,6 +70,18 @@ def test_a_session_waits_for_its_window_and_tells_it() -> None:
     ]
 
 
+def test_a_pause_during_the_wait_is_told_again_once_the_window_is_open() -> None:
+    events: list[AnyEvent] = []
+
+    async def main() -> None:
+        here, run_gate = environment(), RunGate()
+        run_gate.pause()
+        await SessionWindow(window_of(90.0, None), here).wait_until_open(run_gate, events.append)
+
+    played(main)
+    assert events[1:] == [RunContinued(at=EPOCH + 90.0), RunWaiting(at=EPOCH + 90.0, why="paused")]
+
+
 @pytest.mark.parametrize(("step", "opened"), [(-60.0, 150.0), (50.0, 40.0), (70.0, 40.0)])
 def test_a_clock_that_is_set_during_the_wait_decides_when_the_window_opens_and_closes(
     step: float, opened: float
