@@ -26,7 +26,7 @@ from orchestrator.text.formats import format_clock, format_span, format_time_of_
 def describe_done(forecast: Forecast, now: float) -> str:
     """Return the full minute by which all will be done; else as much of that as is known."""
     if forecast.done is not None:
-        return f"done by {_name_minute(forecast.done, now)}{_name_condition(forecast)}"
+        return f"done by {_name_minute(forecast.done, now)}{describe_questions(forecast)}"
     if forecast.hindered:
         latest = (
             f"; at the latest {_name_minute(forecast.latest, now)}" if forecast.latest is not None else ""
@@ -39,7 +39,8 @@ def describe_done(forecast: Forecast, now: float) -> str:
     return f"wave {wave} done by {_name_minute(known[-1].done or now, now)}; the rest is not yet known"
 
 
-def _name_condition(forecast: Forecast) -> str:
+def describe_questions(forecast: Forecast) -> str:
+    """Return the condition that the run's questions put on a forecast, after a comma; empty without any."""
     if not forecast.questions:
         return ""
     questions = "its question is" if forecast.questions == 1 else f"its {forecast.questions:,} questions are"

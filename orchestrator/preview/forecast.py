@@ -104,7 +104,7 @@ def _forecast_parts(
             counters[name].pass_time(rest, targets=0)
             loads.append(load)
             work.append(piece)
-        yield RunPart(wave=wave.name, work=tuple(work), rest=rest), loads
+        yield RunPart(wave=wave.name, work=tuple(work), rest=rest, asks=wave.proceed == "ask"), loads
 
 
 def _find_step(seen: SeenTarget) -> WaveStep:

@@ -68,7 +68,7 @@ def _encode_forecast(forecast: RunForecast) -> dict[str, Any]:
         "seconds_at_least": _round(forecast.seconds),
         "window_left": _round(forecast.left),
         "fits": forecast.fits,
-        **encode_forecast(forecast.timing, "late", "gateways", "waves"),
+        **encode_forecast(forecast.timing, "questions", "late", "gateways", "waves"),
     }
 
 

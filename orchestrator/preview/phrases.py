@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
+from orchestrator.display.phrases import describe_questions
 from orchestrator.model.plan import Plan, PlanHeader
 from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.forecast import RunForecast
@@ -66,7 +67,9 @@ def describe_time(forecast: RunForecast) -> str:
         return takes
     if forecast.left <= 0:
         return f"{takes}; the window is over"
-    fits = {True: ": it fits", False: ": it does not fit", None: ""}[forecast.fits]
+    fits = {True: f": it fits{describe_questions(forecast.timing)}", False: ": it does not fit", None: ""}[
+        forecast.fits
+    ]
     return f"{takes}; the window leaves {format_span(forecast.left)}{fits}"
 
 
@@ -130,9 +133,8 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
         )
     if forecast.left is not None and forecast.fits is None:
         return PreviewVerdict(f"{would}; whether that fits the window cannot be told", _RUN_IT)
-    return PreviewVerdict(
-        f"fits the window: {would}" if forecast.left is not None else f"ready: {would}", _RUN_IT
-    )
+    fits = f"fits the window{describe_questions(forecast.timing)}"
+    return PreviewVerdict(f"{fits if forecast.left is not None else 'ready'}: {would}", _RUN_IT)
 
 
 def _lets_nothing_start(preview: Preview, forecast: RunForecast) -> bool:

@@ -61,14 +61,20 @@ def format_given_time(at: datetime) -> str:
     """Format an aware time with its own offset: ``Tue 2026-12-01 22:00 +03:00 (19:00 here)``.
 
     The local time in brackets has its day where that is another one; it is left out where the offset is the
-    machine's own.
+    machine's own. Seconds are shown where a time has some.
     """
     here = at.astimezone()
     offset = f"{at:%z}"
-    told = f"{at:%a %Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"
+    told = f"{at:%a %Y-%m-%d} {_format_exactly(at)} {offset[:3]}:{offset[3:5]}"
     if here.utcoffset() == at.utcoffset():
         return told
-    return f"{told} ({here:%H:%M} here)" if here.date() == at.date() else f"{told} ({here:%a %H:%M} here)"
+    day = "" if here.date() == at.date() else f"{here:%a} "
+    return f"{told} ({day}{_format_exactly(here)} here)"
+
+
+def _format_exactly(at: datetime) -> str:
+    """Format a time of day: ``22:00``, ``22:00:10``, ``22:00:10.500000``."""
+    return at.time().isoformat("auto" if at.second or at.microsecond else "minutes")
 
 
 def format_full_minute(at: float) -> str:

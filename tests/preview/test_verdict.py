@@ -4,10 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.model.plan import Window
+from orchestrator.model.plan import Wave, Window
 from orchestrator.model.reading import LookFacts, Verdict
 from orchestrator.preview.assessment import assess_preview
+from orchestrator.preview.json import render_json
 from orchestrator.preview.lines import render_before_question, render_lines
 from orchestrator.preview.markdown import render_markdown
 from orchestrator.preview.phrases import judge_preview
@@ -61,6 +63,23 @@ def test_the_verdict_is_the_last_line_and_names_the_next_step(
     assert [*render_lines(shown)][-1] == f"verdict   {sentence}; {judge_preview(shown).advice}"
     assert [*render_before_question(shown)][-1] == f"verdict   {sentence}"
     assert any(sentence[1:] in line for line in list(render_markdown(shown))[:4])
+
+
+def test_a_run_that_asks_fits_its_window_on_a_condition() -> None:
+    """Nobody knows how long a person takes to answer; behind the last wave no question is asked."""
+    plan = replace(PLAN, waves=(Wave(name="a", proceed="ask"), Wave(name="b"), Wave(name="c", proceed="ask")))
+    seen = (make_seen(1, wave=0), make_seen(2, wave=1), make_seen(3, wave=2))
+    shown = assess_preview(plan, make_preview(*seen, window=LONG), guarded=False)
+
+    condition = "fits the window, if its question is answered at once: 3 targets would change"
+    assert judge_preview(shown).sentence == condition
+    assert any(
+        line.endswith(": it fits, if its question is answered at once") for line in render_lines(shown)
+    )
+    head, _, _ = "".join(render_json(shown)).partition(',"restore"')
+    assert '"questions":1,"late":0' in head
+    late = assess_preview(plan, make_preview(*seen, window=TIGHT, seconds=20.0), guarded=False)
+    assert judge_preview(late).sentence.startswith("does not fit the window: ")
 
 
 def test_the_targets_of_a_warning_have_their_names_beside_them() -> None:

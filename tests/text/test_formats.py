@@ -70,6 +70,23 @@ def test_a_given_time_keeps_its_offset_and_is_told_by_the_local_clock_too(
 
 
 @pytest.mark.parametrize(
+    ("spare", "told"), [(timedelta(seconds=10), "22:00:10"), (timedelta(milliseconds=500), "22:00:00.500000")]
+)
+def test_a_time_with_seconds_shows_them(spare: timedelta, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them a window of ten seconds begins when it ends."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        at = datetime(2026, 12, 1, 22, 0, tzinfo=timezone(timedelta(hours=3))) + spare
+        shown = format_given_time(at)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert shown == f"Tue 2026-12-01 {told} +03:00 (19{told.removeprefix('22')} here)"
+
+
+@pytest.mark.parametrize(
     ("share", "expected"),
     [(0.2, "20%"), (12.5 / 100, "12.5%"), (0.07, "7%"), (1.0, "100%"), (0.0, "0%"), (1 / 3, "33.333333%")],
 )
