@@ -97,7 +97,30 @@ class CommandTable(click.Group):
             near = get_close_matches(name, COMMANDS, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"There is no command {name}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        found, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not ctx.resilient_parsing:  # a shell may complete an unfinished line
+            _refuse_option_as_value(click.Context(command, parent=ctx, info_name=found), rest)
+        return found, command, rest
+
+
+def _refuse_option_as_value(ctx: click.Context, args: Sequence[str]) -> None:
+    """Raise ``UsageError`` where an option that lacks its value would take the next option for it.
+
+    ``--only --yes`` would filter by the pattern ``--yes`` and agree to nothing.
+    """
+    options = {name: option for option in ctx.command.get_params(ctx) for name in option.opts}
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            return
+        option = options.get(word)
+        if not isinstance(option, click.Option) or option.is_flag or option.count:
+            continue
+        if (value := next(words, None)) in options:
+            joined = f"{word}{'=' if word.startswith('--') else ''}{value}"
+            raise click.UsageError(
+                f"{word} wants a value, and {value} is an option; {joined} if that is meant", ctx
+            )
 
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:

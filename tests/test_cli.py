@@ -174,6 +174,25 @@ def test_an_unknown_command_suggests_the_near_one(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("runs", "--prune", "--format", "json"), "--prune wants a value, and --format is an option"),
+        (("run", "p.yaml", "--only", "--yes"), "--only wants a value, and --yes is an option"),
+        (("preview", "p.yaml", "--save", "-h"), "--save wants a value, and -h is an option"),
+        (("--state", "s", "remainder", "r", "-o", "--force"), "-o--force if that is meant"),
+    ],
+)
+def test_an_option_is_no_value_of_the_one_before_it(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be swallowed: a pattern or a file of its name, and nobody would have said yes."""
+    assert execute(arguments) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert told in shown
+    assert f"Usage: undeploy {next(word for word in arguments if word in COMMANDS)}" in shown
+
+
+@pytest.mark.parametrize(
     "arguments", [[], ["--nonsense"], ["run"], ["check", "a", "b"], ["report", "x", "--format", "pdf"]]
 )
 def test_a_command_line_that_makes_no_sense_is_2(
