@@ -207,7 +207,9 @@ class Conduct:
 
     def stop_overfull(self) -> None:
         """Stop: what is kept would not fit into another order, or into another execution of the workflow."""
-        why = f"more than {MOST_BROKEN:,} targets that others come after did not go down; a resume goes on"
+        why = (
+            f"more than {MOST_BROKEN:,} targets that others wait for did not end as wanted; a resume goes on"
+        )
         if self._stop(StopOrder(kind="control", text=why)):
             self._tell_orders()
 

@@ -324,7 +324,7 @@ class LaneConduct:
     def park_broken(self) -> None:
         """Give the lane up: the next order has no room for all broken targets."""
         self._refuse(
-            f"{Reason.PARKED}: too many targets that others come after did not go down; a resume goes on"
+            f"{Reason.PARKED}: too many targets that others wait for did not end as wanted; a resume goes on"
         )
 
     def take_no_credential(self, text: str) -> None:

@@ -72,7 +72,7 @@ class UsageGate:
             return self.refusal
         # A lane that has closed meanwhile lets no read tell the use, nor does one whose operator has skipped
         # the target: it stays up for that reason.
-        if usage.calls is None and (refused := self._find_refusal(target)):
+        if usage.calls is None and (refused := self._lane.find_change_refusal(target.id)):
             return refused
         # The reads may have waited for their turns at the lane's pace; what they tell is newer than that.
         oldest = min(self._asked_at, self._reader.read_at)
@@ -88,11 +88,6 @@ class UsageGate:
             return self.refusal
         self._warn(target, usage, doubt)
         return None
-
-    def _find_refusal(self, target: Target) -> str | None:
-        """Return why the undeploy may not leave, whatever the use of the target is."""
-        skipped = self._resources.run_gate.skip_reason(target.id)
-        return self._lane.refusal(self._lane.policy.act) or skipped
 
     def _take_lateness(self) -> str | None:
         """Return why the use that was just read proves nothing, as each read of it is too old at once."""

@@ -155,6 +155,10 @@ class Lane:
             return refused
         return self.state.refusal(act, settling=settling)
 
+    def find_change_refusal(self, target: TargetId) -> str | None:
+        """Return why a target's undeploy, or deploy, may not leave in this session; None if it may."""
+        return self.refusal(self.policy.act) or self._run_gate.skip_reason(target)
+
     async def admit(self, admission: AdmissionRequest) -> str | None:
         """Return None as soon as a request may leave, or the reason why none may leave any more.
 
@@ -167,7 +171,7 @@ class Lane:
             if refused := refused or self._find_futility(admission) or self._skip_reason(admission):
                 return refused
             if seconds := self._measure_hold_up(admission):
-                await self._wait(seconds)
+                await self.wait_for_change(seconds)
                 continue
             match self.state.admit(admission, self.environment.monotonic()):
                 case AdmissionGranted() if self.authenticator.is_ready:
@@ -186,13 +190,17 @@ class Lane:
                     # To wait in vain would keep the run open past its window.
                     if refused := self.refusal(admission.act, seconds, settling=admission.settling):
                         return refused
-                    await self._wait(seconds)
+                    await self.wait_for_change(seconds)
 
-    async def _wait(self, seconds: float) -> None:
-        """Wait for a change of the lane, but no longer than ``seconds``."""
+    async def wait_for_change(self, seconds: float = math.inf) -> None:
+        """Wait for a change of the lane or of its run, but no longer than ``seconds``."""
         due = self.environment.monotonic() + seconds
         await self._wakeup.wait(seconds)
         self._leave_out_standstill(due)
+
+    def wake_all(self) -> None:
+        """Have all that wait for a change ask again."""
+        self._wakeup.ring()
 
     def _leave_out_standstill(self, due: float) -> None:
         """Count no time in which this process stood still as one of refusals: the gateway was not asked.

@@ -90,7 +90,8 @@ class UsageReader:
         """Whether the run cannot go on without the use of its targets."""
         self._is_shared_faulty = False
         """Some shared read that is believed could not tell, for a cause that may be over in some minutes."""
-        self._probing = anyio.Lock()
+        self._is_probing = False
+        """One target asks for the end of an outage, and the others wait for what it finds."""
         self._shared_rests_until = -math.inf
         self._lock = anyio.Lock()
 
@@ -106,15 +107,28 @@ class UsageReader:
                 found = await self._read_once(target, snapshot, ask)
                 if found is not None:
                     return found
-            async with self._probing:  # one target asks, and the others wait for what it finds
-                if (found := await self._probe(target, snapshot, ask)) is not None:
-                    return found
+            if refused := await self._wait_for_turn(target.id):
+                return refused
+            self._is_probing = True
+            try:
+                found = await self._probe(target, snapshot, ask)
+            finally:
+                self._is_probing = False
+                self._lane.wake_all()
+            if found is not None:
+                return found
+
+    async def _wait_for_turn(self, target: TargetId) -> str | None:
+        """Wait until no other target asks for the end of an outage; return why this one waits no more."""
+        while (refused := self._lane.find_change_refusal(target)) is None and self._is_probing:
+            await self._lane.wait_for_change()
+        return refused
 
     async def _probe(self, target: Target, snapshot: Snapshot | None, ask: AskAboutUse) -> Usage | str | None:
         """Ask about one target until its use is told or hopeless; None once there is no outage any more."""
         while (outage := self._find_outage(now := self._environment.monotonic())) is not None:
             # One target after the other would wait here still, though nothing may start any more.
-            if refused := self._lane.refusal(self._lane.policy.act):
+            if refused := self._lane.find_change_refusal(target.id):
                 return refused
             self._lane.announcer.tell_list("waits for the reads of its use")
             try:

@@ -111,7 +111,9 @@ def test_a_run_that_keeps_too_many_broken_targets_stops_before_the_server_ends_i
         run.go()
 
     (stopped,) = run.list_news(RunStopped)
-    assert stopped.stop.text.startswith("more than 150,000 targets that others come after did not go down")
+    assert stopped.stop.text.startswith(
+        "more than 150,000 targets that others wait for did not end as wanted"
+    )
     assert {told.orders.stop for told in run.told} == {stopped.stop}
     # It fits all the same into what another execution is given.
     assert len(encode(run.conduct.hand_over())) < 2_000_000

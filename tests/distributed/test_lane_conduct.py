@@ -319,7 +319,7 @@ def test_broken_targets_that_no_longer_fit_into_an_order_give_the_lane_up() -> N
 
     assert lane.is_over
     assert lane.describe_over().refusal == (
-        "parked: too many targets that others come after did not go down; a resume goes on"
+        "parked: too many targets that others wait for did not end as wanted; a resume goes on"
     )
 
 

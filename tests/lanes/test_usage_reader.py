@@ -20,6 +20,7 @@ from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
+from orchestrator.rules.usage_outage import LONGEST_PROBE
 from tests.simulation.clock import VirtualLoop
 from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Answers, Counted, CountedUsage, calls
 from tests.support.engine import Answer, Heard, Wire, environment, gateway, lane, played, target
@@ -254,6 +255,37 @@ def test_an_interrupt_ends_the_wait_for_the_end_of_an_outage() -> None:
 
     assert "interrupt: SIGINT was received" in found
     assert wire.told[-1][0] < 31.0
+
+
+def test_a_target_that_is_skipped_waits_no_more_for_the_end_of_an_outage() -> None:
+    """Nor does it take the turn of one that is to ask: others wait for the answer."""
+    wire, ends = Wire(dead_until(200.0), 0.1), dict[int, float]()
+
+    async def main() -> None:
+        run_gate = RunGate(matcher=lambda texts: lambda name: name if name in texts else None)
+        fields = {f: getattr(gateway(), f) for f in ("name", "url", "auth")}
+        one = lane(Counted(**fields), environment(), run_gate, send=wire.send)
+        one.begin_step(20)
+        reader = UsageReader(one, HOURS, 600.0)
+
+        async def read(seq: int) -> None:
+            await reader.read(target(seq), None, asking(one, target(seq)))
+            ends[seq] = anyio.current_time()
+
+        async with anyio.create_task_group() as group:
+            for seq in range(1, 21):
+                group.start_soon(read, seq)
+            await anyio.sleep(30.0)
+            for seq in range(1, 20):
+                run_gate.skip(target(seq).id, "ana")
+
+    played(main)
+    waited = sorted(at for at in ends.values() if at > 5.0)
+    assert waited.count(30.0) == len(waited) - 2 > 10
+    # The one that asked when it was skipped learns of it when it asks next; then the one that is left asks.
+    assert waited[-2] <= 30.0 + LONGEST_PROBE
+    assert 200.0 < ends[20] < 200.0 + LONGEST_PROBE
+    assert sum(40.0 < at < 200.0 for at, _, _ in wire.told) <= 2 * 3
 
 
 def test_targets_wait_for_the_end_of_an_outage_of_the_read_about_all_of_them() -> None:
