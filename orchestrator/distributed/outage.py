@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.silence import WorkerSilence
 from orchestrator.engine.conductor import EngineLeftError
 from orchestrator.engine.resources import RunResources
+from orchestrator.lanes.standstill import StandstillWatch
 from orchestrator.model.outcome import NO_SERVER
 from orchestrator.text.formats import format_span
 
@@ -86,8 +88,12 @@ class OutageWatch:
     async def _wait_until_hopeless(self) -> None:
         """Return once the run was stopped and the server still gives no answer. Maybe never."""
         spec, run_gate, silence = self._resources.spec, self._resources.run_gate, self._silence
+        monotonic, due = self._resources.environment.monotonic, math.inf
+        standstill = StandstillWatch(monotonic)
         while True:
-            now = self._resources.environment.monotonic()
+            # While this process stood still it asked nothing, and the server may have been there.
+            silence.leave_out(standstill.measure(due))
+            now = monotonic()
             task = self._address if self._patience.is_away else None
             stopped = run_gate.stop_kind is not None and not spec.is_followed
             silence.observe(task, now, stopped=stopped, may_start=not measure_until_open(self._resources))
@@ -97,4 +103,5 @@ class OutageWatch:
                     return
             if silence.is_hopeless(now, was_taken=True):
                 return
+            due = now + _PERIOD
             await anyio.sleep(_PERIOD)

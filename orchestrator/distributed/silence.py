@@ -38,6 +38,11 @@ class WorkerSilence:
         if not may_start:
             self._parks_from = now
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave seconds that have passed out of the time for which the same work has waited."""
+        if self._since is not None:
+            self._since += seconds
+
     def measure(self, now: float) -> float:
         """Return the seconds for which the same work has waited for a worker."""
         return 0.0 if self._since is None else now - self._since

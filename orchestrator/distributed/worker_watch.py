@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ from orchestrator.distributed.silence import WorkerSilence
 from orchestrator.engine.conductor import EngineLeftError
 from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
+from orchestrator.lanes.standstill import StandstillWatch
 from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL, WORKER_AGAIN
 from orchestrator.text.counting import choose_form, join_words
 from orchestrator.text.formats import format_span
@@ -66,10 +68,18 @@ class WorkerWatch:
 
     async def wait_until_hopeless(self) -> None:
         """Return once the run was stopped and no worker takes note of it. Maybe never."""
-        silence, environment, run_gate = self._silence, self._resources.environment, self._resources.run_gate
+        silence, monotonic, run_gate = (
+            self._silence,
+            self._resources.environment.monotonic,
+            self._resources.run_gate,
+        )
+        standstill, due = StandstillWatch(monotonic), math.inf
         while True:
             task = await self._find_waiting()
-            now = environment.monotonic()
+            now, still = monotonic(), standstill.measure(due)
+            # While this process stood still it asked nothing, and the server may have been there. Work that
+            # waits there has waited for a worker all the same.
+            silence.leave_out(still if self._is_away else 0.0)
             silence.observe(
                 task, now, stopped=self._is_stopped_here(), may_start=not measure_until_open(self._resources)
             )
@@ -85,6 +95,7 @@ class WorkerWatch:
                 self._was_taken = self._was_taken or await self._was_any_there()
                 if silence.is_hopeless(now, was_taken=self._was_taken):
                     return
+            due = monotonic() + _PERIOD + CALL_TIMEOUT.total_seconds()
             await anyio.sleep(_PERIOD)
 
     async def end_alone(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from orchestrator.distributed.silence import LANDING
 from orchestrator.engine.conductor import EngineLeftError
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.plan import Plan, Wave
+from tests.simulation.clock import stand_still
 from tests.support.engine import environment, gateway, played, resources
 
 URL = "temporal://127.0.0.1:7233/default"
@@ -40,8 +42,11 @@ class Begun:
             raise RPCError("tcp connect error", RPCStatusCode.UNAVAILABLE, b"")
         return "an answer"
 
-    def ask(self, stop_at: float | None = None) -> tuple[float, str]:
-        """Return when the question ended, and with what."""
+    def ask(self, stop_at: float | None = None, stands_still_at: float | None = None) -> tuple[float, str]:
+        """Return when the question ended, and with what.
+
+        ``stands_still_at``: when this process stands still, for ten times ``PARK_FOR``.
+        """
 
         async def stop() -> None:
             if stop_at is not None:
@@ -49,6 +54,8 @@ class Begun:
                 self.gate.stop("interrupt", "SIGINT was received")
 
         async def main() -> tuple[float, str]:
+            if stands_still_at is not None:
+                asyncio.get_running_loop().call_later(stands_still_at, stand_still, 10 * PARK_FOR)
             async with anyio.create_task_group() as group:
                 group.start_soon(stop)
                 answer = await self._end(lambda: self._watch.ask(lambda: self._patience.ask(self._call)))
@@ -69,6 +76,16 @@ def test_an_outage_that_ends_in_time_costs_the_run_nothing() -> None:
 
     assert begun.ask()[1] == "an answer"
     assert begun.gate.stop_kind is None
+
+
+def test_an_outage_from_before_a_standstill_does_not_stop_the_run_at_once() -> None:
+    """The network of a machine that wakes takes some seconds, and the server was not asked meanwhile."""
+    begun = Begun(back_at=10 * PARK_FOR + 10.0)
+
+    ended_at, answer = begun.ask(stands_still_at=3.5)
+
+    assert (answer, begun.gate.stop_kind) == ("an answer", None)
+    assert ended_at > 10 * PARK_FOR
 
 
 def test_a_server_that_stays_away_stops_the_run_after_park_for() -> None:

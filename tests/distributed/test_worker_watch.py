@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.events import AnyEvent, GatewayWarned, RunNoted, RunWarned
 from orchestrator.model.plan import Plan, Wave
+from tests.simulation.clock import stand_still
 from tests.support.engine import environment, gateway, played, resources
 
 URL = "temporal://127.0.0.1:7233/default"
@@ -103,8 +105,13 @@ class Watched:
             given=SimpleNamespace(lease=LEASE, journal=pages),  # type: ignore[arg-type]
         )
 
-    def play(self, seconds: float = 600.0, stop_at: float | None = None) -> float:
-        """Watch until there is no hope, or for so long; return the second at which that was."""
+    def play(
+        self, seconds: float = 600.0, stop_at: float | None = None, stands_still_at: float | None = None
+    ) -> float:
+        """Watch until there is no hope, or for so long; return the second at which that was.
+
+        ``stands_still_at``: when this process stands still, for ten times ``PARK_FOR``.
+        """
 
         async def stop() -> None:
             if stop_at is not None:
@@ -112,6 +119,8 @@ class Watched:
                 self.gate.stop("interrupt", "SIGINT was received")
 
         async def main() -> float:
+            if stands_still_at is not None:
+                asyncio.get_running_loop().call_later(stands_still_at, stand_still, 10 * PARK_FOR)
             async with anyio.create_task_group() as group:
                 group.start_soon(stop)
                 with anyio.move_on_after(seconds):
@@ -173,6 +182,19 @@ def test_a_server_that_stays_away_stops_the_run_after_park_for_by_its_own_name()
     assert (
         watched.gate.reason == f"interrupt: the Temporal server at {URL} does not answer for 1 min (park_for)"
     )
+
+
+def test_a_driver_that_stood_still_waits_for_a_server_that_is_away_as_long_as_ever() -> None:
+    back_at = 10 * PARK_FOR + 30.0
+    watched = Watched(lambda at: "away" if 5 < at < back_at else "served")
+
+    watched.play(12 * PARK_FOR, stands_still_at=20.5)
+
+    assert watched.gate.stop_kind is None
+    # Work that waits at the server has waited for a worker all the while.
+    watched = Watched(lambda at: "alone")
+    watched.play(12 * PARK_FOR, stands_still_at=20.5)
+    assert watched.gate.stop_kind == "control"
 
 
 def test_a_worker_is_not_said_to_be_back_because_the_server_is() -> None:

@@ -16,7 +16,7 @@ from orchestrator.model.target import TargetId
 from orchestrator.preview.silence import SILENT_FOR, AnswerWatch
 from orchestrator.rules.admission import AdmissionRequest
 from tests.lanes.test_lane_ends import lane_with
-from tests.simulation.clock import VirtualLoop
+from tests.simulation.clock import stand_still
 from tests.support import engine
 from tests.support.engine import EPOCH, environment, gateway, played
 from tests.support.readings import reading
@@ -24,13 +24,6 @@ from tests.support.readings import reading
 A, B = TargetId("gw/a"), TargetId("gw/b")
 PARK_FOR = gateway().park_for
 BUSY = reading(Verdict.BUSY, wait=12.0, message="slow down")
-
-
-def stand_still(seconds: float) -> None:
-    """Let the clock jump, as it does for a process that is stopped, or whose machine sleeps."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    loop.jump(seconds)
 
 
 def test_a_standstill_is_measured_once_from_where_something_was_due() -> None:

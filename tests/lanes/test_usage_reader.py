@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from orchestrator.model.target import Target
 from orchestrator.model.usage import Usage
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.usage_outage import LONGEST_PROBE
-from tests.simulation.clock import VirtualLoop
+from tests.simulation.clock import stand_still
 from tests.support.counted_kind import ASKED_OF_ALL, ASKED_OF_ONE, Answers, Counted, CountedUsage, calls
 from tests.support.engine import Answer, Heard, Wire, environment, gateway, lane, played, target
 from tests.support.readings import reading
@@ -78,15 +77,13 @@ def read_all(
             await anyio.sleep(stops_at or 0.0)
             run_gate.stop("interrupt", "SIGINT was received")
 
-        async def stand_still(at: float) -> None:
+        async def stop_process(at: float) -> None:
             await anyio.sleep(at)
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, VirtualLoop)
-            loop.jump(700.0)
+            stand_still(700.0)
 
         async with anyio.create_task_group() as group:
             if stands_still_at is not None:
-                group.start_soon(stand_still, stands_still_at)
+                group.start_soon(stop_process, stands_still_at)
             if stops_at is not None:
                 group.start_soon(stop)
             for seq in range(1, count + 1):

@@ -86,6 +86,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.stop()
 
 
+def stand_still(seconds: float) -> None:
+    """Let the clock of the running loop jump, as for a process that is stopped, or whose machine sleeps."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.jump(seconds)
+
+
 def play(loop: VirtualLoop, main: Coroutine[Any, Any, Result]) -> Result:
     """Run ``main`` to its end on ``loop`` and close the loop. Raises CrashError if the loop was killed."""
     asyncio.set_event_loop(loop)
