@@ -261,6 +261,9 @@ class TargetRun:
             self._no_repeat = refused
             if self._lane.refusal(Act.LOOK, settling=True) is None:
                 return LookStep()
+        # Whoever goes on for a worker that ends looks at the doubt: so it has not ended here, whatever for.
+        if self._resources.run_gate.is_called_back(refused):
+            return end_blocked(self.history, refused)
         return end_blocked(self.history, self._no_repeat or refused)
 
 

@@ -94,6 +94,7 @@ def target_run(
     takes: float = 0.0,
     closes: float | None = None,
     stop: tuple[float, str] | None = None,
+    recall: float | None = None,
     pause: tuple[float, float] | None = None,
     journal: Journal | None = None,
     credentials: tuple[str, ...] = ("the-token",),
@@ -104,7 +105,7 @@ def target_run(
 ) -> Played:
     """Take one target through a session whose replies are scripted; ``stop`` is when, and of which kind.
 
-    ``pause`` is from when to when the run is paused.
+    ``pause`` is from when to when the run is paused; ``recall`` is when its worker is told to end.
 
     ``read_list`` is what the lane's lists do when they are asked before a look.
     """
@@ -131,6 +132,9 @@ def target_run(
                 if stop is not None:
                     await anyio.sleep(stop[0])
                     run_gate.stop(stop[1], "now")  # type: ignore[arg-type]
+                if recall is not None:
+                    await anyio.sleep(recall)
+                    run_gate.recall("this worker ends", lets_look=False)
 
             async def pauser(begins: float, ends: float) -> None:
                 await anyio.sleep(begins)
@@ -312,6 +316,12 @@ def test_a_doubt_that_no_look_settles_keeps_the_reason_of_the_window() -> None:
 
     assert went.end == TargetEnd(Outcome.UNKNOWN, CLOSED)
     assert went.wire.times(Act.LOOK) == [0.0, 0.5, 1.5]
+
+
+def test_a_doubt_that_the_window_has_left_to_looks_goes_on_elsewhere_when_its_worker_ends() -> None:
+    went = target_run([DOUBT], [UNCLEAR] * 2, closes=30.4, recall=1.0)
+
+    assert (went.end, went.at) == (TargetEnd(Outcome.UNKNOWN, "interrupt: this worker ends"), 1.0)
 
 
 def test_a_doubt_where_no_look_is_offered_ends_with_the_window() -> None:
