@@ -120,7 +120,7 @@ def _estimate_work(
     part: RemainingPart, prospects: Mapping[str, _LaneProspect], *, stands: bool, is_next: bool
 ) -> Iterator[WorkAhead]:
     """Yield what each gateway has to do in a part. ``stands``: the run waits for a person."""
-    for name, left in part.left.items():
+    for name, left in part.list_to_do():
         lane = prospects.get(name)
         if lane is None or left <= 0:
             continue

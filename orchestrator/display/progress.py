@@ -41,7 +41,7 @@ from orchestrator.model.events import (
 )
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import MOST_CONTROLS, MOST_WARNINGS
-from orchestrator.model.outcome import DONE, PASSING, Outcome, find_word
+from orchestrator.model.outcome import DONE, PASSING, Outcome, Reason, find_word
 from orchestrator.model.reading import CHANGES
 from orchestrator.model.target import TargetId
 from orchestrator.report.causes import CauseCounter, LastAnswers, name_cause
@@ -205,6 +205,7 @@ class RunProgress:
                 self.waiting = None
                 self._update_idling(event.at)
             case Controlled():
+                self.parts.skip(event.skipped)
                 self.steering = (*self.steering[1 - MOST_CONTROLS :], event)
                 self.timeline.mark(event.at, "steer", f"{event.by}: {event.act}")
             case WaveEnded():
@@ -378,9 +379,12 @@ class RunProgress:
 
     def _count_trouble(self, event: TargetEnded) -> None:
         """Count a target for the stop rules and by its cause."""
+        word = find_word(event.outcome, event.reason)
+        if event.outcome is Outcome.NOT_STARTED and word == Reason.SKIPPED:
+            self.parts.pass_over(event.gateway)
         is_excused = event.doubted and may_end_so_again(event.outcome, event.reason)
         if not (is_excused and self.started is not None and self.started.past_stop):
-            self.counts_in_step[event.outcome, find_word(event.outcome, event.reason)] += 1
+            self.counts_in_step[event.outcome, word] += 1
         if event.outcome in DONE:
             return
         label, text = name_cause(event.outcome, event.reason, self._find_answers(event.target))

@@ -10,11 +10,19 @@ from orchestrator.model.events import PartLeft
 class RemainingPart:
     """A wave, or one step of it, and how many targets each gateway has left in it."""
 
-    __slots__ = ("left", "number", "rest", "wave")
+    __slots__ = ("left", "number", "rest", "skipped", "wave")
 
     def __init__(self, part: PartLeft) -> None:
         self.wave, self.number, self.rest = part.wave, part.number, part.rest
         self.left = dict(part.left)
+        self.skipped: dict[str, int] = {}
+        """How many of them will be passed over, by gateway name."""
+
+    def list_to_do(self) -> Iterator[tuple[str, int]]:
+        """Yield how many targets each gateway has to do, without those that will be passed over."""
+        # Another thread may read: to copy takes one step.
+        for name, left in dict(self.left).items():
+            yield name, left - self.skipped.get(name, 0)
 
     def is_part(self, wave: str | None, number: int | None) -> bool:
         """Return whether this is step ``number`` of ``wave``, or any step of it for None."""
@@ -24,6 +32,11 @@ class RemainingPart:
         """Take a target of ``gateway`` off, and return how many it has left."""
         self.left[gateway] = self.left.get(gateway, 0) - 1
         return self.left[gateway]
+
+    def skip(self, targets: Mapping[str, int]) -> None:
+        """Note how many targets of each gateway will be passed over."""
+        for name, count in targets.items():
+            self.skipped[name] = self.skipped.get(name, 0) + count
 
 
 class RemainingParts:
@@ -54,6 +67,18 @@ class RemainingParts:
     def end(self, wave: str | None, number: int | None) -> None:
         """Drop this part, which has ended."""
         self._parts = [part for part in self._parts if not part.is_part(wave, number)]
+
+    def skip(self, skipped: Iterable[PartLeft]) -> None:
+        """Note which targets will be passed over."""
+        for each in skipped:
+            for part in self._parts:
+                if part.is_part(each.wave, each.number):
+                    part.skip(each.left)
+
+    def pass_over(self, gateway: str) -> None:
+        """Take a target that was passed over off those that will be, in the part that goes on."""
+        if self._parts and self._parts[0].skipped.get(gateway, 0) > 0:
+            self._parts[0].skip({gateway: -1})
 
     def count_down(self, gateway: str) -> bool:
         """Take a target of ``gateway`` off the part that goes on.

@@ -5,7 +5,9 @@ Each command is in the journal before it is answered, with the operator, the tim
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import anyio.lowlevel
 import msgspec
@@ -27,14 +29,25 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError, make_damage_error
 from orchestrator.journal.notes import ControlNote
 from orchestrator.lanes.lane import LearnedLimits
-from orchestrator.model.events import Controlled, LimitsChanged, RunContinued, RunWaiting, RunWarned
+from orchestrator.model.events import (
+    Controlled,
+    LimitsChanged,
+    PartLeft,
+    RunContinued,
+    RunWaiting,
+    RunWarned,
+)
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.live_status import LiveStatus
+from orchestrator.model.plan import WaveStep
 from orchestrator.model.settings import Limits
 from orchestrator.plan.patterns import Patterns, find_fault
 from orchestrator.text.characters import quote_text
 from orchestrator.text.counting import choose_form, count_noun
 from orchestrator.text.formats import format_unix_time
+
+SkippedCounts: TypeAlias = Counter[tuple[WaveStep, int]]
+"""Targets by their part of the run, and by the index of their gateway in the plan."""
 
 
 class Controller:
@@ -57,12 +70,14 @@ class Controller:
         if isinstance(command, ReadStatus):
             return msgspec.json.encode(self.read_status()).decode()
         # First: a command that cannot be carried out must leave no note.
-        answer = await self._answer(command)
+        skipped = SkippedCounts()
+        answer = await self._answer(command, skipped)
         at = self._environment.now()
         encoded = msgspec.Raw(msgspec.json.encode(command))
         note = ControlNote(act=str(command), by=operator.user, origin=operator.origin, command=encoded)
         self._record.keep_control(at, note)
-        self._emit(Controlled(at=at, act=note.act, by=operator.user, origin=operator.origin))
+        origin, parts = operator.origin, self._name_parts(skipped)
+        self._emit(Controlled(at=at, act=note.act, by=operator.user, origin=origin, skipped=parts))
         self._apply(command, operator)
         await self._record.flush()
         return answer
@@ -79,7 +94,7 @@ class Controller:
             case SetLimits():
                 return self._compare_limits(command)
             case _:
-                return await self._answer(command)
+                return await self._answer(command, SkippedCounts())
 
     def _compare_limits(self, command: SetLimits) -> str:
         gateway = self._find_gateway(command)
@@ -111,8 +126,11 @@ class Controller:
         self._record.keep_note(at, "warning", text=text)
         self._emit(RunWarned(at=at, text=text))
 
-    async def _answer(self, command: ControlCommand) -> str:
-        """Return the effect of a command in words. Raises UsageError if it cannot be carried out."""
+    async def _answer(self, command: ControlCommand, skipped: SkippedCounts) -> str:
+        """Return the effect of a command in words. Raises UsageError if it cannot be carried out.
+
+        ``skipped`` gets the targets that it leaves out and that were not skipped before.
+        """
         match command:
             case PauseRun():
                 return "nothing new starts; what is in flight lands, and `continue` goes on"
@@ -121,7 +139,7 @@ class Controller:
             case StopRun():
                 return f"it stops; {self._describe_resume('what is left')}"
             case SkipTargets(pattern):
-                return await self._count_skipped(pattern)
+                return await self._count_skipped(pattern, skipped)
             case ReadStatus():
                 return ""
             case SetLimits():
@@ -141,11 +159,17 @@ class Controller:
         opens = None if window is None or window.opens is None else window.opens.timestamp()
         return None if opens is None or opens <= self._environment.now() else opens
 
-    async def _count_skipped(self, pattern: str) -> str:
+    async def _count_skipped(self, pattern: str, skipped: SkippedCounts) -> str:
         patterns = Patterns((pattern,), self._plan.gateways)
         count = 0
         for part in self._resources.pending.list_untouched():
-            count += sum(patterns.find_first(name) is not None for _, name in part)
+            found = [target for target in part if patterns.find_first(target.id) is not None]
+            count += len(found)
+            skipped.update(
+                (target.wave_step, target.gateway)
+                for target in found
+                if self._run_gate.skip_reason(target.id) is None
+            )
             # A million targets take seconds, which the replies of the gateways must not wait for.
             await anyio.lowlevel.checkpoint()
         if not count:
@@ -156,6 +180,16 @@ class Controller:
                 f" part of an id, ** crosses parts{hint}); nothing has changed"
             )
         return f"{count_noun(count, 'target')} will be passed over"
+
+    def _name_parts(self, skipped: SkippedCounts) -> tuple[PartLeft, ...]:
+        """Return the counts of skipped targets by part of the run, as an event has them."""
+        parts: dict[WaveStep, dict[str, int]] = {}
+        for (wave_step, gateway), count in sorted(skipped.items()):
+            parts.setdefault(wave_step, {})[self._plan.gateways[gateway].name] = count
+        return tuple(
+            PartLeft(wave=self._plan.waves[wave_step.wave].name, number=wave_step.step + 1, left=left)
+            for wave_step, left in parts.items()
+        )
 
     def _find_gateway(self, command: SetLimits) -> Gateway:
         found = next((entry for entry in self._plan.gateways if entry.name == command.gateway), None)

@@ -88,9 +88,9 @@ def _leave_unreached(resources: RunResources, at: float) -> None:
     spec, record, run_gate = resources.spec, resources.record, resources.run_gate
     # A skipped target is skipped, also if no worker came to it.
     if run_gate.skips:
-        for seq, name in chain.from_iterable(resources.pending.list_untouched()):
-            if reason := run_gate.skip_reason(name):
-                record.leave_target(seq, reason, at)
+        for target in chain.from_iterable(resources.pending.list_untouched()):
+            if reason := run_gate.skip_reason(target.id):
+                record.leave_target(target.seq, reason, at)
     for index, gateway in enumerate(spec.plan.gateways):
         # The reason of a closed lane comes before the run's own stop: a window, or a signal, came later.
         if reason := _find_refusal(resources, gateway.name):

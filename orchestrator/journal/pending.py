@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -71,7 +72,7 @@ _DEPTHS = (
     " GROUP BY depth, gateway ORDER BY depth, gateway"
 )
 _UNTOUCHED = (
-    "SELECT seq, id FROM target WHERE seq BETWEEN ? AND ? AND outcome IS NULL"
+    "SELECT seq, id, wave, step, gateway FROM target WHERE seq BETWEEN ? AND ? AND outcome IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM attempt WHERE seq = target.seq AND act <> 'look')"
 )
 _ATTEMPTS = (
@@ -125,6 +126,16 @@ def _explain_no_target(name: str) -> str | None:
     except UnfitError as unfit:
         return unfit.message
     return next((f'"{show_name(part)}" {why}' for part in parts if (why := why_vanishing(part))), None)
+
+
+class UntouchedTarget(NamedTuple):
+    """An open target for which no undeploy was sent."""
+
+    seq: int
+    id: TargetId
+    wave_step: WaveStep
+    gateway: int
+    """The index of its gateway in the plan."""
 
 
 class PendingTargets:
@@ -199,8 +210,8 @@ class PendingTargets:
             counts.setdefault(depth, {})[self._names[gateway]] = count
         return counts
 
-    def list_untouched(self) -> Iterator[list[tuple[int, TargetId]]]:
-        """Yield the number and the id of each open target for which no undeploy was sent.
+    def list_untouched(self) -> Iterator[list[UntouchedTarget]]:
+        """Yield each open target for which no undeploy was sent.
 
         They come in parts, each of which is read in a few milliseconds however many targets have ended: so
         a caller can let others work in between.
@@ -208,7 +219,10 @@ class PendingTargets:
         last: int = self._database.one("SELECT COALESCE(MAX(seq), 0) FROM target")[0]
         for first in range(1, last + 1, STRETCH):
             found = self._database.rows(_UNTOUCHED, (first, first + STRETCH - 1))
-            yield [(seq, TargetId(name)) for seq, name in found]
+            yield [
+                UntouchedTarget(seq, TargetId(name), WaveStep(wave, step), gateway)
+                for seq, name, wave, step, gateway in found
+            ]
 
     def refuse_vanishing(self) -> None:
         """Raise JournalError for an open target whose name could turn into the address of something else.

@@ -324,6 +324,9 @@ class Controlled(Event, tag="controlled", frozen=True, kw_only=True):
     """The person."""
     origin: str
     """The host and the process from which it came."""
+    skipped: tuple[PartLeft, ...] = ()
+    """Of ``skip``: the parts of the run with the targets that it leaves out in ``left``, none of which was
+    skipped before. Each of them ends once a worker comes to it."""
 
 
 class StepStarted(Event, tag="step_started", frozen=True, kw_only=True):

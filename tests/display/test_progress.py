@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
@@ -226,6 +227,23 @@ class TestParts:
         found = progress.make_forecast(START + 101)
         assert found is not None
         assert {one.name: one.done for one in found.gateways}["roma"] == pytest.approx(START + 121, abs=3)
+
+    def test_what_an_operator_skips_takes_no_time(self) -> None:
+        """They end as soon as a worker comes to them, which may be hours later."""
+        events = [wave("one", START), *self.work("apim", 20, 0, 2.0), *self.work("roma", 20, 0, 2.0)]
+        parts = (part("one", apim=40), part("two", apim=50, roma=39), part("three", apim=1))
+        skip = replace(story.controlled("skip **"), skipped=parts)
+        progress = fold(self.BOTH, *events, skip)
+
+        # Of apim 40 are left in the wave, and of roma 1 behind its pause.
+        assert ends(progress, START + 10)[0] == pytest.approx(10 + 20 + 100 + 0.5, abs=0.5)
+        passed = [
+            replace(ended(f"apim/s{n}", Outcome.NOT_STARTED, at=START + 10), reason="skipped: **, by ada")
+            for n in range(40)
+        ]
+        for event in passed:
+            progress.observe(event)
+        assert ends(progress, START + 10)[0] == pytest.approx(10 + 20 + 100 + 0.5, abs=0.5)
 
     def test_targets_left_behind_in_a_wave_do_not_come_again(self) -> None:
         progress = fold(self.BOTH, wave("one", START), wave("two", START + 1))

@@ -33,6 +33,7 @@ from orchestrator.model.events import (
     AnyEvent,
     Controlled,
     LimitsChanged,
+    PartLeft,
     RunContinued,
     RunWaiting,
     RunWarned,
@@ -341,6 +342,22 @@ def test_a_target_skipped_while_in_doubt_is_looked_at_and_never_undeployed_again
         assert went.status is ExitStatus.DONE
 
 
+def test_a_skip_tells_only_the_targets_that_no_other_one_leaves_out(tmp_path: Path) -> None:
+    went = run_waves(
+        tmp_path,
+        [*(target(seq) for seq in (1, 21, 22)), target(23, wave=1)],
+        gateways=(make_narrow_gateway(concurrency=1),),
+        steer=ask_at((0.4, SkipTargets("gw/t22")), (0.5, SkipTargets("gw/t2*"))),
+    )
+
+    first, second = (one for one in went.events if isinstance(one, Controlled))
+    assert first.skipped == (PartLeft(wave="wave-0", number=1, left={"gw": 1}),)
+    assert second.skipped == (
+        PartLeft(wave="wave-0", number=1, left={"gw": 1}),
+        PartLeft(wave="wave-1", number=1, left={"gw": 1}),
+    )
+
+
 def test_a_step_whose_targets_are_all_skipped_does_not_stop_the_run(tmp_path: Path) -> None:
     went = run_waves(
         tmp_path,
@@ -351,6 +368,8 @@ def test_a_step_whose_targets_are_all_skipped_does_not_stop_the_run(tmp_path: Pa
     )
 
     assert went.run_gate.stop_kind is None
+    (told,) = (one for one in went.events if isinstance(one, Controlled))
+    assert told.skipped == (PartLeft(wave="a", number=2, left={"gw": 2}),)
     assert [name for _, _, name in went.wires["gw"].told] == ["gw/t1", "gw/t30", "gw/t31"]
     assert len([one for one in went.events if isinstance(one, StepStarted)]) == 3
     assert went.status is ExitStatus.DONE

@@ -313,9 +313,9 @@ def test_only_an_undeploy_makes_a_target_touched(database: Database, monkeypatch
     database.run(ATTEMPT, (1, 1, "look", "up", None))
     database.run(ATTEMPT, (3, 1, "undeploy", None, None))
     database.run(SET, ("undeployed", None, 5))
-    assert [[seq for seq, _ in part] for part in pending(database).list_untouched()] == [[1, 2, 4, 6]]
+    assert [[target.seq for target in part] for part in pending(database).list_untouched()] == [[1, 2, 4, 6]]
     monkeypatch.setattr("orchestrator.journal.pending.STRETCH", 2)
-    parts = [[seq for seq, _ in part] for part in pending(database).list_untouched()]
+    parts = [[target.seq for target in part] for part in pending(database).list_untouched()]
     assert parts == [[1, 2], [4], [6]]
 
 

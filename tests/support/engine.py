@@ -13,6 +13,7 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import Prompt, RunRequest
 from orchestrator.engine.resources import RunResources, SessionSpec
 from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.pending import UntouchedTarget
 from orchestrator.lanes.announcer import LaneNews
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.lane import NOTHING_LEARNED, Lane, LearnedLimits
@@ -244,7 +245,7 @@ class NothingPending:
     def read_snapshot(self, seq: int) -> None:
         return None
 
-    def list_untouched(self) -> tuple[list[tuple[int, TargetId]], ...]:
+    def list_untouched(self) -> tuple[list[UntouchedTarget], ...]:
         return ()
 
 
