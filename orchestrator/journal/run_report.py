@@ -24,7 +24,7 @@ from orchestrator.journal.notes import (
     read_stop_rule,
 )
 from orchestrator.journal.restores import Restore
-from orchestrator.journal.schema import KEPT, WORD
+from orchestrator.journal.schema import IS_MAIN_ACT, KEPT, WORD
 from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
 from orchestrator.journal.usage import report_use
 from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Reason
@@ -49,17 +49,15 @@ if TYPE_CHECKING:
     from orchestrator.model.gateway import Gateway
 
 _CELLS = "SELECT gateway, wave, outcome, COUNT(*) FROM ended GROUP BY gateway, wave, outcome"
-# The other acts of a restore follow a deploy: they publish and bind, and take another time.
-_IS_MAIN_ACT = "act IN ('undeploy', 'deploy')"
 _REQUESTS = f"""
 SELECT gateway, wave, SUM(requests), SUM(MAX(undeploys - 1, 0)) FROM (
-    SELECT seq, COUNT(*) AS requests, SUM({_IS_MAIN_ACT}) AS undeploys
+    SELECT seq, COUNT(*) AS requests, SUM({IS_MAIN_ACT}) AS undeploys
     FROM attempt WHERE sent IS NOT 0 GROUP BY seq
 ) JOIN target USING (seq) GROUP BY gateway, wave
 """
 _LATENCIES = f"""
 SELECT t.gateway, a.seconds FROM attempt AS a JOIN target AS t USING (seq)
-WHERE a.{_IS_MAIN_ACT} AND a.status IS NOT NULL AND a.seconds IS NOT NULL ORDER BY t.gateway, a.seconds
+WHERE a.{IS_MAIN_ACT} AND a.status IS NOT NULL AND a.seconds IS NOT NULL ORDER BY t.gateway, a.seconds
 """
 _OUTCOMES = "SELECT outcome, COUNT(*) FROM ended GROUP BY outcome"
 _NOT_STARTED = (

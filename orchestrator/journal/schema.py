@@ -115,6 +115,10 @@ SNAPSHOT_NAME = "value ->> '$.facts.name'"
 API_NAME = f"(SELECT {SNAPSHOT_NAME} FROM snapshot WHERE snapshot.seq = {{seq}})"
 """The same of the target with the number ``seq``."""
 
+# The other acts of a restore follow a deploy: they publish and bind, and take another time.
+IS_MAIN_ACT = "act IN ('undeploy', 'deploy')"
+"""True of an attempt that takes a target down or brings it back."""
+
 INSERT_INTENT = "INSERT INTO attempt (seq, number, act, via, started) VALUES (?, ?, ?, ?, ?)"
 UPDATE_RESULT = (
     "UPDATE attempt SET seconds = ?, status = ?, code = ?, message = ?, verdict = ?, sent = ?, pods = ?"

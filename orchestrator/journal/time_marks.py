@@ -11,11 +11,14 @@ from orchestrator.journal.sessions import SessionRow, WorkingTime
 from orchestrator.model.live_status import MarkKind, TimeMark
 
 MOST_READ = 1000
-"""The most marks that are read; a chart shows far fewer."""
+"""The most notes of either sort that are read, the newest; a chart shows far fewer marks."""
 
+# A lane that parks again and again, or an operator's program, must not push the waves and the end out.
+_NEWEST = f"SELECT * FROM (SELECT * FROM note WHERE kind IN ({{}}) ORDER BY number DESC LIMIT {MOST_READ})"
 _NOTES = f"""
-SELECT session, at, gateway, kind, text FROM note
-WHERE kind IN ('leg', 'parked', 'closed', 'open', 'control', 'stopping') ORDER BY number LIMIT {MOST_READ}
+SELECT session, at, gateway, kind, text FROM (
+    {_NEWEST.format("'leg', 'closed', 'stopping'")} UNION ALL {_NEWEST.format("'parked', 'open', 'control'")}
+) ORDER BY number
 """
 
 

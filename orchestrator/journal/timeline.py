@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from orchestrator.journal.database import Database
+from orchestrator.journal.schema import IS_MAIN_ACT
 from orchestrator.journal.sessions import WorkingTime
 from orchestrator.model.live_status import TimeMark
 from orchestrator.report.values import ClockSpan, PaceTimeline, RunTimeline
@@ -23,9 +24,9 @@ SELECT {_BUCKET.format("started")}, COUNT(*) FROM attempt
 WHERE sent IS NOT 0 AND {_BETWEEN.format("started")} GROUP BY 1
 """
 # The gateways whose pace is worth a curve, by index and by name.
-_REFUSING = """
+_REFUSING = f"""
 SELECT DISTINCT t.gateway FROM attempt AS a JOIN target AS t USING (seq)
-WHERE a.verdict = 'busy' AND a.act <> 'look'
+WHERE a.verdict = 'busy' AND a.{IS_MAIN_ACT}
 """
 _BOUND = "SELECT DISTINCT gateway FROM note WHERE kind = 'pace' AND text IS NOT NULL"
 # SQLite gives the other columns of the row that has the maximum: the last bound of each bucket.
@@ -34,17 +35,18 @@ SELECT {_BUCKET.format("at")}, CAST(text AS REAL), MAX(number) FROM note
 WHERE kind = 'pace' AND gateway = ?7 AND {_BETWEEN.format("at")} GROUP BY 1
 """
 # Starts and ends of the requests to gateway ?7 by bucket: how many, the sum of their instants, and how many
-# of them were an undeploy (that was refused). A request without an end lasted as long as its session.
+# of them were an undeploy or a deploy (that was refused). A request without an end lasted as long as its
+# session.
 _PLACED = "?4 + MIN({0} - ?1, ?3)"
 _STARTS = f"""
-SELECT {_BUCKET.format("a.started")}, COUNT(*), SUM({_PLACED.format("a.started")}), SUM(a.act <> 'look')
+SELECT {_BUCKET.format("a.started")}, COUNT(*), SUM({_PLACED.format("a.started")}), SUM(a.{IS_MAIN_ACT})
 FROM attempt AS a JOIN target AS t USING (seq)
 WHERE t.gateway = ?7 AND a.sent IS NOT 0 AND {_BETWEEN.format("a.started")} GROUP BY 1
 """
 _END = "a.started + COALESCE(a.seconds, ?3)"
 _ENDS = f"""
 SELECT {_BUCKET.format(_END)}, COUNT(*), SUM({_PLACED.format(_END)}),
-    SUM(a.act <> 'look' AND a.verdict IS 'busy')
+    SUM(a.{IS_MAIN_ACT} AND a.verdict IS 'busy')
 FROM attempt AS a JOIN target AS t USING (seq)
 WHERE t.gateway = ?7 AND a.sent IS NOT 0 AND {_BETWEEN.format("a.started")} GROUP BY 1
 """

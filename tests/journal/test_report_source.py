@@ -450,6 +450,24 @@ def test_a_run_without_bound_or_refusal_has_no_pace(tmp_path: Path) -> None:
         assert made.pace_timelines(60) == ()
 
 
+def test_the_pace_of_a_restore_counts_its_deploys_alone(tmp_path: Path) -> None:
+    """As the live chart does; what is published and bound is in flight all the same."""
+    acts = (("deploy", "removed"), ("publish", "busy"), ("bind", "removed"), ("deploy", "busy"))
+    attempts = [
+        Attempt(1, number, act, START + number, 1.0, 200, None, None, verdict, 1)
+        for number, (act, verdict) in enumerate(acts)
+    ]
+    whole = Session(1, START, START + 4, "complete", None, 0, 4.0)
+    with account(tmp_path, Rows(ONE, OPEN, attempts, [whole])) as made:
+        (pacing,) = made.pace_timelines(1)
+    (tmp_path / "other").mkdir()
+    with account(tmp_path / "other", Rows(ONE, OPEN, attempts[:3], [whole])) as other:
+        assert other.pace_timelines(1) == ()
+
+    assert (pacing.sent, pacing.refused) == ((0.5,), (1,))
+    assert pacing.in_flight == pytest.approx((1.0,))
+
+
 def test_a_bound_ends_with_its_session(tmp_path: Path) -> None:
     sessions = [
         Session(1, START, START + 10, "stopped", "window: x", 4, 10.0),

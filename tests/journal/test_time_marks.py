@@ -93,6 +93,14 @@ def test_a_later_session_and_the_close_of_the_window_are_marked(database: Databa
 
 
 def test_the_marks_of_a_run_that_was_steered_without_end_are_bounded(database: Database) -> None:
-    told = read(database, *((1, float(n), None, "control", f"act {n}") for n in range(MOST_READ + 5)))
+    """The waves and the stop are kept, wherever they stand among the acts; of the acts, the newest."""
+    acts = [(1, float(n), None, "control", f"act {n}") for n in range(MOST_READ + 5)]
+    begun, over = (1, 0.0, None, "leg", "0 0"), (1, 5000.0, None, "stopping", "window: closed")
 
-    assert len(told) == MOST_READ
+    told = read(database, begun, *acts, over)
+
+    assert told == [
+        (0.0, "wave canary"),
+        *((float(n), f"act {n}") for n in range(5, MOST_READ + 5)),
+        (5000.0, "stopping: window: closed"),
+    ]

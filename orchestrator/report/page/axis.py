@@ -27,6 +27,8 @@ _FLAG_ROOM = 6.0
 MOST_MARKS = 30
 """The most marks that a chart explains one by one."""
 
+_LEFT_OUT_LAST: tuple[MarkKind, ...] = ("stop", "close", "session", "park", "steer", "wave")
+
 
 class AxisTick(Struct, frozen=True):
     """A clock time under the axis, ``at`` percent of its length."""
@@ -84,12 +86,12 @@ def build_axis(spans: Sequence[ClockSpan], marks: Sequence[TimeMark], zone: tzin
 
 
 def _choose_marks(marks: Sequence[TimeMark]) -> Sequence[TimeMark]:
-    """Return at most ``MOST_MARKS``, in order: of too many, the beginnings of waves are left out first."""
+    """Return at most ``MOST_MARKS``, in order: of too many, the newest of those that explain most."""
     if len(marks) <= MOST_MARKS:
         return marks
-    others = [mark for mark in marks if mark.kind != "wave"]
-    room = max(0, MOST_MARKS - len(others))
-    kept = others[:MOST_MARKS] + [mark for mark in marks if mark.kind == "wave"][:room]
+    # The beginnings of waves are left out first, and the end of the run never is.
+    newest_first = sorted(marks, key=attrgetter("at"), reverse=True)
+    kept = sorted(newest_first, key=lambda mark: _LEFT_OUT_LAST.index(mark.kind))[:MOST_MARKS]
     return sorted(kept, key=attrgetter("at"))
 
 

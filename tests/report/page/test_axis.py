@@ -82,6 +82,20 @@ def test_of_too_many_marks_waves_are_left_out_first_and_counted() -> None:
     assert [note.text for note in axis.notes if note.kind == "park"] == ["roma-eu parked"]
 
 
+def test_the_end_of_a_run_is_marked_however_often_it_was_steered_before() -> None:
+    steered = [mark(number, "steer", f"act {number}") for number in range(100)]
+    ends = [mark(100, "close", "the window closes"), mark(101, "stop", "stopping")]
+
+    axis = build_axis([span(200)], [*steered, *ends])
+
+    assert axis.left_out == 102 - MOST_MARKS
+    shown = [note.text for note in axis.notes]
+    assert shown == [f"act {number}" for number in range(100 - MOST_MARKS + 2, 100)] + [
+        "the window closes",
+        "stopping",
+    ]
+
+
 def test_the_clock_times_are_those_of_the_zone() -> None:
     axis = build_axis([span(60)], [mark(0)], timezone(timedelta(hours=3)))
 
