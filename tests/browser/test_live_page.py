@@ -378,6 +378,14 @@ async def test_a_phone_offers_each_answer_once(open_live: OpenLivePage) -> None:
     assert await live.page.locator("#question-text").is_visible()
 
 
+async def test_an_address_that_ends_within_an_escape_opens_the_page(open_live: OpenLivePage) -> None:
+    """A script error would fail the test: no page may have one that is not expected."""
+    live = await open_live("running", link="#100%")
+
+    assert await live.page.evaluate("location.hash") == "#100%"
+    await expect(live.page.locator("#targets")).to_be_visible()
+
+
 @long
 async def test_a_wrong_token_is_told(open_live: OpenLivePage, open_page: PageOpener) -> None:
     live = await open_live("running")

@@ -70,11 +70,21 @@ const change = (state, keys) => {
   plan(keys);
 };
 
+// An address that was cut, or typed, may end within an escape.
+const readFragment = () => {
+  const text = location.hash.slice(1);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
 // The places that a link leads to are there only now.
 const begin = () => {
   document.body.classList.remove("waits-for-first");
   layStrip();
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = readFragment();
   if (id && id !== "wall") byId(id)?.scrollIntoView();
 };
 
