@@ -116,6 +116,8 @@ def _refuse_option_as_value(ctx: click.Context, args: Sequence[str]) -> None:
         option = options.get(word)
         if not isinstance(option, click.Option) or option.is_flag or option.count:
             continue
+        if (option.metavar or "").startswith("["):  # its value may be left out
+            continue
         if (value := next(words, None)) in options:
             joined = f"{word}{'=' if word.startswith('--') else ''}{value}"
             raise click.UsageError(

@@ -192,6 +192,16 @@ def test_an_option_is_no_value_of_the_one_before_it(
     assert f"Usage: undeploy {next(word for word in arguments if word in COMMANDS)}" in shown
 
 
+@pytest.mark.parametrize("name", ["preview", "discover"])
+def test_a_value_that_may_be_left_out_is_left_out_before_another_option(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option, source = ("--usage", ()) if name == "preview" else ("--unused", ("--from",))
+
+    assert execute([name, option, "--quiet", *source, "nowhere.yaml"]) == 2
+    assert "nowhere.yaml" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["--nonsense"], ["run"], ["check", "a", "b"], ["report", "x", "--format", "pdf"]]
 )
