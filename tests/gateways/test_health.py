@@ -117,17 +117,25 @@ def test_roma_s_list(status: int, body: Any, wanted: Verdict | str) -> None:
         (200, Verdict.STRANGE),
         (302, Verdict.STRANGE),
         (399, Verdict.STRANGE),
-        (400, "refuses a request without a credential, as it should"),
+        (400, "HTTP 400 without a body to a request without a credential"),
         (429, Verdict.BUSY),
-        (499, "refuses a request without a credential, as it should"),
+        (499, "HTTP 499 without a body to a request without a credential"),
         (500, Verdict.UNCLEAR),
         (503, Verdict.UNCLEAR),
         (401, "refuses a request without a credential, as it should"),
-        (404, "refuses a request without a credential, as it should"),
+        (403, "refuses a request without a credential, as it should"),
+        (404, "HTTP 404 without a body to a request without a credential"),
     ],
 )
 def test_roma_s_greeting_is_a_refusal(status: int, wanted: Verdict | str) -> None:
     assert verdict(gateway("roma").health.build_greeting(), reply(status)) == wanted
+
+
+def test_roma_s_greeting_is_also_refused_by_its_code() -> None:
+    refused = reply(400, {"error_code": "ROMA.1000", "error_msg": "no token"})
+    told = verdict(gateway("roma").health.build_greeting(), refused)
+
+    assert told == "refuses a request without a credential, as it should"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
-from orchestrator.gateways.roma.replies import read_refusal
+from orchestrator.gateways.roma.replies import is_denial, read_refusal
 from orchestrator.gateways.roma.requests import RomaRequests, Version
 from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply
@@ -57,7 +57,7 @@ class RomaHealth(Struct, frozen=True):
 
 
 def _read_greeting(reply: Reply) -> str | Reading:
-    """Return that the instance answers a list without a credential as it should: with a refusal."""
+    """Return how the instance answers a list without a credential: as it should with a refusal."""
     if reply.status >= 500:
         return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
     if reply.status == 429:
@@ -65,6 +65,8 @@ def _read_greeting(reply: Reply) -> str | Reading:
     if reply.status < 400:
         text = f"{describe_reply(reply)} to a request without a credential"
         return Reading(verdict=Verdict.STRANGE, message=text, hint=_SOMETHING_IN_FRONT)
+    if reply.status not in {401, 403} and not is_denial(reply):
+        return f"{describe_reply(reply)} to a request without a credential"
     return "refuses a request without a credential, as it should"
 
 

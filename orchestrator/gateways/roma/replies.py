@@ -94,6 +94,11 @@ def read_refusal(reply: Reply, version: Version, api: str | None = None) -> Read
     return make_reading(verdict, reply, error, hint)
 
 
+def is_denial(reply: Reply) -> bool:
+    """Return whether a reply says that the credential is missing or was rejected."""
+    return _judge_any(reply, parse_error(reply)) is Verdict.DENIED
+
+
 def read_refused_deploy(reply: Reply, version: Version, api: str) -> Reading:
     """Read the refusal of a deploy of ``api``.
 
