@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from itertools import product
 from zoneinfo import ZoneInfo
 
@@ -97,7 +97,9 @@ def parse_close_at(text: str, now: datetime) -> datetime:
     # Tomorrow's time is read off the calendar: 24 hours later the clock may show another time.
     # Where summer time ends, the clock shows an hour twice: the second time is `fold` 1.
     for day, fold in product((today, today + timedelta(days=1)), (0, 1)):
-        at = datetime.combine(day, clock.replace(fold=fold), zone).astimezone(zone)
+        # By its Unix time: of a time that the clock leaves out, `astimezone` makes one an hour early.
+        shown = datetime.combine(day, clock.replace(fold=fold), zone)
+        at = datetime.fromtimestamp(shown.timestamp(), UTC).astimezone(zone)
         if now < at < now + CLOSE_AT_WITHIN:
             return at
     raise UsageError(

@@ -1,3 +1,5 @@
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,10 +68,29 @@ def test_a_clock_that_shows_an_hour_twice_closes_at_the_next_such_time(now: str,
     assert parse_close_at("02:30 Europe/Berlin", begins).astimezone(UTC) == begins + timedelta(minutes=waits)
 
 
-def test_a_clock_that_leaves_an_hour_out_closes_after_it() -> None:
-    begins = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)  # 01:30 in winter time; 02:30 does not come
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's own time is that of Berlin."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
-    assert parse_close_at("02:30 Europe/Berlin", begins).astimezone(UTC) == begins + timedelta(hours=1)
+
+@pytest.mark.parametrize("zone", ["", " Europe/Berlin"])
+@pytest.mark.parametrize(
+    ("clock", "closes"), [("01:59", "00:59"), ("02:00", "01:00"), ("02:30", "01:30"), ("03:00", "01:00")]
+)
+@pytest.mark.parametrize("begins", ["2026-03-28T21:00:00+00:00", "2026-03-29T00:30:00+00:00"])
+@pytest.mark.usefixtures("in_berlin")
+def test_a_clock_that_leaves_an_hour_out_closes_after_it(
+    begins: str, clock: str, closes: str, zone: str
+) -> None:
+    """In the night to 2026-03-29 the clock in Berlin goes from 2:00 to 3:00, at 1:00 UTC."""
+    at = parse_close_at(f"{clock}{zone}", datetime.fromisoformat(begins))
+
+    assert at.astimezone(UTC) == datetime.fromisoformat(f"2026-03-29T{closes}:00+00:00")
 
 
 @pytest.mark.parametrize(
