@@ -117,25 +117,39 @@ def test_roma_s_list(status: int, body: Any, wanted: Verdict | str) -> None:
         (200, Verdict.STRANGE),
         (302, Verdict.STRANGE),
         (399, Verdict.STRANGE),
-        (400, "HTTP 400 without a body to a request without a credential"),
+        (400, Verdict.STRANGE),
         (429, Verdict.BUSY),
-        (499, "HTTP 499 without a body to a request without a credential"),
+        (499, Verdict.STRANGE),
         (500, Verdict.UNCLEAR),
         (503, Verdict.UNCLEAR),
         (401, "refuses a request without a credential, as it should"),
         (403, "refuses a request without a credential, as it should"),
-        (404, "HTTP 404 without a body to a request without a credential"),
+        (404, Verdict.STRANGE),
     ],
 )
 def test_roma_s_greeting_is_a_refusal(status: int, wanted: Verdict | str) -> None:
     assert verdict(gateway("roma").health.build_greeting(), reply(status)) == wanted
 
 
-def test_roma_s_greeting_is_also_refused_by_its_code() -> None:
-    refused = reply(400, {"error_code": "ROMA.1000", "error_msg": "no token"})
-    told = verdict(gateway("roma").health.build_greeting(), refused)
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (400, "ROMA.1000", "refuses a request without a credential, as it should"),
+        (400, "APIG.2000", "answers a request without a credential with APIG.2000"),
+        (404, "APIGW.0101", "answers a request without a credential with APIGW.0101"),
+    ],
+)
+def test_roma_s_greeting_may_be_refused_by_a_code_of_the_vendor(status: int, code: str, told: str) -> None:
+    refused = reply(status, {"error_code": code, "error_msg": "no"})
 
-    assert told == "refuses a request without a credential, as it should"
+    assert verdict(gateway("roma").health.build_greeting(), refused) == told
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+def test_another_server_is_shown_no_credential_of_roma(status: int) -> None:
+    greeting = gateway("roma").health.build_greeting()
+
+    assert verdict(greeting, reply(status, b"<html><h1>Not Found</h1></html>")) is Verdict.STRANGE
 
 
 @pytest.mark.parametrize(

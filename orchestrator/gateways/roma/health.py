@@ -9,8 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.gateways.envelope import as_count, describe_reply, parse_object
-from orchestrator.gateways.roma.replies import is_denial, read_refusal
+from orchestrator.gateways.roma.replies import is_denial, parse_error, read_refusal
 from orchestrator.gateways.roma.requests import RomaRequests, Version
+from orchestrator.gateways.text import show_text
 from orchestrator.model.credentials import Access
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import ApiVersion, HealthCheck, Reading, Verdict
@@ -57,17 +58,22 @@ class RomaHealth(Struct, frozen=True):
 
 
 def _read_greeting(reply: Reply) -> str | Reading:
-    """Return how the instance answers a list without a credential: as it should with a refusal."""
+    """Return how the instance refuses a list without a credential; a fault if it is another server.
+
+    Another server answers 404 or 400, too. It must not be shown a credential, so its reply has to hold a code
+    of the vendor, unless it asks for a credential.
+    """
     if reply.status >= 500:
         return Reading(verdict=Verdict.UNCLEAR, message=describe_reply(reply))
     if reply.status == 429:
         return Reading(verdict=Verdict.BUSY, message=describe_reply(reply))
-    if reply.status < 400:
+    if reply.status in {401, 403} or is_denial(reply):
+        return "refuses a request without a credential, as it should"
+    code = parse_error(reply).code if reply.status >= 400 else None
+    if code is None:
         text = f"{describe_reply(reply)} to a request without a credential"
         return Reading(verdict=Verdict.STRANGE, message=text, hint=_SOMETHING_IN_FRONT)
-    if reply.status not in {401, 403} and not is_denial(reply):
-        return f"{describe_reply(reply)} to a request without a credential"
-    return "refuses a request without a credential, as it should"
+    return f"answers a request without a credential with {show_text(code)}"
 
 
 def _read_list(reply: Reply, *, version: Version) -> str | Reading:
