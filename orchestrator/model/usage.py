@@ -31,6 +31,15 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.calls is not None and (self.is_open or self.callers_unread is None)
 
 
+MOST_CALLS = 10**12
+"""Calls of one target. A gateway that counts more is wrong, and a journal could not add up such numbers."""
+
+
+def doubt_calls(calls: int) -> str | None:
+    """Return why a number of calls is not believed, in words; None if it is."""
+    return None if calls <= MOST_CALLS else f"more than {MOST_CALLS:,} calls were counted, which cannot be"
+
+
 NOT_TOLD = "not told"
 """Stands for a number that nothing tells. It is never rounded to "none"."""
 

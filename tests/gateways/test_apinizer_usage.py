@@ -192,6 +192,10 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
         tell(page(total=99)),
         "the rows of the traffic log do not add up to its records",
     ),
+    "there are more than anything gets": (
+        tell(page(records=10**13, total=10**13, calls={(PROJECT, "orders-api"): 10**13})),
+        "more than 1,000,000,000,000 calls were counted, which cannot be",
+    ),
     "the log writes it in another case": (
         tell(page(calls={(PROJECT, "Orders-API"): 15}, names={(PROJECT, "orders-api"): "Orders-API"})),
         "the traffic log names it in another case: Orders-API",

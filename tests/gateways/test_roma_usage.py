@@ -113,6 +113,17 @@ def test_the_calls_of_all_front_ends_add_up() -> None:
     assert follow(seen_at, one | counted(**{f"_{SECOND}": 5})) == Usage(hours=HOURS, calls=9)
 
 
+def test_a_sum_that_no_journal_can_add_up_is_not_told() -> None:
+    front = counted(**{FRONT: 2**63 - 1}) | counted(**{f"_{SECOND}": 2**63 - 1})
+
+    found = follow(snapshot(FRONT, SECOND, bindings=NOBODY), front)
+
+    assert found == Usage(hours=HOURS, why="more than 1,000,000,000,000 calls were counted, which cannot be")
+    assert follow(snapshot(FRONT, bindings=NOBODY), counted(**{FRONT: 10**12})) == Usage(
+        hours=HOURS, calls=10**12
+    )
+
+
 def test_one_front_end_that_cannot_be_told_leaves_the_sum_untold() -> None:
     gone = {encode_statistics(SECOND, HOURS).via: Reading(verdict=Verdict.UNCLEAR, message="System error")}
 

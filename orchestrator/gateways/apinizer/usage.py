@@ -25,7 +25,7 @@ from orchestrator.model.http import Reply
 from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
 from orchestrator.model.settings import ElasticsearchStore
 from orchestrator.model.target import Target
-from orchestrator.model.usage import Usage
+from orchestrator.model.usage import Usage, doubt_calls
 from orchestrator.text.counting import count_noun
 from orchestrator.text.names import to_nfc
 
@@ -222,7 +222,7 @@ def _add_up(pages: list[LogPage], project: str, proxy: str, hours: int) -> int |
         alike = (page.names.get((project, proxy.casefold())) for page in pages)
         if other := next(filter(None, alike), None):
             return f"the traffic log names it in another case: {show_text(other)}"
-    return calls
+    return doubt_calls(calls) or calls
 
 
 def _explain(found: Any) -> str:

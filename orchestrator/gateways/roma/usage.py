@@ -21,7 +21,7 @@ from orchestrator.model.features import SharedUsageRead
 from orchestrator.model.obstacles import MISSING_HISTORY
 from orchestrator.model.reading import Operation, Reading, Snapshot, Verdict
 from orchestrator.model.target import Target
-from orchestrator.model.usage import Usage
+from orchestrator.model.usage import Usage, doubt_calls
 
 INSTANCE = "statistics of the whole instance"
 
@@ -117,7 +117,7 @@ def _sum_calls(
         if reading.verdict is not Verdict.TOLD or reading.kept is None:
             return _explain(reading)
         total += reading.kept["calls"]
-    return total
+    return doubt_calls(total) or total
 
 
 def _look_up(front: str, instance: InstanceStatistics | None, hours: int) -> int | None:
