@@ -52,7 +52,7 @@ class TargetLines:
         # Two spellings of one name, such as an accent as one character or as two, cannot both be named.
         first = self._known.setdefault((gateway.installation, _fold_parts(found.parts)), found.parts)
         if first is found.parts:
-            why = _find_fault(gateway, found)
+            why = find_naming_fault(gateway, found)
         elif first == found.parts:
             return None
         else:
@@ -101,7 +101,7 @@ def _fold_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts if "".join(parts).isascii() else tuple(map(to_nfc, parts))
 
 
-def _find_fault(gateway: Gateway, found: FoundTarget) -> str | None:
+def find_naming_fault(gateway: Gateway, found: FoundTarget) -> str | None:
     """Return why a plan cannot name a live target; None where it can."""
     for coordinate, part in zip(gateway.COORDINATES, found.parts, strict=True):
         try:

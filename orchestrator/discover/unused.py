@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from orchestrator.discover.survey import GatewaySurvey
+from orchestrator.discover.target_lines import find_naming_fault
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
@@ -29,7 +30,11 @@ class UnusedSelection:
 
     def add(self, found: FoundTarget) -> None:
         """Take a target that may be unused; the same one more than once counts once."""
-        self._found.setdefault(found.parts, found)
+        # Of a name that no plan can hold no address can be made either: `keep` tells that it is left out.
+        if find_naming_fault(self._gateway, found):
+            self._keep(found)
+        else:
+            self._found.setdefault(found.parts, found)
 
     async def select(self, environment: Environment, material: Material, survey: GatewaySurvey) -> None:
         """Ask how often each target was called, and keep the unused; the others become gaps, or a remark.

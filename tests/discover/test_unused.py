@@ -101,3 +101,18 @@ def test_after_a_survey_that_may_send_no_more_nothing_is_asked_and_each_target_i
 
     assert gaps == [f"roma-eu/{BACKEND} is left out: denied: no role"]
     assert scene.sent == []
+
+
+@pytest.mark.parametrize("name", ["a b", "../a", "", "0001-01-01T00:00:00+14:00"])
+def test_what_no_plan_can_name_is_told_and_not_asked_for(name: str) -> None:
+    kept: list[FoundTarget] = []
+    survey: Any = SimpleNamespace(refusal=None, access=None, miss=lambda _: None)
+    selection = UnusedSelection(GATEWAY, 72, keep=kept.append)
+    strange = FoundTarget(parts=(name,), traits={})
+    selection.add(strange)
+    scene = DiscoverScene()
+
+    play(VirtualLoop(), selection.select(scene.environment, Secret("the-first-token"), survey))
+
+    assert kept == [strange]
+    assert scene.sent == []
