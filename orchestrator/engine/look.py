@@ -12,6 +12,7 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from orchestrator.engine.attempts import TargetAttempts, make_look_request
+from orchestrator.lanes.lane import Lane
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
@@ -31,6 +32,16 @@ async def look_at(
     ``via``, the readings that are known without a read.
     """
     return await _ReadSequence(attempts, target, history, seen).read(admitted)
+
+
+def conclude_look(
+    lane: Lane, target: Target, history: TargetHistory, seen: Mapping[str, Reading]
+) -> Reading | Operation:
+    """Return what the readings amount to, by their ``via``; or the read that is still needed."""
+    # A restore asks for more: deployed in full is more than deployed at all.
+    is_restore = lane.policy.act is Act.DEPLOY
+    conclude = lane.gateway.restore.next_proof if is_restore else lane.gateway.next_look
+    return conclude(target, seen, lane.offered_looks.lacking, history.reply_to_settle)
 
 
 class _ReadSequence:
@@ -88,9 +99,4 @@ class _ReadSequence:
         return reading
 
     def _conclude(self) -> Reading | Operation:
-        lane = self._attempts.lane
-        # A restore asks for more: deployed in full is more than deployed at all.
-        conclude = (
-            lane.gateway.restore.next_proof if lane.policy.act is Act.DEPLOY else lane.gateway.next_look
-        )
-        return conclude(self._target, self._seen, lane.offered_looks.lacking, self._history.reply_to_settle)
+        return conclude_look(self._attempts.lane, self._target, self._history, self._seen)

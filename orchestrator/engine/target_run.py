@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from orchestrator.engine.attempts import TargetAttempts, make_change_request, make_look_request
 from orchestrator.engine.completion import TargetCompletion
-from orchestrator.engine.look import look_at
+from orchestrator.engine.look import conclude_look, look_at
 from orchestrator.engine.queue import LateClaim
 from orchestrator.engine.resources import RunResources
 from orchestrator.engine.snapshot import SnapshotTaker, are_snapshots_wanted
@@ -23,7 +23,7 @@ from orchestrator.lanes.lane import Lane
 from orchestrator.lanes.state_list import StateList
 from orchestrator.model.events import RetryPlanned
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.reading import Act, Reading, Verdict
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.precheck import StateAtApproval, judge_late_look
@@ -36,6 +36,7 @@ from orchestrator.rules.retry import (
     choose_first_step,
     decide,
     end_blocked,
+    mirror_reading,
 )
 
 _UNFINISHED = (SendStep, LookStep)
@@ -152,9 +153,13 @@ class TargetRun:
     async def _advance(self) -> Step | LookDeferred:
         """Do one step; return the next one, before which the caller waits."""
         act = self._choose_act(self._step)
-        # Before the lane admits the request: the target that has the key may need the lane to end.
-        if self._late_claim is not None and act is not Act.LOOK:
-            await self._late_claim.take()
+        if self._late_claim is not None:
+            # No request leaves, so it takes no turn of those that send one: a list tells thousands at once.
+            if act is Act.LOOK and (owed := self._find_owed_look()) is not None:
+                return self._settle_owed_look(owed)
+            # Before the lane admits the request: the target that has the key may need the lane to end.
+            if act is not Act.LOOK:
+                await self._late_claim.take()
         admission = self._make_request(act)
         gate = self._usage_gate
         refused = await (self._lane.admit(admission) if gate is None else self._pass(gate, admission))
@@ -167,6 +172,23 @@ class TargetRun:
                 return LookDeferred()
             refused = self._plan_next()
         if refused is not None:
+            self._step = self._go_on_without(refused)
+        return self._step
+
+    def _find_owed_look(self) -> Reading | None:
+        """Return what the look that was put off amounts to, if the lists read since tell all of it."""
+        if self._state_list is None or self.history.looks:
+            return None
+        seen = self._state_list.read_owed(self.target)
+        found = conclude_look(self._lane, self.target, self.history, seen)
+        if isinstance(found, Operation):
+            return None
+        return mirror_reading(self._lane.policy, Act.LOOK, found)
+
+    def _settle_owed_look(self, reading: Reading) -> Step:
+        """Take in what the lists tell, and return the next step."""
+        self._decide(Act.LOOK, reading)
+        if (refused := self._plan_next()) is not None:
             self._step = self._go_on_without(refused)
         return self._step
 

@@ -28,7 +28,7 @@ from orchestrator.model.features import ListRows
 from orchestrator.model.http import Lost, Reply, Request
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act, ListPage, Operation, Reading, Verdict
-from orchestrator.model.settings import Auth, CredentialReference
+from orchestrator.model.settings import Auth, CredentialReference, Limits
 from orchestrator.model.target import Target
 from orchestrator.plan.problems import FilePosition
 from orchestrator.rules.stop_rules import StopRules
@@ -180,6 +180,8 @@ class Executed(NamedTuple):
     remarks: list[str | None]
     told_pages: list[str | None]
     """The pages that the displays are told of, each with the end of it."""
+    ended: float
+    """When the session ended, in seconds from its start."""
 
 
 @contextmanager
@@ -225,15 +227,17 @@ def session(
     keys: bool = False,
     snapshot: Literal["best", "off"] = "off",
     pause: float | None = None,
+    limits: Limits = Limits(),
 ) -> Executed:
     """One session of a run on a lane that looks always; ``wire`` ends in its gateway."""
     waves = database.one("SELECT MAX(wave) FROM target")[0] + 1
-    plan, entry = replace(plan_of(waves, look, pause), snapshot=snapshot), listed(look)
+    plan = replace(plan_of(waves, look, pause), snapshot=snapshot)
+    entry = replace(listed(look), limits=limits)
     heard = Heard()
     given = iter(credentials[1:] or credentials)
     stopped = run_gate or RunGate()
 
-    async def main() -> None:
+    async def main() -> float:
         here = environment(lambda _: Secret(next(given)))
         record = SessionRecord(DirectWriting(database), 2 if resumed else 1)
         material = KEYS if keys else Secret(credentials[0])
@@ -250,8 +254,9 @@ def session(
             lanes=lanes,
         )
         await WaveRunner(shared).run()
+        return anyio.current_time()
 
-    played(main)
+    ended = played(main)
     rows = list(database.rows("SELECT id, outcome, reason FROM target ORDER BY seq"))
     return Executed(
         {name: outcome for name, outcome, _ in rows},
@@ -261,6 +266,7 @@ def session(
         heard.requests,
         [text for state, text in heard.states if state == "remark"],
         heard.lists,
+        ended,
     )
 
 
@@ -293,6 +299,16 @@ def test_looks_at_many_cost_pages_and_no_shows(tmp_path: Path) -> None:
     assert len(went.wire.targets(Act.UNDEPLOY)) == len(set(went.wire.targets(Act.UNDEPLOY))) == 90
     assert {name.removeprefix("gw/") for name, end in went.outcomes.items() if end != "undeployed"} == down
     assert {went.outcomes[f"gw/{api}"] for api in down} == {"already_undeployed"}
+
+
+def test_looks_that_the_list_settles_wait_for_no_turn_at_the_rate(tmp_path: Path) -> None:
+    """At one a second, 100 targets that one list settles would else take 100 s more than their undeploys."""
+    went = ran(tmp_path, Platform(100), limits=Limits(rate=1.0))
+
+    assert set(went.outcomes.values()) == {"undeployed"}
+    assert went.wire.targets(Act.LOOK) == []
+    last, pages = max(went.wire.times(Act.UNDEPLOY)), sum(at > 90.0 for at, _ in went.wire.pages)
+    assert went.ended - last <= pages + 1.0
 
 
 @pytest.mark.promise(5)
