@@ -81,6 +81,8 @@ class RunProgress:
         self.parts = RemainingParts()
         self.counts_before_step = Counter[tuple[Outcome, str]]()
         """The targets that the stop rules count, but those of the step of a wave that goes on."""
+        self.is_between_steps = False
+        """Whether the newest wave, or its newest step, has ended, and the next one has not begun."""
         self.counts_in_step = Counter[tuple[Outcome, str]]()
         self._wave_outcomes: dict[Outcome, int] = {}
         """Those of the wave that goes on."""
@@ -252,6 +254,7 @@ class RunProgress:
     def _begin_part(self, at: float, wave: str, number: int | None) -> None:
         self.counts_before_step.update(self.counts_in_step)
         self.counts_in_step.clear()
+        self.is_between_steps = False
         self.parts.begin(wave, number)
         self._update_idling(at)
 
@@ -269,6 +272,7 @@ class RunProgress:
         # The part is over, and its pause is this wait: to keep the part would count the pause twice. The
         # question that an earlier session left open comes before all parts of this one.
         if event.why in ("pause_after", "proceed") and self.wave:
+            self.is_between_steps = True
             self.parts.end(event.wave, self.step.number if self.step is not None else None)
         self._update_idling(event.at)
 

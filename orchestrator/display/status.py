@@ -325,7 +325,8 @@ def _read_headroom(progress: RunProgress) -> Iterator[RuleHeadroom]:
     in_step = StoppingScope(
         where=_name_step(progress),
         counts=dict(progress.counts_in_step),  # another thread may count meanwhile
-        left=sum(max(0, left) for left in progress.parts.left_now.values()),
+        # In the pause behind a step the parts begin with the next one, whose targets count there.
+        left=0 if progress.is_between_steps else sum(max(0, n) for n in progress.parts.left_now.values()),
     )
     in_run = StoppingScope(
         where="the run",

@@ -592,6 +592,19 @@ class TestLanes:
         assert [(room.count, room.more) for room in found.headroom] == [(11, 2)]
         assert [(room.count, room.more) for room in past.headroom] == [(1, 12)]
 
+    def test_the_targets_of_the_next_wave_do_not_count_in_the_one_before_the_pause(self) -> None:
+        plan = {"one": {ROMA: 1}, "two": {ROMA: 6}}
+        started = begin(plan, stop_when={"failed": Threshold(share=0.2)})
+        ended = (wave("one"), end("roma-eu/a", "one", UNDEPLOYED))
+        paused = RunWaiting(at=START, why="pause_after", until=START + 60, wave="one")
+        (before,) = tell(started, *ended, paused).headroom
+        (held,) = tell(started, *ended, paused, RunWaiting(at=START, why="paused")).headroom
+        (then,) = tell(started, *ended, paused, wave("two")).headroom
+
+        assert (before.more, before.text) == (None, "failed: 0 of 1 in wave one, limit 20%")
+        assert held == before
+        assert then.text == "failed: 0 of 0 in wave two, limit 20%: 6 more stop the run"
+
     def test_an_accepted_doubt_does_not_count_past_a_stop(self) -> None:
         started = begin(self.PLAN, past_stop=True, stop_when={"unknown": Threshold(count=5)})
         found = tell(
