@@ -200,7 +200,7 @@ def _warn_of_last_environments(preview: Preview) -> Iterator[PreviewWarning]:
         ]
         if family.deployed <= {seen.target.parts[-1] for seen in going}:
             last += going
-    text = "{targets} whose proxy is deployed in no other environment: then it is deployed nowhere"
+    text = "{targets} whose proxy would then be deployed in no environment"
     yield from _warn_about("last_environment", text, last)
 
 

@@ -309,6 +309,10 @@ def test_the_last_environment_is_one_that_nobody_else_has() -> None:
     others = make_preview(one, siblings=(SiblingDeployments(one.target, frozenset({"test", "production"})),))
 
     assert find_warnings(PLAN, alone)["last_environment"].targets == (one.target.id,)
+    # Another target of the plan may be the one in another environment: nothing is said of where it is now.
+    assert find_warnings(PLAN, alone)["last_environment"].text == (
+        "1 target whose proxy would then be deployed in no environment"
+    )
     assert "last_environment" not in find_warnings(PLAN, others)
 
 
