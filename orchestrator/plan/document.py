@@ -231,16 +231,20 @@ class PlanDocument:
         if "targets" not in wave.keys:
             add_missing_key(wave, "targets", [*list_keys(Wave), "targets"], path, self._problems)
         warn_of_placeholders(wave, path, self._problems)
+        self._compare_name(wave, path)
         values = read_record(wave, Wave, path, self._problems, beside=("targets",))
-        if values is None:
+        if values is not None:
+            self.waves[-1] = Wave(**values)
+
+    def _compare_name(self, wave: MappingNode, path: str) -> None:
+        """Refuse a wave's name that stands already, also if other keys of one of the two cannot be read."""
+        node = wave.values.get("name")
+        if not isinstance(node, ScalarNode) or not node.text:
             return
-        self.waves[-1] = Wave(**values)
-        node = wave.values["name"]
-        assert node is not None  # noqa: S101 - it was read
-        first = self._names.setdefault(to_nfc(values["name"]), node.at)
+        first = self._names.setdefault(to_nfc(node.text), node.at)
         if first != node.at:
             where = self._problems.format_position(first)
-            message = f"a wave named {quote_text(values['name'])} stands already at {where}"
+            message = f"a wave named {quote_text(node.text)} stands already at {where}"
             self._problems.add(node.at, f"{path}.name", message)
 
     def _add_no_list(self, event: Event, path: str, of: str) -> None:

@@ -320,6 +320,14 @@ WAVES = {
         + "".join(f"  - {{name: a, targets: [{{gateway: roma, ld_api_id: {n}}}]}}\n" for n in "ab"),
         f'waves[1].name: a wave named "a" stands already at plan.yaml:{LINE + 1}:12',
     ),
+    "one name twice, the first in a wave with another problem": (
+        "waves:\n"
+        + "".join(
+            f"  - {{name: a, {fault}targets: [{{gateway: roma, ld_api_id: {n}}}]}}\n"
+            for n, fault in (("a", "pause_after: 5min, "), ("b", ""))
+        ),
+        f'waves[1].name: a wave named "a" stands already at plan.yaml:{LINE + 1}:12',
+    ),
     "anchored list": ("targets: &a [{gateway: roma, ld_api_id: a}]\n", "an anchor (&...) cannot stand here"),
     "tagged list": ("targets: !!seq [{gateway: roma, ld_api_id: a}]\n", "tags (!...) are not supported"),
 }
