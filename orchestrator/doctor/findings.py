@@ -186,6 +186,16 @@ def _judge_fixed_life(left: float, *, closes: float | None) -> Finding:
     return Finding.ok("life", text, left)
 
 
+def judge_greeting(reading: Reading) -> Finding:
+    """Judge a reply by which a gateway refused or failed the first question, which shows no credential."""
+    if reading.verdict not in (Verdict.DENIED, Verdict.REFUSED):
+        return judge_fault("answer", reading)
+    said = " ".join(part for part in (reading.code, reading.message) if part)
+    text = f"it refuses a question that needs no credential{_append_quote(said)}"
+    advice = "check url; a proxy in front of the gateway may want a login of its own"
+    return Finding.failure("answer", text, reading.hint or advice)
+
+
 def judge_fault(check: str, reading: Reading) -> Finding:
     """Judge a reply by which a gateway refused or failed a check of the credential."""
     said = " ".join(part for part in (reading.code, reading.message) if part)

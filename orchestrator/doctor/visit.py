@@ -179,7 +179,7 @@ class _GatewayVisit:
         self.found.append(clock)
         read = check.read(answer)
         if isinstance(read, Reading):
-            raise self._end_with(findings.judge_fault("answer", mask.clean_reading(read)))
+            raise self._end_with(findings.judge_greeting(mask.clean_reading(read)))
         self.found.append(Finding.ok("answer", mask.clean_text(read)))
         if clock.state is FindingState.FAIL:
             raise _VisitEnded  # the gateway would refuse a signature, and five refusals lock the key

@@ -36,6 +36,8 @@ _REFUSALS = {
     "TLSV1_ALERT_ACCESS_DENIED": "it knows our certificate, and does not let it in",
 }
 
+_SPEAKS_NO_TLS = "what answers there speaks no TLS; see whether its port, or https, is meant"
+
 
 def check_trust(gateway: Gateway, folder: Path) -> None:
     """Raise CredentialError if a file that ``tls`` names cannot be used; sends nothing.
@@ -162,6 +164,8 @@ def explain_tls_error(error: BaseException, host: str) -> str | None:
             reason = getattr(error, "reason", None)  # those that asyncio raises itself have none
             if not reason:
                 return "no TLS was answered"
+            if reason == "WRONG_VERSION_NUMBER":  # OpenSSL's name for a reply in plain HTTP
+                return _SPEAKS_NO_TLS
             return _REFUSALS.get(reason) or str(reason).replace("_", " ").lower()
         case _:
             return None

@@ -234,6 +234,18 @@ MANAGER = Apinizer(
 HEALTHY = make_reply(200, b"OK")
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_place_that_refuses_a_question_without_a_credential_has_refused_none(status: int) -> None:
+    async with serving(saying(make_reply(status, {"error": "login first"}))) as peer:
+        found = await run_visit(peer, entry=MANAGER)
+
+    assert len(peer.requests) == 1
+    (fault,) = found.worst
+    assert fault.check == "answer"
+    assert fault.text.startswith("it refuses a question that needs no credential")
+    assert "check url" in fault.advice
+
+
 async def test_a_refused_password_is_tried_once() -> None:
     no = make_reply(401, {"error": "invalid_client", "error_description": "no such user for hunter2-hunter2"})
     async with serving(saying(HEALTHY, no)) as peer:
