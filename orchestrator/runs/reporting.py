@@ -83,14 +83,19 @@ def _lose_journal(folder: RunFolder, error: OrchestratorError) -> DiskError:
 def _report(folder: RunFolder, request: RunRequest, end: SessionResult) -> RunResult:
     """Write the reports of a session that has ended."""
     if end.cut:
-        told = f"the reports were not written; `undeploy report {folder.id}{folder.state_option}` makes them"
-        return _read_result(folder, end.status, (told,))
+        return _read_result(folder, end.status, (_describe_missing(folder, "not written"),))
     try:
         with request.signals.hold(before=end.interrupted):
             return write_reports(folder, request.options, end.status)
     except KeyboardInterrupt:
-        told = f"the reports were interrupted; `undeploy report {folder.id}{folder.state_option}` makes them"
-        return _read_result(folder, ExitStatus.INTERRUPTED, (told,))
+        return _read_result(folder, ExitStatus.INTERRUPTED, (_describe_missing(folder, "interrupted"),))
+
+
+def _describe_missing(folder: RunFolder, how: str) -> str:
+    """Return that the reports are missing, and what stands in their place after an earlier session."""
+    has_older = (folder.path / "report.md").exists()
+    old = "; those in its folder may be of an earlier session" if has_older else ""
+    return f"the reports were {how}{old}; `undeploy report {folder.id}{folder.state_option}` makes them"
 
 
 def write_reports(folder: RunFolder, options: RunOptions, status: ExitStatus | None = None) -> RunResult:

@@ -227,12 +227,12 @@ def session(
     keys: bool = False,
     snapshot: Literal["best", "off"] = "off",
     pause: float | None = None,
-    limits: Limits = Limits(),
+    rate: float | None = None,
 ) -> Executed:
     """One session of a run on a lane that looks always; ``wire`` ends in its gateway."""
     waves = database.one("SELECT MAX(wave) FROM target")[0] + 1
     plan = replace(plan_of(waves, look, pause), snapshot=snapshot)
-    entry = replace(listed(look), limits=limits)
+    entry = replace(listed(look), limits=Limits(rate=rate))
     heard = Heard()
     given = iter(credentials[1:] or credentials)
     stopped = run_gate or RunGate()
@@ -303,7 +303,7 @@ def test_looks_at_many_cost_pages_and_no_shows(tmp_path: Path) -> None:
 
 def test_looks_that_the_list_settles_wait_for_no_turn_at_the_rate(tmp_path: Path) -> None:
     """At one a second, 100 targets that one list settles would else take 100 s more than their undeploys."""
-    went = ran(tmp_path, Platform(100), limits=Limits(rate=1.0))
+    went = ran(tmp_path, Platform(100), rate=1.0)
 
     assert set(went.outcomes.values()) == {"undeployed"}
     assert went.wire.targets(Act.LOOK) == []

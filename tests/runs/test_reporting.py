@@ -59,7 +59,7 @@ def test_where_a_second_signal_left_no_time_for_reports_the_last_message_says_so
     message = _make_last_message(_report(run, RunRequest(options=OPTIONS), end))
 
     assert OLDER not in message.body
-    assert "the reports were not written" in message.body
+    assert "the reports were not written; those in its folder may be of an earlier session" in message.body
 
 
 def test_a_second_folder_that_takes_no_reports_leaves_the_message_as_it_is(
