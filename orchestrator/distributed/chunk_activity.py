@@ -275,7 +275,10 @@ class OpenChunk:
                 "orders", result_type=Orders, rpc_timeout=CALL_TIMEOUT
             )
             if self._run is not None:
-                self._run.come_back("an operator's orders", orders)
+                # A run that goes on hands the rest out again at once: while it is recalled, an ill lane is
+                # probed by no undeploy, and would be given up although its gateway is well again.
+                lets_look = orders.paused or orders.stop is not None
+                self._run.come_back("an operator's orders", orders, lets_look=lets_look)
         except RPCError:
             return  # the next heartbeat asks again
         finally:

@@ -15,6 +15,7 @@ from orchestrator.errors import DiskError
 from orchestrator.journal.transfer import decode_segment
 from orchestrator.model.events import LaneChanged, TargetEnded
 from orchestrator.model.reading import Act
+from orchestrator.model.settings import Limits
 from orchestrator.simulator.faults import FaultKind, FaultScope, InjectedFault
 from tests.support.played_zone import (
     LEASE,
@@ -134,6 +135,42 @@ def test_a_worker_that_ends_leaves_the_doubts_of_an_ill_lane_to_the_next_one(
     (end,) = server.ends
     assert (end.left, end.counts, end.carry.state) == (12, (), "parked")
     assert list_ended(end.segments) == []
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(
+    ("orders", "comes_back"),
+    [
+        (Orders(number=1, limits={"roma": Limits(concurrency=1)}), True),
+        (Orders(number=1, skips={"roma/api9": "ada"}), True),
+        (Orders(number=1, paused=True), False),
+        (Orders(number=1, stop=StopOrder(kind="control", text="stopped by ayse")), False),
+    ],
+)
+def test_orders_by_which_a_run_goes_on_wait_for_no_look_through_an_ill_lane(
+    tmp_path: Path, orders: Orders, comes_back: bool
+) -> None:
+    """Recalled, the lane may not be probed by undeploys: it would be given up though its gateway is well."""
+    keys = "look: doubt, park_for: 10m, limits: {concurrency: 2}"
+    zone = PlayedZone(tmp_path, top=WITHOUT_SNAPSHOTS, keys=keys, roma=2, latency=0.5)
+    fault = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=502, times=0)
+    zone.expect({"roma": [fault]})
+    server = PlayedServer()
+    server.orders = orders
+
+    async def main() -> None:
+        async with zone.worker(server) as worker:
+            await give(worker, zone.make_order("roma", 2))
+            await wait_until(lambda: any(isinstance(event, LaneChanged) for event in zone.events))
+            server.is_called_back = True
+            began = anyio.current_time()
+        ended.append(anyio.current_time() - began)
+
+    ended: list[float] = []
+    zone.play(main)
+    (end,) = server.ends
+    assert ended[0] < 5.0 if comes_back else ended[0] > 500.0
+    assert (end.left, end.carry.given_up) == (2, not comes_back)
 
 
 def lose_after(zone: PlayedZone, server: PlayedServer, requests: int) -> None:
