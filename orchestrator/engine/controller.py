@@ -6,7 +6,7 @@ Each command is in the journal before it is answered, with the operator, the tim
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import anyio.lowlevel
@@ -27,7 +27,7 @@ from orchestrator.engine.control_commands import (
 )
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import UsageError, make_damage_error
-from orchestrator.journal.notes import ControlNote
+from orchestrator.journal.notes import ControlNote, PaceNote
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.model.events import (
     Controlled,
@@ -48,6 +48,9 @@ from orchestrator.text.formats import format_unix_time
 
 SkippedCounts: TypeAlias = Counter[tuple[WaveStep, int]]
 """Targets by their part of the run, and by the index of their gateway in the plan."""
+
+ROUNDED = 1e-5
+"""The most by which a bound may be lower in the journal than it was, as a share."""
 
 
 class Controller:
@@ -251,17 +254,23 @@ def _show_limits(limits: Limits) -> str:
 
 
 def recall_controls(
-    gateways: Iterable[Gateway], rates: Mapping[str, float], notes: Iterable[ControlNote]
+    gateways: Iterable[Gateway], notes: Iterable[PaceNote | ControlNote]
 ) -> tuple[dict[str, LearnedLimits], dict[str, str]]:
     """Return the limits and the skips that a resume takes over from earlier sessions.
 
-    The first is for each lane, by gateway: its last pace in ``rates``, and the limits that an operator set.
-    The second has the patterns of skipped targets, each with the operator who skipped them first.
+    The first is for each lane, by gateway: the pace that the gateway turned out to bear, and the limits that
+    an operator set. The second has the patterns of skipped targets, each with the operator who skipped them
+    first.
     """
-    learned = {name: LearnedLimits(rate=rate) for name, rate in rates.items()}
+    learned: dict[str, LearnedLimits] = {}
     entries = {entry.name: entry for entry in gateways}
     skips: dict[str, str] = {}
     for note in notes:
+        if isinstance(note, PaceNote):
+            if (entry := entries.get(note.gateway)) is not None:
+                known = learned.get(note.gateway, LearnedLimits())
+                learned[note.gateway] = _learn_pace(known, entry, note.rate)
+            continue
         match _decode_command(note):
             case SetLimits(gateway=name) as command if name in entries:
                 learned[name] = _replace_limits(learned.get(name, LearnedLimits()), entries[name], command)
@@ -270,6 +279,18 @@ def recall_controls(
             case _:
                 pass
     return learned, skips
+
+
+def _learn_pace(known: LearnedLimits, gateway: Gateway, told: float | None) -> LearnedLimits:
+    """Return ``known`` with the pace that the gateway bears, by the bound that its lane has told.
+
+    A person's limit is no word of the gateway: once it is raised, nothing but the gateway shall bound the
+    lane. Where it is the lower bound, what was learned before has grown up to it at least.
+    """
+    cap = (known.limits or gateway.limits).rate
+    if told is None or cap is None or told < cap * (1.0 - ROUNDED):
+        return replace(known, rate=told)
+    return known if known.rate is None else replace(known, rate=max(known.rate, cap))
 
 
 def _decode_command(note: ControlNote) -> ControlCommand:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct, field
@@ -30,7 +30,10 @@ NoteKind: TypeAlias = (
 _TEXTS = "SELECT text FROM note WHERE kind = ? AND text IS NOT NULL ORDER BY number"
 _LAST_WAVE_STEP = "SELECT text FROM note WHERE kind = 'leg' ORDER BY number DESC LIMIT 1"
 _SESSION_TEXTS = "SELECT text FROM note WHERE kind = ? AND session = ? AND text IS NOT NULL ORDER BY number"
-_PACES = "SELECT gateway, text FROM note WHERE kind = 'pace' ORDER BY number"
+_PACES_AND_CONTROLS = """
+SELECT kind, gateway, text FROM note
+WHERE kind = 'pace' OR kind = 'control' AND text IS NOT NULL ORDER BY number
+"""
 _CONTROLS = "SELECT at, text FROM note WHERE kind = 'control' AND text IS NOT NULL ORDER BY number"
 _REQUESTS = "SELECT gateway, COUNT(*) FROM note WHERE kind = 'request' GROUP BY gateway"
 _LANE = """
@@ -112,6 +115,14 @@ def encode_taken(workflow: str, dispatch: int, segments: int) -> str:
     return f"{workflow} {dispatch} {segments}"
 
 
+class PaceNote(NamedTuple):
+    """The bound of one lane from a moment on: that of the gateway, or that of a person if it is lower."""
+
+    gateway: str
+    rate: float | None
+    """Undeploys a second; None where nothing bounds the lane."""
+
+
 def encode_pace(rate: float | None) -> str | None:
     """Return the text of a ``pace``: undeploys a second; None where nothing bounds the lane any more."""
     return None if rate is None else f"{rate:.6g}"
@@ -171,10 +182,13 @@ def read_last_begun(database: Database) -> WaveStep | None:
     return next((decode_wave_step(text) for (text,) in database.rows(_LAST_WAVE_STEP)), None)
 
 
-def read_paces(database: Database) -> dict[str, float]:
-    """Return the last bound of each lane that has one, in undeploys a second, by the gateway's name."""
-    last: dict[str, str | None] = dict(database.rows(_PACES))
-    return {gateway: _decode_pace(text) for gateway, text in last.items() if text is not None}
+def list_paces_and_controls(database: Database) -> Iterator[PaceNote | ControlNote]:
+    """Yield the bounds of the lanes and the commands that people gave to the run, the oldest first."""
+    for kind, gateway, text in database.rows(_PACES_AND_CONTROLS):
+        if kind == "control":
+            yield decode_control(text)
+        else:
+            yield PaceNote(gateway, None if text is None else _decode_pace(text))
 
 
 def _decode_pace(text: str) -> float:

@@ -15,7 +15,7 @@ from orchestrator.journal.database import Database, Row
 from orchestrator.journal.earlier_causes import group_earlier_causes
 from orchestrator.journal.ended import KILLED
 from orchestrator.journal.ledger import OUTCOME
-from orchestrator.journal.notes import ControlNote, list_begun, list_controls, read_paces
+from orchestrator.journal.notes import list_begun
 from orchestrator.journal.record import decode_reading
 from orchestrator.journal.schema import COUNTED, KEPT, OPEN_OUTCOME, SNAPSHOT_NAME, WORD
 from orchestrator.journal.sessions import measure_until_last_end
@@ -432,12 +432,3 @@ def _decode_target(row: Row, gateway: str) -> Target:
         known_as,
         None if bindings in (None, "null") else _BINDINGS.decode(bindings),
     )
-
-
-def recall_lanes(database: Database) -> tuple[dict[str, float], list[ControlNote]]:
-    """Return the facts of earlier sessions that the lanes of a new one need.
-
-    First the last bound of each lane, in undeploys a second; then the commands that people gave to the run,
-    the oldest first.
-    """
-    return read_paces(database), [note for _, note in list_controls(database)]

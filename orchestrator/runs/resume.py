@@ -22,9 +22,9 @@ from orchestrator.journal.cells import check_cells
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
-from orchestrator.journal.notes import read_stop_rule
+from orchestrator.journal.notes import list_paces_and_controls, read_stop_rule
 from orchestrator.journal.overlap import refuse_overlap
-from orchestrator.journal.pending import end_open, hold_back, leave_up, recall_lanes, reopen
+from orchestrator.journal.pending import end_open, hold_back, leave_up, reopen
 from orchestrator.journal.planned import check_planned
 from orchestrator.journal.restores import (
     Restore,
@@ -201,7 +201,7 @@ async def _prepare(
     with database.transaction():
         _reopen(stopped, restores)
         materials = await resolve_credentials(database, plan, chosen.window, request, environment)
-    learned, skips = recall_controls(plan.gateways, *recall_lanes(database))
+    learned, skips = recall_controls(plan.gateways, list_paces_and_controls(database))
     return SessionSpec(
         request=request,
         folder=stopped.folder,
@@ -239,7 +239,7 @@ async def _take_over(
             " --wave, --window, --close-at and --past-stop change nothing of it. Resume it without them"
         )
     earlier = _read_earlier_options(stopped)
-    learned, skips = recall_controls(plan.gateways, *recall_lanes(database))
+    learned, skips = recall_controls(plan.gateways, list_paces_and_controls(database))
     return SessionSpec(
         request=request,
         folder=stopped.folder,

@@ -25,7 +25,7 @@ from orchestrator.engine.control_commands import (
 )
 from orchestrator.engine.controller import Controller, recall_controls
 from orchestrator.errors import DiskError, ExitStatus, JournalError, UsageError
-from orchestrator.journal.notes import ControlNote
+from orchestrator.journal.notes import ControlNote, PaceNote
 from orchestrator.journal.record import SessionRecord
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
@@ -625,15 +625,17 @@ def make_note(command: ControlCommand, by: str = "ada") -> ControlNote:
 
 def test_a_resume_does_not_guess_a_command_that_cannot_be_read() -> None:
     with pytest.raises(JournalError, match='the command "skip gw/x" cannot be read'):
-        recall_controls((gateway("gw"),), {}, [ControlNote(act="skip gw/x")])
+        recall_controls((gateway("gw"),), [ControlNote(act="skip gw/x")])
 
 
 def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_sessions() -> None:
     entries = (gateway("gw", limits=Limits(concurrency=3, rate=7.0)), gateway("other"), gateway("third"))
     learned, skips = recall_controls(
         entries,
-        {"gw": 12.5, "third": 3.0},
         [
+            PaceNote("third", 8.0),
+            PaceNote("third", 3.0),
+            PaceNote("gone", 3.0),
             make_note(SetLimits("gw", concurrency=2)),
             make_note(PauseRun()),
             make_note(SetLimits("other", rate=5.0)),
@@ -643,6 +645,7 @@ def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_ses
             make_note(SkipTargets("gw/a*"), by="bob"),
             make_note(SkipTargets("gw/b"), by="bob"),
             make_note(SetLimits("gw", unbounded=True)),
+            PaceNote("gw", 12.5),
             make_note(StopRun()),
         ],
     )
@@ -653,6 +656,32 @@ def test_a_resume_goes_on_with_the_paces_the_limits_and_the_skips_of_earlier_ses
         "third": LearnedLimits(rate=3.0),
     }
     assert skips == {"gw/a*": "ada", "gw/b": "bob"}
+
+
+@pytest.mark.parametrize(
+    ("notes", "rate"),
+    [
+        ([PaceNote("gw", 7.0)], None),
+        ([PaceNote("gw", 6.99999)], None),
+        ([PaceNote("gw", 5.0)], 5.0),
+        ([PaceNote("gw", 5.0), PaceNote("gw", 7.0)], 7.0),
+        ([PaceNote("gw", 7.0), SetLimits("gw", rate=1.0), PaceNote("gw", 1.0)], None),
+        ([PaceNote("gw", 5.0), SetLimits("gw", rate=1.0), PaceNote("gw", 1.0)], 5.0),
+        ([SetLimits("gw", rate=9.0), PaceNote("gw", 8.0), SetLimits("gw", rate=2.0)], 8.0),
+        ([SetLimits("gw", unbounded=True), PaceNote("gw", 7.0)], 7.0),
+        ([PaceNote("gw", 5.0), SetLimits("gw", unbounded=True), PaceNote("gw", None)], None),
+    ],
+)
+def test_a_limit_that_a_person_has_set_is_no_pace_that_the_gateway_bears(
+    notes: list[PaceNote | SetLimits], rate: float | None
+) -> None:
+    """Else it would bound the lane for long after an operator of the resume has raised it."""
+    entry = gateway("gw", limits=Limits(rate=7.0))
+    given = [note if isinstance(note, PaceNote) else make_note(note) for note in notes]
+
+    learned, _ = recall_controls((entry,), given)
+
+    assert learned.get("gw", LearnedLimits()).rate == rate
 
 
 def test_a_lane_begins_with_the_learned_limits() -> None:

@@ -22,8 +22,8 @@ from orchestrator.errors import DiskError, ExitStatus
 from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
-from orchestrator.journal.notes import ControlNote
-from orchestrator.journal.pending import PendingTargets, recall_lanes, split_into_steps
+from orchestrator.journal.notes import ControlNote, list_controls
+from orchestrator.journal.pending import PendingTargets, split_into_steps
 from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.writer import write_entries
 from orchestrator.lanes.lane import MOST_RESTING, Lane
@@ -200,7 +200,7 @@ def run_waves(
 
     at, lanes = played(main)
     rows = list(database.rows("SELECT id, outcome, reason, wave, step FROM target ORDER BY seq"))
-    kept = recall_lanes(database)[1]
+    kept = [note for _, note in list_controls(database)]
     status = choose_exit_status(pending.count_outcomes(), interrupted=run_gate.stop_kind == "interrupt")
     draft.close()
     return ExecutedRun(

@@ -19,7 +19,8 @@ from orchestrator.journal.cells import check_cells
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import read_meta, read_plan
-from orchestrator.journal.pending import START, PendingTargets, recall_lanes, reopen
+from orchestrator.journal.notes import list_paces_and_controls
+from orchestrator.journal.pending import START, PendingTargets, reopen
 from orchestrator.journal.planned import check_planned, digest_planned
 from orchestrator.journal.remainder import open_remainder
 from orchestrator.journal.restores import find_restores
@@ -141,7 +142,7 @@ def _prepare_resume(database: Database) -> None:
     check_planned(database)
     check_cells(database)
     reopen(database, lambda _name, _wave: True)
-    recall_controls(plan.gateways, *recall_lanes(database))
+    recall_controls(plan.gateways, list_paces_and_controls(database))
     pending = PendingTargets(database, plan, resumed=True)
     pending.refuse_vanishing()
     pending.count_standing()

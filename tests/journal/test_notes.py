@@ -13,15 +13,16 @@ from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database
 from orchestrator.journal.notes import (
     ControlNote,
+    PaceNote,
     decode_control,
     decode_wave_step,
     encode_control,
     encode_pace,
     encode_wave_step,
     list_controls,
+    list_paces_and_controls,
     read_lane,
     read_last_begun,
-    read_paces,
     read_taken,
 )
 from orchestrator.model.plan import WaveStep
@@ -61,7 +62,7 @@ def test_a_pace_that_nobody_writes_is_refused(database: Database, text: str) -> 
     database.run(NOTE, (1, 1.0, "roma", "pace", text))
 
     with pytest.raises(JournalError, match="the note `pace` cannot be read"):
-        read_paces(database)
+        list(list_paces_and_controls(database))
 
 
 @pytest.mark.parametrize("text", ["", "flow 1", "flow 1 x"])
@@ -94,3 +95,25 @@ def test_a_lane_stands_as_the_newest_session_left_it(database: Database) -> None
     database.run("INSERT INTO session (number, started, holder, options) VALUES (2, 2.0, '{}', '{}')")
 
     assert (before, read_lane(database, "roma")) == ("parked", "open")
+
+
+def test_the_paces_of_the_lanes_and_each_act_on_a_run_come_in_their_order(database: Database) -> None:
+    note = "INSERT INTO note (session, at, gateway, kind, text) VALUES (1, 1.0, ?, ?, ?)"
+    for row in [
+        ("roma", "pace", "50"),
+        ("apim", "pace", "7.5"),
+        (None, "control", "one"),
+        ("roma", "pace", "12.5"),
+        ("roma", "paused", "slow down"),
+        ("apim", "pace", None),
+        (None, "control", "two"),
+    ]:
+        database.run(note, row)
+    assert list(list_paces_and_controls(database)) == [
+        PaceNote("roma", 50.0),
+        PaceNote("apim", 7.5),
+        ControlNote(act="one"),
+        PaceNote("roma", 12.5),
+        PaceNote("apim", None),
+        ControlNote(act="two"),
+    ]

@@ -8,14 +8,12 @@ import pytest
 
 from orchestrator.journal import earlier_causes
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.notes import ControlNote
 from orchestrator.journal.pending import (
     BATCH,
     START,
     HoldRule,
     PendingTargets,
     hold_back,
-    recall_lanes,
     reopen,
     split_into_steps,
 )
@@ -317,21 +315,6 @@ def test_only_an_undeploy_makes_a_target_touched(database: Database, monkeypatch
     monkeypatch.setattr("orchestrator.journal.pending.STRETCH", 2)
     parts = [[target.seq for target in part] for part in pending(database).list_untouched()]
     assert parts == [[1, 2], [4], [6]]
-
-
-def test_the_last_pace_of_a_lane_and_each_act_on_a_run_are_recalled(database: Database) -> None:
-    note = "INSERT INTO note (session, at, gateway, kind, text) VALUES (1, 1.0, ?, ?, ?)"
-    for row in [
-        ("roma", "pace", "50"),
-        ("apim", "pace", "7.5"),
-        (None, "control", "one"),
-        ("roma", "pace", "12.5"),
-        ("roma", "paused", "slow down"),
-        ("apim", "pace", None),
-        (None, "control", "two"),
-    ]:
-        database.run(note, row)
-    assert recall_lanes(database) == ({"roma": 12.5}, [ControlNote(act="one"), ControlNote(act="two")])
 
 
 def test_the_standing_of_all_targets_is_counted_by_wave_gateway_and_outcome(database: Database) -> None:
