@@ -167,8 +167,7 @@ class Lane:
         requests try the same login at one moment.
         """
         while True:
-            refused = self.refusal(admission.act, settling=admission.settling)
-            if refused := refused or self._find_futility(admission) or self._skip_reason(admission):
+            if refused := self._refuse(admission):
                 return refused
             if seconds := self._measure_hold_up(admission):
                 await self.wait_for_change(seconds)
@@ -191,6 +190,14 @@ class Lane:
                     if refused := self.refusal(admission.act, seconds, settling=admission.settling):
                         return refused
                     await self.wait_for_change(seconds)
+
+    def _refuse(self, admission: AdmissionRequest) -> str | None:
+        """Return why a request may not leave in this session any more; then others may leave in its place."""
+        refused = self.refusal(admission.act, settling=admission.settling)
+        refused = refused or self._find_futility(admission) or self._skip_reason(admission)
+        if refused and self.state.give_back(admission, self.environment.monotonic()):
+            self._wakeup.ring()
+        return refused
 
     async def wait_for_change(self, seconds: float = math.inf) -> None:
         """Wait for a change of the lane or of its run, but no longer than ``seconds``."""

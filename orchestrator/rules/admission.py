@@ -232,6 +232,15 @@ class LaneState:
             return self._admit_alone(request, now)
         return self._admit_paced(request, now)
 
+    def give_back(self, request: AdmissionRequest, now: float) -> bool:
+        """Take in that a request which has waited does not leave; return whether others may leave earlier."""
+        epoch = self.pace.find_epoch(request.act)
+        if request.slot is None or request.slot <= now or not request.has_slot(epoch):
+            return False
+        # All slots behind it are void, and whoever waits takes another one.
+        self.pace.renew(request.act, now + self._pause_left(request.act, now))
+        return True
+
     def _pause_left(self, act: Act, now: float) -> float:
         looks = self.looks.paused_until if act is Act.LOOK else 0.0
         return max(0.0, max(self._paused_until, looks) - now)

@@ -110,6 +110,10 @@ class SharedPace:
         if self._both is None or act is not Act.LOOK:
             self._find_pacer(act).hold(until)
 
+    def renew(self, act: Act, at: float) -> None:
+        """Hand the slots for requests of this act out anew, from ``at`` on: one of them is not used."""
+        self._find_pacer(act).hold(at)
+
     def seconds_until_allowed(self, act: Act, now: float) -> float:
         """Return the seconds until the plan's cap lets a request leave that has no slot; 0.0 is at once."""
         return self._find_flow(act).pacer.seconds_until_allowed(now)

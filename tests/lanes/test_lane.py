@@ -24,7 +24,7 @@ from tests.support.engine import Heard, environment, gateway, played
 from tests.support.readings import reading
 
 UNDEPLOY = Act.UNDEPLOY
-A, B, C = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c")
+A, B, C, D = TargetId("gw/a"), TargetId("gw/b"), TargetId("gw/c"), TargetId("gw/d")
 DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
 ELSEWHERE = reading(Verdict.ELSEWHERE, code="E.3030", message="no instance")
 REMOVED = reading(Verdict.REMOVED)
@@ -107,6 +107,30 @@ def test_a_pause_of_the_run_is_no_time_of_refusals(act: Act, how: str) -> None:
 
     went_on = [reason is None for reason in played(main)]
     assert went_on == ([True, True, True] if how == "other gate" else [True, True, False])
+
+
+@pytest.mark.parametrize("act", [UNDEPLOY, Act.LOOK])
+def test_a_target_that_is_skipped_leaves_its_slot_to_those_that_wait_behind_it(act: Act) -> None:
+    """At a slow rate the others would wait for hours for what is not sent."""
+    at: dict[str, float] = {}
+
+    async def main() -> None:
+        run_gate = RunGate(matcher=lambda texts: lambda name: name if name in texts else None)
+        lane = lane_of(run_gate=run_gate, limits=Limits(rate=1 / 60))
+
+        async def worker(target: TargetId) -> None:
+            refused = await lane.admit(AdmissionRequest(target, act))
+            at[refused or target] = anyio.current_time()
+
+        async with anyio.create_task_group() as group:
+            for target in (A, B, C, D):
+                group.start_soon(worker, target)
+            await anyio.sleep(1.0)
+            run_gate.skip(B, "ana")
+            run_gate.skip(C, "ana")
+
+    played(main)
+    assert at == {A: 0.0, f"skipped: {B}, by ana": 1.0, f"skipped: {C}, by ana": 1.0, D: 60.0}
 
 
 def test_a_lane_that_closes_wakes_its_waiting_workers() -> None:
