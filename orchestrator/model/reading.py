@@ -115,7 +115,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     more_pods: int = 0
     """Number of further pods that did not obey."""
     pod_count: int = 0
-    """How many pods (or rows) the reply to a change named in all; 0 where it named none."""
+    """How many pods (or rows) the reply to a change named in all; 0 where it named none. Of a look: how many
+    it names, where it has not heard from all of them."""
     hint: str = ""
     is_answer: bool = False
     """With STRANGE and UNCLEAR: the reply has the vendor's own form, so it is no fault of the gateway."""

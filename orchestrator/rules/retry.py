@@ -78,8 +78,9 @@ class TargetHistory(Struct, frozen=True, kw_only=True):
     unsettled_reply: Reading | None = None
     """The newest undeploy's reading, until a look says what became of that undeploy."""
     partial_reply: Reading | None = None
-    """The newest reply that named pods which did not obey. Only a later reply with full evidence ends it:
-    a reply that leaves doubt says nothing of those pods."""
+    """The newest reply that named pods which did not obey, or look that saw some serve what their manager
+    calls down. Only a later reply with full evidence ends it: a reply that leaves doubt says nothing of those
+    pods. It counts the most pods that one of them has named."""
 
     exists: bool = False
     """The newest look, or the snapshot, has seen the target, and no reply since has said the opposite."""
@@ -232,7 +233,17 @@ def _replay_look(history: TargetHistory, reading: Reading | None) -> TargetHisto
             return replace(history, in_doubt=False, unsettled_reply=None, exists=True)
         case Verdict.ABSENT:
             return replace(history, exists=False)
+        case Verdict.PARTIAL if reading:
+            return _remember_pods(history, reading)
     return history
+
+
+def _remember_pods(history: TargetHistory, look: Reading) -> TargetHistory:
+    """Keep the pods that a look saw disobey: a later look that hears from fewer proves nothing of them."""
+    if not (look.pods or look.pod_count):
+        return history
+    count = max(look.pod_count, history.partial_reply.pod_count if history.partial_reply else 0)
+    return replace(history, partial_reply=replace(look, pod_count=count))
 
 
 def _find_disobedience(history: TargetHistory, reading: Reading | None) -> Reading | None:
@@ -346,6 +357,8 @@ def _decide_after_look(
             return history, LookStep()
         case Verdict.UP | Verdict.PARTIAL:
             history = replace(history, exists=history.exists or reading.verdict is Verdict.UP)
+            if reading.verdict is Verdict.PARTIAL:
+                history = _remember_pods(history, reading)
             return _decide_while_up(policy, history, reading, roll)
         case Verdict.NOT_OFFERED | Verdict.ELSEWHERE:
             return _decide_without_answer(policy, history, reading, roll)

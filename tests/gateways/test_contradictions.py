@@ -16,7 +16,7 @@ from orchestrator.gateways.roma.listing import BACKENDS
 from orchestrator.model.credentials import LoginGranted, LoginRejected, LoginUnclear, Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import Act, ListPage, LookFacts, Operation, Reading, Verdict
-from orchestrator.rules.retry import LookStep, RetryPolicy, TargetEnd, TargetHistory, decide
+from orchestrator.rules.retry import LookStep, RetryPolicy, TargetEnd, TargetHistory, decide, replay_all
 from tests.support.recorded import PARTS, UNDEPLOY, Recorded, gateway, recorded_requests, samples, target
 
 API, PROXY = target(*PARTS["roma"]), target(*PARTS["apinizer"])
@@ -553,6 +553,54 @@ def test_a_pod_that_was_not_reached_counts_as_one_that_responded() -> None:
     assert isinstance(found, Reading)
     assert (found.verdict, found.pods) == (Verdict.UNCLEAR, partial.pods)
     assert found.message == "1 of 2 pods answered the manager, none of them serves it"
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "undeploy-200-shape-a-row-false",
+        "undeploy-400-deployment-result-shape-a",
+        "undeploy-200-outer-failure-one-pod-of-two",
+    ],
+)
+def test_a_row_that_says_false_for_an_environment_does_not_say_how_many_pods_there_are(name: str) -> None:
+    """Shape A has a row an environment, shape B one a pod; a pod that was not reached is a pod either way."""
+    (found,) = apinizer(name)
+    health, gone = apinizer("route-health-pod-not-reached", "deploy-status-undeployed")
+    settled = gateway("apinizer").next_look(PROXY, {STATUS.via: gone, HEALTH.via: health}, frozenset(), found)
+
+    assert isinstance(settled, Reading)
+    assert settled.verdict is Verdict.UNCLEAR
+    assert settled.message == "1 of 2 pods answered the manager, none of them serves it"
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("name", ["undeploy-200-shape-a-row-false", "undeploy-504-empty"])
+@pytest.mark.parametrize("forgets", [False, True])
+def test_pods_that_a_look_saw_serve_are_remembered(name: str, forgets: bool) -> None:
+    """A look saw one of two pods serve; the next one hears from the other one alone, and proves nothing."""
+    entry, (reply,) = gateway("apinizer"), apinizer(name)
+    policy = RetryPolicy.of(entry)
+    down = list_of(deployed=False)
+    one_serves, one_is_silent = list_of(podsActive=1, podsResponded=2), list_of(podsActive=0, podsResponded=1)
+
+    def look(past: TargetHistory, health: Reply) -> Reading:
+        seen = {STATUS.via: entry.read(STATUS, PROXY, down), HEALTH.via: entry.read(HEALTH, PROXY, health)}
+        found = entry.next_look(PROXY, seen, frozenset(), past.reply_to_settle)
+        assert isinstance(found, Reading)
+        return found
+
+    past, _ = decide(policy, TargetHistory(), Act.UNDEPLOY, reply, roll=0.0)
+    first = look(past, one_serves)
+    past, _ = decide(policy, past, Act.LOOK, first, roll=0.0)
+    if forgets:  # what a resume knows is what the journal has
+        past = replay_all([(Act.UNDEPLOY, reply), (Act.LOOK, first)])
+    second = look(past, one_is_silent)
+
+    assert (first.verdict, second.verdict) == (Verdict.PARTIAL, Verdict.UNCLEAR)
+    assert second.message == "1 of 2 pods answered the manager, none of them serves it"
+    assert look(past, list_of(podsActive=0, podsResponded=2)).verdict is Verdict.DOWN
 
 
 def test_the_newest_record_of_an_environment_may_be_gone_from_the_deploy_histories() -> None:

@@ -53,7 +53,9 @@ def read_look(via: str, target: Target, reply: Reply) -> Reading:
         if names_another_target(target, body or {}, *_list_owners(via, body)):
             return make_reading(Verdict.UNCLEAR, reply, body, message=OF_ANOTHER)
         facts = _find_facts(via, target, body)
-        return make_reading(Verdict.UNCLEAR, reply, body) if facts is None else _judge_facts(facts)
+        if facts is None:
+            return make_reading(Verdict.UNCLEAR, reply, body)
+        return _judge_facts(facts, _count_unreached(via, body))
     error = find_error(body, target) if reply.status in {400, 404} else None
     verdict = judge_error(error)
     if verdict is Verdict.ABSENT:
@@ -91,12 +93,16 @@ def _find_facts(via: str, target: Target, body: dict[str, Any] | None) -> LookFa
     return None
 
 
-def _judge_facts(facts: LookFacts) -> Reading:
-    """Judge by the pods where the read asked them (no answer says nothing), else by the manager's word."""
+def _judge_facts(facts: LookFacts, unreached: int) -> Reading:
+    """Judge by the pods where the read asked them (no answer says nothing), else by the manager's word.
+
+    Where it names pods that could not be reached, the reading counts all that it names.
+    """
     if facts.pods_responded == 0:
         return Reading(verdict=Verdict.UNCLEAR, message="no pod answered the manager", facts=facts)
     up = facts.deployed if facts.pods_active is None else facts.pods_active > 0
-    return Reading(verdict=Verdict.UP if up else Verdict.DOWN, evidence="look", facts=facts)
+    verdict, named = Verdict.UP if up else Verdict.DOWN, 0 if up else unreached + (facts.pods_responded or 0)
+    return Reading(verdict=verdict, evidence="look", facts=facts, pod_count=named if unreached else 0)
 
 
 def _list_entries(body: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -168,10 +174,21 @@ def _leave_out_unreached(responded: int, pods: list[Any]) -> int:
     The vendor counts a pod whose ``error`` is a failure of the network among those that responded. Nothing
     tells what such a pod serves; the undeploy may not have reached it either.
     """
-    texts = [find_text(pod, "error") if isinstance(pod, dict) else None for pod in pods]
-    unreached = sum(bool(text and re.search(_UNREACHED, text[:2048])) for text in texts)
     unlisted = max(0, responded - len(pods))
-    return min(responded, len(pods) - unreached + unlisted)
+    return min(responded, len(pods) - _count_failures(pods) + unlisted)
+
+
+def _count_failures(pods: list[Any]) -> int:
+    """Return how many pods of a list have a failure of the network in place of an answer."""
+    texts = [find_text(pod, "error") if isinstance(pod, dict) else None for pod in pods]
+    return sum(bool(text and re.search(_UNREACHED, text[:2048])) for text in texts)
+
+
+def _count_unreached(via: str, body: dict[str, Any] | None) -> int:
+    """Return how many pods a read names that could not be reached; 0 for a read that asks no pods."""
+    entries = _list_entries(body) if via == HEALTH.via else []
+    pods = entries[0].get("pods") if entries else None
+    return _count_failures(pods) if isinstance(pods, list) else 0
 
 
 def _list_serving(pods: list[Any]) -> tuple[str, ...]:
@@ -321,7 +338,7 @@ def _combine(status: Reading, health: Reading, doubted: Reading | None) -> Readi
     if health.facts is not None and health.facts.deployed:
         text = "the manager's two reads contradict each other"
         return Reading(verdict=Verdict.UNCLEAR, message=text, facts=facts, **copy_pods(doubted))
-    wanted = doubted.pod_count if doubted is not None else 0
+    wanted = max(doubted.pod_count, health.pod_count) if doubted is not None else 0
     # The silent pod may be the one that did not obey.
     if (facts.pods_responded or 0) < wanted:
         text = f"{facts.pods_responded} of {wanted} pods answered the manager, none of them serves it"
