@@ -274,7 +274,7 @@ def test_an_event_with_a_credential_is_told() -> None:
 
 def test_a_quiet_wire_breaks_nothing_and_each_judge_is_asked() -> None:
     assert list(check_wire(a_scene(), wire(ask(1.0, 2.0), ask(1.5, 3.0, api=2)))) == []
-    assert len(set(WIRE_JUDGES)) == len(WIRE_JUDGES) == 9
+    assert len(set(WIRE_JUDGES)) == len(WIRE_JUDGES) == 10
 
 
 # --- the contents, as docs/trust.md tells them ----------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs, unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator import apinizer_replies as say
@@ -14,7 +15,7 @@ from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.apinizer_gate import ApinizerGate
 from orchestrator.simulator.apinizer_manager import DeploymentNote, SimulatedManager, SimulatedProxy
 from orchestrator.simulator.apinizer_replies import SimulatedDeployment
-from orchestrator.simulator.apinizer_words import ApinizerWording
+from orchestrator.simulator.apinizer_words import ApinizerWording, say_success
 from orchestrator.simulator.exchange import (
     TWISTS,
     AccessDenial,
@@ -24,6 +25,7 @@ from orchestrator.simulator.exchange import (
     PlatformCall,
     ReceivedRequest,
     answer_always,
+    json_answer,
 )
 from orchestrator.simulator.traffic_log import SimulatedTrafficLog
 
@@ -38,7 +40,7 @@ class SimulatedApinizer:
     def __init__(self, fixture: ApinizerFixture, now: float) -> None:
         """Build the state that a fixture describes; ``now`` is the Unix time of its deployments."""
         self._fixture = fixture
-        self._say = ApinizerWording(fixture.shape, fixture.errors)
+        self._say = ApinizerWording(fixture.shape, fixture.errors, fixture.rows)
         self._manager = SimulatedManager(fixture, self._say, now)
         self.gate = ApinizerGate(fixture)
         log = fixture.traffic_log
@@ -53,7 +55,8 @@ class SimulatedApinizer:
         return self._say.answer_denied(objection)
 
     def answer_busy(self, wait: int, _rate: float) -> HttpAnswer:
-        return self._say.answer_busy(wait)
+        fixture = self._fixture
+        return self._say.answer_busy(wait, fixture.limit_status, has_header=fixture.limit_header)
 
     def answer_elsewhere(self) -> HttpAnswer:
         return say.unknown_route()
@@ -62,6 +65,12 @@ class SimulatedApinizer:
         return self._say.error(status, message, code)
 
     def route(self, asked: ReceivedRequest) -> PlatformCall:
+        call = self._route(asked)
+        if self._fixture.lists == "status":
+            return call
+        return replace(call, perform=lambda now, twist: _say_success(call.perform(now, twist)))
+
+    def _route(self, asked: ReceivedRequest) -> PlatformCall:
         path, _, query = asked.raw_path.partition("?")
         if (asked.method, path) == ("POST", "/apiops/auth/token"):
             return self.gate.route_login(asked)
@@ -194,11 +203,12 @@ class SimulatedApinizer:
     ) -> PlatformCall:
         match method, tail:
             case "GET", []:
-                return _make_reading(lambda: [self._describe_proxy(proxy)], proxy)
+                return self._show_proxy(proxy)
             case "DELETE", []:
                 return PlatformCall(perform=lambda now, _twist: self._manager.destroy(project, proxy, now))
             case "GET", ["deploy-histories"]:
-                return _make_reading(lambda: map(say.history_line, reversed(proxy.records)), proxy)
+                step = 1 if self._fixture.oldest_first else -1
+                return _make_reading(lambda: map(say.history_line, proxy.records[::step]), proxy)
             case "GET", ["deploy-histories", revision]:
                 return PlatformCall(
                     act=Act.LOOK, perform=lambda _now, _twist: self._manager.show_revision(proxy, revision)
@@ -215,10 +225,17 @@ class SimulatedApinizer:
                 )
         return _route_nowhere()
 
-    def _describe_proxy(self, proxy: SimulatedProxy) -> object:
-        shown = self._fixture.deployments
-        places = proxy.places.values()
-        return say.proxy_details(proxy.name, proxy.type, proxy.path, places, deployments=shown)
+    def _show_proxy(self, proxy: SimulatedProxy) -> PlatformCall:
+        """Answer with a proxy in a list, as the newer pages have it, or by itself."""
+
+        def describe() -> object:
+            shown, places = self._fixture.deployments, proxy.places.values()
+            return say.proxy_details(proxy.name, proxy.type, proxy.path, places, deployments=shown)
+
+        call = _make_reading(lambda: [describe()], proxy)
+        if not self._fixture.bare_proxy:
+            return call
+        return replace(call, perform=lambda _now, _twist: CallResult(json_answer(200, describe(), say.JSON)))
 
     def _make_call(self, act: Act | None, parts: tuple[str, str, str], do: _Do) -> PlatformCall:
         project, name, environment = parts
@@ -269,6 +286,10 @@ def _make_reading(rows: Callable[[], Iterable[object]], proxy: SimulatedProxy | 
     # A read of a whole proxy counts as a look at its target if the proxy has just one.
     row = next(iter(proxy.places.values())) if proxy and len(proxy.places) == 1 else None
     return PlatformCall(act=Act.LOOK, row=row, perform=lambda _now, _twist: CallResult(say.wrap_list(rows())))
+
+
+def _say_success(done: CallResult) -> CallResult:
+    return replace(done, answer=say_success(done.answer))
 
 
 def _read_act(method: str) -> Act | None:

@@ -55,13 +55,21 @@ class TrafficLogFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True, tag="apinizer"):
     """An Apinizer manager; targets are (project, proxy, environment).
 
-    ``shape``: one of the two documented success bodies. ``errors``: ``old`` is error/error_description,
-    ``new`` is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
+    ``shape``: one of the two documented success bodies. ``rows``: those of shape b are pods, or the
+    environment alone, or pods within the environment. ``errors``: ``old`` is error/error_description, ``new``
+    is status/resultMessage. ``looks`` and ``histories``: whether this version has deploy-status with
     route-health, and deploy-histories. ``body``: the treatment of an undeploy's body. ``unknown_project``:
     the status for one. ``record_flips``: whether the manager calls a target undeployed when a pod did not
-    obey. ``token_life`` is announced nowhere: a login tells it as ``expires_in``, in one of the documented
-    ways, none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a
-    route-health with an error instead of "not active".
+    obey; ``orphans``: the answer to an undeploy of one that it calls undeployed while a pod still serves it.
+    ``token_life`` is announced nowhere: a login tells it as ``expires_in``, in one of the documented ways,
+    none of which is the truth in seconds. ``not_loaded``: after an undeploy the pods answer a route-health
+    with an error instead of "not active"; ``tells_record``: whether a route-health says what the manager has
+    on record.
+
+    ``kept``: how many records of a proxy's history stay beside the persistent ones; ``oldest_first``: their
+    order. ``lists``: the key of a list's success. ``bare_proxy``: the page of a proxy has no list around it.
+    ``limit_status`` and ``limit_header``: the status of a refusal to take more (old errors alone have other
+    ones than 429), and whether its seconds stand in a header as well as in its body.
 
     ``about``: the differences of single proxies, by ``project/proxy``. ``types``: those of environments.
     ``deployed``: Unix times of last deployments, by ``project/proxy/environment``. ``closed``: projects that
@@ -83,6 +91,7 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     down: tuple[tuple[str, str, str], ...] = ()
     edited: tuple[tuple[str, str, str], ...] = ()
     shape: Literal["a", "b"] = "a"
+    rows: Literal["pods", "environment", "nested"] = "pods"
     errors: Literal["old", "new"] = "old"
     looks: bool = True
     histories: bool = True
@@ -90,7 +99,15 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     pods: Annotated[int, Meta(ge=1, le=1000)] = 2
     unknown_project: Literal[400, 404] = 404
     record_flips: bool = True
+    orphans: Literal["accept", "refuse"] = "accept"
     not_loaded: bool = False
+    tells_record: bool = True
+    kept: Annotated[int, Meta(ge=0)] = 6
+    oldest_first: bool = False
+    lists: Literal["status", "success"] = "status"
+    bare_proxy: bool = False
+    limit_status: Literal[400, 403, 429, 500] = 429
+    limit_header: bool = True
     expires_in: ExpiresIn = "3600"
     about: Mapping[str, ProxyFixture] = {}
     types: Mapping[str, Literal["PRODUCTION", "SANDBOX", "TEST"]] = {}

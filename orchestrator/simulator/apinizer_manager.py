@@ -15,8 +15,8 @@ from orchestrator.simulator.apinizer_words import ApinizerWording, quote_boolean
 from orchestrator.simulator.exchange import CallResult, FaultKind, HttpAnswer, RequestEffect
 
 _PLAIN = ProxyFixture()
-_KEPT = 6
-"""Records of a proxy's history that are kept beside the persistent ones: the vendor's default."""
+_IN_PART = (FaultKind.PARTIAL, FaultKind.REFUSED_PARTIAL)
+_NOTHING_DONE = (FaultKind.INNER_FALSE, FaultKind.NO_DEPLOYMENT, FaultKind.REFUSED_WITH_RESULT)
 
 
 class DeploymentNote(Struct):
@@ -29,9 +29,10 @@ class DeploymentNote(Struct):
 class SimulatedProxy:
     """One proxy: its deployments and its history."""
 
-    __slots__ = ("about", "id", "name", "path", "places", "records", "revision", "type")
+    __slots__ = ("_kept", "about", "id", "name", "path", "places", "records", "revision", "type")
 
-    def __init__(self, project: str, name: str, about: ProxyFixture) -> None:
+    def __init__(self, project: str, name: str, about: ProxyFixture, kept: int) -> None:
+        """``kept``: how many records of the history stay beside the persistent ones."""
         self.name = name
         self.id = say.make_proxy_id(project, name)
         self.about = about
@@ -40,6 +41,7 @@ class SimulatedProxy:
         self.places: dict[str, SimulatedDeployment] = {}
         self.records: list[HistoryRecord] = []
         self.revision = 0
+        self._kept = kept
 
     def record(self, now: float, environment: str, note: DeploymentNote, *, deploy: bool) -> int:
         """Add a record to the history, drop the oldest one that is not persistent, return the revision."""
@@ -49,7 +51,7 @@ class SimulatedProxy:
         keep = bool(note.persistent)
         self.records.append(HistoryRecord(self.revision, now, environment, deploy, text, keep))
         passing = [record for record in self.records if not record.persistent]
-        if len(passing) > _KEPT:
+        if len(passing) > self._kept:
             self.records.remove(passing[0])
         return self.revision
 
@@ -88,7 +90,8 @@ class SimulatedManager:
         self.rows.append(row)
 
     def _make_proxy(self, project: str, name: str) -> SimulatedProxy:
-        return SimulatedProxy(project, name, self._fixture.about.get(f"{project}/{name}", _PLAIN))
+        about = self._fixture.about.get(f"{project}/{name}", _PLAIN)
+        return SimulatedProxy(project, name, about, self._fixture.kept)
 
     def describe_missing(self, act: Act | None, parts: tuple[str, str, str]) -> str:
         """Say in the vendor's words that a known project has no such target."""
@@ -111,15 +114,16 @@ class SimulatedManager:
         now: float,
         twist: FaultKind | None,
     ) -> CallResult:
-        """Take a proxy from all pods, or from all but one; 400 if it is down by the manager and the pods."""
-        # An orphan (undeployed for the manager, still served) may be undeployed: that removes the route.
-        if not row.recorded and row.serving == 0:
+        """Take a proxy from all pods, or from all but one; 400 if it is not deployed."""
+        # One page advises to undeploy an orphan (undeployed for the manager, still served): that removes the
+        # route. By another it is a 400, as whatever is not deployed. So the fixture decides.
+        if not row.recorded and (row.serving == 0 or self._fixture.orphans == "refuse"):
             text = self._fixture.not_deployed_text
             text = text.replace("{proxy}", proxy.name).replace("{environment}", row.environment)
             return CallResult(self._say.error(400, text))
-        if twist in (FaultKind.INNER_FALSE, FaultKind.REFUSED_WITH_RESULT):
+        if twist in _NOTHING_DONE:
             return CallResult(self._say.word_result("Undeployment", row, [False] * self._fixture.pods, twist))
-        left = 1 if twist is FaultKind.PARTIAL else 0
+        left = 1 if twist in _IN_PART else 0
         reached = [index < self._fixture.pods - left for index in range(self._fixture.pods)]
         # The vendor does not say whether the record changes when a pod did not obey, so the fixture decides.
         row.keep_record(left > 0 and not self._fixture.record_flips, now)
@@ -138,9 +142,9 @@ class SimulatedManager:
         twist: FaultKind | None,
     ) -> CallResult:
         """Put the current definition on all pods, or on all but one, also if it is deployed already."""
-        if twist in (FaultKind.INNER_FALSE, FaultKind.REFUSED_WITH_RESULT):
+        if twist in _NOTHING_DONE:
             return CallResult(self._say.word_result("Deployment", row, [False] * self._fixture.pods, twist))
-        missed = 1 if twist is FaultKind.PARTIAL else 0
+        missed = 1 if twist in _IN_PART else 0
         reached = [index >= missed for index in range(self._fixture.pods)]
         row.keep_record(True, now)
         row.serving, row.edited = self._fixture.pods - missed, False
@@ -159,8 +163,15 @@ class SimulatedManager:
         self, proxy: SimulatedProxy, row: SimulatedDeployment, _now: float, twist: FaultKind | None
     ) -> CallResult:
         """Answer with the state of the pods."""
-        pods = 0 if twist is FaultKind.NO_PODS else self._fixture.pods
-        answer = say.route_health(row, proxy.path, pods, not_loaded=self._fixture.not_loaded)
+        fixture = self._fixture
+        answer = say.route_health(
+            row,
+            proxy.path,
+            fixture.pods,
+            twist,
+            not_loaded=fixture.not_loaded,
+            tells_record=fixture.tells_record,
+        )
         return CallResult(_quote_if_asked(answer, twist))
 
     def list_report(self, now: float) -> Iterator[ReportEntry]:

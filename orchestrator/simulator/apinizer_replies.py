@@ -8,7 +8,13 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from orchestrator.simulator.exchange import HttpAnswer, SimulatedTarget, html_page, json_answer
+from orchestrator.simulator.exchange import (
+    FaultKind,
+    HttpAnswer,
+    SimulatedTarget,
+    html_page,
+    json_answer,
+)
 
 JSON = "application/json;charset=UTF-8"
 CONTEXT = "/"
@@ -99,22 +105,38 @@ def never_there(environment: str) -> SimulatedDeployment:
     return SimulatedDeployment(id="", environment=environment, recorded=False, down=True)
 
 
-def route_health(row: SimulatedDeployment, path: str, pods: int, *, not_loaded: bool) -> HttpAnswer:
-    """Tell the state of each pod. The last ``serving`` pods serve; with 0 ``pods`` none could be reached."""
-    serving = min(row.serving, pods)
-    active = [index >= pods - serving for index in range(pods)]
-    everywhere = bool(active) and all(active)
+def route_health(
+    row: SimulatedDeployment,
+    path: str,
+    pods: int,
+    twist: FaultKind | None,
+    *,
+    not_loaded: bool,
+    tells_record: bool,
+) -> HttpAnswer:
+    """Tell the state of each pod. The last ``serving`` pods serve, and the last one is hard to reach.
+
+    A ``twist`` says that no pod could be reached, or that the last one could not. ``tells_record``: whether
+    the answer says what the manager has on record.
+    """
+    serves = [index >= pods - row.serving for index in range(pods)]
+    reached = {FaultKind.NO_PODS: 0, FaultKind.POD_UNREACHED: pods - 1, FaultKind.POD_SILENT: pods - 1}
+    active = serves[: reached.get(twist, pods) if twist else pods]
+    # A pod with a failure of the network counts as one that has answered, as the vendor documents.
+    lost = [_lost_pod(pods - 1)] if twist is FaultKind.POD_UNREACHED else []
+    everywhere = bool(active) and all(active) and not lost
+    # The vendor documents false where no pod could be reached.
+    is_inconsistent = bool(active) and row.recorded != everywhere
+    record = {"deployedInManager": row.recorded, "inconsistent": is_inconsistent} if tells_record else {}
     state = {
         # One pod that does not serve makes this false, as the vendor documents.
         "routeActive": everywhere,
         **_describe_path(path, on=any(active)),
         "apinizerRootContext": CONTEXT,
-        "podsResponded": pods,
-        "podsActive": serving,
-        "deployedInManager": row.recorded,
-        # The vendor documents false where no pod could be reached.
-        "inconsistent": bool(pods) and row.recorded != everywhere,
-        "pods": [_pod(index, path, on=on, not_loaded=not_loaded) for index, on in enumerate(active)],
+        "podsResponded": len(active) + len(lost),
+        "podsActive": sum(active),
+        **record,
+        "pods": [_pod(index, path, on=on, not_loaded=not_loaded) for index, on in enumerate(active)] + lost,
     }
     return wrap_list([state])
 
@@ -127,6 +149,13 @@ def _pod(index: int, path: str, *, on: bool, not_loaded: bool) -> dict[str, obje
     error = {"error": "API Proxy is not loaded"} if not_loaded and not on else {}
     place = {"workerPodIp": pod_ip(index), "apinizerRootContext": CONTEXT}
     return {"routeActive": on, **_describe_path(path, on=on), **place, **error}
+
+
+def _lost_pod(index: int) -> dict[str, object]:
+    """Return a pod that the manager could not reach: whether it serves, nobody knows."""
+    return _pod(index, "", on=False, not_loaded=False) | {
+        "error": f"Connection refused ({pod_ip(index)}:8091)"
+    }
 
 
 def history_line(record: HistoryRecord) -> dict[str, object]:

@@ -35,11 +35,16 @@ _DENIALS = {
 }
 
 
+RowForm = Literal["pods", "environment", "nested"]
+"""The rows of a result in shape B: its pods, its environment without them, or its pods within it."""
+
+
 class ApinizerWording(Struct, frozen=True):
     """The words of one installation."""
 
     shape: Literal["a", "b"]
     errors: Literal["old", "new"]
+    rows: RowForm = "pods"
 
     def error(self, status: int, message: str | None = None, code: str | None = None) -> HttpAnswer:
         return json_answer(status, self._envelope(status, message or _TEXTS.get(status, "Error"), code), JSON)
@@ -55,13 +60,15 @@ class ApinizerWording(Struct, frozen=True):
             401, _TEXTS[401] if self.errors == "old" and why is DenialReason.WRONG else _DENIALS[why]
         )
 
-    def answer_busy(self, wait: int) -> HttpAnswer:
-        """Refuse a request that came too fast; the old pages put the seconds into the body."""
-        body = self._envelope(429, _TEXTS[429], None)
-        if not wait:
-            return json_answer(429, body, JSON)
-        answer = json_answer(429, body | {"retry_after": wait}, JSON)
-        return HttpAnswer(429, answer.body, {**answer.headers, "Retry-After": str(wait)})
+    def answer_busy(self, wait: int, status: int = 429, *, has_header: bool = True) -> HttpAnswer:
+        """Refuse a request that came too fast; the one old page that knows of it has the seconds in the body.
+
+        That page names no status. The new errors have no code, so that with them only 429 tells what it is.
+        """
+        body = self._envelope(429, _TEXTS[429], None) | ({"retry_after": wait} if wait else {})
+        answer = json_answer(status if self.errors == "old" else 429, body, JSON)
+        header = {"Retry-After": str(wait)} if wait and has_header else {}
+        return HttpAnswer(answer.status, answer.body, {**answer.headers, **header})
 
     def word_result(
         self, verb: str, row: SimulatedDeployment, reached: list[bool], twist: FaultKind | None
@@ -102,21 +109,37 @@ class ApinizerWording(Struct, frozen=True):
             }
             for index, done in enumerate(reached)
         ]
-        return {"success": all(reached), "responseTime": 12 + len(reached), "detailList": rows}
+        whole = {"success": all(reached), "responseTime": 12 + len(reached)}
+        if self.rows == "pods":
+            return {**whole, "detailList": rows}
+        detail = {} if all(reached) else {"detail": f"{_list_failed_pods(reached)}: Connection refused"}
+        below = {"detailList": rows} if self.rows == "nested" else {}
+        return {**whole, "detailList": [{**whole, "envName": row.environment, **detail, **below}]}
 
 
 def _twist(body: dict[str, object], twist: FaultKind | None, words: ApinizerWording) -> HttpAnswer:
     result = body["deploymentResult"]
     if twist is FaultKind.NO_RESULT:
         del body["deploymentResult"]
+    elif twist is FaultKind.NO_DEPLOYMENT:
+        # With no deployment done, one sibling page shows null, another one false without rows.
+        body["deploymentResult"] = {"success": False, "detailList": []} if "success" in body else None
     elif twist is FaultKind.EMPTY_ROWS and isinstance(result, dict):
         result.update({key: [] for key in ("deploymentResults", "detailList") if key in result})
     # The vendor lists a failed undeploy among the causes of a 400.
-    elif twist is FaultKind.REFUSED_WITH_RESULT:
+    elif twist in (FaultKind.REFUSED_WITH_RESULT, FaultKind.REFUSED_PARTIAL):
         outside = {"success": False} if "success" in body else {"status": "FAILURE"}
         told = msgspec.json.decode(words.error(400, "Undeployment failed").body)
         return json_answer(400, {**outside, "deploymentResult": result, **told}, JSON)
     return json_answer(200, body, JSON)
+
+
+def say_success(answer: HttpAnswer) -> HttpAnswer:
+    """Return the same list with ``success`` in place of ``status``, as some pages have it."""
+    told = msgspec.json.decode(answer.body) if answer.status == 200 and answer.body[:1] == b"{" else {}
+    if "resultList" not in told or told.pop("status", None) != "SUCCESS":
+        return answer
+    return HttpAnswer(200, msgspec.json.encode({"success": True, **told}), answer.headers)
 
 
 def quote_booleans(answer: HttpAnswer) -> HttpAnswer:

@@ -57,8 +57,12 @@ class FaultKind(StrEnum):
     QUOTED = "quoted"  # "true" and "false" in quotes
     NO_RESULT = "no-result"  # done, but the answer has no deploymentResult
     EMPTY_ROWS = "empty-rows"  # done, but the answer has no row
+    NO_DEPLOYMENT = "no-deployment"  # success outside, nothing changed, no row
     REFUSED_WITH_RESULT = "refused-with-result"  # 400 with a deploymentResult, nothing changed
+    REFUSED_PARTIAL = "refused-partial"  # 400 with a deploymentResult, and one pod alone does not obey
     NO_PODS = "no-pods"  # no pod could be reached
+    POD_UNREACHED = "pod-unreached"  # one pod could not be reached, and counts as one that has answered
+    POD_SILENT = "pod-silent"  # one pod could not be reached, and neither counts nor stands in the list
 
 
 TWISTS = frozenset(
@@ -68,8 +72,12 @@ TWISTS = frozenset(
         FaultKind.QUOTED,
         FaultKind.NO_RESULT,
         FaultKind.EMPTY_ROWS,
+        FaultKind.NO_DEPLOYMENT,
         FaultKind.REFUSED_WITH_RESULT,
+        FaultKind.REFUSED_PARTIAL,
         FaultKind.NO_PODS,
+        FaultKind.POD_UNREACHED,
+        FaultKind.POD_SILENT,
     )
 )
 

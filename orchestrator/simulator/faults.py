@@ -72,6 +72,7 @@ _TEXT = re.compile(
     r"(?:(undeploy|look|deploy|publish|bind|login|any):)?([2-5]\d\d|[a-z-]+?)(-after)?(?:@(\d+(?:\.\d+)?))?"
 )
 _DELAYS = {FaultKind.SLOW.value: 1.0}
+_OF_LOOKS = (FaultKind.NO_PODS, FaultKind.POD_UNREACHED, FaultKind.POD_SILENT)
 
 
 def parse_fault(text: str) -> InjectedFault:
@@ -82,7 +83,7 @@ def parse_fault(text: str) -> InjectedFault:
         raise UsageError(
             f"no fault is called {text!r}; there are a status (500, 429@2) and {', '.join(NAMES)}"
         )
-    on = FaultScope(found[1] or (FaultScope.LOOK if name == FaultKind.NO_PODS else FaultScope.UNDEPLOY))
+    on = FaultScope(found[1] or (FaultScope.LOOK if name in _OF_LOOKS else FaultScope.UNDEPLOY))
     effect = True if found[3] else None
     if name.isdigit():
         return InjectedFault(

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.model.reading import Act
 from orchestrator.simulator import iam
@@ -134,18 +135,30 @@ class SimulatedRoma:
         return list(self._backends.values())
 
     def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
-        return say.answer_denied(objection)
+        return say.reword_error(say.answer_denied(objection), self._fixture.errors)
 
     def answer_busy(self, wait: int, rate: float) -> HttpAnswer:
-        return say.answer_busy(wait, rate)
+        return say.reword_error(say.answer_busy(wait, rate, *self._fixture.limit), self._fixture.errors)
 
     def answer_elsewhere(self) -> HttpAnswer:
-        return say.no_such_instance(self._fixture.instance_id)
+        return say.reword_error(say.no_such_instance(self._fixture.instance_id), self._fixture.errors)
 
     def error(self, status: int, code: str | None = None, message: str | None = None) -> HttpAnswer:
-        return say.usual_error(status, code, message)
+        return say.reword_error(say.usual_error(status, code, message), self._fixture.errors)
 
     def route(self, asked: ReceivedRequest) -> PlatformCall:
+        call = self._route(asked)
+        form = self._fixture.errors
+        if form == "documented" or call.login:
+            return call  # the errors of its IAM have a form of their own
+
+        def perform(now: float, twist: FaultKind | None) -> CallResult:
+            done = call.perform(now, twist)
+            return replace(done, answer=say.reword_error(done.answer, form))
+
+        return replace(call, perform=perform)
+
+    def _route(self, asked: ReceivedRequest) -> PlatformCall:
         path, _, query = asked.raw_path.partition("?")
         if (asked.method, path) == ("POST", iam.PATH):
             return self.gate.route_login(asked)
@@ -310,7 +323,7 @@ class SimulatedRoma:
         if wish.deploy_front_api and wish.env_id not in self._environments:
             return CallResult(say.no_such_environment(wish.env_id or ""))
         if wish.roma_app_id not in (None, say.APPLICATION):
-            return CallResult(self.error(409))
+            return CallResult(say.usual_error(409, None, None))
         had_second_front = row.has_second_front
         self._take_fronts(row)
         row.status, row.down, row.edited = say.DEPLOYED, False, False

@@ -19,6 +19,9 @@ from orchestrator.simulator.gateway_fixture import (
 )
 from orchestrator.simulator.keys import AccessKey
 
+ErrorForm = Literal["documented", "camel", "bare", "nested"]
+"""The keys of an error: ``error_code``, ``errorCode``, ``code``; or ``error_code`` within ``error``."""
+
 
 class BackendFixture(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The differences of one backend API from all others; a text of None is made up.
@@ -68,7 +71,8 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
 
     ``dialects``: the API versions that answer. ``again``: the answer to an undeploy of an API that is not
     deployed, which the vendor leaves open. ``lag``: seconds after an undeploy in which a look still shows
-    the API as deployed.
+    the API as deployed. ``errors``: the keys of an error: those of the reference, or one of the three forms
+    that the vendor's own client takes as well. ``limit``: the status and the code of a refusal to take more.
 
     ``bound``: what hangs on each front-end API of which ``about`` says nothing else. ``unbound``: names of
     things that hang nowhere, by their type. ``keeps_bindings``: whether what hung on a front-end API hangs
@@ -92,6 +96,8 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     dialects: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     again: Literal[204, 400, 404, 409] = 204
     lag: float = 0.0
+    errors: ErrorForm = "documented"
+    limit: tuple[Literal[403, 429], Literal["APIGW.0308", "APIG.0308", "APIC.0308"]] = (429, "APIGW.0308")
     about: Mapping[str, BackendFixture] = {}
     shifts: Annotated[int, Meta(ge=0)] = 0
     miscount: int = 0

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from types import MappingProxyType
 
+import msgspec
+
 from orchestrator.simulator.bound_types import BoundFixture
 from orchestrator.simulator.exchange import (
     AccessDenial,
@@ -21,7 +23,7 @@ from orchestrator.simulator.exchange import (
 )
 from orchestrator.simulator.iam import format_time as ended_at
 from orchestrator.simulator.roma_bindings import SimulatedBindings
-from orchestrator.simulator.roma_fixture import BackendFixture
+from orchestrator.simulator.roma_fixture import BackendFixture, ErrorForm
 
 APPLICATION = "6f0a3d0f-0000-4000-8000-51a6c0ffee01"
 GROUP = "30d7d4c41a1d4b0e8d5f51a6c0ffee02"
@@ -202,10 +204,24 @@ def answer_denied(objection: AccessDenial) -> HttpAnswer:
     return error(401, "APIGW.0301", f"Incorrect IAM authentication information: {texts[objection.why]}")
 
 
-def answer_busy(wait: int, rate: float) -> HttpAnswer:
+def reword_error(answer: HttpAnswer, form: ErrorForm) -> HttpAnswer:
+    """Return an error in another form that the vendor's own client takes; other answers as they are."""
+    if answer.status < 400 or form == "documented":
+        return answer
+    told = msgspec.json.decode(answer.body)
+    if form == "nested":
+        told = {"error": told}
+    else:
+        code, message = ("errorCode", "errorMsg") if form == "camel" else ("code", "message")
+        names = {"error_code": code, "error_msg": message}
+        told = {names.get(key, key): text for key, text in told.items()}
+    return HttpAnswer(answer.status, msgspec.json.encode(told), answer.headers)
+
+
+def answer_busy(wait: int, rate: float, status: int = 429, code: str = "APIGW.0308") -> HttpAnswer:
     limit = f"limit:{max(1, round(rate * 60))},time:1 minute"
     text = f"The throttling threshold has been reached: policy user over ratelimit,{limit}"
-    answer = error(429, "APIGW.0308", text)
+    answer = error(status, code, text)
     return HttpAnswer(
         answer.status, answer.body, {**answer.headers, **({"Retry-After": str(wait)} if wait else {})}
     )

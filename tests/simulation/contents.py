@@ -19,11 +19,12 @@ ORACLES: dict[int, str] = {
     2: "At each arrival its row is on disk, by the disk's own commits. After a kill no more targets are in "
     "doubt than requests could be in flight, and the next session sends each of them a look first.",
     3: "What is reported undeployed is down in the books of its platform; what is reported not started was "
-    "not taken down by us. A preview calls nothing deployed or undeployed that the books of its time call "
-    "otherwise. A discover finds what is up alone, and leaves nothing out without a word. Neither they nor "
-    "doctor send anything but logins and reads.",
-    4: "What is reported absent is in no book. Once another installation has answered an undeploy nothing "
-    "more leaves for that gateway, and its lane ends closed.",
+    "not taken down by us. An undeploy tells an Apinizer the words of the plan. A preview calls nothing "
+    "deployed or undeployed that the books of its time call otherwise. A discover finds what is up alone, "
+    "and leaves nothing out without a word. Neither they nor doctor send anything but logins and reads.",
+    4: "What is reported absent is in no book, or in a project that is closed to the user, which is no "
+    "success. Once another installation has answered an undeploy nothing more leaves for that gateway, and "
+    "its lane ends closed.",
     5: "A credential is never used again after its first 401 was read, but by what was let go before. "
     "References are read once for each rejection; logins go one at a time, each for a cause, and never "
     "after a refusal; a first signature goes alone. No key and no user is ever locked.",
@@ -76,6 +77,12 @@ CAPABILITIES = (
         "Apinizer",
         "both shapes of replies, inner and quoted falsehoods, pods that do not obey, groups, late reports",
         _has_kind("apinizer"),
+    ),
+    Capability(
+        "what both contracts leave open, `description` and `persistent`",
+        "refusals after some pods obeyed, pods out of reach, other rows and envelopes, histories that "
+        "forget, statuses without a meaning, projects that are closed, versions that are not served",
+        lambda scene: any(target.persistent for target in scene.targets),
     ),
     Capability(
         "WSO2 API Manager",

@@ -18,12 +18,17 @@ from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from orchestrator.simulator.exchange import Delivery, DeliveryManner, FaultKind, RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.simulation.disk import ProcessFate
 from tests.simulation.scene import ECHO, Illness, SeedScene
-from tests.simulation.wire import BUSY, SessionWire, WireExchange
+from tests.simulation.wire import SessionWire, WireExchange
 
 _MINUTES = re.compile(rb"time:\s*(\d+)\s*minute")
 """What ROMA Connect says of its pause where it sends no ``Retry-After``."""
+_SECONDS = re.compile(rb'"retry_after":\s*(\d+)')
+"""What Apinizer says of its pause, with a ``Retry-After`` or without."""
+_LIMIT = re.compile(rb'"rate_limit_exceeded"|"(?:APIGW|APIG|APIC)\.0308"')
+"""The codes of a refusal to take more, whatever status comes with them."""
 
 
 class ArrivalWitness(Protocol):
@@ -96,6 +101,7 @@ class SimulatedNetwork:
             is_report=re.search("/apiops/(reports/|environments/$|projects/$)", request.url) is not None,
             credential="" if call.login else _tell_apart(request),
             is_astray=not _is_at_home(gateway, request),
+            body=request.body or b"",
         )
         self._wire.exchanges.append(seen)
         return seen
@@ -138,7 +144,9 @@ class SimulatedNetwork:
             self._witness.note_arrival(delivery.call.row.id, delivery.call.act, self._now())
         elif delivery.call.act is Act.LOOK:
             self._witness.note_shared_look(self._list_seen_together(gateway, path))
-        seen.is_elsewhere = delivery.fault == FaultKind.ELSEWHERE.value
+        seen.is_elsewhere = delivery.fault == FaultKind.ELSEWHERE.value or self._is_misplaced(
+            gateway, path, delivery
+        )
         seen.is_login_refused = delivery.effect is RequestEffect.REFUSED
         self._open.append((gateway, delivery))
         try:
@@ -153,6 +161,14 @@ class SimulatedNetwork:
             for target in self._scene.targets
             if target.gateway == gateway and f"/apis/{target.id.split('/')[1]}/revisions" in path
         ]
+
+    def _is_misplaced(self, gateway: str, path: str, delivery: Delivery) -> bool:
+        """Return whether an instance has answered that it does not serve the version that a path names."""
+        fixture = next(each for each in self._scene.fixture.gateways if each.name == gateway)
+        if not isinstance(fixture, RomaFixture) or "/livedata-apis" not in path or delivery.fault is not None:
+            return False
+        answered = delivery.answer is not None and delivery.answer.status == 404
+        return answered and path.split("/")[1] not in fixture.dialects
 
     def _end(self, gateway: str, delivery: Delivery) -> None:
         if (gateway, delivery) in self._open:
@@ -209,8 +225,13 @@ def note_answer(seen: WireExchange, answer: Reply | Lost) -> None:
     seen.status = answer.status
     with suppress(ValueError):
         seen.wait = float(answer.headers.get("retry-after", ""))
-    if seen.status == BUSY and seen.wait is None and (told := _MINUTES.search(answer.body)):
+    seen.is_limit = seen.status >= 400 and _LIMIT.search(answer.body) is not None
+    if not seen.is_refusal_to_take_more:
+        return
+    if seen.wait is None and (told := _MINUTES.search(answer.body)):
         seen.wait = 60.0 * int(told[1])
+    if told := _SECONDS.search(answer.body):
+        seen.wait = float(told[1])
 
 
 def _read_credential(request: Request) -> str:

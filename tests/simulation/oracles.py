@@ -17,6 +17,7 @@ from tests.simulation.lanes import (
 from tests.simulation.scene import SeedScene
 from tests.simulation.stopping import check_stop
 from tests.simulation.wire import SessionWire
+from tests.simulation.wording import check_words
 
 WIRE_JUDGES: tuple[Callable[[SeedScene, SessionWire], Iterator[str]], ...] = (
     check_place,
@@ -28,6 +29,7 @@ WIRE_JUDGES: tuple[Callable[[SeedScene, SessionWire], Iterator[str]], ...] = (
     check_jitter,
     check_stop,
     check_astray,
+    check_words,
 )
 
 

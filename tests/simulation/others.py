@@ -12,6 +12,7 @@ from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
 from orchestrator.model.target import Target, TargetId
 from orchestrator.report.values import TargetReport
 from orchestrator.simulator.books import SeenRequest
+from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation.credentials import TOKENS
 from tests.simulation.guards import was_sent_after_looks
@@ -45,13 +46,13 @@ def change_some(
 def _act(
     platforms: SimulatedPlatforms, gateway: Gateway, target: Target, operation: Operation, now: float
 ) -> bool:
-    """Change a target as another user does; return whether there was something to change."""
+    """Change a target as another user does; return whether it has changed."""
     asked = gateway.build_request(operation, target, Secret(TOKENS[0]), note=None, now=now)
     call = platforms.identify(gateway.name, asked.method, find_path(asked), asked.headers, asked.body or b"")
     if call.row is None or (operation is UNDEPLOY and call.row.down):
         return False
-    call.perform(now, None)
-    return True
+    # A manager may refuse the body that such a request has.
+    return call.perform(now, None).effect is not RequestEffect.NONE
 
 
 def check_changes(

@@ -158,9 +158,9 @@ class _SeedPlay:
         if not self._list_runs():
             broken.append("no run was made")
         for run in self._list_runs():
-            broken += check_end(self._scene, books, run)
-            targets = list_targets(run)
             requests = self._platforms.list_requests(self._seen_before)
+            broken += check_end(self._scene, books, run, requests)
+            targets = list_targets(run)
             broken += check_use(self._scene, books, targets, requests)
             broken += check_changes(self._changed, targets, requests, self._exchanges)
             in_use += sum((target.reason or "").startswith("in_use") for target in targets)

@@ -32,6 +32,7 @@ from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.runs.load import LoadedPlan
 from orchestrator.simulator.books import SeenRequest, TargetFacts
 from tests.simulation.looking import LookStage, find_secrets
+from tests.simulation.promises import is_closed
 from tests.simulation.scene import PreviewScene, SeedScene
 from tests.simulation.use import count_calls
 from tests.simulation.wire import SessionWire
@@ -121,7 +122,8 @@ def check_preview(stage: LookStage, played: SimulatedPreview) -> Iterator[str]:
     yield from _check_counts(played.shown)
     yield from _check_requests(played.shown, requests, wire)
     for target in played.shown["targets"]:
-        yield from check_state(target, books.targets.get(target["id"]), requests)
+        if not is_closed(scene, target["id"]):
+            yield from check_state(target, books.targets.get(target["id"]), requests)
         yield from _check_use(scene, target)
     yield from check_status(played.shown, played.status)
     yield from check_silence(scene, wire, wire.began + stage.seconds)

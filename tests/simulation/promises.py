@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from orchestrator.model.outcome import Outcome, is_as_wanted
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
-from orchestrator.simulator.books import SimulatorBooks
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
+from orchestrator.simulator.books import SeenRequest, SimulatorBooks, TargetFacts
+from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.roma_replies import ENVIRONMENT
 from tests.simulation.credentials import SECRETS
@@ -197,8 +199,11 @@ def list_targets(folder: RunFolder) -> list[TargetReport]:
         return list(account.targets())
 
 
-def check_end(scene: SeedScene, books: SimulatorBooks, folder: RunFolder) -> Iterator[str]:
-    """Yield each broken promise of a run that has reached its end."""
+def check_end(
+    scene: SeedScene, books: SimulatorBooks, folder: RunFolder, requests: Sequence[SeenRequest]
+) -> Iterator[str]:
+    """Yield each broken promise of a run that has reached its end, and that has sent these requests."""
+    silent = _list_silent(scene, requests)
     with folder.open_source() as account:
         targets = list(account.targets())
         report = account.report
@@ -209,7 +214,7 @@ def check_end(scene: SeedScene, books: SimulatorBooks, folder: RunFolder) -> Ite
         if getattr(report.totals, outcome) != outcomes[outcome]:
             yield f"the totals count {outcome} wrongly"
     for target in targets:
-        yield from _check_target(scene, books, target)
+        yield from _check_target(scene, books, target, is_silent=target.id in silent)
     if books.destroyed:
         yield f"a definition was deleted for good: {books.destroyed}"
     for facts in books.gateways.values():
@@ -219,25 +224,70 @@ def check_end(scene: SeedScene, books: SimulatorBooks, folder: RunFolder) -> Ite
             yield f"promise 5: {facts.name} has locked an access key or a user"
 
 
-def _check_target(scene: SeedScene, books: SimulatorBooks, target: TargetReport) -> Iterator[str]:
+def _list_silent(scene: SeedScene, requests: Sequence[SeenRequest]) -> set[str | None]:
+    """Return the targets of which a look did not show one pod, and no other look of the run showed it.
+
+    Where replies or their rows may be lost on the way, that other look may be one of them.
+    """
+    asked = [seen for seen in requests if seen.path.endswith("/route-health/")]
+    silent = {seen.target for seen in asked if seen.fault == FaultKind.POD_SILENT.value}
+    loses = (
+        scene.crashes,
+        scene.full,
+        scene.interrupts,
+        scene.freeze,
+        scene.stray,
+        scene.stuck,
+        scene.outages,
+    )
+    if any(loses):
+        return silent
+    return silent - {seen.target for seen in asked if seen.fault is None and seen.status == 200}
+
+
+def _check_target(
+    scene: SeedScene, books: SimulatorBooks, target: TargetReport, *, is_silent: bool
+) -> Iterator[str]:
+    """Yield each broken promise about one target; ``is_silent``: some look did not show one of its pods."""
     facts = books.targets.get(target.id)
-    gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
-    absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
-    # A version without route-health cannot tell that a pod did not obey; its record is all there is to see.
-    blind = target.evidence == "look" and not offers_look(scene, target.gateway)
-    # A proxy, or a revision, that was never deployed to an environment is down there, and in no book.
-    never = facts is None and gateway.KIND != "roma" and target.evidence in ("look", "deployments")
-    if target.outcome is Outcome.UNDEPLOYED and not (blind or never or (facts and facts.down)):
-        yield f"promise 3: {target.id} is reported undeployed, and still up"
-    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or never or (facts and facts.down)):
-        yield f"promise 3: {target.id} is reported as undeployed before, and still up"
-    if (target.reason or "").startswith("absent") and facts is not None:
-        yield f"promise 4: {target.id} exists, and is reported as {target.reason}"
+    yield from _check_absence(scene, target, facts)
     yield from check_guards(scene, target, facts)
+    seen = target.evidence == "look"
+    # Where no reply names the pods, nobody can tell that one is missing if a look does not show it.
+    unshown = seen and is_silent and not _names_pods(scene, target.gateway)
+    # A version without route-health cannot tell that a pod did not obey; its record is all there is to see.
+    blind = unshown or (seen and not offers_look(scene, target.gateway))
+    # A proxy, or a revision, that was never deployed to an environment is down there, and in no book.
+    gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
+    never = facts is None and gateway.KIND != "roma" and target.evidence in ("look", "deployments")
+    absent = gateway.absent == "ok" and (target.reason or "").startswith("absent")
+    is_down = never or (facts is not None and facts.down)
+    if target.outcome is Outcome.UNDEPLOYED and not (blind or is_down):
+        yield f"promise 3: {target.id} is reported undeployed, and still up"
+    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or unshown or is_down):
+        yield f"promise 3: {target.id} is reported as undeployed before, and still up"
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
         if _was_seen_late(scene, target):
             return
         yield f"{target.id} is reported as not started, and we took it down"
+
+
+def _check_absence(scene: SeedScene, target: TargetReport, facts: TargetFacts | None) -> Iterator[str]:
+    """Yield a line for a target that exists, and is reported as one that does not."""
+    if facts is None or not (target.reason or "").startswith("absent"):
+        return
+    # By the vendor's own words a project that is closed to the user may not exist: a failure, and no success.
+    if not is_closed(scene, target.id):
+        yield f"promise 4: {target.id} exists, and is reported as {target.reason}"
+    elif target.outcome is Outcome.ALREADY_UNDEPLOYED:
+        yield f"promise 4: {target.id} may not be seen by this user, and is reported as gone"
+
+
+def is_closed(scene: SeedScene, name: str) -> bool:
+    """Return whether a target stands in a project that its user may not look into."""
+    target = next(each for each in scene.targets if each.id == name)
+    fixture = next(entry for entry in scene.fixture.gateways if entry.name == target.gateway)
+    return isinstance(fixture, ApinizerFixture) and target.parts[0] in fixture.closed
 
 
 def _was_seen_late(scene: SeedScene, target: TargetReport) -> bool:
@@ -251,6 +301,12 @@ def _was_seen_late(scene: SeedScene, target: TargetReport) -> bool:
     if not lag or last is None or scene.jumps:
         return bool(lag and scene.jumps)  # the times of the attempts are those of a clock that has jumped
     return any(last < look.started < last + ON_THE_WAY + lag for look in looks)
+
+
+def _names_pods(scene: SeedScene, gateway: str) -> bool:
+    """Return whether the reply to an undeploy names each pod, and not only the environment."""
+    fixture = next(entry for entry in scene.fixture.gateways if entry.name == gateway)
+    return isinstance(fixture, ApinizerFixture) and fixture.shape == "b" and fixture.rows != "environment"
 
 
 def offers_look(scene: SeedScene, gateway: str) -> bool:

@@ -23,7 +23,6 @@ from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFau
 from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.platforms import SimulatedPlatforms
 from orchestrator.simulator.roma_fixture import RomaFixture
-from orchestrator.simulator.wso2 import Wso2Fixture
 from tests.simulation.promises import offers_look
 from tests.simulation.scene import SeedScene, make_interrupts
 from tests.simulation.wholeness import check_whole
@@ -198,10 +197,8 @@ def _find_left_out(
             "SELECT id, outcome FROM target JOIN snapshot USING (seq)"
             " WHERE verdict = 'up' AND outcome IN ('undeployed', 'unknown', 'failed')"
         )
-        late = {
-            entry.name for entry in scene.fixture.gateways if isinstance(entry, Wso2Fixture) and entry.lag
-        }
-        # A list that is late has told the run that the target is still up.
+        late = {entry.name for entry in scene.fixture.gateways if getattr(entry, "lag", 0.0)}
+        # A look that is late has told the run that the target is still up.
         seen_up = {
             name
             for name, outcome in database.rows(query)

@@ -43,6 +43,7 @@ from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.wso2 import Wso2Fixture
+from tests.simulation.contradictions import contradict
 from tests.simulation.credentials import PASSWORD, TOKENS, CredentialTrouble, choose_troubles, sign_some
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
 from tests.simulation.notifying import ReceiverScene, choose_receivers
@@ -230,6 +231,7 @@ def make_scene(number: int) -> SeedScene:
         receivers=choose_receivers(Random(f"receivers of {number}")),
         jumps=choose_jumps(Random(f"jumps of {number}")),
     )
+    scene = contradict(number, scene)
     scene = strike_at_once(Random(f"surge of {number}"), scene)
     return _single_out(Random(f"neighbours of {number}"), scene)
 

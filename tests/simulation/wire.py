@@ -36,8 +36,12 @@ class WireExchange(Struct, kw_only=True, eq=False):
     """None without a reply."""
     is_unsent: bool = False
     """Nothing of it has left, as it turned out."""
+    is_limit: bool = False
+    """The reply says in its body that more came than may, whatever its status."""
     wait: float | None = None
     """The seconds of its ``Retry-After``, or of the vendor's words for the same."""
+    body: bytes = b""
+    """What the request carried."""
     is_untold: bool = False
     """Its reader was lost before the others could learn of the reply."""
     behind: float = 0.0
@@ -59,7 +63,8 @@ class WireExchange(Struct, kw_only=True, eq=False):
 
     @property
     def is_refusal_to_take_more(self) -> bool:
-        return self.status == BUSY or (self.status == UNAVAILABLE and self.wait is not None)
+        is_busy = self.status == BUSY or (self.status == UNAVAILABLE and self.wait is not None)
+        return is_busy or self.is_limit
 
     @property
     def is_fault(self) -> bool:

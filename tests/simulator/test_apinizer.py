@@ -169,8 +169,9 @@ def test_the_history_names_users_and_acts_newest_first():
     assert newest["revision"] == before["revision"] + 1
 
 
-def test_the_history_forgets_all_but_six_records_and_the_persistent_ones():
-    client = SimulatedClient(apinizer())
+@pytest.mark.parametrize(("kept", "revisions"), [(6, 7), (1, 2)])
+def test_the_history_forgets_all_but_a_few_records_and_the_persistent_ones(kept, revisions):
+    client = SimulatedClient(apinizer(kept=kept))
     client.ask("DELETE", TEST, {"description": "keep", "persistent": True})
     for _ in range(9):
         client.ask("POST", TEST)
@@ -178,7 +179,16 @@ def test_the_history_forgets_all_but_six_records_and_the_persistent_ones():
     rows = document(client.ask("GET", f"{PROXY}deploy-histories/"))["resultList"]
 
     assert [row["description"] for row in rows if row["persistent"]] == ["keep"]
-    assert len(rows) == 7
+    assert len(rows) == revisions
+
+
+def test_the_history_may_be_oldest_first():
+    newest, oldest = (
+        document(SimulatedClient(apinizer(oldest_first=order)).ask("GET", f"{PROXY}deploy-histories/"))
+        for order in (False, True)
+    )
+
+    assert newest["resultList"] == oldest["resultList"][::-1] != oldest["resultList"]
 
 
 def test_a_deploy_brings_a_proxy_back():
@@ -269,6 +279,36 @@ def test_haste_is_a_429_with_the_seconds_in_header_and_body():
     assert document(delivery)["retry_after"] == 1
 
 
+@pytest.mark.parametrize(("errors", "told"), [("old", 400), ("new", 429)])
+def test_haste_may_have_any_status_and_no_header(errors, told):
+    """The page that knows of it names no status; without its code only 429 tells what it is."""
+    rate = RateLimit(per_second=1)
+    client = SimulatedClient(apinizer(rate=rate, errors=errors, limit_status=400, limit_header=False))
+    client.ask("GET", "/apiops/projects/")
+
+    delivery = client.ask("GET", "/apiops/projects/")
+
+    assert (status(delivery), "Retry-After" in delivery.answer.headers) == (told, False)
+    assert document(delivery)["retry_after"] == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["projects/", "reports/api-proxies", f"{PROXY[8:]}deploy-histories/", f"{TEST[8:]}deploy-status/"]
+)
+def test_a_list_may_say_success_in_place_of_its_status(path):
+    wordings = (SimulatedClient(apinizer(report="allowed", lists=key)) for key in ("status", "success"))
+    usual, other = (document(client.ask("GET", f"/apiops/{path}")) for client in wordings)
+
+    assert (usual.pop("status"), other.pop("success")) == ("SUCCESS", True)
+    assert usual == other
+
+
+def test_a_route_health_need_not_say_what_the_manager_has_on_record():
+    health = first(SimulatedClient(apinizer(tells_record=False)), "route-health")
+
+    assert not health.keys() & {"deployedInManager", "inconsistent"}
+
+
 def test_edited_definitions_want_a_redeploy():
     client = SimulatedClient(apinizer(edited=(("Retail", "petstore", "test"),)))
 
@@ -318,6 +358,57 @@ class TestTwists:
 
         assert client.ask("DELETE", TEST).effect is RequestEffect.DOWN
         assert first(client, "route-health")["podsActive"] == 0
+
+    def test_an_orphan_may_also_be_refused_as_whatever_is_not_deployed(self):
+        client, _ = self.struck("partial", orphans="refuse")
+        again = client.ask("DELETE", TEST)
+
+        assert (status(again), again.effect) == (400, RequestEffect.NONE)
+        assert first(client, "route-health")["podsActive"] == 1
+
+    @pytest.mark.parametrize(("shape", "rows"), [("a", 1), ("b", 2)])
+    def test_a_400_may_come_though_some_pods_have_obeyed(self, shape, rows):
+        client, delivery = self.struck("refused-partial", shape=shape, errors="new")
+        told = document(delivery)
+
+        assert (status(delivery), delivery.effect) == (400, RequestEffect.PART)
+        assert told.get("status") == "FAILURE"
+        result = told["deploymentResult"]
+        assert result["success"] is False
+        assert len(result.get("detailList", result.get("deploymentResults"))) == rows
+        assert first(client, "route-health")["podsActive"] == 1
+
+    @pytest.mark.parametrize(("shape", "result"), [("a", {"success": False, "detailList": []}), ("b", None)])
+    def test_success_outside_may_stand_over_no_deployment_at_all(self, shape, result):
+        client, delivery = self.struck("no-deployment", shape=shape)
+
+        assert document(delivery)["deploymentResult"] == result
+        assert (status(delivery), delivery.effect) == (200, RequestEffect.NONE)
+        assert first(client, "deploy-status")["deployed"] is True
+
+    @pytest.mark.parametrize(("rows", "below"), [("environment", None), ("nested", 2)])
+    def test_the_rows_of_shape_b_may_be_environments(self, rows, below):
+        _, delivery = self.struck("partial", shape="b", rows=rows)
+        (row,) = document(delivery)["deploymentResult"]["detailList"]
+
+        assert (row["envName"], row["success"]) == ("test", False)
+        assert row["detail"] == "apinizer-worker-2 (10.0.0.12): Connection refused"
+        assert "podName" not in row
+        assert below is None or len(row["detailList"]) == below
+
+    @pytest.mark.parametrize(
+        ("fault", "responded", "listed"), [("pod-unreached", 2, 2), ("pod-silent", 1, 1)]
+    )
+    def test_the_pod_that_did_not_obey_may_be_out_of_reach(self, fault, responded, listed):
+        client, _ = self.struck("partial")
+        client.expect(script={TARGET: (fault,)})
+        health = first(client, "route-health")
+
+        assert (health["podsResponded"], health["podsActive"], len(health["pods"])) == (responded, 0, listed)
+        assert (health["routeActive"], health["inconsistent"]) == (False, False)
+        errors = [pod["error"] for pod in health["pods"] if "error" in pod]
+        assert errors == ["Connection refused (10.0.0.12:8091)"] * (listed - 1)
+        assert first(client, "route-health")["podsActive"] == 1
 
     def test_booleans_in_quotes_are_a_done_deed(self):
         _, delivery = self.struck("quoted")

@@ -39,6 +39,8 @@ def weather(**faults: object) -> FaultPicker:
         ("look:hang", InjectedFault(kind=FaultKind.HANG, on=FaultScope.LOOK)),
         ("any:401", InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=401)),
         ("no-pods", InjectedFault(kind=FaultKind.NO_PODS, on=FaultScope.LOOK)),
+        ("pod-unreached", InjectedFault(kind=FaultKind.POD_UNREACHED, on=FaultScope.LOOK)),
+        ("pod-silent", InjectedFault(kind=FaultKind.POD_SILENT, on=FaultScope.LOOK)),
     ],
 )
 def test_a_fault_is_read_from_its_text(text, fault):

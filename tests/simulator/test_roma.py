@@ -54,6 +54,29 @@ def test_the_answer_to_an_undeploy_of_a_developing_backend_is_a_setting(again, c
     assert code is None or document(delivery)["error_code"] == code
 
 
+@pytest.mark.parametrize(
+    ("form", "keys"),
+    [
+        ("camel", ("errorCode", "errorMsg")),
+        ("bare", ("code", "message")),
+        ("nested", ("error",)),
+    ],
+)
+def test_every_error_may_have_another_of_the_forms_that_the_vendors_client_takes(form, keys):
+    client = SimulatedClient(roma(errors=form, rate=RateLimit(per_second=0.001, burst=3.0), again=409))
+    client.expect(script={f"roma-eu/{BACKEND}": ("500",)})
+    look = f"/v2/{PLACE}/livedata-apis/nowhere"
+    told = [
+        undeploy(client, "v2"),
+        undeploy(client, "v2", OFF),
+        client.ask("GET", look),
+        client.ask("GET", look),
+    ]
+
+    assert [status(delivery) for delivery in told] == [500, 409, 404, 429]
+    assert {tuple(document(delivery))[: len(keys)] for delivery in told} == {keys}
+
+
 REFUSALS = {
     "unknown backend": ("GET", f"/v1/{PLACE}/livedata-apis/nowhere", 404, "APIG.3084"),
     "unknown instance": ("GET", f"/v1/{PROJECT}/apic/instances/other/livedata-apis/x", 404, "APIG.3030"),

@@ -144,7 +144,7 @@ class _FarPlay:
         stage = await self._play(self._scene, Act.UNDEPLOY, prepare)
         books, requests = platforms.books(), platforms.list_requests()
         for run in stage.list_runs():
-            self._broken += check_end(near, books, run)
+            self._broken += check_end(near, books, run, requests)
             targets = list_targets(run)
             self._broken += check_use(near, books, targets, requests)
             self._in_use += sum((target.reason or "").startswith("in_use") for target in targets)

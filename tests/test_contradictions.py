@@ -1,0 +1,207 @@
+"""The sides that platforms take in simulated scenes where the contracts leave a choice; who judges them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.gateways.apinizer import looks, replies, requests
+from orchestrator.gateways.apinizer.gateway import Apinizer
+from orchestrator.gateways.roma.gateway import Roma
+from orchestrator.model.http import Reply
+from orchestrator.model.plan import Plan, Wave
+from orchestrator.model.reading import Act, Operation, Reading, Verdict
+from orchestrator.model.settings import Auth, CredentialReference
+from orchestrator.model.target import Target, TargetId
+from orchestrator.rules import retry
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.wso2 import Wso2Fixture
+from tests.simulation.contradictions import CHOSEN, FAULTS, PODS, SHARE
+from tests.simulation.play import play_seed
+from tests.simulation.promises import is_closed
+from tests.simulation.scene import SeedScene, make_scene
+from tests.simulation.wire import SessionWire, WireExchange
+from tests.simulation.wording import check_words
+
+SIDES = {
+    "apinizer": {
+        "orphans": 2, "kept": 3, "body": 3, "expires_in": 3, "unknown_project": 2, "closed": 2, "rows": 3,
+        "tells_record": 2, "oldest_first": 2, "lists": 2, "bare_proxy": 2, "deployments": 2, "withheld": 2,
+        "limit_status": 4, "limit_header": 2,
+    },
+    "roma": {"errors": 4, "limit": 3, "lag": 3, "again": 4, "dialects": 3},
+}  # fmt: skip
+"""How many sides a scene may take of each question, by the name of the fixture's key."""
+
+JUDGES = pytest.mark.long("breaks the engine on purpose, and plays a seed until a judge notices")
+
+
+def a_scene(*targets: Target, reason: str | None = None, **fields: Any) -> SeedScene:
+    """A scene of one manager."""
+    auth = Auth(token=CredentialReference(env="UNDEPLOY_SIMULATED"))
+    gateway = Apinizer(name="apim", url="https://apim.example", auth=auth)
+    plan = Plan(name="made-up", reason=reason, gateways=(gateway,), waves=(Wave(name="all"),))
+    fixture = SimulatorFixture.from_plan(plan, targets).with_settings({"apinizer": fields})
+    return replace(make_scene(1), plan=plan, targets=targets, fixture=fixture, needs={}, acts=())
+
+
+def a_target(**words: Any) -> Target:
+    return Target(
+        1, TargetId("apim/Retail/petstore/test"), "apim", 0, ("Retail", "petstore", "test"), **words
+    )
+
+
+# --- the draws ------------------------------------------------------------------------------------------
+
+
+def test_each_side_of_each_question_is_taken_in_some_scene() -> None:
+    taken: defaultdict[str, set[Any]] = defaultdict(set)
+    for number in range(2_000, 2_800):
+        for fixture in make_scene(number).fixture.gateways:
+            kind = str(fixture.__struct_config__.tag)
+            for key in SIDES.get(kind, ()):
+                taken[f"{kind} {key}"].add(getattr(fixture, key))
+
+    assert {name: len(values) for name, values in taken.items()} == {
+        f"{kind} {key}": count for kind, keys in SIDES.items() for key, count in keys.items()
+    }
+
+
+def test_each_fault_and_each_word_is_in_some_scene() -> None:
+    scenes = [make_scene(number) for number in range(2_000, 2_400)]
+    kinds = {kind for scene in scenes if scene.faults.storm for kind in scene.faults.storm.kinds}
+    words = {(target.persistent, bool(target.description)) for scene in scenes for target in scene.targets}
+
+    assert {*FAULTS, *PODS} <= kinds
+    assert len(words) == 6
+    scripted = (fault for scene in scenes for faults in scene.faults.script.values() for fault in faults)
+    assert any(getattr(fault, "code", None) == "APIGW.0103" for fault in scripted)
+
+
+def test_all_else_in_a_scene_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = range(1, 60)
+    now = [make_scene(number) for number in numbers]
+    monkeypatch.setattr("tests.simulation.scene.contradict", lambda _, scene: scene)
+    before = [make_scene(number) for number in numbers]
+
+    changed = [number for number, one, other in zip(numbers, now, before, strict=True) if one != other]
+    assert 0 < len(changed) < SHARE * 1.5 * len(numbers)
+    assert not CHOSEN.intersection(changed)
+    for one, other in zip(now, before, strict=True):
+        assert replace(one, fixture=other.fixture, targets=other.targets, faults=other.faults) == other
+        assert [each.parts for each in one.targets] == [each.parts for each in other.targets]
+        # A control plane has misfortunes of its own.
+        planes = zip(one.fixture.gateways, other.fixture.gateways, strict=True)
+        assert all(mine == theirs for mine, theirs in planes if isinstance(theirs, Wso2Fixture))
+
+
+# --- the judges -----------------------------------------------------------------------------------------
+
+
+OURS = '{"description": "CHG-1 [20261130-a1b2]"}'
+
+
+@pytest.mark.parametrize(("body", "words", "reason"), [
+    ("", {}, None),
+    (OURS, {}, "CHG-1"),
+    (OURS.replace("}", ', "persistent": true}'), {"persistent": True}, "CHG-1"),
+    ('{"description": "old", "persistent": false}', {"description": "old", "persistent": False}, "CHG-1"),
+    ('{"persistent": true}', {"persistent": True}, None),
+])  # fmt: skip
+def test_an_undeploy_with_the_words_of_its_plan_is_none_to_tell(
+    body: str, words: dict[str, Any], reason: str | None
+) -> None:
+    assert tell_of_words(body, words, reason) == []
+
+
+@pytest.mark.parametrize(("body", "words", "reason"), [
+    ("", {"persistent": True}, None),
+    ('{"persistent": false}', {}, None),
+    ('{"persistent": "true"}', {"persistent": True}, None),
+    ('{"description": "CHG-1"}', {}, "CHG-1"),
+    (OURS, {"description": "old"}, "CHG-1"),
+    ("", {}, "CHG-1"),
+    ("{}", {}, None),
+    ('{"reason": "old"}', {}, None),
+])  # fmt: skip
+def test_an_undeploy_with_other_words_is_told(body: str, words: dict[str, Any], reason: str | None) -> None:
+    assert len(tell_of_words(body, words, reason)) == 1
+
+
+def tell_of_words(body: str, words: dict[str, Any], reason: str | None) -> list[str]:
+    target = a_target(**words)
+    wire = SessionWire.begin(Act.UNDEPLOY, 0.0)
+    sent = WireExchange(gateway="apim", left=1.0, target=target.id, act=Act.UNDEPLOY, body=body.encode())
+    wire.exchanges = [sent]
+    return list(check_words(a_scene(target, reason=reason), wire))
+
+
+def test_a_project_is_closed_to_a_user_by_its_own_name() -> None:
+    target = a_target()
+
+    assert is_closed(a_scene(target, closed=("Retail",)), target.id)
+    assert not is_closed(a_scene(target, closed=("Other",)), target.id)
+
+
+# --- an engine that is broken on purpose ----------------------------------------------------------------
+
+
+def is_caught(told: str, seed: int) -> bool:
+    return any(told in line for line in play_seed(seed).broken)
+
+
+@JUDGES
+@pytest.mark.promise(3)
+def test_a_pod_out_of_reach_that_counts_as_one_that_obeyed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "_count_unreached", lambda *_: 0)
+
+    assert is_caught("promise 3", 200266)
+
+
+@JUDGES
+@pytest.mark.promise(3)
+def test_pods_that_a_look_saw_and_the_next_one_forgets_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_remember_pods", lambda history, _: history)
+
+    assert is_caught("promise 3", 200548)
+
+
+@JUDGES
+@pytest.mark.promise(4)
+def test_a_closed_project_that_counts_as_gone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "may_be_hidden", lambda _: False)
+    monkeypatch.setattr(looks, "may_be_hidden", lambda _: False)
+
+    assert is_caught("may not be seen by this user, and is reported as gone", 200374)
+
+
+@JUDGES
+@pytest.mark.promise(4)
+def test_a_version_that_is_not_served_and_does_not_close_the_lane_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    proper = Roma.read
+
+    def refuse(self: Roma, operation: Operation, target: Target, reply: Reply) -> Reading:
+        found = proper(self, operation, target, reply)
+        return replace(found, verdict=Verdict.REFUSED) if found.verdict is Verdict.ELSEWHERE else found
+
+    monkeypatch.setattr(Roma, "read", refuse)
+
+    assert is_caught("promise 4", 200191)
+
+
+@JUDGES
+@pytest.mark.parametrize("harm", ["words", "persistence"])
+def test_words_that_a_manager_is_not_told_are_caught(monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
+    proper = requests._encode_body
+
+    def forget(target: Target, note: str | None) -> bytes | None:
+        return None if harm == "words" else proper(replace(target, persistent=None), note)
+
+    monkeypatch.setattr(requests, "_encode_body", forget)
+
+    assert is_caught("the plan's words are" if harm == "words" else "and the plan says True", 200266)
