@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
@@ -99,30 +99,45 @@ class CommandTable(click.Group):
             raise click.UsageError(f"There is no command {name}.{hint}", ctx)
         found, command, rest = super().resolve_command(ctx, args)
         if command is not None and not ctx.resilient_parsing:  # a shell may complete an unfinished line
-            _refuse_option_as_value(click.Context(command, parent=ctx, info_name=found), rest)
+            _refuse_missing_values(click.Context(command, parent=ctx, info_name=found), rest)
         return found, command, rest
 
 
-def _refuse_option_as_value(ctx: click.Context, args: Sequence[str]) -> None:
-    """Raise ``UsageError`` where an option that lacks its value would take the next option for it.
+def _refuse_missing_values(ctx: click.Context, args: Sequence[str]) -> None:
+    """Raise ``UsageError`` for an option whose value is empty, or that would take the next option for it.
 
-    ``--only --yes`` would filter by the pattern ``--yes`` and agree to nothing.
+    ``--close-at "$CLOSE"`` would start a run without an end where no such variable is set; ``--only --yes``
+    would filter by the pattern ``--yes`` and agree to nothing.
     """
     options = {name: option for option in ctx.command.get_params(ctx) for name in option.opts}
+    for name, value in _list_doubtful_values(options, args):
+        if not value:
+            raise click.UsageError(f"{name} wants a value, and the one that it has is empty", ctx)
+        if value in options:
+            meant = f"{name}{'=' if name.startswith('--') else ''}{value}"
+            raise click.UsageError(
+                f"{name} wants a value, and {value} is an option; {meant} if that is meant", ctx
+            )
+
+
+def _list_doubtful_values(
+    options: Mapping[str, click.Parameter], args: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the options of a command line, each with the word behind it, or with an empty value in ``=``."""
     words = iter(args)
     for word in words:
         if word == "--":
             return
-        option = options.get(word)
+        name, is_joined, joined = word.partition("=") if word.startswith("--") else (word, "", "")
+        option = options.get(name)
         if not isinstance(option, click.Option) or option.is_flag or option.count:
             continue
-        if (option.metavar or "").startswith("["):  # its value may be left out
-            continue
-        if (value := next(words, None)) in options:
-            joined = f"{word}{'=' if word.startswith('--') else ''}{value}"
-            raise click.UsageError(
-                f"{word} wants a value, and {value} is an option; {joined} if that is meant", ctx
-            )
+        if is_joined and not joined:
+            yield name, joined
+        # A value whose name is in brackets may be left out.
+        may_lack = is_joined or (option.metavar or "").startswith("[")
+        if not may_lack and (following := next(words, None)) is not None:
+            yield name, following
 
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:

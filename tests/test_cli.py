@@ -180,12 +180,19 @@ def test_an_unknown_command_suggests_the_near_one(
         (("run", "p.yaml", "--only", "--yes"), "--only wants a value, and --yes is an option"),
         (("preview", "p.yaml", "--save", "-h"), "--save wants a value, and -h is an option"),
         (("--state", "s", "remainder", "r", "-o", "--force"), "-o--force if that is meant"),
+        (("run", "p.yaml", "--close-at", ""), "--close-at wants a value, and the one that it has is empty"),
+        (("resume", "latest", "--window="), "--window wants a value, and the one that it has is empty"),
+        (("discover", "--deployed-before", "", "--from", "p"), "--deployed-before wants a value"),
+        (("preview", "p.yaml", "--usage="), "--usage wants a value, and the one that it has is empty"),
     ],
 )
 def test_an_option_is_no_value_of_the_one_before_it(
     arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would be swallowed: a pattern or a file of its name, and nobody would have said yes."""
+    """It would be swallowed: a pattern or a file of its name, and nobody would have said yes.
+
+    An empty value is that of a variable which is not set: a run without its end, a search without its bound.
+    """
     assert execute(arguments) == 2
     shown = " ".join(capsys.readouterr().err.split())
     assert told in shown
