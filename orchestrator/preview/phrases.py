@@ -11,7 +11,7 @@ from orchestrator.display.phrases import describe_questions
 from orchestrator.model.plan import Plan, PlanHeader
 from orchestrator.preview.assessment import AssessedPreview
 from orchestrator.preview.forecast import RunForecast
-from orchestrator.preview.losses import count_lost_bindings
+from orchestrator.preview.losses import count_lost_bindings, list_going
 from orchestrator.preview.states import Preview, PreviewGroup, SeenTarget, TargetState, count_by_group
 from orchestrator.report.bindings import describe_bindings, list_gaps
 from orchestrator.report.values import RestoreOutlook
@@ -114,12 +114,12 @@ class PreviewVerdict(NamedTuple):
 def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
     """Return the verdict; what is in the way of a run comes before what speaks for it."""
     preview, forecast = shown.preview, shown.forecast
-    changes = sum(1 for seen in preview.targets if seen.group is PreviewGroup.WILL_CHANGE)
+    changes = sum(1 for _ in list_going(shown.plan, preview.targets))
     if unread := len(preview.unknown):
         whose = f"the state of {count_noun(unread, 'target')} could not be read"
         return PreviewVerdict(f"not ready: {whose}", "find out why, mend that, and preview again")
     if not changes:
-        return PreviewVerdict("nothing to do: no target would change", "no run is needed")
+        return _judge_without_change(preview)
     would = f"{count_noun(changes, 'target')} would change"
     if forecast.left is not None and forecast.left <= 0:
         return PreviewVerdict(f"the window is over: {would}, and none can start", "set another window")
@@ -135,6 +135,16 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
         return PreviewVerdict(f"{would}; whether that fits the window cannot be told", _RUN_IT)
     fits = f"fits the window{describe_questions(forecast.timing)}"
     return PreviewVerdict(f"{fits if forecast.left is not None else 'ready'}: {would}", _RUN_IT)
+
+
+def _judge_without_change(preview: Preview) -> PreviewVerdict:
+    left = sum(seen.group is PreviewGroup.WILL_CHANGE for seen in preview.targets)
+    if not left:
+        return PreviewVerdict("nothing to do: no target would change", "no run is needed")
+    stay = count_noun(left, "target stays", "targets stay")
+    return PreviewVerdict(
+        f"nothing would change: by in_use: refuse {stay} up", "ask those who call, or raise in_use_over"
+    )
 
 
 def _lets_nothing_start(preview: Preview, forecast: RunForecast) -> bool:

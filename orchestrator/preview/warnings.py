@@ -112,9 +112,10 @@ def _warn_of_window(ahead: RunForecast) -> Iterator[PreviewWarning]:
 
 
 def _warn_of_credentials(preview: Preview, ahead: RunForecast) -> Iterator[PreviewWarning]:
-    # Without a window the credential should last as long as a run takes at least.
+    # Without an end of the window the credential should last as long as a run takes at least.
     window = preview.window
-    closes = window.closes.timestamp() if window and window.closes else preview.taken + (ahead.seconds or 0.0)
+    begins = max(preview.taken, window.opens.timestamp() if window and window.opens else 0.0)
+    closes = window.closes.timestamp() if window and window.closes else begins + (ahead.seconds or 0.0)
     for gateway in preview.gateways:
         if gateway.until is not None and gateway.until < closes:
             ends = format_unix_time(gateway.until)

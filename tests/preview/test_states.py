@@ -278,6 +278,17 @@ def test_a_window_is_measured_from_when_a_run_may_begin(
     assert ("window" in find_warnings(PLAN, previewed)) is not fits
 
 
+def test_a_credential_that_ends_before_a_window_without_an_end_opens_is_told() -> None:
+    place = PreviewedGateway(
+        name="roma", kind="roma", requests=1, seconds=(0.1,), until=TAKEN.timestamp() + 60
+    )
+    window = Window(TAKEN + timedelta(hours=1), None)
+    previewed = replace(make_preview(make_seen(1), window=window), gateways=(place,))
+
+    assert "credential" in find_warnings(PLAN, previewed)
+    assert "credential" not in find_warnings(PLAN, replace(previewed, window=None))
+
+
 def test_a_credential_that_ends_too_early_is_told() -> None:
     place = PreviewedGateway(
         name="roma", kind="roma", requests=1, seconds=(0.1,), until=TAKEN.timestamp() + 60

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.model.plan import Wave, Window
 from orchestrator.model.reading import LookFacts, Verdict
+from orchestrator.model.usage import Usage
 from orchestrator.preview.assessment import assess_preview
 from orchestrator.preview.json import render_json
 from orchestrator.preview.lines import render_before_question, render_lines
@@ -63,6 +64,20 @@ def test_the_verdict_is_the_last_line_and_names_the_next_step(
     assert [*render_lines(shown)][-1] == f"verdict   {sentence}; {judge_preview(shown).advice}"
     assert [*render_before_question(shown)][-1] == f"verdict   {sentence}"
     assert any(sentence[1:] in line for line in list(render_markdown(shown))[:4])
+
+
+def test_a_target_that_stays_up_for_its_use_would_not_change() -> None:
+    plan = replace(PLAN, in_use="refuse")
+    free, used = (replace(make_seen(seq), usage=Usage(hours=72, calls=seq - 1)) for seq in (1, 2))
+
+    one, none = (
+        judge_preview(assess_preview(plan, make_preview(*seen, hours=72), guarded=False))
+        for seen in ((free, used), (used,))
+    )
+
+    assert one.sentence == "ready: 1 target would change"
+    assert none.sentence == "nothing would change: by in_use: refuse 1 target stays up"
+    assert "in_use_over" in none.advice
 
 
 def test_a_run_that_asks_fits_its_window_on_a_condition() -> None:
