@@ -107,24 +107,30 @@ class PlanDocument:
             position = self.source.find_position(error.position)
             hint = "" if code else "is this UTF-16? Save it as UTF-8"
             message = f"the character U+{code:04X} is not allowed in YAML"
-            raise UnreadableError(position, message, hint) from None
+            raise UnreadableError(position, message, hint, is_exact=True) from None
         except yaml.MarkedYAMLError as error:
             raise self._explain_yaml_error(error) from None
 
     def _explain_yaml_error(self, error: yaml.MarkedYAMLError) -> UnreadableError:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        at = self._correct_mark(mark)
         message = f"cannot be read as YAML: {error.problem or error.context}"
-        if error.context and error.context_mark and error.context_mark.line + 1 < line:
-            message += f" ({error.context} that begins at line {error.context_mark.line + 1})"
+        begun = self._correct_mark(error.context_mark).line
+        if error.context and 0 < begun < at.line:
+            message += f" ({error.context} that begins at line {begun})"
         # JSON writers break a character beyond U+FFFF into two escapes. Here one half came without the other.
         if "Unicode character escape" in (error.problem or ""):
             hint = "half of a pair names no character; write the character itself"
         else:
-            begun = error.context_mark.line + 1 if error.context_mark else 0
-            cause = YamlError(error.problem or "", line, column, begun)
-            hint = self._find_cause(cause) if line else ""
-        return UnreadableError(FilePosition(0, line, column), message, hint)
+            cause = YamlError(error.problem or "", at.line, at.column, begun)
+            hint = self._find_cause(cause) if at.line else ""
+        return UnreadableError(at, message, hint, is_exact=True)
+
+    def _correct_mark(self, mark: yaml.Mark | None) -> FilePosition:
+        """Return a mark's position as an editor tells it; line 0 for none."""
+        if mark is None:
+            return FilePosition(0, 0, 0)
+        return self._problems.correct(FilePosition(0, mark.line + 1, mark.column + 1))
 
     def _find_cause(self, error: YamlError) -> str:
         """Return what to write instead of what stops libyaml; an empty text if that cannot be told."""
@@ -145,10 +151,12 @@ class PlanDocument:
             node = composer.compose(root, "")
             found = describe_node(node) if node else "no value"
             keys = "version, name, gateways and waves"
-            at = get_position(root)
+            at = self._problems.correct(get_position(root))
             first = self.source.read_lines_before(at.line, 0)[at.line]
             hint = self.source.find_odd_character(at.line) or find_missing_space(first)
-            raise UnreadableError(at, f"found {found}, expected a mapping with the keys {keys}", hint)
+            raise UnreadableError(
+                at, f"found {found}, expected a mapping with the keys {keys}", hint, is_exact=True
+            )
         self._refuse_tag_and_anchor(root, "")
         while not isinstance(event := composer.take_event(), MappingEndEvent):
             self.source.begin_entry()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -34,9 +34,19 @@ class FilePosition(Struct, frozen=True, order=True):
 class UnreadableError(Exception):
     """The rest of a file cannot be read. Carries the position and the message."""
 
-    def __init__(self, position: FilePosition, message: str, hint: str = "", *, path: str = "") -> None:
+    def __init__(
+        self,
+        position: FilePosition,
+        message: str,
+        hint: str = "",
+        *,
+        path: str = "",
+        is_exact: bool = False,
+    ) -> None:
+        """``is_exact``: the position is the file's own, and not as libyaml counts."""
         super().__init__(message)
         self.position = position
+        self.is_exact = is_exact
         self.message = message
         self.hint = hint
         self.path = path
@@ -56,6 +66,8 @@ class Problems:
         self._count = 0
         self._warned: list[tuple[FilePosition, Problem]] = []
         self._warned_more = 0
+        self.correct: Callable[[FilePosition], FilePosition] = lambda at: at
+        """Returns a position in the plan as an editor tells it, of one that libyaml told."""
 
     def __len__(self) -> int:
         return self._count
@@ -70,16 +82,24 @@ class Problems:
         name = self._files[position.file]
         if not position.line:
             return f"{name} {_format_number(position)}".rstrip()
-        return f"{name}:{position.line}:{position.column}"
+        at = self._find_own(position)
+        return f"{name}:{at.line}:{at.column}"
 
-    def add(self, position: FilePosition, path: str, message: str, hint: str = "") -> None:
-        """Add one problem. ``path`` is the path of the wrong key."""
+    def add(
+        self, position: FilePosition, path: str, message: str, hint: str = "", *, is_exact: bool = False
+    ) -> None:
+        """Add one problem. ``path`` is the path of the wrong key; ``is_exact`` as in ``UnreadableError``."""
         self._count += 1
-        self._kept.append((position, self._problem(position, path, message, hint)))
+        at = position if is_exact else self._find_own(position)
+        self._kept.append((at, self._problem(at, path, message, hint)))
         # Problems do not come in file order, so more are kept than are shown.
         # To sort them at each new one would take long.
         if len(self._kept) >= 4 * MOST_PRINTED:
             self._trim()
+
+    def _find_own(self, position: FilePosition) -> FilePosition:
+        """Return a position as an editor tells it."""
+        return self.correct(position) if position.line and not position.file else position
 
     def _problem(self, position: FilePosition, path: str, message: str, hint: str) -> Problem:
         return Problem(
@@ -94,7 +114,8 @@ class Problems:
     def warn(self, position: FilePosition, path: str, message: str, hint: str = "") -> None:
         """Add a warning of something that a plan may say, but hardly means. Keeps the first 20."""
         if len(self._warned) < MOST_WARNINGS:
-            self._warned.append((position, self._problem(position, path, message, hint)))
+            at = self._find_own(position)
+            self._warned.append((at, self._problem(at, path, message, hint)))
         else:
             self._warned_more += 1
 

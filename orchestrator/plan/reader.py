@@ -17,6 +17,7 @@ from orchestrator.plan.gateways import NamedGateway, split_known_id
 from orchestrator.plan.given_targets import COMMAND_LINE, GivenTarget, explain_mistake
 from orchestrator.plan.header import check_parts, read_header
 from orchestrator.plan.keys import SHORT_WAVE
+from orchestrator.plan.position_map import PositionMap
 from orchestrator.plan.problems import FilePosition, Problems, UnreadableError
 from orchestrator.plan.protect import check_own_patterns
 from orchestrator.plan.source import compute_digest, open_regular
@@ -113,6 +114,7 @@ def read_once(
     """Read the file, or all but its targets. Raises ``PlanError`` if the rest of it cannot be read."""
     problems = Problems()
     problems.add_file(str(path))
+    problems.correct = PositionMap(path).correct
     try:
         with open_regular(path) as stream:
             document = PlanDocument(path, stream, collector, problems, gateways, skip_targets=skip_targets)
@@ -123,7 +125,7 @@ def read_once(
     except OSError as error:
         problems.add(FilePosition(0, 0, 0), "", f"cannot be read: {error.strerror or error}")
     except UnreadableError as error:
-        problems.add(error.position, error.path, error.message, error.hint)
+        problems.add(error.position, error.path, error.message, error.hint, is_exact=error.is_exact)
     problems.raise_any()
     raise AssertionError("an unreadable plan has a problem")
 

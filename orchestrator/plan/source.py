@@ -137,7 +137,9 @@ class PlanSource:
     def _measure(self, data: bytes) -> None:
         if self.fingerprint.size > LARGEST:  # the file has grown since it was opened
             raise UnreadableError(
-                FilePosition(0, self._line, 1), reading.make_too_large_error(LARGEST).message
+                FilePosition(0, self._line, 1),
+                reading.make_too_large_error(LARGEST).message,
+                is_exact=True,
             )
         ends = data.count(b"\n")
         if ends:
@@ -152,19 +154,22 @@ class PlanSource:
                 FilePosition(0, self._line, 1),
                 "the line is longer than 1 MB",
                 "a plan is text with line breaks",
+                is_exact=True,
             )
         if self.held > MOST_IN_AN_ENTRY:
             hint = "put its targets into a file and name it with from_file"
-            raise UnreadableError(FilePosition(0, self._line, 1), "one entry is longer than 8 MB", hint)
+            raise UnreadableError(
+                FilePosition(0, self._line, 1), "one entry is longer than 8 MB", hint, is_exact=True
+            )
 
     def _explain_no_text(self, offset: int, reason: str) -> UnreadableError:
         self._stream.seek(0)
         if self._stream.read(2) in _UTF_16:
             found = f"the byte 0x{self._read_first_byte().hex()} is not UTF-8: the file is UTF-16"
-            return UnreadableError(FilePosition(0, 1, 1), found, "save the file as UTF-8")
+            return UnreadableError(FilePosition(0, 1, 1), found, "save the file as UTF-8", is_exact=True)
         self._stream.seek(offset)
         found = f"the byte 0x{self._stream.read(1).hex()} is not UTF-8 ({reason})"
-        return UnreadableError(self.find_position(offset), found, "save the file as UTF-8")
+        return UnreadableError(self.find_position(offset), found, "save the file as UTF-8", is_exact=True)
 
     def _read_first_byte(self) -> bytes:
         self._stream.seek(0)
@@ -259,7 +264,7 @@ def read_lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterato
     A line ends as on any system: LF, CR LF, or CR alone. Raises ``UnreadableError`` at a line that is longer
     than 1 MB or no UTF-8, and after ``LARGEST_LIST`` bytes.
     """
-    for number, data in enumerate(_split_lines(stream), 1):
+    for number, data in enumerate(split_lines(stream), 1):
         fingerprint.add(data)
         if len(data) > MOST_IN_A_LINE:
             raise UnreadableError(FilePosition(file, number, 1), "the line is longer than 1 MB")
@@ -271,7 +276,7 @@ def read_lines(stream: BinaryIO, file: int, fingerprint: Fingerprint) -> Iterato
         yield line.removeprefix("\ufeff") if number == 1 else line
 
 
-def _split_lines(stream: BinaryIO) -> Iterator[bytes]:
+def split_lines(stream: BinaryIO) -> Iterator[bytes]:
     """Yield the lines of a stream; of a line that is too long, only the beginning."""
     rest = b""
     while block := stream.read(_BLOCK):

@@ -7,10 +7,27 @@ inside double quotes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+PAIR = 12
+"""Characters of a pair."""
+JOINED = 10
+r"""Characters of the form that it is given, ``\U0001f600``."""
 
 _TOKEN = re.compile(rb'\n|"|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\.', re.DOTALL)
+_TOKEN_OF_TEXT = re.compile(_TOKEN.pattern.decode(), re.DOTALL)
 _UNFINISHED = 11
 """Bytes of a pair that may be cut off at the end of a block: one less than the whole."""
+
+
+def find_pairs(line: str) -> Iterator[int]:
+    """Yield where in a whole line the pairs begin that ``SurrogateJoiner`` joins, in characters."""
+    in_quotes = False
+    for found in _TOKEN_OF_TEXT.finditer(line):
+        if found[0] == '"':
+            in_quotes = not in_quotes
+        elif found[1] and in_quotes:
+            yield found.start()
 
 
 class SurrogateJoiner:
