@@ -18,7 +18,7 @@ from orchestrator.lanes.masking import Mask
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Access, Material
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.http import Lost, Reply, Request, Send, was_sent
 from orchestrator.model.reading import Act, Reading, Verdict
 from orchestrator.model.search import FoundTarget, QueryResult, SearchQuery, TargetFilter
 from orchestrator.model.target import TargetId
@@ -131,8 +131,8 @@ class GatewaySurvey:
         self.result.requests += 1
 
     def on_answer(self, gateway: str, answer: Reply | Lost) -> None:  # noqa: ARG002 - a survey has one lane
-        """Count the request of a query."""
-        self.result.requests += 1
+        """Count the request of a query, if it was sent."""
+        self.result.requests += was_sent(answer)
 
     async def _work(self, lane: Lane) -> None:
         while (query := await self._queries.take()) is not None:

@@ -10,7 +10,7 @@ from orchestrator.doctor.findings import STORE, Finding
 from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.traffic_store import send_to_store
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Reply
+from orchestrator.model.http import was_sent
 from orchestrator.model.reading import Reading
 from orchestrator.rules.retry import describe
 from orchestrator.transport.warnings import list_store_warnings
@@ -39,7 +39,7 @@ async def check_store(gateway: Gateway, environment: Environment) -> StoreFindin
         return StoreFindings((), 0)
     with anyio.move_on_after(ANSWERS_WITHIN):
         found, answer = await send_to_store(environment, gateway, check.read)
-        requests = int(isinstance(answer, Reply) or answer.sent)
+        requests = int(was_sent(answer))
         if isinstance(found, Reading):
             return StoreFindings((Finding.missed(STORE, describe(found), _ADVICE),), requests)
         text = check.describe(found, environment.now())

@@ -27,7 +27,7 @@ from orchestrator.lanes.masking import Mask, list_secrets
 from orchestrator.model.credentials import Material
 from orchestrator.model.features import HealthFeature
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply, Request, Send
+from orchestrator.model.http import Lost, Reply, Request, Send, was_sent
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import describe
@@ -134,9 +134,12 @@ class _GatewayVisit:
 
     def _count_requests(self, send: Send) -> Send:
         async def send_counted(request: Request) -> Reply | Lost:
-            self.requests += 1
-            began = self._environment.monotonic()
-            answer = await send(request)
+            began, answer = self._environment.monotonic(), None
+            try:
+                answer = await send(request)
+            finally:
+                # One that the end of the visit cuts off is counted: it may have arrived.
+                self.requests += answer is None or was_sent(answer)
             if isinstance(answer, Reply):
                 self._seconds.append(self._environment.monotonic() - began)
             return answer

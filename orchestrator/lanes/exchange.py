@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from orchestrator.lanes.endable_reads import ENDED
 from orchestrator.lanes.masking import Mask
 from orchestrator.model.credentials import Access
-from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.http import Lost, Reply, Request, was_sent
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
@@ -128,7 +128,7 @@ async def _send(lane: Lane, admitted: AdmissionRequest, request: Request) -> Rep
             answer = await lane.send(request)
     finally:
         # A second signal cuts it off here. It is counted all the same: it may have arrived.
-        if isinstance(answer, Reply) or answer.sent:
+        if was_sent(answer):
             lane.announcer.tell_request()
     return answer
 

@@ -31,7 +31,7 @@ from orchestrator.model.credentials import (
 )
 from orchestrator.model.features import LoginFeature
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply, Send
+from orchestrator.model.http import Lost, Reply, Send, was_sent
 from orchestrator.model.reading import Reading
 from orchestrator.rules.retry import describe
 
@@ -232,7 +232,7 @@ class Authenticator:
             answer = await self._send(login.build_request(self._material.secret))
         finally:
             # A second signal cuts it off here. It is counted all the same: it may have arrived.
-            if answer is None or isinstance(answer, Reply) or answer.sent:
+            if answer is None or was_sent(answer):
                 self._on_login()
         match _read_login(login, answer):
             case LoginGranted(token, until):

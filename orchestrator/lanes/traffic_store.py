@@ -16,7 +16,7 @@ from orchestrator.lanes.environment import Environment
 from orchestrator.lanes.exchange import count_as_unclear, read_answer
 from orchestrator.model.features import SharedUsageRead
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply
+from orchestrator.model.http import Lost, Reply, was_sent
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.rules.retry import draw_backoff, is_passing_fault
 
@@ -49,7 +49,7 @@ async def ask_store(lane: Lane, read: SharedUsageRead) -> StoreAnswer:
         if refused := lane.refusal(lane.policy.act):
             return StoreAnswer(_explain(refused), requests, is_refused=True)
         found, answer = await _send_for_lane(lane, read)
-        requests += isinstance(answer, Reply) or answer.sent
+        requests += was_sent(answer)
         if answer is ENDED:
             return StoreAnswer(found, requests, is_refused=True)
         is_passing = isinstance(found, Reading) and _is_passing(found, answer)
@@ -67,7 +67,7 @@ async def _send_for_lane(lane: Lane, read: SharedUsageRead) -> tuple[Any, Reply 
             found, answer = await send_to_store(lane.environment, lane.gateway, read)
     finally:
         # Cut off, it is counted: it may have arrived.
-        if isinstance(answer, Reply) or answer.sent:
+        if was_sent(answer):
             lane.announcer.tell_request()
     return found, answer
 

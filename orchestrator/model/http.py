@@ -54,6 +54,11 @@ class Lost(Struct, frozen=True):
     ended: bool = False
 
 
+def was_sent(answer: Reply | Lost) -> bool:
+    """Return whether a request was sent, or may have been: reports count those that were."""
+    return isinstance(answer, Reply) or answer.sent
+
+
 HELD_BACK = Lost(sent=False, detail="the request was held back, so nothing was sent")
 """The answer to a request that could not leave any more when its connection stood."""
 

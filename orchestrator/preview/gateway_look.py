@@ -17,7 +17,7 @@ from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.credentials import Material
 from orchestrator.model.features import GroupFeature, GroupMembership
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.http import Lost, Reply
+from orchestrator.model.http import Lost, Reply, was_sent
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target, TargetId
 from orchestrator.preview.group_reader import GroupReader
@@ -187,7 +187,7 @@ class GatewayLook:
         if refused := await lane.admit(admission):
             return refused
         exchanged = await exchange(lane, admission, ask_target(lane, operation, target))
-        self._requests += 1
+        self._requests += was_sent(exchanged.answer)
         if isinstance(exchanged.answer, Reply):
             self._seconds.append(exchanged.seconds)
         if exchanged.found.verdict is Verdict.BUSY:

@@ -235,6 +235,14 @@ def test_a_gateway_that_answers_nothing_is_given_up_on() -> None:
     assert len(scene.times) < 60
 
 
+def test_a_request_that_did_not_leave_is_not_counted() -> None:
+    unsent = Lost(sent=False, detail="connection refused")
+    scene = SurveyScene(4, lambda name, before: unsent if name == "2" and before < 2 else 0).play()
+
+    assert sorted(map(int, scene.found)) == list(range(4))
+    assert (scene.survey.result.requests, len(scene.times)) == (5, 7)
+
+
 @pytest.mark.promise(5)
 def test_a_rejected_credential_costs_one_refresh_and_what_was_in_flight() -> None:
     scene = SurveyScene(100, lambda name, _: 0 if name == "list" or int(name) < 20 else 401).play()

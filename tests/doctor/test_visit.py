@@ -22,7 +22,7 @@ from orchestrator.errors import CredentialError
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.model.credentials import AccessKeys, LoginPassword, Material, Secret
 from orchestrator.model.gateway import Gateway
-from orchestrator.model.settings import Auth, CredentialReference, ManagerLogin
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, ManagerLogin
 from orchestrator.model.target import Target, TargetId
 from orchestrator.runs.machine import make_real_environment
 from orchestrator.transport.client import connect
@@ -266,6 +266,15 @@ async def test_a_login_without_an_answer_is_not_repeated() -> None:
 
     assert len(peer.requests) == 2
     assert find_finding(found, "credential")[0] is FindingState.FAIL
+
+
+async def test_a_login_that_did_not_leave_is_not_counted() -> None:
+    iam = IamLogin(url="http://p..invalid", user="me", domain="us", password=ENV)
+    async with serving(saying(make_refusal())) as peer:
+        found = await run_visit(peer, LoginPassword(Secret("hunter2-hunter2")), auth=Auth(iam=iam))
+
+    assert (found.requests, len(peer.requests)) == (1, 1)
+    assert "the name p..invalid cannot be resolved" in find_finding(found, "credential")[1]
 
 
 async def test_a_user_without_projects_is_warned_of() -> None:

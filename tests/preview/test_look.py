@@ -121,6 +121,13 @@ def list_states(preview: Preview, gateway: str) -> list[TargetState]:
     return [seen.state for seen in preview.targets if seen.target.gateway == gateway]
 
 
+def test_a_look_that_did_not_leave_is_not_counted(tmp_path: Path) -> None:
+    _, seen = time_look(tmp_path, refuse, targets=3)
+
+    assert isinstance(seen, Preview)
+    assert {each.name: each.requests > 0 for each in seen.gateways} == {"quick": True, "mute": False}
+
+
 @pytest.mark.promise(10)
 def test_a_gateway_that_gives_no_answer_ends_its_look_after_a_minute(tmp_path: Path) -> None:
     seconds, seen = time_look(tmp_path, hang)
