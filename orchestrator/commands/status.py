@@ -11,6 +11,7 @@ import click
 from orchestrator.commands.options.display import format_option
 from orchestrator.commands.options.runs import format_state_option, run_or_none_argument, state_option
 from orchestrator.commands.terminal.output import tell
+from orchestrator.errors import ExitStatus, OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder
@@ -29,25 +30,36 @@ PATIENCE = 2.0
 @run_or_none_argument
 @format_option("text", "json", help_text="text, or JSON, one run a line.")
 @state_option
-def command(run: str | None, form: str, state: Path) -> None:
+def command(run: str | None, form: str, state: Path) -> int:
     """Tell where a run stands, and what it waits for.
 
     RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name; without RUN all
     live runs are told of, or `latest` if none is live. A live run is asked itself; if it does not answer, its
     journal is read.
     """
+    status = ExitStatus.DONE
     for number, folder in enumerate(choose_runs(run, state)):
-        live = ask_live_status(folder)
-        with folder.open_source() as source:
-            if form == "json":
-                click.echo(render_json(source, live, state=format_state_option(state)))
-                continue
-            for line in ("",) if number else ():
-                click.echo(line)
-            for line in render_text(
-                source, live, held=folder.describe_holder(), state=format_state_option(state)
-            ):
-                click.echo(line)
+        try:
+            _tell_status(folder, form, state, is_first=not number)
+        except OrchestratorError as error:
+            if run is not None:
+                raise
+            # One run that cannot be read must not hide the others.
+            tell(f"{folder.id}: {error}")
+            status = ExitStatus.NOTHING_SENT
+    return status
+
+
+def _tell_status(folder: RunFolder, form: str, state: Path, *, is_first: bool) -> None:
+    live, option = ask_live_status(folder), format_state_option(state)
+    with folder.open_source() as source:
+        if form == "json":
+            click.echo(render_json(source, live, state=option))
+            return
+        if not is_first:
+            click.echo()
+        for line in render_text(source, live, held=folder.describe_holder(), state=option):
+            click.echo(line)
 
 
 def choose_runs(run: str | None, state: Path) -> list[RunFolder]:
@@ -57,7 +69,15 @@ def choose_runs(run: str | None, state: Path) -> list[RunFolder]:
     if run is not None:
         return [find_run(state, run)]
     kept = (*list_runs(state), *list_runs(state, rehearsals=True))
-    return [folder for folder in kept if folder.read_holder() is not None] or [find_run(state, "latest")]
+    return [folder for folder in kept if _may_be_live(folder)] or [find_run(state, "latest")]
+
+
+def _may_be_live(folder: RunFolder) -> bool:
+    """Return whether a process works on a run; also where that cannot be read, which is told later."""
+    try:
+        return folder.read_holder() is not None
+    except OrchestratorError:
+        return True
 
 
 def ask_live_status(folder: RunFolder) -> LiveStatus | None:
@@ -65,7 +85,6 @@ def ask_live_status(folder: RunFolder) -> LiveStatus | None:
     import msgspec
 
     from orchestrator.engine.control_commands import ReadStatus
-    from orchestrator.errors import OrchestratorError
     from orchestrator.model.live_status import LiveStatus
     from orchestrator.runs.control_socket import ControlQuestion, send_command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,6 +164,21 @@ def test_a_run_that_goes_on_is_asked(
     assert found["until"] == found["lanes"][0]["probe_at"]
     assert found["lanes"][0]["gives_up_at"].endswith("Z")
     assert found["forecast"]["spare"] == -140.0
+
+
+def test_a_run_that_cannot_be_read_hides_no_other_one(
+    run: str, undeploy: Undeploy, live: Callable[[LiveStatus | OSError], None], folder: Path
+) -> None:
+    live(parked())
+    broken = folder / ".undeploy" / "runs" / "20990101-000000-broken-0000"
+    shutil.copytree(broken.parent / run, broken)
+    (broken / "journal.sqlite").write_bytes(b"no database at all, and longer than a header of one" * 100)
+
+    told, named = undeploy("status"), undeploy("status", broken.name)
+
+    assert (told.status, named.status) == (2, 2)
+    assert f"run       {run}: undeploy of " in told.out
+    assert f"{broken.name}: " in told.err
 
 
 def test_a_run_that_gives_no_answer_is_read_from_its_journal(
