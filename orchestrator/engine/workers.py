@@ -82,6 +82,10 @@ class LaneWorkers:
 
     async def _take(self) -> QueuedTarget | None:
         """Return a worker's next target; None if the worker has nothing more to do."""
+        # The use of a target is believed for some minutes. At a slow pace the reads of many targets would go
+        # in turn, and those of each be too old when the last of them has come.
+        if self._resources.spec.in_use == "refuse":
+            await self._lane.wait_for_room()
         if self._lane.refusal() is not None or self._lane.has_enough(self._workers):
             return None
         try:

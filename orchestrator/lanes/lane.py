@@ -191,6 +191,16 @@ class Lane:
                         return refused
                     await self.wait_for_change(seconds)
 
+    async def wait_for_room(self) -> None:
+        """Wait until another target may be begun, or none may any more."""
+        while self.refusal() is None:
+            now = self.environment.monotonic()
+            seconds = self.state.seconds_until_room(now)
+            if not seconds:
+                return
+            closes = self._run_gate.seconds_until_refused(self.policy.act, now, self.gateway)
+            await self.wait_for_change(min(seconds, closes))
+
     def _refuse(self, admission: AdmissionRequest) -> str | None:
         """Return why a request may not leave in this session any more; then others may leave in its place."""
         refused = self.refusal(admission.act, settling=admission.settling)

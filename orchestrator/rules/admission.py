@@ -12,7 +12,7 @@ from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules.lane_standing import LaneStanding
 from orchestrator.rules.look_limits import LookLimits
-from orchestrator.rules.pacing import LATE, RetryBudget, bound_stated_rate
+from orchestrator.rules.pacing import LATE, ROUNDING, RetryBudget, bound_stated_rate
 from orchestrator.rules.parking import FaultCounter, ProbeSchedule
 from orchestrator.rules.retry import (
     RetryPolicy,
@@ -25,6 +25,9 @@ from orchestrator.rules.shared_pace import SharedPace, SlotEpoch
 
 FRUITLESS_PAUSES = 2
 """Pauses with nothing but refusals after which a lane sends one undeploy at a time, until one is taken."""
+
+LOOKS_AHEAD = 60.0
+"""Seconds for which looks may have taken all slots when another target is begun whose reads must be fresh."""
 
 UNAVAILABLE = 503
 """The status by which a reverse proxy says that it takes no more."""
@@ -231,6 +234,12 @@ class LaneState:
         if self.alone or (self.is_fruitless and request.act is not Act.LOOK):
             return self._admit_alone(request, now)
         return self._admit_paced(request, now)
+
+    def seconds_until_room(self, now: float) -> float:
+        """Return the seconds after which another target may be begun: its looks find slots soon then."""
+        begins = max(now, self._paused_until, self.looks.paused_until)
+        seconds = self.pace.find_free(Act.LOOK) - begins - LOOKS_AHEAD
+        return seconds if seconds > ROUNDING else 0.0
 
     def give_back(self, request: AdmissionRequest, now: float) -> bool:
         """Take in that a request which has waited does not leave; return whether others may leave earlier."""

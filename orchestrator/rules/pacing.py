@@ -190,6 +190,11 @@ class Pacer:
         rate = self.rate
         return None if rate is None or math.isinf(self._left_at) else self._left_at + 1.0 / rate
 
+    @property
+    def free_from(self) -> float:
+        """From when on a slot is free; a moment that has passed where one is free now."""
+        return self._next
+
     def reserve(self, now: float) -> float:
         """Return the moment at which the next request may leave, and keep it for the caller."""
         if self._since is None:

@@ -93,6 +93,10 @@ class SharedPace:
         """Go on after the requests of another process: the next one of this act may leave at ``next_at``."""
         self._find_flow(act).pacer.go_on(next_at)
 
+    def find_free(self, act: Act) -> float:
+        """Return from when on a slot for a request of this act is free."""
+        return self._find_pacer(act).free_from
+
     def find_epoch(self, act: Act) -> SlotEpoch:
         """Return the epoch of the slots that requests of this act take. A slot is void after its epoch."""
         return self._changes, self._find_pacer(act).epoch

@@ -115,6 +115,19 @@ def test_a_chunk_whose_results_are_full_ends_early_and_the_rest_goes_on(
     assert len(zone.list_sent()) == len(set(zone.list_sent())) == 30
 
 
+@pytest.mark.parametrize(("rate", "snapshot"), [("1/m", "off"), ("2/m", "off"), ("1/m", "best")])
+def test_at_a_slow_rate_the_use_of_each_target_is_read_while_it_is_fresh(
+    tmp_path: Path, rate: str, snapshot: str
+) -> None:
+    """The reads of eight targets in turn took longer than their use is believed: most were left."""
+    keys, top = f"limits: {{rate: {rate}}}", f"snapshot: {snapshot}\nin_use: refuse"
+    zone = PlayedZone(tmp_path, keys=keys, top=top, ends=20_000.0, roma=10)
+
+    end = zone.finish(zone.make_order("roma", 10))
+
+    assert end.counts == (EndCount(outcome=Outcome.UNDEPLOYED, word="", count=10),)
+
+
 class BoundedServer(PlayedServer):
     """Drops a chunk that tells too much at once, in the words of a cancel, as a server of Temporal does."""
 

@@ -133,6 +133,35 @@ def test_a_target_that_is_skipped_leaves_its_slot_to_those_that_wait_behind_it(a
     assert at == {A: 0.0, f"skipped: {B}, by ana": 1.0, f"skipped: {C}, by ana": 1.0, D: 60.0}
 
 
+@pytest.mark.parametrize(
+    ("ends", "at"), [("room", 90.0), ("stop", 10.0), ("close", 70.0), ("no fixed rate", 10.0)]
+)
+def test_a_target_whose_reads_must_be_fresh_is_begun_once_their_slots_are_near(ends: str, at: float) -> None:
+    """Those at a rate of two a minute are taken for two minutes; and in vain nobody waits."""
+
+    async def main() -> float:
+        run_gate = RunGate(closes=100.0 if ends == "close" else None)
+        lane = lane_of(run_gate=run_gate, limits=Limits(rate=1 / 30))
+        await lane.wait_for_room()
+        assert anyio.current_time() == 0.0
+        for target in (A, B, C, D, TargetId("gw/e")):
+            lane.state.admit(AdmissionRequest(target, Act.LOOK), 0.0)
+
+        async def end() -> None:
+            await anyio.sleep(10.0)
+            if ends == "stop":
+                run_gate.stop("control", "by alice")
+            elif ends == "no fixed rate":
+                lane.limit(rate=None)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(end)
+            await lane.wait_for_room()
+        return anyio.current_time()
+
+    assert played(main) == pytest.approx(at, abs=0.01)
+
+
 def test_a_lane_that_closes_wakes_its_waiting_workers() -> None:
     async def main() -> tuple[float, str | None]:
         lane = lane_of()

@@ -172,14 +172,16 @@ class PlayedZone:
         top: str = "",
         after: str = "",
         latency: float = 0.02,
+        ends: float = 5000.0,
         **counts: int,
     ) -> None:
         """``counts`` are targets by gateway; ``keys`` further keys of each gateway, ``top`` of the plan.
 
-        ``after`` is the target for which those of apim but the first wait.
+        ``after`` is the target for which those of apim but the first wait. ``ends``: seconds after which the
+        play must be over.
         """
         self.folder = folder
-        self.loop = VirtualLoop(ends=5000.0)
+        self.loop = VirtualLoop(ends=ends)
         self.seen: list[tuple[float, Act, str]] = []
         self.token: str | CredentialError = FAKE_TOKEN
         self.told: list[str] = []
