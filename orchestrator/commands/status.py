@@ -194,12 +194,19 @@ def _render_live(live: LiveStatus) -> Iterator[str]:
     for number, room in enumerate(live.headroom):
         yield f"{'' if number else 'stops if':<10}{room.text}"
     if live.waits_for:
-        yield f"waits for {live.waits_for.removeprefix('waits for ')}"
+        yield _render_wait(live.waits_for)
     if live.question:
         yield f"asks      {live.question}"
     if live.stopping:
         yield f"stopping  {live.stopping}"
     yield from _render_forecast(live)
+
+
+def _render_wait(told: str) -> str:
+    """Return what the run waits for; of a run that an operator has paused, how it goes on."""
+    if told.startswith("paused; "):
+        return f"paused    {told.removeprefix('paused; ')}"
+    return f"waits for {told.removeprefix('waits for ')}"
 
 
 def _render_lanes(live: LiveStatus) -> Iterator[str]:

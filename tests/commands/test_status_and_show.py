@@ -181,6 +181,14 @@ def test_a_run_that_cannot_be_read_hides_no_other_one(
     assert f"{broken.name}: " in told.err
 
 
+def test_a_paused_run_says_how_it_goes_on(
+    run: str, undeploy: Undeploy, live: Callable[[LiveStatus | OSError], None]
+) -> None:
+    live(replace(parked(), waits_for=f"paused; `undeploy control {run} continue` goes on"))
+
+    assert f"\npaused    `undeploy control {run} continue` goes on\n" in undeploy("status").out
+
+
 def test_a_run_that_gives_no_answer_is_read_from_its_journal(
     run: str, undeploy: Undeploy, live: Callable[[LiveStatus | OSError], None]
 ) -> None:
