@@ -256,7 +256,9 @@ def _report_error(error: BaseException) -> int:
         case BrokenPipeError():
             return _end_without_reader()
         case OSError(filename=str(name)) if name == os.environ.get(KEY_LOG):  # as aiohttp is imported
-            _tell(f"{KEY_LOG} names a file that cannot be written: {error}; unset it. Nothing was sent")
+            _tell(
+                f"{KEY_LOG} names a file that cannot be written: {error.strerror}; unset it. Nothing was sent"
+            )
             return ExitStatus.NOTHING_SENT
         case WriteError():
             _tell(f"cannot write to the standard output: {error.strerror}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import time
@@ -59,7 +60,10 @@ async def _listen(protocol: web.Server, port: int) -> asyncio.Server:
     try:
         return await asyncio.get_running_loop().create_server(protocol, HOST, port, backlog=1024)
     except (OSError, OverflowError) as error:
-        raise UsageError(f"cannot listen on {HOST}:{port}: {error}; choose another --port") from error
+        # asyncio's own text repeats the address.
+        number = error.errno if isinstance(error, OSError) else None
+        why = "the highest port is 65535" if number is None else os.strerror(number)
+        raise UsageError(f"cannot listen on {HOST}:{port}: {why}; choose another --port") from error
 
 
 async def serve_until_ended(

@@ -275,9 +275,18 @@ async def test_the_control_address_is_on_every_port_and_in_no_books(session):
 async def test_a_taken_port_is_refused_in_a_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(UsageError) as refused:
             async with serve_platforms(both(), port=port):
                 pass
+    assert str(refused.value) == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port"
+    )
+
+
+async def test_a_port_beyond_the_last_one_is_refused_in_a_sentence():
+    with pytest.raises(UsageError, match="65536: the highest port is 65535; choose another"):
+        async with serve_platforms(both(), port=65536):
+            pass
 
 
 async def test_open_requests_do_not_hold_the_end_up(session):
