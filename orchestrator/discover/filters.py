@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 
 from msgspec import Struct
@@ -31,9 +31,14 @@ class DiscoveryFilters(Struct, frozen=True, kw_only=True):
     before: str | None = None
 
     def __str__(self) -> str:
-        said = [f"--{name} {_quote(text)}" for name, texts in self.texts.items() for text in texts]
-        said += [f"--regex {_quote(text)}" for text in self.regexes]
-        return " ".join([*said, *([f"--{BEFORE} {_quote(self.before)}"] if self.before else [])])
+        return " ".join(f"{option} {_quote(text)}" for option, text in self.list_options())
+
+    def list_options(self) -> Iterator[tuple[str, str]]:
+        """Yield the filters as options of the command line, each with its text."""
+        yield from ((f"--{name}", text) for name, texts in self.texts.items() for text in texts)
+        yield from (("--regex", text) for text in self.regexes)
+        if self.before:
+            yield f"--{BEFORE}", self.before
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -161,14 +162,25 @@ def _refuse_elsewhere(request: SearchRequest, chosen: Sequence[Gateway]) -> None
         return
     named = ", ".join(f"{gateway.name} (zone {gateway.zone})" for gateway in elsewhere)
     zone = elsewhere[0].zone
-    there = " ".join(gateway.name for gateway in chosen if gateway.zone == zone)
-    here = " ".join(gateway.name for gateway in chosen if gateway.zone == request.zone)
-    own = "" if request.zone == DEFAULT_ZONE else f" --zone {request.zone}"
-    rest = f"; here, `discover --from {request.source}{own} {here}` looks at the others" if here else ""
+    there = _compose_command(request, zone, chosen)
+    here = _compose_command(request, request.zone, chosen)
+    has_others = any(gateway.zone == request.zone for gateway in chosen)
+    rest = f"; here, `{here}` looks at the others" if has_others else ""
     raise UsageError(
         f"only a machine of its own zone reaches {named}, and this one counts as zone {request.zone}: run"
-        f" `discover --from {request.source} --zone {zone} {there}` on a machine of that zone{rest}"
+        f" `{there}` on a machine of that zone{rest}"
     )
+
+
+def _compose_command(request: SearchRequest, zone: str, chosen: Sequence[Gateway]) -> str:
+    """Return the command that makes the same search at the chosen gateways of one zone, for a shell."""
+    # Without its filters the advised command would make a plan of all that is live.
+    options = [text for option in request.filters.list_options() for text in option]
+    options += [] if request.unused is None else ["--unused", f"{request.unused}h"]
+    options += [] if request.group_by is None else ["--group-by", request.group_by]
+    options += [] if zone == DEFAULT_ZONE == request.zone else ["--zone", zone]
+    names = [gateway.name for gateway in chosen if gateway.zone == zone]
+    return shlex.join(["undeploy", "discover", "--from", request.source, *options, *names])
 
 
 def _find_twins(gateways: Sequence[Gateway]) -> dict[str, str]:

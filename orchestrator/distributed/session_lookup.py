@@ -147,8 +147,8 @@ async def find_engine_session(
             raise
         raise RunError(
             f"the server has forgotten how {workflow} began, since its retention is over: what the workers"
-            " did cannot be taken over. Delete that workflow there; then `resume --engine-gone` looks at each"
-            " target"
+            " did cannot be taken over. Delete that workflow there; then `undeploy resume RUN --engine-gone`"
+            " looks at each target"
         ) from error
     payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
     given = await decode_payload(client, payload, RunInput)

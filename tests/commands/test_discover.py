@@ -663,7 +663,9 @@ def test_where_a_zone_is_named_its_own_gateways_are_advised_with_that_zone(
     text = plan.read_text().replace("kind: apinizer", "kind: apinizer, zone: dmz", 1)
     plan.write_text(text.replace("gateways:\n", f"gateways:\n{other}", 1))
 
-    err = " ".join(undeploy("discover", "--from", plan, "--zone", "dmz").err.split())
+    filters = ("--name", "old *", "--unused", "24h", "--group-by", "gateway")
+    err = " ".join(undeploy("discover", "--from", plan, "--zone", "dmz", *filters).err.split())
+    same = f"undeploy discover --from {plan} --name 'old *' --unused 24h --group-by gateway"
 
-    assert f"run `discover --from {plan} --zone east other` on a machine of that zone" in err
-    assert f"here, `discover --from {plan} --zone dmz apim` looks at the others" in err
+    assert f"run `{same} --zone east other` on a machine of that zone" in err
+    assert f"here, `{same} --zone dmz apim` looks at the others" in err
