@@ -123,7 +123,9 @@ def describe_answers(progress: RunProgress, event: RunWaiting) -> str:
 
 
 def _name_continue(progress: RunProgress) -> str:
-    return f"`undeploy control {progress.started.run if progress.started else 'RUN'} continue` goes on"
+    started = progress.started
+    run, state = ("RUN", "") if started is None else (started.run, started.state_option)
+    return f"`undeploy control {run} continue{state}` goes on"
 
 
 def _name_ended_part(progress: RunProgress, event: RunWaiting) -> str:

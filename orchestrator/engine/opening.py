@@ -49,6 +49,7 @@ def describe_start(resources: RunResources, *, approval: str) -> RunStarted:
         causes=tuple(resources.pending.group_causes()),
         stop_when=list_thresholds(plan.stop_when),
         past_stop=spec.past_stop,
+        state_option=spec.folder.state_option,
     )
 
 

@@ -98,7 +98,8 @@ class RunFolder:
         """`` --state DIR`` as a command about this run needs it; empty where it needs none."""
         runs = self.path.parent
         state = runs.parent
-        is_needed = runs == runs_folder(state) and state != DEFAULT_STATE
+        is_kept = runs in (runs_folder(state), runs_folder(state, rehearsal=True))
+        is_needed = is_kept and state != DEFAULT_STATE
         return f" --state {shlex.quote(str(state))}" if is_needed else ""
 
     def find_state_folder(self, otherwise: Path) -> Path:

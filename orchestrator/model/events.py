@@ -134,6 +134,9 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     """The limit of each stop rule, by its key in the plan."""
     past_stop: bool = False
     """Whether the stop rules leave out the earlier sessions, and the doubts and drifts that are met again."""
+    state_option: str = ""
+    """The end of a command about this run, with a space before it: `` --state DIR``; empty where the run is
+    in the default state folder."""
 
 
 class WaveStarted(Event, tag="wave_started", frozen=True, kw_only=True):

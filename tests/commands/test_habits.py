@@ -1,5 +1,6 @@
 """Options that people type out of habit."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_the_state_folder_is_named_before_the_command_behind_it_or_by_the_enviro
     told = [undeploy(*options, "runs")[1] for options in ((), ("--state", "before"), ("--state", "none"))]
     assert [text.count("clean-up") > 0 for text in told] == [True, True, False]
     assert undeploy("--state", "before", "report", "latest")[0] == 0
+
+
+def test_the_first_event_has_the_option_that_names_the_state_folder(
+    plan: Write, undeploy: Undeploy, folder: Path
+) -> None:
+    path = plan("https://apim.example.com")
+    for state in ((), ("--state", "my runs")):
+        undeploy("rehearse", path, "--storm", "0", "--events", "events.jsonl", *state)
+        events = map(json.loads, (folder / "events.jsonl").read_text().splitlines())
+        begun = [event for event in events if event["event"] == "run_started"]
+
+    assert [event["state_option"] for event in begun] == ["", " --state 'my runs'"]
 
 
 def test_y_is_yes(platform: RunningSimulators, plan: Write, undeploy: Undeploy) -> None:

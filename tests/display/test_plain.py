@@ -202,6 +202,13 @@ def test_quiet_writes_a_wait_only_if_a_person_must_act() -> None:
     ]
 
 
+def test_the_command_that_goes_on_names_the_state_folder() -> None:
+    begun = replace(started(), state_option=" --state 'my runs'")
+    assert lines_of(begun, story.waiting("paused"), quiet=True) == [
+        "paused; `undeploy control r1 continue --state 'my runs'` goes on"
+    ]
+
+
 def test_a_step_has_a_line_and_the_wait_after_it_names_the_step() -> None:
     lines = lines_of(started(), story.step(), story.waiting("proceed"))[1:]
 
