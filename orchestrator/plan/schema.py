@@ -12,7 +12,7 @@ from msgspec import Struct, inspect
 
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import GATEWAY_NAME, Coordinate, Gateway
-from orchestrator.model.plan import CallBound, PlanHeader, StepSize, Threshold, Wave
+from orchestrator.model.plan import CallBound, PlanHeader, StepSize, Threshold, Wave, Window
 from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Tls
 from orchestrator.model.text_form import TextForm
 from orchestrator.plan import scalars
@@ -55,6 +55,19 @@ _OPTIONS: dict[str, Schema] = {
 }
 _HTTPS = "[hH][tT][tT][pP][sS]"
 """The scheme of an address, whose case does not count."""
+_HOST = r"(?:(?![/?#@\\])[!-~])+"
+_PATH = r"(?:(?![?#@\\])[!-~])*"
+# Not the format "date-time": editors want the seconds of it, and many programs do not look at it at all.
+_TIME: Schema = {
+    "type": "string",
+    "pattern": r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]"
+    r"(:[0-5][0-9](\.[0-9]{1,6})?)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+    # A word of editors, which show it in place of the expression.
+    "patternErrorMessage": "A time with its offset from UTC is expected, such as 2026-11-22T22:00:00+03:00.",
+}
+_SHARE = r"(100(\.0{1,6})?|0?[0-9]{1,2}(\.[0-9]{1,6})?)%"
+_NOT_ZERO = "(?![0.]+[^0-9.])"
+"""Before a number with a unit: it is more than nothing."""
 _OF_GATEWAY: Schema = {
     **_TEXT,
     "description": "The name of a gateway of this plan.",
@@ -80,15 +93,15 @@ _TARGETS_EXAMPLES = [
 _FORMS: dict[str, Schema] = {
     "account": _LINE,
     "argument": _PROSE,
-    "duration": {"type": "string", "pattern": f"^{scalars.DURATION}$"},
+    "duration": {"type": "string", "pattern": f"^{_NOT_ZERO}{scalars.DURATION}$"},
     "index": {"type": "string", "pattern": f"^{scalars.INDEXES}$"},
     "keyring": {"type": "string", "pattern": r"^.+/[^/]+$"},
     "path": _PROSE,
     "pattern": {"type": "string", "minLength": 1},
     "prose": _PROSE,
-    "proxy": {"type": "string", "pattern": rf"^{_HTTPS}?://[^/?#@\s]+/?$"},
-    "rate": {"type": "string", "pattern": f"^{scalars.RATE}$"},
-    "url": {"type": "string", "pattern": rf"^{_HTTPS}?://[^/?#@\s]+(/[^?#\s]*)?$"},
+    "proxy": {"type": "string", "pattern": f"^{_HTTPS}?://{_HOST}/?$"},
+    "rate": {"type": "string", "pattern": f"^{_NOT_ZERO}{scalars.RATE}$"},
+    "url": {"type": "string", "pattern": f"^{_HTTPS}?://{_HOST}(/{_PATH})?$"},
     "variable": {**_TEXT, "pattern": f"^{scalars.VARIABLE}$"},
 }
 
@@ -237,7 +250,8 @@ def _require_either(coordinate: Coordinate) -> Schema:
 
 def _make_record(cls: type[Struct]) -> Schema:
     if cls in {Threshold, StepSize}:
-        share = {"type": "string", "pattern": f"^{scalars.SHARE}$"}
+        more_than_nothing = _NOT_ZERO if cls is StepSize else ""
+        share = {"type": "string", "pattern": f"^{more_than_nothing}{_SHARE}$"}
         return {"anyOf": [share, {"type": "integer", "minimum": int(cls is StepSize)}]}
     if cls is CallBound:
         hours = "|".join(map(str, range(1, scalars.MOST_HOURS + 1)))
@@ -248,6 +262,8 @@ def _make_record(cls: type[Struct]) -> Schema:
     schema["required"] = [key for key, field in fields.items() if field.required]
     if cls is CredentialReference:
         schema |= {"minProperties": 1, "maxProperties": 1}
+    if cls is Window:
+        schema["minProperties"] = 1
     if cls is Tls:
         schema["dependentRequired"] = {"key_file": ["cert_file"]}
     return schema
@@ -292,6 +308,6 @@ def _make_single(kind: inspect.Type) -> Schema:
         case inspect.LiteralType(values=allowed):
             return {"enum": list(allowed)}
         case inspect.DateTimeType():
-            return {"type": "string", "format": "date-time"}
+            return dict(_TIME)
         case _:
             raise TypeError(f"the plan has no form for {kind}")

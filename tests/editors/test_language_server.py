@@ -55,6 +55,18 @@ def test_an_editor_shows_a_wrong_value_as_the_page_says(server: LanguageServer) 
     assert server.open("orders.yaml") == [f"4: {told}"]
 
 
+def test_an_editor_takes_each_way_to_write_a_time_and_wants_its_offset(
+    server: LanguageServer, tmp_path: Path
+) -> None:
+    for name, time in (("whole", "2027-11-22 22:00+03:00"), ("bare", "2027-11-22T22:00:00")):
+        text = PLAN.replace("bst\n", f"best\nwindow: {{opens: {time}}}\n")
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    assert server.open("whole.yaml") == []
+    (told,) = server.open("bare.yaml")
+    assert told.startswith("5: A time with its offset from UTC is expected, such as 20")
+
+
 def test_an_editor_explains_a_key(server: LanguageServer) -> None:
     server.open("orders.yaml")
 

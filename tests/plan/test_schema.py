@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import jsonschema
 import pytest
 import yaml
 
+from orchestrator.errors import PlanError
 from orchestrator.plan.schema import make_plan_schema
 from orchestrator.plan.starter import compose_starter
+from tests.support.plan_places import FORMS, make_plan, put
 from tests.support.plans import APIM, EITHER, HEAD, ONE, ROMA, TOP, load_plan, read_problems, replace_auth
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.yaml"))
@@ -39,6 +43,10 @@ def test_the_schema_is_a_schema_and_plain_json() -> None:
     jsonschema.Draft202012Validator.check_schema(make_plan_schema())
 
     assert json.loads(json.dumps(make_plan_schema())) == make_plan_schema()
+
+
+def test_no_value_is_judged_by_a_format_which_each_program_takes_in_its_own_way() -> None:
+    assert '"format":' not in json.dumps(make_plan_schema())
 
 
 def list_properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -123,6 +131,18 @@ WRONG = {
     "kind": f"{TOP}gateways:\n{APIM.replace('apinizer', 'kong')}{ONE}",
     "other kind's key": f"{HEAD}    api_version: v1\n{ONE}",
     "duration": f"{HEAD}    timeout: 30\n{ONE}",
+    "no duration": f"{HEAD}    timeout: 0.0s\n{ONE}",
+    "no rate": f"{HEAD}    limits: {{rate: 00/m}}\n{ONE}",
+    "a letter in the url": HEAD.replace("https://apim", "https://\u00fcapim") + ONE,
+    "a backslash in the url": HEAD.replace("https://apim.", "https://apim\\.") + ONE,
+    "a space in the proxy": f"{HEAD}    proxy: 'http://proxy .example.com'\n{ONE}",
+    "no end of the window": f"{HEAD}{ONE}window: {{}}\n",
+    "a time without an offset": f"{HEAD}{ONE}window: {{opens: 2026-11-22T22:00:00}}\n",
+    "a day": f"{HEAD}{ONE}window: {{closes: 2026-11-22}}\n",
+    "a month that is none": f"{HEAD}{ONE}window: {{closes: 2026-13-22T22:00:00Z}}\n",
+    "an hour that is none": f"{HEAD}{ONE}window: {{closes: 2026-11-22T24:00:00Z}}\n",
+    "a time in billionths": f"{HEAD}{ONE}window: {{closes: 2026-11-22T22:00:00.123456789Z}}\n",
+    "a time of long ago": f"{HEAD}{ONE}window: {{closes: 1999-11-22T22:00:00Z}}\n",
     "bounds": f"{HEAD}    limits: {{concurrency: 0}}\n{ONE}",
     "number in quotes": f'{HEAD}{ONE}at_most: "5"\n',
     "calls without hours": f"{HEAD}{ONE}in_use: warn\nin_use_over: 5\n",
@@ -130,6 +150,8 @@ WRONG = {
     "calls of too many hours": f"{HEAD}{ONE}in_use: warn\nin_use_over: 5/73h\n",
     "calls that nothing counts": f"{HEAD}{ONE}in_use_over: 5/72h\n",
     "share": f"{HEAD}{ONE}stop_when: {{failed: often}}\n",
+    "more than all": f"{HEAD}{ONE}stop_when: {{failed: 100.5%}}\n",
+    "a step of nothing": HEAD + WAVE.format("sizes: [0.0%, 100%]"),
     "both": f"{HEAD}{ONE}waves: []\n",
     "neither": HEAD,
     "both forms": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, ld_api_ids: [b]}}]\n",
@@ -147,6 +169,7 @@ RIGHT = {
     "wave": HEAD + WAVE.format("pause_after: 5m, proceed: ask, sizes: [1, 10%, 100%]"),
     "after nobody": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, after: []}}]\n",
     "calls": f"{HEAD}{ONE}in_use: refuse\nin_use_over: 5/72h\n",
+    "times": f"{HEAD}{ONE}window: {{opens: 2026-11-22T22:00+03:00, closes: 2026-11-22 22:00:00Z}}\n",
     "calls of one hour": f"{HEAD}{ONE}in_use: warn\nin_use_over: 0/1h\n",
     "iam": f"{TOP}gateways:\n{replace_auth(ROMA, 'iam')}{ONE}",
     "keys": f"{TOP}gateways:\n{replace_auth(ROMA, 'access_key', 'secret_key')}{ONE}",
@@ -167,6 +190,35 @@ RIGHT = {
 def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path, name: str) -> None:
     assert load_plan(tmp_path, RIGHT[name])[0].targets == 1
     assert find_schema_faults(RIGHT[name]) == []
+
+
+VALUES = (
+    "a", "a b", "a-b.c_d", "\u00e9", "a/b", "100%", "a;b", "no", "1e10", "0123", "x" * 64, "x" * 300,
+    "30s", "0.5s", "1ms", "01m", "24h", "1.123456h", "20/s", "0.5/s", "007/m", "1/h", "100000/s",
+    "0%", "00.0%", "5%", "050%", "99.999999%", "100%", "100.000000%", "0/1h", "5/72h",
+    "http://a", "HTTPS://a/", "https://a:8443/b//c/%C3%BC;d~", "http://[::1]:80",
+    "2026-11-22T22:00:00+03:00", "2026-11-22t22:00z", "2026-11-22 22:00:00.5-11:30",
+    "2028-02-29T00:00:59.123456Z",
+    "20261122-190003412-retirement-7f3a", "7a2298c4-c905-403f-8fac-38c73301631f", ".a*,b-1",
+    "v1", "v4", "ask", "always", "ok", "warn", "file", "off", "x/y", "g/**", "a.csv", "{x}", "X_1",
+    0, 1, 5, 1000, True, False, ["100%"], [1, "10%", "100%"], ["g/**"], {"env": "X"}, {"file": "~/a b"},
+)  # fmt: skip
+"""Values of every form, some of them written as few people do."""
+
+
+def test_the_schema_accepts_of_each_form_what_the_reader_accepts(tmp_path: Path) -> None:
+    validator = jsonschema.Draft202012Validator(make_plan_schema())
+    taken = {place.expression: 0 for place in FORMS}
+    for place, value in product(FORMS, VALUES):
+        plan = make_plan(place.kind)
+        put(plan, place.path, value)
+        with suppress(PlanError):
+            load_plan(tmp_path, json.dumps(plan))
+            taken[place.expression] += 1
+            assert [error.message for error in validator.iter_errors(plan)] == [], (place.path, value)
+
+    # The others want a file, a second target, or another key beside them.
+    assert len([count for count in taken.values() if count]) > 13
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.jsonl", "a.Jsonl"])
