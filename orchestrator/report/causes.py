@@ -25,9 +25,6 @@ class LastAnswers(NamedTuple):
     message: str | None = None
 
 
-NO_ANSWERS = LastAnswers()
-
-
 def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:
     """Group ``trouble`` by outcome and cause: failed, then unknown, then not started, the largest first."""
     counter = CauseCounter()

@@ -42,7 +42,6 @@ DOUBT = reading(Verdict.DOUBT, message="HTTP 502")
 UP, DOWN = reading(Verdict.UP), reading(Verdict.DOWN)
 LOST = Lost(sent=True, detail="no reply")
 NEVER = CallBound(calls=0, hours=72)
-Script = Callable[[str], Answer]
 
 
 class Played(NamedTuple):

@@ -48,7 +48,6 @@ STORM = (
     "look:500",
     "look:reset",
 )
-HTTP_500 = InjectedFault(kind=FaultKind.STATUS, status=500, on=FaultScope.DEPLOY)
 
 
 def quick(stage: Stage, *options: str, top: str = BEST) -> str:

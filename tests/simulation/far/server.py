@@ -173,10 +173,6 @@ class PlayedServer:
         found = self._executions.get(workflow, [])
         return found[-1] if found and found[-1].status == Running else None
 
-    def list_executions(self) -> list[PlayedExecution]:
-        """Return all executions, in the order in which they began."""
-        return list(self._by_run.values())
-
     # Workers.
 
     def offer_task(self, execution: PlayedExecution) -> None:
