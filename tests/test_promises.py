@@ -80,6 +80,16 @@ def test_every_promise_has_tests_and_every_mark_names_a_promise() -> None:
     assert marked == set(read_promise_numbers())
 
 
+def test_every_mark_stands_on_a_test() -> None:
+    """On anything else it marks nothing, and the mark that was meant is missing from a test."""
+    marked = re.compile(r"^@pytest\.mark\.(?:.*\n)+?(?:async )?(?:def|class) (?P<name>\w+)", re.MULTILINE)
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(TESTS.rglob("*.py"))}
+    found = [(path.name, each["name"]) for path, text in texts.items() for each in marked.finditer(text)]
+
+    assert len(found) > 1000
+    assert [each for each in found if not each[1].startswith(("test_", "Test"))] == []
+
+
 def test_every_promise_has_a_test_that_is_not_long() -> None:
     """So that ``make test`` sees a promise break before ``make check`` does."""
     quick: set[object] = set()

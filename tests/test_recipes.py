@@ -227,7 +227,9 @@ def test_the_playbook_fails_with_every_status_but_success() -> None:
 
 
 def test_a_workflow_of_github_gives_secrets_to_its_own_steps_alone() -> None:
-    for fence in list_fences(INDEX.parent / "github.md", "yaml"):
+    fences = list_fences(INDEX.parent / "github.md", "yaml")
+    assert fences
+    for fence in fences:
         workflow = yaml.safe_load(fence.text)
         jobs = workflow["jobs"].values()
         steps = [step for job in jobs for step in job["steps"]]
@@ -255,7 +257,9 @@ def read_units() -> dict[str, str]:
 
 
 def test_the_units_of_systemd_land_what_is_in_flight() -> None:
-    for name, text in read_units().items():
+    units = read_units()
+    assert len(units) == 3
+    for name, text in units.items():
         unit = configparser.RawConfigParser(interpolation=None)
         unit.optionxform = str  # type: ignore[method-assign, assignment]
         unit.read_string(text)

@@ -146,7 +146,9 @@ def test_a_reason_that_says_nothing_is_refused(tmp_path: Path) -> None:
 def test_each_reason_is_for_a_module_that_decides_and_stands_in_its_package() -> None:
     paths = {module.path for module in list_modules()}
 
-    for file in FOLDER.glob("*.toml"):
+    files = [*FOLDER.glob("*.toml")]
+    assert files
+    for file in files:
         for path in tomllib.loads(file.read_text(encoding="utf-8")):
             assert path in paths
             assert path.startswith(f"{file.stem}/")

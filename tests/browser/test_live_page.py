@@ -534,7 +534,9 @@ async def test_acts_are_large_enough_for_a_thumb(open_live: OpenLivePage) -> Non
     live = await open_live("question", f"#token={TOKEN}", size=PHONE, has_touch=True)
     await expect(live.page.locator("#acts")).to_be_visible()
 
-    for button in await live.page.locator("button[data-act]:visible").all():
+    buttons = await live.page.locator("button[data-act]:visible").all()
+    assert len(buttons) > 1
+    for button in buttons:
         box = await button.bounding_box()
         assert box is not None
         assert box["height"] >= 44, await button.text_content()

@@ -202,7 +202,6 @@ def test_what_is_not_whole_is_not_read(pages: list[Reading], why: str) -> None:
     assert find_bindings(seen).found == ()
 
 
-@pytest.mark.promise(10)
 def read_all(environments: int, make_page: Callable[[int], Reading]) -> tuple[int, Bindings]:
     """Read what hangs on one front end; return the number of reads, and what was found."""
     seen: dict[str, Reading] = {}
