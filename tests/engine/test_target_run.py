@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, cast
 
 import anyio
@@ -23,6 +24,7 @@ from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act, LookFacts, Reading, Verdict
 from orchestrator.model.settings import Retry
 from orchestrator.model.target import Target, TargetId
+from orchestrator.rules.pacing import RetryBudget
 from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.rules.retry import TargetEnd, TargetHistory
 from tests.support.engine import (
@@ -203,6 +205,23 @@ def test_doubts_are_repeated_with_growing_waits_and_then_looked_at() -> None:
     assert went.wire.times(Act.LOOK) == [7.5]
     assert went.end.outcome is Outcome.FAILED
     assert went.end.reason == "spent: still deployed after 5 undeploy requests; last: HTTP 502"
+
+
+@pytest.mark.promise(7)
+def test_once_the_gateway_s_budget_is_spent_a_repeat_waits_for_it() -> None:
+    went = target_run([DOUBT] * 60, [UP], retry=Retry(attempts=60, first=0.001, ceiling=0.001))
+    times, free = went.wire.times(), int(RetryBudget.SIZE)
+
+    assert times[free] < 0.1
+    assert all(later - before >= 0.9 for before, later in pairwise(times[free + 1 :]))
+    assert went.end.reason == "spent: still deployed after 60 undeploy requests; last: HTTP 502"
+
+
+def test_what_is_told_of_a_request_has_its_status_and_whether_the_gateway_refused_it() -> None:
+    went = target_run([reading(Verdict.BUSY, wait=1.0), Lost(sent=True, detail="reset"), REMOVED])
+    ended = [event for event in went.events if isinstance(event, AttemptEnded)]
+
+    assert [(each.status, each.refused) for each in ended] == [(200, True), (None, False), (200, False)]
 
 
 def test_looks_that_tell_nothing_end_unknown() -> None:
