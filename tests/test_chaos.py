@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_no_plan(tmp_path: Path) -> None:
     assert read_planned(tmp_path / "journal.sqlite", tmp_path / "copy") is None
 
 
-def test_a_limit_holds_in_the_process_that_it_is_set_for(tmp_path: Path) -> None:
+def test_a_limit_holds_in_the_process_that_it_is_set_for() -> None:
     import resource
 
     code = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))"

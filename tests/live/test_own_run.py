@@ -66,7 +66,7 @@ def open_nothing(_: Path) -> ControlSocket:
     return control_socket
 
 
-async def test_before_the_run_begins_it_starts(tmp_path: Path) -> None:
+async def test_before_the_run_begins_it_starts() -> None:
     own = OwnRun()
     status = await own.read_status()
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,11 @@ READERS = [read_regular, read_any]
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_regular_file_and_a_link_to_one_are_read(tmp_path: Path, read: object) -> None:
+def test_a_regular_file_and_a_link_to_one_are_read(tmp_path: Path, read: Callable[[Path], bytes]) -> None:
     (tmp_path / "a").write_bytes(b"text")
     (tmp_path / "link").symlink_to("a")
 
-    assert read_regular(tmp_path / "a") == read_any(tmp_path / "link") == b"text"
+    assert read(tmp_path / "a") == read(tmp_path / "link") == b"text"
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -44,7 +45,7 @@ def test_a_regular_file_and_a_link_to_one_are_read(tmp_path: Path, read: object)
     ],
 )
 def test_a_path_that_is_no_such_file_is_refused_at_once(
-    tmp_path: Path, read: object, name: str, why: str
+    tmp_path: Path, read: Callable[[Path], bytes], name: str, why: str
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "huge").touch()
@@ -53,7 +54,7 @@ def test_a_path_that_is_no_such_file_is_refused_at_once(
         bound.bind(str(tmp_path / "socket"))
         before = time.monotonic()
         with pytest.raises(FileRefusedError) as caught:
-            read(tmp_path / name)  # type: ignore[operator]
+            read(tmp_path / name)
 
     assert caught.value.message == why
     assert time.monotonic() - before < 1
@@ -67,7 +68,7 @@ def test_a_regular_file_may_be_as_large_as_said_and_no_byte_larger(tmp_path: Pat
         open_regular(tmp_path / "a", largest=9)
 
 
-def test_a_file_that_grows_is_not_followed(tmp_path: Path) -> None:
+def test_a_file_that_grows_is_not_followed() -> None:
     """The kernel says that this one has no bytes."""
     with pytest.raises(FileRefusedError, match="is larger than 10 bytes"):
         read_regular(Path("/proc/self/status"), largest=10)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -152,7 +151,7 @@ def test_nothing_is_sent_while_the_server_is_gone_and_the_run_goes_on_after_it(
     stage.assert_sound(losses=1)
 
 
-def test_without_a_server_a_run_does_not_begin(zoned: Callable[..., ZoneStage], tmp_path: Path) -> None:
+def test_without_a_server_a_run_does_not_begin(zoned: Callable[..., ZoneStage]) -> None:
     stage = zoned(3, 3)
     stage.url = "temporal://127.0.0.1:9/default"
     ended = stage.drive("run", stage.write_plan(), "--yes")
