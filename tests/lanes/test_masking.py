@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from itertools import product
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +18,7 @@ from orchestrator.lanes.masking import BLOT, Mask
 from orchestrator.lanes.secret_search import PIECE_LENGTH, lower
 from orchestrator.lanes.spellings import MOST_LAYERS
 from orchestrator.model.credentials import SHORTEST_SECRET
-from orchestrator.model.reading import FrontEnd, LookFacts, Snapshot, Verdict
+from orchestrator.model.reading import FrontEnd, LookFacts, Reading, Snapshot, Verdict
 from tests.support.costs import count_calls
 from tests.support.spelling import SPELLINGS, json_all
 
@@ -201,6 +202,29 @@ def test_what_a_program_goes_by_loses_long_credentials_only() -> None:
     kept = Mask(["M4rk3r-roma"]).clean_snapshot(snapshot)
     assert (kept.deploy, kept.message) == (None, "what brings it back repeats the credential")
     assert Mask(["test"]).clean_snapshot(snapshot).deploy == snapshot.deploy
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(
+    "fields", [{"code": "E-{}"}, {"message": "no: {}"}, {"pods": ("pod-1", "pod-{}")}], ids=str
+)
+def test_each_text_of_a_reading_loses_the_credential(fields: dict[str, Any]) -> None:
+    def write(word: str) -> Reading:
+        texts = {
+            name: text.format(word) if isinstance(text, str) else tuple(each.format(word) for each in text)
+            for name, text in fields.items()
+        }
+        return Reading(verdict=Verdict.REFUSED, **texts)
+
+    assert Mask(["M4rk3r-roma"]).clean_reading(write("M4rk3r-roma")) == write(BLOT)
+    assert Mask(["M4rk3r-roma"]).clean_reading(write("other")) == write("other")
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(("secret", "is_word"), [("x" * SHORTEST_SECRET, False), ("x" * 7, True)])
+def test_a_credential_of_eight_characters_is_blotted_out_within_a_word(secret: str, is_word: bool) -> None:
+    assert Mask([secret]).clean_text(f"a{secret}b") == (f"a{secret}b" if is_word else f"a{BLOT}b")
+    assert SHORTEST_SECRET == 8
 
 
 def test_a_mask_shows_no_credential_and_takes_in_more() -> None:
