@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.engine.attempts import TargetAttempts
 from orchestrator.engine.snapshot import Precheck, SnapshotTaker
@@ -14,7 +15,7 @@ from orchestrator.model.events import AnyEvent, SnapshotMissed
 from orchestrator.model.http import Lost
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, Wave
-from orchestrator.model.reading import Act, Snapshot, Verdict
+from orchestrator.model.reading import Act, LookFacts, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.retry import TargetEnd, TargetHistory
 from tests.support.engine import (
@@ -130,6 +131,17 @@ def test_what_is_down_already_needs_no_undeploy() -> None:
 
     assert taken.check.end == TargetEnd(Outcome.ALREADY_UNDEPLOYED, evidence="look")
     assert (taken.kept, taken.missed) == ([Verdict.DOWN], [])
+
+
+def test_what_was_seen_is_known_of_the_target_and_settles_its_doubt() -> None:
+    doubted = TargetHistory(in_doubt=True, unsettled_reply=UNCLEAR)
+    facts = LookFacts(pods_responded=3, name="Orders")
+    seen, unseen = take([replace(UP, facts=facts)], history=doubted), take([UNCLEAR], history=doubted)
+
+    assert (seen.check.target.pods, seen.check.target.name) == (3, "Orders")
+    assert (unseen.check.target.pods, unseen.check.target.name) == (0, target().name)
+    assert seen.check.history == replace(doubted, exists=True, in_doubt=False, unsettled_reply=None)
+    assert unseen.check.history == doubted
 
 
 @pytest.mark.parametrize("snapshot", ["best", "required"])

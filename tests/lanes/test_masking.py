@@ -13,12 +13,13 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orchestrator.lanes.masking import BLOT, Mask
 from orchestrator.lanes.secret_search import PIECE_LENGTH, lower
 from orchestrator.lanes.spellings import MOST_LAYERS
 from orchestrator.model.credentials import SHORTEST_SECRET
-from orchestrator.model.reading import FrontEnd, LookFacts, Reading, Snapshot, Verdict
+from orchestrator.model.reading import Act, FrontEnd, LookFacts, Operation, Reading, Snapshot, Verdict
 from tests.support.costs import count_calls
 from tests.support.spelling import SPELLINGS, json_all
 
@@ -218,6 +219,32 @@ def test_each_text_of_a_reading_loses_the_credential(fields: dict[str, Any]) -> 
 
     assert Mask(["M4rk3r-roma"]).clean_reading(write("M4rk3r-roma")) == write(BLOT)
     assert Mask(["M4rk3r-roma"]).clean_reading(write("other")) == write("other")
+
+
+@pytest.mark.promise(9)
+def test_a_snapshot_keeps_the_deploy_that_repeats_no_credential() -> None:
+    snapshot = Snapshot(
+        verdict=Verdict.UP,
+        facts=LookFacts(name="M4rk3r-roma"),
+        deploy='{"name": "orders"}',
+        message="as read",
+    )
+    kept = Mask(["M4rk3r-roma"]).clean_snapshot(snapshot)
+
+    assert kept == replace(snapshot, facts=LookFacts(name=BLOT))
+
+
+@pytest.mark.promise(9)
+def test_the_name_of_a_read_loses_the_credential_in_its_id() -> None:
+    mask = Mask(["M4rk3r-roma"])
+    vias = ["fronts/M4rk3r-roma", "fronts/M4rk3r-roma/x", "fronts/other", "show"]
+
+    assert [mask.clean_operation(Operation(Act.LOOK, via)).via for via in vias] == [
+        f"fronts/{BLOT}",
+        f"fronts/{BLOT}/x",
+        "fronts/other",
+        "show",
+    ]
 
 
 @pytest.mark.promise(9)
