@@ -286,6 +286,21 @@ def logging_in(iam: Iam, heard: Heard | None = None, **fields: Any) -> Lane:
     return opened(lambda _: LoginPassword(Secret("pass word")), entry=entry, send=iam, heard=heard)
 
 
+@pytest.mark.promise(9)
+def test_the_password_and_every_token_of_a_login_are_masked_to_the_end() -> None:
+    iam, heard = Iam(("granted", "token-one", None), ("granted", "token-two", None)), Heard()
+
+    async def main() -> Lane:
+        lane = logging_in(iam, heard)
+        await lane.admit(AdmissionRequest(A, UNDEPLOY))
+        await lane.renew_credential(1, DENIED)
+        await lane.admit(AdmissionRequest(B, UNDEPLOY))
+        return lane
+
+    assert played(main).authenticator.mask.secrets == {"pass word", "token-one", "token-two"}
+    assert heard.requests == iam.asked == 2
+
+
 @pytest.mark.promise(5)
 def test_one_login_serves_all_workers() -> None:
     iam = Iam(("granted", "token-1", None))
