@@ -59,6 +59,9 @@ INTERRUPTED_PATIENCE = 0.5
 """Seconds that a reader of the output has to take the rest of it after an interrupt."""
 
 
+_EMPTY = "{} wants a value, and the one that it has is empty"
+
+
 class CommandTable(click.Group):
     """The subcommands of ``COMMANDS``; each is imported only when it is called."""
 
@@ -112,7 +115,7 @@ def _refuse_missing_values(ctx: click.Context, args: Sequence[str]) -> None:
     options = {name: option for option in ctx.command.get_params(ctx) for name in option.opts}
     for name, value in _list_doubtful_values(options, args):
         if not value:
-            raise click.UsageError(f"{name} wants a value, and the one that it has is empty", ctx)
+            raise click.UsageError(_EMPTY.format(name), ctx)
         if value in options:
             meant = f"{name}{'=' if name.startswith('--') else ''}{value}"
             raise click.UsageError(
@@ -178,7 +181,9 @@ def undeploy(ctx: click.Context, state: str | None) -> None:
 
     Start with `undeploy init plan.yaml`, then `undeploy check plan.yaml` and `undeploy rehearse plan.yaml`.
     """
-    if state:  # a --state behind the subcommand takes precedence
+    if state == "":
+        raise click.UsageError(_EMPTY.format("--state"), ctx)
+    if state is not None:  # a --state behind the subcommand takes precedence
         ctx.default_map = {name: {"state": state} for name in COMMANDS}
 
 

@@ -199,6 +199,11 @@ def test_an_option_is_no_value_of_the_one_before_it(
     assert f"Usage: undeploy {next(word for word in arguments if word in COMMANDS)}" in shown
 
 
+def test_an_empty_state_folder_before_the_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["--state", "", "runs"]) == 2
+    assert "--state wants a value, and the one that it has is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["preview", "discover"])
 def test_a_value_that_may_be_left_out_is_left_out_before_another_option(
     name: str, capsys: pytest.CaptureFixture[str]
