@@ -127,7 +127,7 @@ def command(
     with ExitStack() as stack:
         restoration = _prepare(parent, request.choice(), stack, runs)
         if not request.chain:
-            tell_left_out(parent, records.state)
+            tell_left_out(parent, records.state, on="" if conductor is None else conductor.options)
         if dry_run:
             for line in describe_restore(restoration):
                 click.echo(line)
@@ -164,12 +164,15 @@ def _find_chain(parent: RunFolder, state: Path) -> tuple[RunFolder, ...]:
     return found.runs
 
 
-def tell_left_out(parent: RunFolder, state: Path) -> None:
-    """Tell how many targets other runs of the chain took down; a restore of this run leaves them down."""
+def tell_left_out(parent: RunFolder, state: Path, *, on: str = "") -> None:
+    """Tell how many targets other runs of the chain took down; a restore of this run leaves them down.
+
+    ``on`` are the options of a command that reaches the engine of this restore; empty without one.
+    """
     left = list(_list_left_out(parent, state))
     if not left:
         return
-    whole = f"undeploy restore {parent.id} --chain{parent.state_option}"
+    whole = f"undeploy restore {parent.id} --chain{on and f' {on}'}{parent.state_option}"
     tell(f"not in here: what other runs of the same chain took down; `{whole}`")
     tell("             brings back all of them together")
     for run, count in left:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestrator.commands.restore import tell_left_out
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.faults import FaultScenario
@@ -186,6 +187,17 @@ def test_a_run_whose_plan_is_gone_is_told(both: RunningSimulators, undeploy: Und
 
     assert ended.status == 2
     assert "cannot be read" in ended.err
+
+
+def test_the_advice_to_bring_the_chain_back_has_the_engine_of_this_restore(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("orchestrator.commands.restore._list_left_out", lambda *_: iter([("r2", 3)]))
+
+    tell_left_out(RunFolder(Path("kept/runs/r1")), Path("kept"), on="--on temporal://t:7233/n --tls")
+
+    told = capsys.readouterr().err
+    assert "`undeploy restore r1 --chain --on temporal://t:7233/n --tls --state kept`" in told
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
