@@ -13,6 +13,10 @@ OF_ANOTHER = "the reply is about something else"
 _LOST = re.compile("[?\ufffd]")
 """The signs that replace a letter which the server, or its character set, could not write."""
 _CUT = re.compile(r"(?:\.\.\.|…)$")
+_LONGEST_ESCAPE = 16
+"""Characters for one of a name, at most: ``%F0%9F%98%80``. More of them cannot be the name."""
+_MARGIN = 64
+"""Characters around it: quotes, spaces, dots."""
 
 
 def is_same_name(told: object, ours: str) -> bool:
@@ -27,7 +31,8 @@ def names_another(told: object, ours: str) -> bool:
     """
     if told is None or told in ("", ours):
         return False
-    if not isinstance(told, str):
+    # To compare a megabyte with a name takes a second, in which no other gateway is served.
+    if not isinstance(told, str) or len(told) > _LONGEST_ESCAPE * len(ours) + _MARGIN:
         return True
     import html  # noqa: PLC0415 - for few replies, and it delays the start of every command
 

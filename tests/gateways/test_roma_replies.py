@@ -155,6 +155,13 @@ def test_a_missing_api_is_ours_unless_all_ids_in_the_text_are_others(text: str, 
     assert read_refused_look(answer(404, fault(GONE, text))).verdict is Verdict.ABSENT
 
 
+def test_ids_far_behind_in_a_text_say_nothing() -> None:
+    text = f"{'x' * 2048} id: another"
+
+    assert read_refusal(answer(404, fault(GONE, text)), "v1", API).verdict is Verdict.ABSENT
+    assert read_refusal(answer(404, fault(GONE, f"id: another {text}")), "v1", API).verdict is Verdict.STRANGE
+
+
 def test_an_id_in_the_text_of_another_refusal_says_nothing() -> None:
     assert read_refusal(answer(400, fault("A.1", "id: another")), "v1", API).verdict is Verdict.CONTESTED
 

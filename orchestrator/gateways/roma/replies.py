@@ -28,6 +28,9 @@ from orchestrator.gateways.text import keep_whole, show_text
 from orchestrator.model.http import Reply
 from orchestrator.model.reading import LookFacts, Reading, Verdict
 
+LONGEST_ERROR = 2048
+"""Characters of an error's text that are searched for an id."""
+
 FULL_EVIDENCE = "204"
 """The only status that proves an undeploy; reports name the proof so."""
 
@@ -173,7 +176,7 @@ def _judge_change(status: int, code: str | None) -> Verdict:
 
 def _is_about_another(error: ErrorReply, api: str) -> bool:
     """Return whether APIG.3084 names the id of a missing API, and that id is not ``api``."""
-    ids = _ID_IN_TEXT.findall(error.text or "") if error.code == _GONE else []
+    ids = _ID_IN_TEXT.findall((error.text or "")[:LONGEST_ERROR]) if error.code == _GONE else []
     return bool(ids) and all(names_another(one, api) for one in ids)
 
 
