@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import anyio
 
 from orchestrator.system.interrupts import handle_signals
+from orchestrator.system.limits import raise_file_limit
 
 Value = TypeVar("Value")
 
@@ -20,8 +21,10 @@ Value = TypeVar("Value")
 def run_interruptibly(function: Callable[..., Awaitable[Value]], *arguments: object) -> Value:
     """Run an asynchronous function to its end; raise KeyboardInterrupt if a signal comes before.
 
-    A run inside the function handles signals by itself: they do not end the function then.
+    A run inside the function handles signals by itself: they do not end the function then. The process may
+    have more connections open from then on.
     """
+    raise_file_limit()
 
     async def whole() -> Value:
         loop = asyncio.get_running_loop()

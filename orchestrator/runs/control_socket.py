@@ -10,12 +10,11 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import anyio
 import msgspec
-from anyio.abc import SocketAttribute, SocketListener, SocketStream
+from anyio.abc import SocketAttribute, SocketListener, SocketStream, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Struct, field
 
@@ -37,6 +36,9 @@ PATIENCE = 10.0
 
 LIVE_PAGE = "live page"
 """Stands for the terminal of a command that a viewer gave by the live page."""
+
+ACCEPT_AGAIN = 1.0
+"""Seconds until the next connection is taken after one that the system could not give to this process."""
 
 LAST_WORDS = 1.0
 """Seconds in which a question that has come still gets its answer when the run ends."""
@@ -84,7 +86,7 @@ def open_control_socket(folder: Path) -> ControlSocket:
         try:
             async with anyio.create_task_group() as conversations, anyio.create_task_group() as listening:
                 if listener is not None:
-                    listening.start_soon(listener.serve, partial(_serve_connection, handler), conversations)
+                    listening.start_soon(_accept_all, listener, handler, conversations)
                 yield
                 # No new questions now; those that have come get their answers first.
                 listening.cancel_scope.cancel()
@@ -107,6 +109,15 @@ async def _listen(path: Path, warn: Callable[[str], None]) -> SocketListener | N
     except OSError as error:
         warn(f"the run cannot be steered by `undeploy control`: {error.strerror or error}")
         return None
+
+
+async def _accept_all(listener: SocketListener, handler: CommandHandler, conversations: TaskGroup) -> None:
+    """Serve each connection. A process without a free descriptor lets the connections wait."""
+    while True:
+        try:
+            conversations.start_soon(_serve_connection, handler, await listener.accept())
+        except anyio.BrokenResourceError:
+            await anyio.sleep(ACCEPT_AGAIN)
 
 
 async def _serve_connection(handler: CommandHandler, stream: SocketStream) -> None:
