@@ -142,9 +142,11 @@ def _judge_without_change(preview: Preview) -> PreviewVerdict:
     if not left:
         return PreviewVerdict("nothing to do: no target would change", "no run is needed")
     stay = count_noun(left, "target stays", "targets stay")
-    return PreviewVerdict(
-        f"nothing would change: by in_use: refuse {stay} up", "ask those who call, or raise in_use_over"
-    )
+    # No bound lets a target go whose calls nothing tells.
+    is_called = any(seen.usage is not None and seen.usage.calls for seen in preview.targets)
+    untold = "mend what the warnings say of their calls, or say in_use: warn"
+    advice = "ask those who call, or raise in_use_over" if is_called else untold
+    return PreviewVerdict(f"nothing would change: by in_use: refuse {stay} up", advice)
 
 
 def _lets_nothing_start(preview: Preview, forecast: RunForecast) -> bool:

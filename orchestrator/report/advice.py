@@ -247,11 +247,17 @@ def _has_remainder(report: Report) -> bool:
 def _advise_on_use(report: Report, used: int) -> NextStep:
     who = name_callers(report.use) if report.use else ""
     ask = f"ask {make_visible(who)}" if who else "ask those who call them"
-    were = choose_form(used, "was left alone, because it is", "were left alone, because they are")
-    return NextStep(
-        f"{used:,} {were} in use, or because nothing tells it: {ask}; then raise in_use_over for what may go,"
-        " and leave the rest out with --skip."
-    )
+    called, untold = (report.use.counts.in_use, report.use.counts.not_told) if report.use else (0, 0)
+    # No bound lets a target go whose calls nothing tells.
+    bound = "raise in_use_over for what may go" if called else "say in_use: warn for what may go"
+    both = " (in_use: warn where nothing tells it)" if called and untold else ""
+    were = choose_form(used, "was left alone", "were left alone")
+    they_are = choose_form(used, "it is", "they are")
+    why = f"because {they_are} in use, or because nothing tells it"
+    if not called:
+        why = f"because nothing tells whether {they_are} in use"
+    rest = "leave the rest out with --skip."
+    return NextStep(f"{used:,} {were}, {why}: {ask}; then {bound}{both}, and {rest}")
 
 
 def _advise_another_restore(report: Report) -> Iterator[NextStep]:

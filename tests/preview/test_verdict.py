@@ -79,6 +79,11 @@ def test_a_target_that_stays_up_for_its_use_would_not_change() -> None:
     assert none.sentence == "nothing would change: by in_use: refuse 1 target stays up"
     assert "in_use_over" in none.advice
 
+    untold = replace(make_seen(3), usage=Usage(hours=72, why="no traffic log"))
+    blind = judge_preview(assess_preview(plan, make_preview(untold, hours=72), guarded=False))
+    assert blind.sentence == none.sentence
+    assert "in_use_over" not in blind.advice
+
 
 def test_a_run_that_asks_fits_its_window_on_a_condition() -> None:
     """Nobody knows how long a person takes to answer; behind the last wave no question is asked."""
