@@ -285,8 +285,9 @@ class LaneProgress:
         self.probe_at = self.gives_up_at = None
 
     def plan_probe(self, event: ProbePlanned) -> None:
-        """Note when the parked lane is probed next, and when it is given up."""
-        self.probe_at, self.gives_up_at = event.probe_at, event.gives_up_at
+        """Note when the parked lane is given up, and when it is probed next if that comes first."""
+        self.probe_at = event.probe_at if event.probe_at <= event.gives_up_at else None
+        self.gives_up_at = event.gives_up_at
 
     def restart_pace(self, at: float) -> None:
         """Measure the pace anew from ``at`` on, because the lane stood still before."""

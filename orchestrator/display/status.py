@@ -232,7 +232,8 @@ def find_wait(progress: RunProgress, now: float) -> tuple[str | None, float | No
     held = [lane for lane in progress.lanes.values() if lane.is_waited_for(now)]
     if not held:
         return _describe_silence(progress, now), None
-    instants = [at for lane in held if (at := lane.paused_until or lane.probe_at) is not None]
+    ends = (lane.paused_until or lane.probe_at or lane.gives_up_at for lane in held)
+    instants = [at for at in ends if at is not None]
     by_state = {
         state: [lane for lane in held if lane.find_state(now) == state] for state in ("parked", "paused")
     }

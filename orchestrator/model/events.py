@@ -241,7 +241,7 @@ class LaneChanged(Event, tag="lane_changed", frozen=True, kw_only=True):
 
 
 class ProbePlanned(Event, tag="probe_planned", frozen=True, kw_only=True):
-    """A parked lane is probed next at ``probe_at``; without an answer it is given up at ``gives_up_at``."""
+    """A parked lane is probed next at ``probe_at``, if it is not given up before, at ``gives_up_at``."""
 
     gateway: str
     probe_at: float

@@ -366,6 +366,14 @@ class TestWaits:
         assert found.verdict.sentence == f"wave 1 of 2, one, goes on; waits for {found.waits_for}"
         assert found.verdict.state == "running"
 
+    def test_a_probe_that_the_end_of_the_parking_forestalls_is_not_promised(self) -> None:
+        late = ProbePlanned(at=START, gateway=ROMA, probe_at=START + 61, gives_up_at=START + 50)
+        found = tell(begin({"one": {ROMA: 3}}), wave("one"), parked(ROMA), late, at=START + 40)
+        (lane,) = found.lanes
+
+        assert found.waits_for == f"roma-eu, parked 40 s; gives up {format_clock(START + 50)}"
+        assert (lane.probe_at, lane.gives_up_at, found.until) == (None, START + 50, START + 50)
+
     def test_a_parked_lane_of_which_nothing_is_left_is_probed_no_more(self) -> None:
         probe = ProbePlanned(at=START, gateway=ROMA, probe_at=START + 52, gives_up_at=START + 600)
         skipped = [end(f"roma-eu/{n}", "one", Outcome.NOT_STARTED, "skipped: by ops") for n in range(2)]
