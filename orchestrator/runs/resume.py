@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import SessionSpec
 from orchestrator.engine.session import Session
 from orchestrator.engine.window import refuse_outside_window
-from orchestrator.errors import RunError, UsageError
+from orchestrator.errors import OrchestratorError, RunError, UsageError
 from orchestrator.journal.cells import check_cells
 from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder, runs_folder
@@ -39,6 +39,7 @@ from orchestrator.model.events import AnyEvent, Listener, RunNoted, RunWarned
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
+from orchestrator.report.advice import find_resume
 from orchestrator.runs.engine_sessions import EngineLookup, may_go_on
 from orchestrator.runs.load import digest_file
 from orchestrator.runs.prepare import (
@@ -392,7 +393,9 @@ def refuse_restored(folder: RunFolder, restores: Sequence[Restore], options: Run
 
 
 def _advise_on_restore(restore: Restore, state_option: str) -> str:
-    is_unfinished = not (restore.whole or restore.live)
-    if not is_unfinished:
+    if restore.whole or restore.live:
         return ""
-    return f". `undeploy resume {restore.id}{state_option}` goes on with the restore"
+    command = ""
+    with suppress(OrchestratorError), RunFolder(restore.journal.parent).open_source(whole=False) as source:
+        command = find_resume(source.report)  # it may want its server, or --past-stop
+    return f". `{command or f'undeploy resume {restore.id}'}{state_option}` goes on with the restore"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.engine.conductor import EngineSession
 from orchestrator.engine.controller import Controller
@@ -20,6 +21,7 @@ from orchestrator.errors import ExitStatus, RunError, UsageError
 from orchestrator.journal.engine_mark import EngineMark, read_engine_mark, write_engine_mark
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.journal.record import TRANSFERRED
+from orchestrator.journal.restores import Restore
 from orchestrator.journal.sessions import read_sessions
 from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunStopping, RunWarned
 from orchestrator.model.outcome import Outcome
@@ -27,6 +29,7 @@ from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import UNDEPLOY
 from orchestrator.report.advice import find_resume
 from orchestrator.runs.engine_sessions import EngineLookup
+from orchestrator.runs.resume import refuse_restored
 from tests.support.played_conductor import ADDRESS, Conduct, PlayedConductor, resume_conducted, run_conducted
 
 PLAN = """\
@@ -186,6 +189,23 @@ def test_each_advice_names_the_options_with_which_the_engine_was_reached(plan: P
         resume_conducted(killed, None)
     with pytest.raises(RunError, match=f"`undeploy resume {killed.id} {options}{state}`"):
         run_conducted(plan, PlayedConductor(take_first))
+
+
+def test_the_advice_to_go_on_with_a_restore_has_its_engine(plan: Path, tmp_path: Path) -> None:
+    """And --past-stop, where a stop rule ended it: the plain command would be refused."""
+    options = f"--on {ADDRESS} --tls"
+    made = run_conducted(plan, PlayedConductor(take_first, options=options)).folder
+    begun = Restore(
+        id=made.id, journal=made.journal, brings_back=(made.id,), begun=1.0, live=False, whole=False
+    )
+
+    with pytest.raises(
+        UsageError, match=f"`undeploy resume {made.id} {options} .*` goes on with the restore"
+    ):
+        refuse_restored(made, [begun], RunOptions())
+    unreadable = replace(begun, journal=tmp_path / "gone" / "journal.sqlite")
+    with pytest.raises(UsageError, match=f"`undeploy resume {made.id} --state .*` goes on with the restore"):
+        refuse_restored(made, [unreadable], RunOptions())
 
 
 def test_a_run_whose_mark_cannot_be_read_is_taken_over_by_the_address_of_its_session(
