@@ -59,8 +59,9 @@ class Wso2Fixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     code does, or with what was undeployed, as its page says; or with a 200 without a body. ``unknown``: the
     list of revisions of an unknown API is empty, or a 404. ``gone``: the code of a missing API. ``approval``:
     deploys wait for an administrator. ``environments``: further gateway environments, beside those of the
-    targets. ``lists_counts``: whether deployments tell how many gateways serve them. ``lag``: seconds after
-    an undeploy in which the list of revisions still shows it.
+    targets. ``deploy_status``: that of a deploy, by the vendor's page 200, by its code 201. ``lists_counts``:
+    whether deployments tell how many gateways serve them. ``lag``: seconds after an undeploy in which the
+    list of revisions still shows it.
     """
 
     targets: tuple[Place, ...] = ()
@@ -71,6 +72,7 @@ class Wso2Fixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     unknown: Literal["empty", "404"] = "empty"
     gone: Literal[900308, 900301, 404] = 900308
     approval: bool = False
+    deploy_status: Literal[200, 201] = 201
     environments: tuple[str, ...] = ()
     lists_counts: bool = False
     vhost: str = "gw.example.com"
@@ -314,7 +316,7 @@ class SimulatedWso2:
         if twist is FaultKind.NO_RESULT:
             return CallResult(HttpAnswer(201), effect)
         told = [row.describe(counts=False)] if effect is RequestEffect.UP or row.is_waiting else []
-        return CallResult(json_answer(201, told), effect)
+        return CallResult(json_answer(self._fixture.deploy_status, told), effect)
 
     def _replace_others(self, row: SimulatedRevision) -> None:
         """Take up a revision; an environment serves one revision of an API."""

@@ -1,4 +1,4 @@
-"""What the two contracts contradict themselves about, or leave open, as some scenes meet it.
+"""What the contracts contradict themselves about, or leave open, as some scenes meet it.
 
 The draws have dice of their own, so that all else in the scene of a seed stays as it is without them.
 """
@@ -17,6 +17,7 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
+from orchestrator.simulator.wso2 import Wso2Fixture
 
 if TYPE_CHECKING:
     from tests.simulation.scene import SeedScene
@@ -62,7 +63,10 @@ def contradict(number: int, scene: SeedScene) -> SeedScene:
 def _take_sides(random: Random, gateway: AnyFixture) -> AnyFixture:
     if isinstance(gateway, ApinizerFixture):
         return _settle_answers(random, _settle_manager(random, gateway))
-    return _settle_instance(random, gateway) if isinstance(gateway, RomaFixture) else gateway
+    if isinstance(gateway, RomaFixture):
+        return _settle_instance(random, gateway)
+    is_plane = isinstance(gateway, Wso2Fixture)
+    return replace(gateway, deploy_status=random.choice([200, 201])) if is_plane else gateway
 
 
 def _settle_manager(random: Random, gateway: ApinizerFixture) -> ApinizerFixture:
