@@ -62,7 +62,7 @@ _DEPLOYED = frozenset({None, "APPROVED"})
 _WRONG_URL = "check url and api_version: url is the address of the control plane, without /api/am/publisher"
 
 
-class Wso2(Gateway, frozen=True, kw_only=True, tag="wso2", tag_field="kind"):
+class Wso2(Gateway, frozen=True, kw_only=True, tag="wso2"):
     """One WSO2 API Manager. Its targets are revisions of APIs, each in one gateway environment.
 
     ``url`` is the address of its control plane, without ``/api/am/publisher``.

@@ -63,7 +63,7 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     """A gateway of the plan as it stands when a session begins."""
 
     kind: str
-    """The gateway's ``kind`` in the plan: ``roma``, ``apinizer`` or ``wso2``."""
+    """The gateway's ``kind`` in the plan, such as ``roma``."""
     url: str
     """As the plan gives it. In a rehearsal a simulator stands in for it."""
     targets: int

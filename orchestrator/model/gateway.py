@@ -66,7 +66,7 @@ class Coordinate(Struct, frozen=True, kw_only=True):
     """Values of it, for editors."""
 
 
-class Gateway(Struct, frozen=True, kw_only=True, metaclass=AbstractStructMeta):
+class Gateway(Struct, frozen=True, kw_only=True, tag_field="kind", metaclass=AbstractStructMeta):
     """One gateway: its settings in a plan, and the answers of its kind, which adds its own plan keys.
 
     A kind must give the abstract answers: how a target is undeployed and looked at. Each further feature is a

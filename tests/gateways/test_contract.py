@@ -18,7 +18,9 @@ from orchestrator.gateways import KINDS
 from orchestrator.gateways.envelope import parse_object
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
+from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import CHANGES, Act, Operation, Reading, Verdict
+from orchestrator.plan.json_form import decode_plan, encode_plan
 from tests.support.recorded import (
     DEPLOY,
     PARTS,
@@ -46,6 +48,14 @@ def _name(item: Sample | Recorded) -> str:
 @pytest.mark.parametrize("sample", ALL, ids=_name)
 def test_a_sample_is_read_as_it_wants(sample: Sample) -> None:
     assert sample.read() == sample.wanted
+
+
+@pytest.mark.parametrize("kind", every_kind())
+def test_a_journal_keeps_a_gateway_and_its_kind(kind: str) -> None:
+    """Otherwise a run could begin, and no resume and no restore could read its plan."""
+    plan = Plan(name="kept", gateways=(gateway(kind),), waves=(Wave(name="all"),))
+
+    assert decode_plan(encode_plan(plan)) == plan
 
 
 @pytest.mark.promise(3)

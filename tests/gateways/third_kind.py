@@ -32,15 +32,17 @@ STAGE_NAME = TextForm(pattern="[a-z]+", noun="the name of a stage", words="write
 TENANT_NAME = TextForm(pattern="[a-z]{1,20}", noun="a tenant", words="write 1 to 20 small letters")
 
 
-class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon", tag_field="kind"):
+class Beacon(Gateway, frozen=True, kw_only=True, tag="beacon"):
     """A gateway that has routes in stages, and takes one off with a PATCH."""
 
-    tenant: Annotated[str, TENANT_NAME.meta, Meta(description="The tenant that owns the routes.")]
+    tenant: Annotated[
+        str, TENANT_NAME.meta, Meta(description="The tenant that owns the routes.", examples=["acme"])
+    ]
 
     KIND: ClassVar[str] = "beacon"
     COORDINATES: ClassVar[tuple[Coordinate, ...]] = (
-        Coordinate(name="route", plural="routes", doc="The route to take offline."),
-        Coordinate(name="stage", plural="", form=STAGE_NAME, doc="Its stage."),
+        Coordinate(name="route", plural="routes", doc="The route to take offline.", examples=("petstore",)),
+        Coordinate(name="stage", plural="", form=STAGE_NAME, doc="Its stage.", examples=("live",)),
     )
     AUTH: ClassVar[frozenset[str]] = frozenset({"token"})
     LOOKS: ClassVar[tuple[Operation, ...]] = (ROUTE,)

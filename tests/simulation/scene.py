@@ -354,12 +354,13 @@ def _fill_fronts(number: int, fixture: SimulatorFixture) -> SimulatorFixture:
     """Return the fixture with what hangs on front ends, the calls of all targets, and other revisions."""
 
     def fill(gateway: AnyFixture) -> AnyFixture:
-        if isinstance(gateway, Wso2Fixture):
-            return deploy_others(Random(f"others of {number}"), gateway)
         if isinstance(gateway, ApinizerFixture):
             return log_traffic(Random(f"traffic of {number} at {gateway.name}"), gateway)
-        hung = hang_things(Random(f"bindings of {number}"), gateway)
-        return call_fronts(Random(f"calls of {number}"), hung)
+        if isinstance(gateway, RomaFixture):
+            hung = hang_things(Random(f"bindings of {number}"), gateway)
+            return call_fronts(Random(f"calls of {number}"), hung)
+        is_plane = isinstance(gateway, Wso2Fixture)
+        return deploy_others(Random(f"others of {number}"), gateway) if is_plane else gateway
 
     return replace(fixture, gateways=tuple(map(fill, fixture.gateways)))
 

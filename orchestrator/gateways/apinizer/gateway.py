@@ -36,7 +36,7 @@ _PIECES = 5
 """Of the address of one proxy in one environment, behind ``projects/``."""
 
 
-class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer", tag_field="kind"):
+class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer"):
     """One Apinizer manager. Its targets are API proxies, each in one environment.
 
     ``url`` is the manager's address, without ``/apiops``.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # `check` uses none of these features, and their modules dela
     from orchestrator.gateways.roma.usage import RomaUsage
 
 
-class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma", tag_field="kind"):
+class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma"):
     """One ROMA Connect instance. Its targets are backend ("livedata") APIs.
 
     An undeploy also deletes the front-end API that was published for the backend.
