@@ -7,10 +7,12 @@ import contextlib
 import queue
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 from urllib.parse import urlsplit
+
+from tests.support.peer import Handle, listening
 
 Place: TypeAlias = tuple[str, int]
 """Host and port."""
@@ -93,38 +95,16 @@ def run_zone_proxy(hosts: Mapping[str, Place]) -> Iterator[ZoneProxy]:
         yield proxy
 
 
-Serve: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
 @contextmanager
-def run_beside(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+def run_beside(serve: Handle, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """Have ``serve`` called once a connection, in a thread of its own. Yields the port, on loopback."""
     ready: queue.Queue[tuple[int, Callable[[], None]]] = queue.Queue()
 
-    open_now: set[asyncio.Task[None]] = set()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        open_now.add(task)
-        try:
-            await serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # the block is over
-        finally:
-            writer.transport.abort()
-            open_now.discard(task)
-
     async def work() -> None:
-        ended = asyncio.Event()
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, backlog=256, ssl=tls)
-        loop = asyncio.get_running_loop()
-        ready.put((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(ended.set)))
-        await ended.wait()
-        server.close()
-        for task in tuple(open_now):
-            task.cancel()
-        await asyncio.gather(*open_now)
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with listening(serve, tls=tls) as port:
+            ready.put((port, lambda: loop.call_soon_threadsafe(ended.set)))
+            await ended.wait()
         # The transports close a turn of the loop later, those of TLS some turns.
         await asyncio.sleep(0.05)
 
