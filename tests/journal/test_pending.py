@@ -17,6 +17,7 @@ from orchestrator.journal.pending import (
     reopen,
     split_into_steps,
 )
+from orchestrator.journal.untold import UNTOLD
 from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Outcome, Reason
 from orchestrator.model.plan import WaveStep
 from orchestrator.model.target import TargetId
@@ -101,6 +102,38 @@ def test_a_resumed_target_has_its_own_past(database: Database) -> None:
     assert (second.requests, second.charged, second.in_doubt) == (1, 0, False)
     assert (third.requests, third.in_doubt) == (0, False)
     assert pending(database).read_batch(CANARY, "roma", START)[0][0][1].requests == 0
+
+
+@pytest.mark.promise(11)
+def test_a_resumed_restore_knows_each_step_that_was_sent_apart_from_the_deploys(database: Database) -> None:
+    step = "INSERT INTO attempt (seq, number, act, via, started, verdict) VALUES (1, ?, ?, ?, 1.0, ?)"
+    for row in [
+        (1, "deploy", "", "removed"),
+        (2, "look", "fronts/1", "told"),
+        (3, "publish", "front/b", "doubt"),
+        (4, "bind", "app/1", "removed"),
+        (5, "publish", "front/b", None),  # killed in flight
+    ]:
+        database.run(step, row)
+    _, history = pending(database, resumed=True).read_batch(CANARY, "roma", START)[0][0]
+
+    assert (history.requests, history.charged) == (5, 1)
+    assert {via: each.charged for via, each in history.steps.items()} == {"front/b": 2, "app/1": 1}
+    assert all(each.may_have_arrived for each in history.steps.values())
+
+
+@pytest.mark.promise(1)
+def test_what_a_lost_engine_may_have_sent_is_a_doubt_and_no_attempt(database: Database) -> None:
+    attempt = (
+        "INSERT INTO attempt (seq, number, act, via, started, verdict) VALUES (1, ?, 'undeploy', ?, 1.0, ?)"
+    )
+    database.run(attempt, (1, "", "doubt"))
+    database.run(attempt, (2, UNTOLD, "doubt"))
+    _, history = pending(database, resumed=True).read_batch(CANARY, "roma", START)[0][0]
+
+    assert (history.requests, history.charged) == (2, 1)
+    assert history.in_doubt
+    assert history.may_have_arrived
 
 
 def test_pods_that_did_not_obey_are_known_after_a_resume(database: Database) -> None:
