@@ -20,7 +20,7 @@ WARM_UP = 5.0
 """Seconds from the beginning of the run to the first sample: the program connects, and fills its pools."""
 
 BETWEEN = 1.0
-"""Seconds between two samples."""
+"""Seconds between the end of a sample and the next one: the books of many targets take a while to read."""
 
 LATE = 5.0
 """How many times as long as planned the run may take: the machine may be busy."""
@@ -29,7 +29,7 @@ _STORM = FaultStorm(share=0.05, seed=1, kinds=("500", "500-after", "reset", "loo
 
 
 def play_minutes(minutes: float, folder: Path, tell: Callable[[int, Sample], None]) -> Iterator[Sample]:
-    """Run for about so many minutes, and yield a sample each second.
+    """Run for about so many minutes, and yield samples; to take one may last some seconds.
 
     Raises AssertionError if the run did not end as it should, or the report contradicts the books.
     """
@@ -59,7 +59,7 @@ def play_minutes(minutes: float, folder: Path, tell: Callable[[int, Sample], Non
 def _sample(
     stage: Stage, process: subprocess.Popen[str], longest: float, tell: Callable[[int, Sample], None]
 ) -> Iterator[Sample]:
-    """Yield a sample each second until most targets have ended: the end of a run writes its reports."""
+    """Yield samples until most targets have ended: the end of a run writes its reports."""
     began, enough = time.monotonic(), 0.95 * (stage.roma + stage.apim)
     while not stage.has_run and process.poll() is None:
         assert time.monotonic() < began + longest, f"no run has begun within {longest:.0f} s"
