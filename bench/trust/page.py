@@ -110,11 +110,11 @@ KINDS = (
         "The same work again and again: nights of simulated runs with faults but no kill on a virtual "
         "clock, in one process; and minutes of one real process that undeploys at a steady rate, with "
         "faults in 5 % of the replies, with its log and its events in files. The memory, the descriptors "
-        "and the sizes of the journal, of its write-ahead log and of the logs are sampled after each "
-        "night, or again and again, at least a second apart. The second half must be flat: memory rises "
-        "by 2 % or 1.5 MB at most; descriptors do not rise, nor do the objects that Python's collector "
-        "watches; the write-ahead log is at most half as large again; journal and logs take at most a tenth more bytes a request than "
-        "in the first half. Each night must have the same results as the first one.",
+        "and the sizes of the journal, of its write-ahead log and of the logs are sampled after each night, "
+        "or again and again, at least a second apart. The second half must be flat: memory rises by 2 % or "
+        "1.5 MB at most; descriptors do not rise, nor do the objects that Python's collector watches; the "
+        "write-ahead log is at most half as large again; journal and logs take at most a tenth more bytes a "
+        "request than in the first half. Each night must have the same results as the first one.",
         "What grew, or went wrong otherwise",
     ),
 )

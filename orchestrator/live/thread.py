@@ -14,6 +14,7 @@ from threading import Event, Thread
 from orchestrator.live.access import AccessGuard
 from orchestrator.live.own_run import OwnRun
 from orchestrator.live.server import serve_page
+from orchestrator.system.threads import start_thread
 
 LAST_LOOK = 2.0
 """Seconds in which the viewers get the last state, once the run is over."""
@@ -38,12 +39,12 @@ class PageThread:
         self._started = Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
-        # A daemon: no viewer keeps the process from its end.
-        self._thread = Thread(target=self._serve, name="live page", daemon=True)
+        self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
+        """Begin to answer. Raises RunError if the system gives this process no further thread."""
+        # A daemon: no viewer keeps the process from its end.
+        self._thread = start_thread(self._serve, "live page")
         self._started.wait(_START_PATIENCE)
 
     def finish(self, reports: str | None) -> None:
@@ -54,7 +55,9 @@ class PageThread:
         if self._run.is_over:
             return
         self._run.finish(reports)
-        if self._loop is not None and self._ended is not None and self._thread.is_alive():
+        if self._thread is None or self._loop is None or self._ended is None:
+            return
+        if self._thread.is_alive():
             with suppress(RuntimeError):  # the loop has ended a moment ago, by a fault
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join(LAST_LOOK)

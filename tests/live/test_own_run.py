@@ -201,6 +201,23 @@ async def test_viewers_get_the_last_state_before_the_page_goes(tmp_path: Path) -
         await ask(address, "/state")
 
 
+async def test_where_no_thread_can_be_had_the_page_is_refused_and_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    listener, address = bind(PageAddress("127.0.0.1", 0))
+    warnings: list[str] = []
+    page = PageThread(listener, make_guard(address), OwnRun(), warnings.append)
+    monkeypatch.setattr(Thread, "start", fail)
+    with listener, pytest.raises(RunError, match="no further thread"):
+        page.start()
+    page.finish(None)
+
+    assert warnings == []
+
+
 async def test_a_page_that_nobody_looks_at_keeps_no_process() -> None:
     page, _, warnings = start_page(OwnRun())
     began = time.monotonic()

@@ -12,6 +12,8 @@ from threading import Event, Lock, Thread
 import click
 
 from orchestrator.commands.terminal.output import tell
+from orchestrator.errors import RunError
+from orchestrator.system.threads import start_thread
 
 SHOWN_AFTER = 1.0
 """Seconds of work that need no line."""
@@ -88,12 +90,22 @@ def show_work(
         while not over.wait(REDRAWN_EVERY):
             line.draw()
 
-    # A thread, since most of this work leaves its own thread no moment to draw.
-    thread = Thread(target=draw_in_turn, name="work line", daemon=True)
-    thread.start()
+    thread = _start_drawing(draw_in_turn)
     try:
         yield line
     finally:
         over.set()
-        thread.join()
+        if thread is not None:
+            thread.join()
         line.close()
+
+
+def _start_drawing(draw_in_turn: Callable[[], None]) -> Thread | None:
+    """Start the thread that draws: most of the work leaves its own thread no moment to do so.
+
+    Returns None if the system gives no further thread: the work goes on without its line.
+    """
+    try:
+        return start_thread(draw_in_turn, "work line")
+    except RunError:
+        return None

@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import TextIO
@@ -57,6 +58,21 @@ def test_work_that_takes_long_shows_how_far_it_is_and_leaves_nothing(
             pass
 
     assert during == "counts the stars: 42 so far (0 s)"
+    assert terminal.read() == [""] * 5
+
+
+def test_where_no_thread_can_be_had_the_work_goes_on_without_its_line(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    terminal.attach(monkeypatch)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with show_work("counts the stars"):
+        done = True
+
+    assert done
     assert terminal.read() == [""] * 5
 
 
