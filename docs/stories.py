@@ -29,7 +29,8 @@ BLOCK = re.compile(
     r"^```(?P<kind>\w+)(?: title=\"(?P<file>[^\"]+)\")?\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 PORTS = ("8791", "8792")
-"""The ports that the pages name; each recording takes two free ones in their place."""
+"""The ports that the pages name. A test takes two free ones in their place; a page is written with these,
+since they stand in plans, and a reader gets the digests that the page shows."""
 
 _WHO = f"by {getuser()} on {socket.gethostname()}"
 _END = "\x1e"  # ends a command's output; no command prints it
@@ -42,10 +43,13 @@ class Command(NamedTuple):
     printed: list[str]
 
 
-def record(page: Path) -> str:
-    """Run the commands of a page in an empty folder; return the page with what they print now."""
+def record(page: Path, ports: tuple[str, str] | None = None) -> str:
+    """Run the commands of a page in an empty folder; return the page with what they print now.
+
+    ``ports``: the ports for those that the page names; two free ones if not given.
+    """
     text = page.read_text(encoding="utf-8")
-    with TemporaryDirectory() as folder, _open_shell(Path(folder)) as shell:
+    with TemporaryDirectory() as folder, _open_shell(Path(folder), ports or _find_ports()) as shell:
 
         def renew(block: re.Match[str]) -> str:
             if block["file"]:
@@ -121,7 +125,7 @@ class Shell:
 
 
 @contextmanager
-def _open_shell(folder: Path) -> Iterator[Shell]:
+def _open_shell(folder: Path, ports: tuple[str, str]) -> Iterator[Shell]:
     """Start a shell in a folder, with this program first on its path; end it and all that it started."""
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -144,7 +148,7 @@ def _open_shell(folder: Path) -> Iterator[Shell]:
         start_new_session=True,
     ) as process:
         try:
-            yield Shell(process, _find_ports())
+            yield Shell(process, ports)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
 
@@ -176,7 +180,7 @@ def _replace(text: str, old: tuple[str, ...], new: tuple[str, ...]) -> str:
 def main() -> None:
     """Write the pages that the command line names, or all of them."""
     for page in [Path(name) for name in sys.argv[1:]] or PAGES:
-        page.write_text(record(page), encoding="utf-8")
+        page.write_text(record(page, PORTS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.stories import PAGES, Command, mask, record, split_commands
+from docs.stories import BLOCK, DOCS, PAGES, Command, mask, record, split_commands
+from tests.support.plans import load_plan
 
 
 @pytest.mark.long("runs the commands of a page, each as a process")
@@ -14,6 +15,18 @@ from docs.stories import PAGES, Command, mask, record, split_commands
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_shows_what_its_commands_print(page: Path) -> None:
     assert mask(record(page)).splitlines() == mask(page.read_text(encoding="utf-8")).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("page", "file"), [("tutorial.md", "orders.yaml"), ("stories/rollback.md", "shop.yaml")]
+)
+def test_a_reader_gets_the_digest_that_the_page_shows(tmp_path: Path, page: str, file: str) -> None:
+    """A plan whose digest differs from the page's would look like another plan."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (plan,) = (block["text"] for block in BLOCK.finditer(text) if block["file"] == file)
+    digest = load_plan(tmp_path, plan)[0].digest
+
+    assert digest[:32] in text
 
 
 def test_a_page_is_recorded_in_one_shell_and_an_empty_folder(tmp_path: Path) -> None:
