@@ -42,6 +42,9 @@ MORE = 15.0
 ON_THE_WAY = timedelta(seconds=1)
 """The longest way of a request to a platform."""
 
+NOT_THERE = 404
+"""The status of an undeploy that found nothing to take down."""
+
 SLOWEST = 5.0
 """Seconds between two requests at the slowest pace that a scene sets."""
 
@@ -294,8 +297,13 @@ def _was_seen_late(scene: SeedScene, target: TargetReport) -> bool:
     """Return whether a list that lags has shown the target as up after the undeploy that took it down."""
     fixture = next(entry for entry in scene.fixture.gateways if entry.name == target.gateway)
     lag = timedelta(seconds=getattr(fixture, "lag", 0.0))
-    # Those that could not leave have changed nothing, and no list lags behind them.
-    sent = [each.started for each in target.attempts if each.act is Act.UNDEPLOY and each.sent]
+    # Those that could not leave have changed nothing, and no list lags behind them. Nor does one behind those
+    # that found nothing to take down, be it that an earlier one had done so.
+    sent = [
+        each.started
+        for each in target.attempts
+        if each.act is Act.UNDEPLOY and each.sent and each.status != NOT_THERE
+    ]
     last = max(sent, default=None)
     looks = (each for each in target.attempts if each.act is Act.LOOK and each.status is not None)
     if not lag or last is None or scene.jumps:
