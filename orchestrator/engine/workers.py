@@ -34,6 +34,8 @@ class LaneWorkers:
         self._tracker = tracker
         self._deferred = DeferredLooks()
         self._workers = 0
+        self._has_fresh_reads = resources.spec.in_use == "refuse"
+        """Whether the reads of a target must be fresh when its undeploy leaves."""
 
     async def run(self, targets: int, later: int) -> None:
         """Work until the lane's ``targets`` of this step are taken; then make the looks that were put off.
@@ -84,7 +86,7 @@ class LaneWorkers:
         """Return a worker's next target; None if the worker has nothing more to do."""
         # The use of a target is believed for some minutes. At a slow pace the reads of many targets would go
         # in turn, and those of each be too old when the last of them has come.
-        if self._resources.spec.in_use == "refuse":
+        if self._has_fresh_reads:
             await self._lane.wait_for_room()
         if self._lane.refusal() is not None or self._lane.has_enough(self._workers):
             return None

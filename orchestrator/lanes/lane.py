@@ -203,9 +203,11 @@ class Lane:
 
     def _refuse(self, admission: AdmissionRequest) -> str | None:
         """Return why a request may not leave in this session any more; then others may leave in its place."""
-        refused = self.refusal(admission.act, settling=admission.settling)
-        refused = refused or self._find_futility(admission) or self._skip_reason(admission)
-        if refused and self.state.give_back(admission, self.environment.monotonic()):
+        refused = self.refusal(admission.act, settling=admission.settling) or self._find_futility(admission)
+        # A look that is to settle what was sent for a target goes, though the target is passed over.
+        if refused is None and not admission.settling:
+            refused = self._run_gate.skip_reason(admission.target)
+        if refused is not None and self.state.give_back(admission, self.environment.monotonic()):
             self._wakeup.ring()
         return refused
 
@@ -286,10 +288,6 @@ class Lane:
         """Return why a look is in vain: it settles no doubt, and the change behind it may not start."""
         is_before = admission.act is Act.LOOK and not admission.settling
         return self.refusal(self.policy.act) if is_before else None
-
-    def _skip_reason(self, admission: AdmissionRequest) -> str | None:
-        """Return why a target is passed over, unless a look is to settle what was sent for the target."""
-        return None if admission.settling else self._run_gate.skip_reason(admission.target)
 
     async def send(self, request: Request) -> Reply | Lost:
         """Send one request, once; return its reply, or that no reply came."""
@@ -381,13 +379,15 @@ class Lane:
 
         ``status`` is the HTTP status of its reply, None where no reply came.
         """
-        self._leave_out_standstill(began + self._longest_exchange)
+        now = self.environment.monotonic()
+        if now - began > self._longest_exchange:
+            self._leave_out_standstill(began + self._longest_exchange)
         before, epoch = self.state.state, self.state.pace.find_epoch(self.policy.act)
         one_by_one = self.state.alone or self.state.is_fruitless
         pause = self.state.observe(
             admission,
             reading,
-            self.environment.monotonic(),
+            now,
             began=began,
             left=self.left,
             within_reach=len(self._under_way),
@@ -397,7 +397,7 @@ class Lane:
             self.announcer.tell_refusal(reading, pause)
         self.announcer.tell_state(self.state)
         if self.state.state == "parked":
-            self.announcer.tell_probe(self.state, self.environment.monotonic())
+            self.announcer.tell_probe(self.state, now)
         self._tell_pace(at_once=self.state.pace.find_epoch(self.policy.act) != epoch)
         if reading.wait is not None:
             self.announcer.warn_of_long_wait(reading)
