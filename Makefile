@@ -124,5 +124,5 @@ build: setup  ## the wheel and the sdist, into dist/
 sbom: setup  ## the bill of materials of what runs, as CycloneDX JSON: make sbom [TO=file] [LOCK=file]
 	$(BIN)/python -m docs.sbom $(or $(TO),dist/undeploy.cdx.json) $(LOCK)
 
-clean:  ## remove what the verbs above made
+clean:  ## remove what the verbs above made, but the runs in .undeploy
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .coverage htmlcov dist build

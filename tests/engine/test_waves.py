@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -130,11 +130,13 @@ def run_waves(
     steer: Steer | None = None,
     material: Material | None = None,
     ends: bool = False,
+    past_stop: bool = False,
+    begun: Sequence[WaveStep] = (),
 ) -> ExecutedRun:
     """Execute a plan of these targets on a virtual clock; every answer takes ``takes`` seconds.
 
     ``needs`` says by number who comes after which id. ``ends``: what nobody has come to gets its reason, as
-    at the end of a session.
+    at the end of a session. ``begun`` are wave steps to which an earlier session has come.
     """
     draft = Draft(folder / "journal.sqlite")
     draft.database.run("COMMIT")
@@ -164,8 +166,11 @@ def run_waves(
     run_gate = RunGate(closes=closes, matcher=lambda texts: Patterns(texts, gateways).find_first)
     record, pending = (
         SessionRecord(DirectWriting(database, full_from), 1),
-        PendingTargets(database, plan, resumed=False),
+        PendingTargets(database, plan, resumed=bool(begun)),
     )
+
+    for wave_step in begun:
+        record.keep_wave_step(EPOCH, wave_step)
 
     async def main() -> tuple[float, dict[str, Lane]]:
         here = environment()
@@ -180,7 +185,7 @@ def run_waves(
             events.append,
             plan=plan,
             pending=pending,
-            stop_rules=StopRules(stop_when, {}, first_run=True),
+            stop_rules=StopRules(stop_when, {}, first_run=True, past_stop=past_stop),
             lanes=lanes,
             prompt=prompt,
         )
@@ -243,6 +248,14 @@ def test_each_target_gets_one_outcome_and_is_told_once(tmp_path: Path) -> None:
 
     assert set(went.outcomes.values()) == {"undeployed"}
     assert told == Counter({target(seq).id: 1 for seq in range(1, 41)})
+
+
+def test_the_end_of_a_target_tells_how_long_it_took_with_all_of_its_attempts(tmp_path: Path) -> None:
+    answers = iter([reading(Verdict.DOUBT), REMOVED])
+    went = run_waves(tmp_path, [target(1)], lambda *_: next(answers), takes=2.0)
+    (end,) = (event for event in went.events if isinstance(event, TargetEnded))
+
+    assert (end.seconds, end.attempts, end.doubted) == (4.5, 2, False)
 
 
 def test_no_more_requests_are_in_flight_than_the_lane_allows(tmp_path: Path) -> None:
@@ -695,6 +708,31 @@ def test_no_target_of_a_later_step_or_wave_is_sent_before_all_of_an_earlier_one_
     assert all(
         went.outcomes[name] is not None for name, wave_step in went.wave_steps.items() if wave_step in begun
     )
+
+
+@pytest.mark.parametrize(
+    ("past_stop", "begun", "goes_on"),
+    [
+        (False, (), False),
+        (False, (WaveStep(0, 0),), False),
+        (True, (), False),
+        (True, (WaveStep(0, 0),), True),
+    ],
+)
+def test_behind_a_wave_without_a_success_only_a_resume_past_the_stop_that_saw_it_goes_on(
+    tmp_path: Path, past_stop: bool, begun: tuple[WaveStep, ...], goes_on: bool
+) -> None:
+    went = run_waves(
+        tmp_path,
+        [target(1), target(2, wave=1)],
+        lambda _, name: REFUSED if name == target(1).id else REMOVED,
+        past_stop=past_stop,
+        begun=begun,
+    )
+
+    assert went.outcomes[target(1).id] == "failed"
+    assert went.outcomes[target(2).id] == ("undeployed" if goes_on else None)
+    assert went.run_gate.reason == (None if goes_on else "stop_rule: nothing in wave wave-0 was undeployed")
 
 
 def test_a_run_rests_as_long_as_its_wave_says_after_each_step_but_the_last(tmp_path: Path) -> None:
