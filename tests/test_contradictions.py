@@ -17,8 +17,14 @@ from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.settings import Auth, CredentialReference
 from orchestrator.model.target import Target, TargetId
 from orchestrator.rules import retry
+from orchestrator.simulator.exchange import FaultKind
+from orchestrator.simulator.faults import FaultScenario, FaultScope, InjectedFault
 from orchestrator.simulator.fixtures import SimulatorFixture
-from tests.simulation.contradictions import CHOSEN, FAULTS, PODS, SHARE
+from orchestrator.simulator.platforms import SimulatedPlatforms
+from tests.simulation import play
+from tests.simulation.contradictions import CHOSEN, FAULTS, PODS, SHARE, Withdrawal
+from tests.simulation.credentials import TOKENS
+from tests.simulation.others import withdraw
 from tests.simulation.play import play_seed
 from tests.simulation.promises import is_closed
 from tests.simulation.scene import SeedScene, make_scene
@@ -29,7 +35,7 @@ SIDES = {
     "apinizer": {
         "orphans": 2, "kept": 3, "body": 3, "expires_in": 3, "unknown_project": 2, "closed": 2, "rows": 3,
         "tells_record": 2, "oldest_first": 2, "lists": 2, "bare_proxy": 2, "deployments": 2, "withheld": 2,
-        "limit_status": 4, "limit_header": 2,
+        "limit_status": 4, "limit_header": 2, "charset": 2,
     },
     "roma": {"errors": 4, "limit": 3, "lag": 3, "again": 4, "dialects": 3},
     "wso2": {"deploy_status": 2},
@@ -44,8 +50,16 @@ def a_scene(*targets: Target, reason: str | None = None, **fields: Any) -> SeedS
     auth = Auth(token=CredentialReference(env="UNDEPLOY_SIMULATED"))
     gateway = Apinizer(name="apim", url="https://apim.example", auth=auth)
     plan = Plan(name="made-up", reason=reason, gateways=(gateway,), waves=(Wave(name="all"),))
-    fixture = SimulatorFixture.from_plan(plan, targets).with_settings({"apinizer": fields})
-    return replace(make_scene(1), plan=plan, targets=targets, fixture=fixture, needs={}, acts=())
+    settings = {"apinizer": {"tokens": TOKENS, **fields}}
+    return replace(
+        make_scene(1).calm_down(),
+        plan=plan,
+        targets=targets,
+        fixture=SimulatorFixture.from_plan(plan, targets).with_settings(settings),
+        skip=(),
+        receivers=(),
+        jumps=(),
+    )
 
 
 def a_target(**words: Any) -> Target:
@@ -79,6 +93,7 @@ def test_each_fault_and_each_word_is_in_some_scene() -> None:
     assert len(words) == 6
     scripted = (fault for scene in scenes for faults in scene.faults.script.values() for fault in faults)
     assert any(getattr(fault, "code", None) == "APIGW.0103" for fault in scripted)
+    assert any(scene.withdrawal for scene in scenes)
 
 
 def test_all_else_in_a_scene_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +106,25 @@ def test_all_else_in_a_scene_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) ->
     assert 0 < len(changed) < SHARE * 1.5 * len(numbers)
     assert not CHOSEN.intersection(changed)
     for one, other in zip(now, before, strict=True):
-        assert replace(one, fixture=other.fixture, targets=other.targets, faults=other.faults) == other
+        theirs = {"fixture": other.fixture, "targets": other.targets, "faults": other.faults}
+        assert replace(one, **theirs, withdrawal=None) == other
         assert [each.parts for each in one.targets] == [each.parts for each in other.targets]
+
+
+def test_a_project_loses_an_environment_with_all_that_was_there() -> None:
+    places = [("test", "one"), ("test", "two"), ("prod", "one")]
+    targets = [
+        Target(seq, TargetId(f"apim/Retail/{proxy}/{place}"), "apim", 0, ("Retail", proxy, place))
+        for seq, (place, proxy) in enumerate(places, start=1)
+    ]
+    scene = a_scene(*targets, body="reject")
+    platforms = SimulatedPlatforms(scene.fixture)
+    lost = Withdrawal(1.0, "apim", "test")
+
+    assert [withdraw(platforms, scene, lost, 1.0) for _ in range(2)] == [2, 0]
+    books = platforms.books()
+    assert [books.targets[target.id].down for target in targets] == [True, True, False]
+    assert (books.requests, {facts.down_by for facts in books.targets.values()}) == (0, {0})
 
 
 # --- the judges -----------------------------------------------------------------------------------------
@@ -150,29 +182,64 @@ def is_caught(told: str, seed: int) -> bool:
     return any(told in line for line in play_seed(seed).broken)
 
 
-@JUDGES
+def play_pods(monkeypatch: pytest.MonkeyPatch, *faults: InjectedFault | str) -> str:
+    """Play a run in which one of two pods does not obey, and no row names it; return all that is broken."""
+    target = a_target()
+    scene = a_scene(target, pods=2)
+    script: dict[str, tuple[InjectedFault | str, ...]] = {target.id: ("partial", *faults)}
+    scene = replace(scene, faults=FaultScenario(script=script))
+    return play_scene(monkeypatch, scene)
+
+
+def play_scene(monkeypatch: pytest.MonkeyPatch, scene: SeedScene) -> str:
+    monkeypatch.setattr(play, "make_scene", lambda _: scene)
+    return "\n".join(play_seed(1).broken)
+
+
+UNTOUCHED = InjectedFault(kind=FaultKind.SLOW, on=FaultScope.LOOK)
+"""So many looks as this strikes are as they are."""
+ONE_IS_OUT_OF_REACH = (replace(UNTOUCHED, times=2), "look:pod-unreached")
+ONE_FALLS_SILENT = (replace(UNTOUCHED, times=4), "look:pod-silent")
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize("faults", [ONE_IS_OUT_OF_REACH, ONE_FALLS_SILENT])
+def test_a_pod_that_is_out_of_reach_makes_nothing_of_its_target(
+    monkeypatch: pytest.MonkeyPatch, faults: tuple[InjectedFault | str, ...]
+) -> None:
+    assert play_pods(monkeypatch, *faults) == ""
+
+
 @pytest.mark.promise(3)
 def test_a_pod_out_of_reach_that_counts_as_one_that_obeyed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looks, "_count_unreached", lambda *_: 0)
 
-    assert is_caught("promise 3", 200266)
+    assert "promise 3" in play_pods(monkeypatch, *ONE_IS_OUT_OF_REACH)
 
 
-@JUDGES
 @pytest.mark.promise(3)
 def test_pods_that_a_look_saw_and_the_next_one_forgets_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_remember_pods", lambda history, _: history)
 
-    assert is_caught("promise 3", 200548)
+    assert "promise 3" in play_pods(monkeypatch, *ONE_FALLS_SILENT)
 
 
-@JUDGES
 @pytest.mark.promise(4)
-def test_a_closed_project_that_counts_as_gone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "may_be_hidden", lambda _: False)
-    monkeypatch.setattr(looks, "may_be_hidden", lambda _: False)
+@pytest.mark.parametrize("is_believed", [False, True])
+def test_a_closed_project_that_counts_as_gone_is_caught(
+    monkeypatch: pytest.MonkeyPatch, is_believed: bool
+) -> None:
+    scene = a_scene(a_target(), closed=("Retail",))
+    (manager,) = scene.plan.gateways
+    scene = replace(scene, plan=replace(scene.plan, gateways=(replace(manager, absent="ok"),)))
+    if is_believed:
+        monkeypatch.setattr(replies, "may_be_hidden", lambda _: False)
+        monkeypatch.setattr(looks, "may_be_hidden", lambda _: False)
 
-    assert is_caught("may not be seen by this user, and is reported as gone", 200374)
+    told = play_scene(monkeypatch, scene)
+
+    assert ("may not be seen by this user, and is reported as gone" in told) == is_believed
+    assert is_believed or told == ""
 
 
 @JUDGES
@@ -191,14 +258,16 @@ def test_a_version_that_is_not_served_and_does_not_close_the_lane_is_caught(
     assert is_caught("promise 4", 200191)
 
 
-@JUDGES
-@pytest.mark.parametrize("harm", ["words", "persistence"])
+@pytest.mark.parametrize("harm", ["words", "persistence", "none"])
 def test_words_that_a_manager_is_not_told_are_caught(monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
     proper = requests._encode_body
 
     def forget(target: Target, note: str | None) -> bytes | None:
         return None if harm == "words" else proper(replace(target, persistent=None), note)
 
-    monkeypatch.setattr(requests, "_encode_body", forget)
+    if harm != "none":
+        monkeypatch.setattr(requests, "_encode_body", forget)
+    told = play_scene(monkeypatch, a_scene(a_target(persistent=True), reason="CHG-1"))
 
-    assert is_caught("the plan's words are" if harm == "words" else "and the plan says True", 200266)
+    assert ("the plan's words are" in told) == (harm == "words")
+    assert ("and the plan says True" in told) == (harm != "none")

@@ -15,7 +15,7 @@ from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.apinizer_gate import ApinizerGate
 from orchestrator.simulator.apinizer_manager import DeploymentNote, SimulatedManager, SimulatedProxy
 from orchestrator.simulator.apinizer_replies import SimulatedDeployment
-from orchestrator.simulator.apinizer_words import ApinizerWording, say_success
+from orchestrator.simulator.apinizer_words import ApinizerWording, recode, say_success
 from orchestrator.simulator.exchange import (
     TWISTS,
     AccessDenial,
@@ -52,23 +52,33 @@ class SimulatedApinizer:
         return self._manager.rows
 
     def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
-        return self._say.answer_denied(objection)
+        return self._dress(self._say.answer_denied(objection))
 
     def answer_busy(self, wait: int, _rate: float) -> HttpAnswer:
         fixture = self._fixture
-        return self._say.answer_busy(wait, fixture.limit_status, has_header=fixture.limit_header)
+        return self._dress(self._say.answer_busy(wait, fixture.limit_status, has_header=fixture.limit_header))
 
     def answer_elsewhere(self) -> HttpAnswer:
         return say.unknown_route()
 
     def error(self, status: int, code: str | None = None, message: str | None = None) -> HttpAnswer:
-        return self._say.error(status, message, code)
+        return self._dress(self._say.error(status, message, code))
 
     def route(self, asked: ReceivedRequest) -> PlatformCall:
-        call = self._route(asked)
-        if self._fixture.lists == "status":
+        call, fixture = self._route(asked), self._fixture
+        if (fixture.lists, fixture.charset) == ("status", "UTF-8"):
             return call
-        return replace(call, perform=lambda now, twist: _say_success(call.perform(now, twist)))
+
+        def perform(now: float, twist: FaultKind | None) -> CallResult:
+            done = call.perform(now, twist)
+            return replace(done, answer=self._dress(done.answer))
+
+        return replace(call, perform=perform)
+
+    def _dress(self, answer: HttpAnswer) -> HttpAnswer:
+        """Return an answer in the form in which this installation sends it."""
+        told = answer if self._fixture.lists == "status" else say_success(answer)
+        return told if self._fixture.charset == "UTF-8" else recode(told, self._fixture.charset)
 
     def _route(self, asked: ReceivedRequest) -> PlatformCall:
         path, _, query = asked.raw_path.partition("?")
@@ -286,10 +296,6 @@ def _make_reading(rows: Callable[[], Iterable[object]], proxy: SimulatedProxy | 
     # A read of a whole proxy counts as a look at its target if the proxy has just one.
     row = next(iter(proxy.places.values())) if proxy and len(proxy.places) == 1 else None
     return PlatformCall(act=Act.LOOK, row=row, perform=lambda _now, _twist: CallResult(say.wrap_list(rows())))
-
-
-def _say_success(done: CallResult) -> CallResult:
-    return replace(done, answer=say_success(done.answer))
 
 
 def _read_act(method: str) -> Act | None:

@@ -67,7 +67,8 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     on record.
 
     ``kept``: how many records of a proxy's history stay beside the persistent ones; ``oldest_first``: their
-    order. ``lists``: the key of a list's success. ``bare_proxy``: the page of a proxy has no list around it.
+    order. ``charset``: of its JSON, as a server in front of it may recode it, and say so. ``lists``: the key
+    of a list's success. ``bare_proxy``: the page of a proxy has no list around it.
     ``limit_status`` and ``limit_header``: the status of a refusal to take more (old errors alone have other
     ones than 429), and whether its seconds stand in a header as well as in its body.
 
@@ -104,6 +105,7 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     tells_record: bool = True
     kept: Annotated[int, Meta(ge=0)] = 6
     oldest_first: bool = False
+    charset: Literal["UTF-8", "ISO-8859-9"] = "UTF-8"
     lists: Literal["status", "success"] = "status"
     bare_proxy: bool = False
     limit_status: Literal[400, 403, 429, 500] = 429

@@ -142,6 +142,26 @@ def say_success(answer: HttpAnswer) -> HttpAnswer:
     return HttpAnswer(200, msgspec.json.encode({"success": True, **told}), answer.headers)
 
 
+def recode(answer: HttpAnswer, charset: str) -> HttpAnswer:
+    """Return the same JSON in another character set, which its header names; what that lacks is escaped."""
+    if answer.headers.get("Content-Type") != JSON:
+        return answer
+    text = answer.body.decode()
+    body = "".join(each if _fits(each, charset) else _escape(each) for each in text).encode(charset)
+    return HttpAnswer(
+        answer.status, body, {**answer.headers, "Content-Type": f"application/json;charset={charset}"}
+    )
+
+
+def _fits(character: str, charset: str) -> bool:
+    return character.encode(charset, "ignore") != b""
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
 def quote_booleans(answer: HttpAnswer) -> HttpAnswer:
     """Return the same answer with its booleans in quotes."""
     if not answer.headers.get("Content-Type", "").startswith("application/json"):

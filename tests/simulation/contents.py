@@ -81,7 +81,8 @@ CAPABILITIES = (
     Capability(
         "what both contracts leave open, `description` and `persistent`",
         "refusals after some pods obeyed, pods out of reach, other rows and envelopes, histories that "
-        "forget, statuses without a meaning, projects that are closed, versions that are not served",
+        "forget, statuses without a meaning, projects that are closed or lose an environment in mid-run, "
+        "versions that are not served",
         lambda scene: any(target.persistent for target in scene.targets),
     ),
     Capability(

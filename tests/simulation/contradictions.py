@@ -9,6 +9,7 @@ from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.model.target import Target
@@ -43,6 +44,17 @@ PROJECT = "Retail"
 """In which all proxies of a scene are."""
 
 
+class Withdrawal(Struct, frozen=True):
+    """A project loses an environment in mid-run, and its manager undeploys at once all that it had there.
+
+    ``at``: the seconds of the first session after which this comes.
+    """
+
+    at: float
+    gateway: str
+    environment: str
+
+
 def contradict(number: int, scene: SeedScene) -> SeedScene:
     """Return the scene; in some, the platforms take one of the sides that the contracts leave to them."""
     random = Random(f"contradictions of {number}")
@@ -52,11 +64,15 @@ def contradict(number: int, scene: SeedScene) -> SeedScene:
         _take_sides(Random(f"contradictions of {number} at {each.name}"), each)
         for each in scene.fixture.gateways
     )
+    targets = tuple(_word(random, scene, target) for target in scene.targets)
+    faults, withdrawal = _add_faults(random, scene), _withdraw(random, scene)
+    only_pods = faults.storm is not None and faults.storm.kinds == PODS
     return replace(
         scene,
         fixture=replace(scene.fixture, gateways=fixtures),
-        targets=tuple(_word(random, scene, target) for target in scene.targets),
-        faults=_add_faults(random, scene),
+        targets=targets,
+        faults=faults,
+        withdrawal=None if only_pods else withdrawal,
     )
 
 
@@ -96,6 +112,7 @@ def _settle_answers(random: Random, gateway: ApinizerFixture) -> ApinizerFixture
         withheld=random.choice([0, 0, 0, 2]),
         limit_status=random.choice([429, 429, 400, 403, 500]),
         limit_header=random.random() < 0.5,
+        charset="ISO-8859-9" if random.random() < 0.2 else "UTF-8",
     )
 
 
@@ -145,3 +162,12 @@ def _add_faults(random: Random, scene: SeedScene) -> FaultScenario:
         # Nothing else, so that those meet which need each other: a pod that does not obey, and its silence.
         return FaultScenario(storm=replace(faults.storm, kinds=PODS, share=0.6), script=script)
     return FaultScenario(storm=replace(faults.storm, kinds=(*faults.storm.kinds, *few)), script=script)
+
+
+def _withdraw(random: Random, scene: SeedScene) -> Withdrawal | None:
+    """Return the withdrawal of a scene; most have none, nor has one whose run is held to an approval."""
+    is_held = bool(scene.approved) or (scene.preview is not None and scene.preview.is_approved)
+    managers = [gateway.name for gateway in scene.plan.gateways if gateway.KIND == "apinizer"]
+    if random.random() >= 0.3 or is_held or not managers:
+        return None
+    return Withdrawal(random.uniform(0.0, 20.0), random.choice(managers), f"env{random.randrange(3)}")

@@ -1,9 +1,11 @@
-"""What somebody else does to some targets between an approval and its run, and what the run makes of it."""
+"""What others do to some targets between an approval and its run, or in mid-run, and what comes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from random import Random
+
+from msgspec.structs import replace
 
 from orchestrator.gateways.apinizer.gateway import Apinizer
 from orchestrator.model.credentials import Secret
@@ -14,6 +16,7 @@ from orchestrator.report.values import TargetReport
 from orchestrator.simulator.books import SeenRequest
 from orchestrator.simulator.exchange import RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
+from tests.simulation.contradictions import Withdrawal
 from tests.simulation.credentials import TOKENS
 from tests.simulation.guards import was_sent_after_looks
 from tests.simulation.network import find_path
@@ -41,6 +44,18 @@ def change_some(
         if _act(platforms, gateway, target, DEPLOY if deploys else UNDEPLOY, now):
             changed[name] = deploys
     return changed
+
+
+def withdraw(platforms: SimulatedPlatforms, scene: SeedScene, lost: Withdrawal, now: float) -> int:
+    """Take down what a manager takes down by itself; return how many targets. No request of it is counted."""
+    gateway = next(each for each in scene.plan.gateways if each.name == lost.gateway)
+    targets = (
+        # Without the words that a request would have.
+        replace(target, description=None, persistent=None)
+        for target in scene.targets
+        if target.gateway == gateway.name and target.parts[-1] == lost.environment
+    )
+    return sum(_act(platforms, gateway, target, UNDEPLOY, now) for target in targets)
 
 
 def _act(

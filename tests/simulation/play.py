@@ -51,7 +51,7 @@ from tests.simulation.network import ArrivalWitness, SimulatedNetwork
 from tests.simulation.notifying import SessionNotices
 from tests.simulation.operator import make_control_socket
 from tests.simulation.oracles import check_wire
-from tests.simulation.others import change_some, check_changes
+from tests.simulation.others import change_some, check_changes, withdraw
 from tests.simulation.previewing import judge_preview, read_approved
 from tests.simulation.promises import (
     PromiseWitness,
@@ -292,6 +292,10 @@ class _SeedPlay:
         loop = VirtualLoop(ends=compute_longest_session(scene))
         if scene.freeze is not None and number == 1:
             loop.call_at(scene.freeze.at, loop.jump, scene.freeze.seconds)
+        if scene.withdrawal is not None and number == 1 and self._restore is None:
+            at = scene.withdrawal.at
+            now = EPOCH + self._elapsed + at
+            loop.call_at(at, withdraw, self._platforms, scene, scene.withdrawal, now)
         dies_at = scene.crashes[number - 1] if number <= len(scene.crashes) else None
         fate = ProcessFate(loop, dies_at=dies_at, full=scene.full if number == 1 else range(0))
         closes = EPOCH + self._began + scene.closes if scene.closes is not None and number == 1 else None

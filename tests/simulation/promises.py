@@ -245,7 +245,8 @@ def _list_silent(scene: SeedScene, requests: Sequence[SeenRequest]) -> set[str |
     )
     if any(loses):
         return silent
-    return silent - {seen.target for seen in asked if seen.fault is None and seen.status == 200}
+    shown = (seen for seen in asked if seen.fault in (None, FaultKind.SLOW.value) and seen.status == 200)
+    return silent - {seen.target for seen in shown}
 
 
 def _check_target(

@@ -43,7 +43,7 @@ from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
 from orchestrator.simulator.roma_fixture import BackendFixture, RomaFixture
 from orchestrator.simulator.wso2 import Wso2Fixture
-from tests.simulation.contradictions import contradict
+from tests.simulation.contradictions import Withdrawal, contradict
 from tests.simulation.credentials import PASSWORD, TOKENS, CredentialTrouble, choose_troubles, sign_some
 from tests.simulation.hanging import call_fronts, choose_gate, hang_things, log_traffic, make_access
 from tests.simulation.notifying import ReceiverScene, choose_receivers
@@ -144,6 +144,8 @@ class SeedScene(Struct, frozen=True, kw_only=True):
     """The places that are told of the run."""
     jumps: tuple[ClockJump, ...] = ()
     """When the wall clock of the first session is put forward or back."""
+    withdrawal: Withdrawal | None = None
+    """What a manager takes down by itself in the first session."""
 
     def calm_down(self) -> SeedScene:
         """Return the scene without any misfortune, so that one can be looked at alone."""
@@ -162,6 +164,7 @@ class SeedScene(Struct, frozen=True, kw_only=True):
             acts=(),
             freeze=None,
             troubles={},
+            withdrawal=None,
         )
 
 

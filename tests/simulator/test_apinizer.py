@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orchestrator.simulator.exchange import RequestEffect
@@ -301,6 +303,20 @@ def test_a_list_may_say_success_in_place_of_its_status(path):
 
     assert (usual.pop("status"), other.pop("success")) == ("SUCCESS", True)
     assert usual == other
+
+
+def test_json_may_come_in_another_character_set_and_lose_nothing():
+    name = "Müşteri 渋谷 😀"
+    client = SimulatedClient(
+        apinizer(charset="ISO-8859-9", targets=(("Retail", name, "test"),), tokens=("another",))
+    )
+    told = client.ask("GET", "/apiops/projects/Retail/apiProxies/", token="another").answer
+    denied = client.ask("GET", "/apiops/projects/").answer
+
+    assert told.headers["Content-Type"] == "application/json;charset=ISO-8859-9"
+    assert "Müşteri".encode("iso-8859-9") in told.body
+    assert json.loads(told.body.decode("iso-8859-9"))["resultList"][0]["name"] == name
+    assert denied.headers["Content-Type"] == told.headers["Content-Type"]
 
 
 def test_a_route_health_need_not_say_what_the_manager_has_on_record():

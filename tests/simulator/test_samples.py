@@ -7,6 +7,7 @@ of the same type. The simulators may say more than a sample does.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,9 @@ APINIZER = {
     ),
     "undeploy-404-not-found": ({}, "", ("DELETE", PLACED.replace("MyProject", "x"), b"")),
     "undeploy-404-html": ({}, "elsewhere", DELETE),
+    "undeploy-404-latin": (
+        {"charset": "ISO-8859-9"}, "", ("DELETE", PLACED.replace("MyProject", "M%C3%BC%C5%9Fteri"), b"")
+    ),
     "undeploy-401-invalid-token": ({"tokens": ("another",)}, "", DELETE),
     "undeploy-401-token-not-valid": ({"tokens": ("another",)} | NEW, "", DELETE),
     "undeploy-429-rate-limit": ({"rate": HASTY}, "", DELETE),
@@ -193,12 +197,18 @@ def compare(kind: str, name: str, answer: HttpAnswer) -> None:
     assert answer.status == reply["status"]
     assert ("retry-after" in headers) <= ("Retry-After" in answer.headers)
     try:
-        sample = json.loads(body)
+        sample = json.loads(decode(body, reply.get("headers", {})))
     except ValueError:
         assert reply["status"] >= 400 or bool(answer.body) == bool(body)
         assert answer.headers.get("Content-Type", "").partition(";")[0] != "application/json"
     else:
-        assert unlike(sample, json.loads(answer.body)) == []
+        assert unlike(sample, json.loads(decode(answer.body, answer.headers))) == []
+
+
+def decode(body: bytes, headers: Mapping[str, str]) -> str:
+    """Return a body as text, in the character set that its headers name."""
+    told = next((value for key, value in headers.items() if key.lower() == "content-type"), "")
+    return body.decode(told.partition("charset=")[2] or "utf-8")
 
 
 @pytest.mark.parametrize("name", ROMA)
