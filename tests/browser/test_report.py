@@ -53,6 +53,20 @@ MARKS = """() => {
     return [mark.getAttribute("class"), colour, box.width, box.height, within(box, plot)];
   });
 }"""
+# The labels of each chart, in pairs that cover each other.
+COVERED = """() => {
+  const found = [];
+  for (const canvas of document.querySelectorAll(".canvas")) {
+    for (const kind of ["tick", "flag"]) {
+      const labels = [...canvas.querySelectorAll(`.${kind}`)];
+      for (const [index, label] of labels.slice(1).entries()) {
+        const [before, after] = [labels[index], label].map((each) => each.getBoundingClientRect());
+        if (after.left < before.right) found.push([labels[index].textContent, label.textContent]);
+      }
+    }
+  }
+  return found;
+}"""
 SOURCES = {
     "plausible": make_up_run(300, stopped=True),
     "few": make_up_run(6),
@@ -280,6 +294,17 @@ async def test_nothing_is_wider_than_a_phone(name: str, open_report: OpenReport)
     for size in (PHONE, NARROW_PHONE):
         page = await open_report(SOURCES[name], size=size)
         await assert_no_overhang(page)
+
+
+@pytest.mark.long("opens four pages")
+@pytest.mark.parametrize("name", SOURCES)
+async def test_no_label_of_a_chart_covers_another_one_on_a_narrow_phone(
+    name: str, open_report: OpenReport
+) -> None:
+    page = await open_report(SOURCES[name], size=NARROW_PHONE)
+
+    assert await page.locator(".tick").count()
+    assert await page.evaluate(COVERED) == []
 
 
 @pytest.mark.long("axe judges eight pages")

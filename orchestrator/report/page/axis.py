@@ -8,8 +8,10 @@ from datetime import UTC, datetime, tzinfo
 from itertools import accumulate
 from math import ceil
 from operator import attrgetter
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.model.live_status import LONGEST_TEXT, MarkKind, TimeMark
 from orchestrator.report.values import ClockSpan
@@ -20,28 +22,38 @@ _STEPS = (
     60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 604800, 2592000,
 )  # fmt: skip
 _MOST_TICKS = 5
-"""A phone has room for so many clock times."""
-_TICK_ROOM = 16.0
-_FLAG_ROOM = 6.0
-"""Percent of the axis that a label needs on a phone."""
+_CHARACTER = 3.0
+"""Percent of the axis that a character of a label takes on a phone of 320 px."""
+_GAP = 1.0
+"""Percent of the axis between two labels, at least."""
+_EDGE = 5.0
+"""A label so near to an end of the axis, in percent, begins or ends there."""
 MOST_MARKS = 30
 """The most marks that a chart explains one by one."""
 
 _LEFT_OUT_LAST: tuple[MarkKind, ...] = ("stop", "close", "session", "park", "steer", "wave")
 
 
-class AxisTick(Struct, frozen=True):
-    """A clock time under the axis, ``at`` percent of its length."""
+Anchor: TypeAlias = Literal["start", "middle", "end"]
+"""Which part of a label stands at its place."""
+
+
+class AxisLabel(Struct, frozen=True):
+    """A label ``at`` so many percent of the axis: a clock time below it, or a flag above the plot.
+
+    A flag has the numbers of the marks that stand there, as ``3`` or ``3-5``.
+    """
 
     at: float
     text: str
+    anchor: Anchor
 
-
-class AxisFlag(Struct, frozen=True):
-    """A flag above the plot: the numbers of the marks that stand there, as ``3`` or ``3-5``."""
-
-    at: float
-    text: str
+    @property
+    def extent(self) -> tuple[float, float]:
+        """From where to where the label reaches on a phone, in percent of the axis."""
+        width = len(self.text) * _CHARACTER
+        begins = {"start": self.at, "middle": self.at - width / 2, "end": self.at - width}[self.anchor]
+        return begins, begins + width
 
 
 class AxisNote(Struct, frozen=True):
@@ -57,8 +69,8 @@ class AxisNote(Struct, frozen=True):
 class TimeAxis(Struct, frozen=True):
     """A whole axis. Without clock times, ``ticks`` is empty."""
 
-    ticks: tuple[AxisTick, ...] = ()
-    flags: tuple[AxisFlag, ...] = ()
+    ticks: tuple[AxisLabel, ...] = ()
+    flags: tuple[AxisLabel, ...] = ()
     notes: tuple[AxisNote, ...] = ()
     zone: str = "UTC"
     day: str = ""
@@ -112,15 +124,22 @@ class _SpanClock:
         return round(100 * (self.offsets[index] + within) / self.whole, 2)
 
 
-def _list_ticks(clock: _SpanClock, zone: tzinfo) -> Iterator[AxisTick]:
+def _choose_anchor(at: float) -> Anchor:
+    """Return the anchor of a label that must not leave the chart."""
+    return "start" if at < _EDGE else "end" if at > 100 - _EDGE else "middle"
+
+
+def _list_ticks(clock: _SpanClock, zone: tzinfo) -> Iterator[AxisLabel]:
     step = _choose_step(clock.whole)
-    last = -_TICK_ROOM
+    taken = -_GAP
     for span in clock.spans:
         for at in _list_round_times(span, step):
             place = clock.place(at)
-            if place - last >= _TICK_ROOM:
-                yield AxisTick(place, _format_clock(at, step, zone))
-                last = place
+            tick = AxisLabel(place, _format_clock(at, step, zone), _choose_anchor(place))
+            begins, ends = tick.extent
+            if begins >= taken + _GAP:
+                yield tick
+                taken = ends
 
 
 def _choose_step(seconds: float) -> float:
@@ -152,12 +171,23 @@ def _build_notes(clock: _SpanClock, marks: Sequence[TimeMark], zone: tzinfo) -> 
         yield AxisNote(number, clock.place(mark.at), moment, mark.kind, text)
 
 
-def _list_flags(notes: Sequence[AxisNote]) -> Iterator[AxisFlag]:
-    """Yield one flag for marks that stand so close that their numbers would cover each other."""
-    first = 0
-    for index, note in enumerate(notes):
-        following = notes[index + 1] if index + 1 < len(notes) else None
-        if following is None or following.at - notes[first].at >= _FLAG_ROOM:
-            low, high = notes[first].number, note.number
-            yield AxisFlag(notes[first].at, str(low) if low == high else f"{low}-{high}")
-            first = index + 1
+def _list_flags(notes: Sequence[AxisNote]) -> Sequence[AxisLabel]:
+    """Return one flag for marks that stand so close that their numbers would cover each other."""
+    flags: list[AxisLabel] = []
+    firsts: list[AxisNote] = []
+    for note in notes:
+        firsts.append(note)
+        flags.append(_make_flag(note, note))
+        # A flag for several marks is wider, and may meet the one before it in turn.
+        while len(flags) > 1 and flags[-1].extent[0] < flags[-2].extent[1] + _GAP:
+            del flags[-2:], firsts[-1:]
+            flags.append(_make_flag(firsts[-1], note))
+    return flags
+
+
+def _make_flag(first: AxisNote, last: AxisNote) -> AxisLabel:
+    if first is last:
+        return AxisLabel(first.at, str(first.number), _choose_anchor(first.at))
+    # The numbers stand above their marks, which follow on the right.
+    flag = AxisLabel(first.at, f"{first.number}-{last.number}", "start")
+    return flag if flag.extent[1] <= 100 else replace(flag, anchor="end")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.page.axis import AxisNote, TimeAxis
+from orchestrator.report.page.axis import AxisLabel, AxisNote, TimeAxis
 from orchestrator.report.page.chart import BarPart, PaceChart, TimeChart
 from orchestrator.report.page.palette import PAGE_LOOKS
 from orchestrator.report.words import OUTCOME_WORDS
@@ -152,18 +152,18 @@ def _render_axis(plot: _Plot) -> Iterator[str]:
         )
     if plot.shows_flags:
         for flag in plot.axis.flags:
-            yield _render_label("flag", flag.at, plot.top - 5, flag.text)
+            yield _render_label("flag", flag, plot.top - 5)
     if plot.shows_ticks:
         for tick in plot.axis.ticks:
             yield (
                 f'<line class="notch" x1="{tick.at:g}%" y1="{bottom}" x2="{tick.at:g}%" y2="{bottom + 4}"/>'
             )
-            yield _render_label("tick", tick.at, bottom + 17, tick.text)
+            yield _render_label("tick", tick, bottom + 17)
 
 
-def _render_label(name: str, at: float, y: int, text: str) -> str:
-    anchor = "start" if at < 5 else "end" if at > 95 else "middle"
-    return f'<text class="{name}" x="{at:g}%" y="{y}" text-anchor="{anchor}">{_escape(text)}</text>'
+def _render_label(name: str, label: AxisLabel, y: int) -> str:
+    place = f'x="{label.at:g}%" y="{y}" text-anchor="{label.anchor}"'
+    return f'<text class="{name}" {place}>{_escape(label.text)}</text>'
 
 
 def _render_scale(top: int, unit: str, *, middle: bool = True) -> str:
