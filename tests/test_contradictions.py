@@ -24,6 +24,8 @@ from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation import play
 from tests.simulation.contradictions import CHOSEN, FAULTS, PODS, SHARE, Withdrawal
 from tests.simulation.credentials import TOKENS
+from tests.simulation.lanes import check_credentials
+from tests.simulation.network import note_answer
 from tests.simulation.others import withdraw
 from tests.simulation.play import play_seed
 from tests.simulation.promises import is_closed
@@ -35,9 +37,9 @@ SIDES = {
     "apinizer": {
         "orphans": 2, "kept": 3, "body": 3, "expires_in": 3, "unknown_project": 2, "closed": 2, "rows": 3,
         "tells_record": 2, "oldest_first": 2, "lists": 2, "bare_proxy": 2, "deployments": 2, "withheld": 2,
-        "limit_status": 4, "limit_header": 2, "charset": 2,
+        "limit_status": 4, "limit_header": 2, "charset": 2, "denied": 2,
     },
-    "roma": {"errors": 4, "limit": 3, "lag": 3, "again": 4, "dialects": 3},
+    "roma": {"errors": 4, "limit": 3, "lag": 3, "again": 4, "dialects": 3, "denied": 2},
     "wso2": {"deploy_status": 2},
 }  # fmt: skip
 """How many sides a scene may take of each question, by the name of the fixture's key."""
@@ -166,6 +168,45 @@ def tell_of_words(body: str, words: dict[str, Any], reason: str | None) -> list[
     sent = WireExchange(gateway="apim", left=1.0, target=target.id, act=Act.UNDEPLOY, body=body.encode())
     wire.exchanges = [sent]
     return list(check_words(a_scene(target, reason=reason), wire))
+
+
+@pytest.mark.promise(5)
+@pytest.mark.parametrize(("body", "is_told"), [
+    (b'{"status": "FAILURE", "resultMessage": "Token is not valid!"}', True),
+    (b'{"error": "bad_request", "error_description": "Invalid token"}', True),
+    (b'{"error_code": "ROMA.1002", "error_msg": "bad token"}', True),
+    (b'{"error_code": "ROMA.1006", "error_msg": "no permission"}', False),
+    (b'{"error": "bad_request", "error_description": "User does not have required permission"}', False),
+])  # fmt: skip
+def test_a_credential_that_a_400_has_rejected_is_not_to_be_used_again(body: bytes, is_told: bool) -> None:
+    target = a_target()
+    wire = SessionWire.begin(Act.UNDEPLOY, 0.0)
+    for left in (1.0, 3.0):
+        seen = WireExchange(
+            gateway="apim", left=left, came=left + 1.0, target=target.id, act=Act.UNDEPLOY, credential="one"
+        )
+        note_answer(seen, Reply(400, {}, body, left + 1.0))
+        wire.exchanges.append(seen)
+
+    assert (
+        any(
+            "with a credential that was rejected" in line for line in check_credentials(a_scene(target), wire)
+        )
+        == is_told
+    )
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(("status", "body", "wait"), [
+    (400, b'{"error": "rate_limit_exceeded", "retry_after": 7}', 7.0),
+    (403, b'{"error_code": "APIC.0308", "error_msg": "over ratelimit,limit:5,time:2 minute"}', 120.0),
+    (429, b'{"status": "FAILURE", "resultMessage": "Rate limit exceeded"}', None),
+])  # fmt: skip
+def test_a_refusal_to_take_more_is_known_by_its_body(status: int, body: bytes, wait: float | None) -> None:
+    seen = WireExchange(gateway="apim", left=1.0, came=2.0, act=Act.UNDEPLOY)
+    note_answer(seen, Reply(status, {}, body, 2.0))
+
+    assert (seen.is_refusal_to_take_more, seen.wait, seen.may_be_answer) == (True, wait, False)
 
 
 def test_a_project_is_closed_to_a_user_by_its_own_name() -> None:

@@ -52,7 +52,7 @@ class SimulatedApinizer:
         return self._manager.rows
 
     def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
-        return self._dress(self._say.answer_denied(objection))
+        return self._dress(self._say.answer_denied(objection, self._fixture.denied))
 
     def answer_busy(self, wait: int, _rate: float) -> HttpAnswer:
         fixture = self._fixture

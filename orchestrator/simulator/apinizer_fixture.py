@@ -69,6 +69,7 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     ``kept``: how many records of a proxy's history stay beside the persistent ones; ``oldest_first``: their
     order. ``charset``: of its JSON, as a server in front of it may recode it, and say so. ``lists``: the key
     of a list's success. ``bare_proxy``: the page of a proxy has no list around it.
+    ``denied``: the status for a token that is not valid, by the table or by the page that knows of 400 alone.
     ``limit_status`` and ``limit_header``: the status of a refusal to take more (old errors alone have other
     ones than 429), and whether its seconds stand in a header as well as in its body.
 
@@ -108,6 +109,7 @@ class ApinizerFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=T
     charset: Literal["UTF-8", "ISO-8859-9"] = "UTF-8"
     lists: Literal["status", "success"] = "status"
     bare_proxy: bool = False
+    denied: Literal[400, 401] = 401
     limit_status: Literal[400, 403, 429, 500] = 429
     limit_header: bool = True
     expires_in: ExpiresIn = "3600"

@@ -54,10 +54,10 @@ class ApinizerWording(Struct, frozen=True):
             return {"status": "FAILURE", "resultMessage": message}
         return {"error": code or _CODES.get(status, _CODES[500]), "error_description": message}
 
-    def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
+    def answer_denied(self, objection: AccessDenial, status: int = 401) -> HttpAnswer:
         why = objection.why
         return self.error(
-            401, _TEXTS[401] if self.errors == "old" and why is DenialReason.WRONG else _DENIALS[why]
+            status, _TEXTS[401] if self.errors == "old" and why is DenialReason.WRONG else _DENIALS[why]
         )
 
     def answer_busy(self, wait: int, status: int = 429, *, has_header: bool = True) -> HttpAnswer:

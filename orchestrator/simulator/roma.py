@@ -135,7 +135,7 @@ class SimulatedRoma:
         return list(self._backends.values())
 
     def answer_denied(self, objection: AccessDenial) -> HttpAnswer:
-        return say.reword_error(say.answer_denied(objection), self._fixture.errors)
+        return say.reword_error(say.answer_denied(objection, self._fixture.denied), self._fixture.errors)
 
     def answer_busy(self, wait: int, rate: float) -> HttpAnswer:
         return say.reword_error(say.answer_busy(wait, rate, *self._fixture.limit), self._fixture.errors)

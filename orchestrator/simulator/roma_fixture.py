@@ -72,7 +72,8 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     ``dialects``: the API versions that answer. ``again``: the answer to an undeploy of an API that is not
     deployed, which the vendor leaves open. ``lag``: seconds after an undeploy in which a look still shows
     the API as deployed. ``errors``: the keys of an error: those of the reference, or one of the three forms
-    that the vendor's own client takes as well. ``limit``: the status and the code of a refusal to take more.
+    that the vendor's own client takes as well. ``denied``: the status for a bad token, by these pages or by
+    those of the product's public resources. ``limit``: the status and the code of a refusal to take more.
 
     ``bound``: what hangs on each front-end API of which ``about`` says nothing else. ``unbound``: names of
     things that hang nowhere, by their type. ``keeps_bindings``: whether what hung on a front-end API hangs
@@ -97,6 +98,7 @@ class RomaFixture(GatewayFixture, frozen=True, kw_only=True, omit_defaults=True,
     again: Literal[204, 400, 404, 409] = 204
     lag: float = 0.0
     errors: ErrorForm = "documented"
+    denied: Literal[400, 401] = 401
     limit: tuple[Literal[403, 429], Literal["APIGW.0308", "APIG.0308", "APIC.0308"]] = (429, "APIGW.0308")
     about: Mapping[str, BackendFixture] = {}
     shifts: Annotated[int, Meta(ge=0)] = 0

@@ -186,8 +186,11 @@ def unreadable() -> HttpAnswer:
     return error(400, "APIG.2000", "The request body could not be parsed")
 
 
-def answer_denied(objection: AccessDenial) -> HttpAnswer:
-    """Word a denial. The words of CLOCK and SECURITY_TOKEN are made up."""
+def answer_denied(objection: AccessDenial, status: int = 401) -> HttpAnswer:
+    """Word a denial: of a token with this status. The words of CLOCK and SECURITY_TOKEN are made up."""
+    if status != 401 and not objection.concerns_signature:
+        is_missing = objection.why is DenialReason.MISSING
+        return error(status, *(("ROMA.1000", "no token") if is_missing else ("ROMA.1002", "bad token")))
     texts = {
         DenialReason.MISSING: "x-auth-token not found",
         DenialReason.EXPIRED: f"token expires, expires_at: {ended_at(objection.until)}",

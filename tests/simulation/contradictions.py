@@ -113,6 +113,7 @@ def _settle_answers(random: Random, gateway: ApinizerFixture) -> ApinizerFixture
         limit_status=random.choice([429, 429, 400, 403, 500]),
         limit_header=random.random() < 0.5,
         charset="ISO-8859-9" if random.random() < 0.2 else "UTF-8",
+        denied=400 if random.random() < 0.3 else 401,
     )
 
 
@@ -131,6 +132,7 @@ def _settle_instance(random: Random, gateway: RomaFixture) -> RomaFixture:
         again=404 if random.random() < 0.1 else gateway.again,
         dialects=random.choices([("v1", "v2"), ("v1",), ("v2",)], (18, 1, 1))[0],
         about={**gateway.about, **about},
+        denied=400 if random.random() < 0.3 else 401,
     )
 
 

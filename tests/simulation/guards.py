@@ -21,6 +21,9 @@ in most of these scenes."""
 _LIMITS = ("rate_limit_exceeded", "APIGW.0308", "APIG.0308", "APIC.0308")
 """The codes of a reply that the undeploy is to wait, whatever its status."""
 
+_BAD_TOKENS = ("Token ", "Invalid token", "Empty Key!", "bad token", "no token")
+"""The beginnings of what a reply says of a token that is not good, whatever its status."""
+
 _GUARDED = ("protected", "filtered", "snapshot")
 
 
@@ -29,7 +32,10 @@ def check_guards(scene: SeedScene, target: TargetReport, facts: TargetFacts | No
     reason = target.reason or ""
     # An earlier session may have sent one, with its guard in order, that could not take effect.
     undeploying = [each for each in target.attempts if each.act is Act.UNDEPLOY]
-    idle = sum(each.status in _WITHOUT_EFFECT or each.code in _LIMITS for each in undeploying)
+    idle = sum(
+        each.status in _WITHOUT_EFFECT or each.code in _LIMITS or (each.message or "").startswith(_BAD_TOKENS)
+        for each in undeploying
+    )
     undeploys = facts.undeploys - idle if facts is not None else 0
     is_protected = target.id in scene.plan.protect
     if is_protected != reason.startswith("protected"):

@@ -105,9 +105,7 @@ def _check_renewals(
         yield f"promise 5: {name}: a credential was read {read} times after {causes} rejections"
     order = list(dict.fromkeys(each.credential for each in exchanges if each.credential))
     for credential, told in rejected.items():
-        worked = any(
-            each.credential == credential and each.status not in (None, DENIED) for each in exchanges
-        )
+        worked = any(each.credential == credential and each.is_let_in for each in exchanges)
         # A token that has ended before its first use was not refused at once.
         granted = max(
             (each.came for each in exchanges if each.login and each.came and each.came < told), default=told
@@ -143,9 +141,7 @@ def _check_logins(
 
 def _check_first_alone(exchanges: Sequence[WireExchange]) -> Iterator[str]:
     """Check that nothing leaves beside the first request with an access key until one was let in."""
-    let_in = min(
-        (at for at, each in sort_by_end([*exchanges]) if each.status not in (None, DENIED)), default=None
-    )
+    let_in = min((at for at, each in sort_by_end([*exchanges]) if each.is_let_in), default=None)
     for before, after in pairwise(exchanges):
         if let_in is not None and after.left > let_in:
             return
@@ -306,7 +302,7 @@ def _find_standstills(
 def _is_unwell(exchanges: Sequence[WireExchange], at: float) -> bool:
     """Return whether a lane has met something by then that may make it wait by itself."""
     return any(
-        each.came is None or each.status is None or each.status in (DENIED, 408, 429) or each.status >= 500
+        each.came is None or each.is_fault or each.is_denial or each.is_refusal_to_take_more
         for each in exchanges
         if each.left < at
     )

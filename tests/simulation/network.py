@@ -27,6 +27,10 @@ _MINUTES = re.compile(rb"time:\s*(\d+)\s*minute")
 """What ROMA Connect says of its pause where it sends no ``Retry-After``."""
 _SECONDS = re.compile(rb'"retry_after":\s*(\d+)')
 """What Apinizer says of its pause, with a ``Retry-After`` or without."""
+_BAD_TOKEN = re.compile(
+    rb"Token is not valid|Token was expired|Invalid token|must be authenticated|ROMA\.100[02]"
+)
+"""The words and codes for a bad token, whatever status comes with them."""
 _LIMIT = re.compile(rb'"rate_limit_exceeded"|"(?:APIGW|APIG|APIC)\.0308"')
 """The codes of a refusal to take more, whatever status comes with them."""
 
@@ -225,6 +229,7 @@ def note_answer(seen: WireExchange, answer: Reply | Lost) -> None:
     seen.status = answer.status
     with suppress(ValueError):
         seen.wait = float(answer.headers.get("retry-after", ""))
+    seen.is_denied = seen.status >= 400 and _BAD_TOKEN.search(answer.body) is not None and not seen.login
     seen.is_limit = seen.status >= 400 and _LIMIT.search(answer.body) is not None
     if not seen.is_refusal_to_take_more:
         return

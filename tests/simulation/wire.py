@@ -36,6 +36,8 @@ class WireExchange(Struct, kw_only=True, eq=False):
     """None without a reply."""
     is_unsent: bool = False
     """Nothing of it has left, as it turned out."""
+    is_denied: bool = False
+    """The reply says in its body that the credential is not good, whatever its status."""
     is_limit: bool = False
     """The reply says in its body that more came than may, whatever its status."""
     wait: float | None = None
@@ -59,7 +61,18 @@ class WireExchange(Struct, kw_only=True, eq=False):
     @property
     def is_rejection(self) -> bool:
         """Whether the reply says that the credential is rejected."""
-        return self.status == DENIED and not (self.login or self.is_report)
+        is_told = self.is_denied or (self.status == DENIED and not self.is_report)
+        return is_told and not self.login
+
+    @property
+    def is_denial(self) -> bool:
+        """Whether the reply says that the credential is not good, or lacks a role."""
+        return self.is_denied or self.status == DENIED
+
+    @property
+    def is_let_in(self) -> bool:
+        """Whether a reply came, and not one that says that the credential is not good."""
+        return self.status is not None and not self.is_denial
 
     @property
     def is_refusal_to_take_more(self) -> bool:
@@ -76,7 +89,7 @@ class WireExchange(Struct, kw_only=True, eq=False):
     @property
     def may_be_answer(self) -> bool:
         """Whether a reader of a change might take it for one."""
-        is_known = self.is_fault or self.is_refusal_to_take_more or self.is_elsewhere or self.status == DENIED
+        is_known = self.is_fault or self.is_refusal_to_take_more or self.is_elsewhere or self.is_denial
         return self.came is not None and not is_known
 
     def __str__(self) -> str:

@@ -39,6 +39,7 @@ ROMA = {
     "undeploy-404-gone-camel-case": ({"targets": (), "errors": "camel"}, "", V1),
     "undeploy-404-gone-bare": ({"targets": (), "errors": "bare"}, "", V1),
     "undeploy-404-gone-nested": ({"targets": (), "errors": "nested"}, "", V1),
+    "undeploy-400-bad-token": ({"tokens": ("another",), "denied": 400}, "", V1),
     "undeploy-403-throttled": ({"rate": HASTY, "limit": (403, "APIGW.0308")}, "", V1),
     "show-unknown-status-2": ({"about": {BACKEND: BackendFixture(status=2)}}, "", SHOW),
     "undeploy-404-no-instance": ({"instance_id": "other"}, "", V1),
@@ -122,6 +123,8 @@ APINIZER = {
         {"charset": "ISO-8859-9"}, "", ("DELETE", PLACED.replace("MyProject", "M%C3%BC%C5%9Fteri"), b"")
     ),
     "undeploy-401-invalid-token": ({"tokens": ("another",)}, "", DELETE),
+    "undeploy-400-token-expired": ({"tokens": ("another",), "denied": 400} | NEW, "", DELETE),
+    "deploy-status-400-token-expired": ({"tokens": ("another",), "denied": 400} | NEW, "", STATUS),
     "undeploy-401-token-not-valid": ({"tokens": ("another",)} | NEW, "", DELETE),
     "undeploy-429-rate-limit": ({"rate": HASTY}, "", DELETE),
     "undeploy-500": ({}, "500", DELETE),

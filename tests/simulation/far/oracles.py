@@ -16,7 +16,7 @@ from tests.simulation.far.network import CONNECTING
 from tests.simulation.far.scene import FarScene
 from tests.simulation.lanes import check_astray
 from tests.simulation.timing import compute_longest_rest
-from tests.simulation.wire import DENIED, SessionWire, WireExchange
+from tests.simulation.wire import SessionWire, WireExchange
 
 ON_ITS_WAY = 0.5
 """Seconds in which a request may still leave that was let go before a reply came: it waits for the server."""
@@ -118,7 +118,7 @@ def check_attempts(scene: FarScene, changes: list[WireExchange]) -> Iterator[str
 
 
 def _counts(each: WireExchange) -> bool:
-    return not (each.is_refusal_to_take_more or each.status == DENIED or each.is_elsewhere or each.is_unsent)
+    return not (each.is_refusal_to_take_more or each.is_denial or each.is_elsewhere or each.is_unsent)
 
 
 def check_journal(changes: list[WireExchange], folder: RunFolder) -> Iterator[str]:
