@@ -11,7 +11,14 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.discover.survey import LARGEST_REPLY, MOST_GAPS, MOST_TRIES, MOST_UNANSWERED, GatewaySurvey
+from orchestrator.discover.survey import (
+    LARGEST_REPLY,
+    MOST_DENIALS,
+    MOST_GAPS,
+    MOST_TRIES,
+    MOST_UNANSWERED,
+    GatewaySurvey,
+)
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -255,19 +262,42 @@ def test_a_rejected_credential_costs_one_refresh_and_what_was_in_flight() -> Non
     )
 
 
+class SlowBookScene(SurveyScene):
+    """A survey whose query for the book 3 is answered ``slower`` than the others, and always with 401."""
+
+    def __init__(self, slower: float) -> None:
+        super().__init__(300, lambda name, _: 401 if name == "3" else 0, limits=Limits(concurrency=4))
+        self.renewed = 0
+        self._slower = slower
+        self.survey._environment = replace(self.survey._environment, credential=self._renew)
+
+    async def _renew(self, _: Gateway) -> Material:
+        self.renewed += 1
+        return Secret(f"token-{self.renewed}")
+
+    async def send(self, request: Request) -> Reply | Lost:
+        reply = await super().send(request)
+        await anyio.sleep(self._slower if request.url == "3" else 0.0)
+        return reply
+
+
+@pytest.mark.promise(5)
+def test_a_renewed_credential_that_is_refused_at_once_ends_the_survey() -> None:
+    scene = SlowBookScene(0.0).play()
+
+    assert ([name for _, name in scene.times].count("3"), scene.renewed) == (2, 1)
+    assert scene.survey.result.gaps == [
+        "all that was not asked yet: denied: the renewed credential was refused too (no)"
+    ]
+
+
 def test_a_credential_that_is_renewed_in_vain_for_one_query_is_not_renewed_for_ever() -> None:
-    """The others work: so it is about what was asked, whatever the vendor calls it."""
-    scene = SurveyScene(30, lambda name, _: 401 if name == "3" else 0, limits=Limits(concurrency=1))
-    tokens = iter(range(100))
+    """The others work meanwhile: so it is about what was asked, whatever the vendor calls it."""
+    scene = SlowBookScene(0.3).play()
 
-    async def fresh(_: Gateway) -> Material:
-        return Secret(f"token-{next(tokens)}")
-
-    scene.survey._environment = replace(scene.survey._environment, credential=fresh)
-    scene.play()
-
-    assert [name for _, name in scene.times].count("3") <= 3
-    assert len(scene.survey.result.gaps) == 1
+    assert [name for _, name in scene.times].count("3") == scene.renewed == MOST_DENIALS + 1
+    assert sorted(map(int, scene.found)) == [number for number in range(300) if number != 3]
+    assert scene.survey.result.gaps == ["3: no"]
 
 
 @pytest.mark.promise(5)
