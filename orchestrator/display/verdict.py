@@ -10,7 +10,7 @@ from orchestrator.display.wave_progress import WaveProgress
 from orchestrator.model.forecast import Forecast
 from orchestrator.model.live_status import LONGEST_TEXT, RunPhase, RunVerdict, Tone
 from orchestrator.model.outcome import DONE, Outcome
-from orchestrator.report.headline import choose_end_tone
+from orchestrator.report.headline import choose_end_tone, name_completion
 from orchestrator.report.values import list_outcomes
 from orchestrator.report.words import ACT_WORDS, OUTCOME_WORDS, name_stop
 from orchestrator.text.characters import show_briefly
@@ -126,6 +126,8 @@ def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | N
         case "stopping":
             landing = count_noun(progress.in_flight, "request lands", "requests land")
             return f"nothing new starts; {landing if progress.in_flight else describe_stillness(progress)}"
+        case "complete" if progress.stopping is None:
+            return _name_completion(progress)
         case "complete" | "stopped" | "interrupted":
             if progress.stopping is None:
                 return phase
@@ -137,6 +139,18 @@ def _compose_sentence(progress: RunProgress, phase: RunPhase, waits_for: str | N
             return f"waits for {waits_for}"
         case _:
             return waits_for or phase
+
+
+def _name_completion(progress: RunProgress) -> str:
+    """Say what is wrong with a run that came to its end, as its report does: "complete" alone is praise."""
+    is_whole = progress.ended is not None and progress.ended.exit_status == 0
+    return name_completion(
+        ACT_WORDS[find_act(progress)].goal,
+        done=_count_done(progress),
+        failed=progress.count_in_run(Outcome.FAILED),
+        unknown=progress.count_in_run(Outcome.UNKNOWN),
+        missed=0 if is_whole else progress.count_in_run(Outcome.NOT_STARTED),
+    )
 
 
 def describe_wave(progress: RunProgress) -> str:

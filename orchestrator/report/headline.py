@@ -61,13 +61,27 @@ def _name_end(report: Report, totals: Totals) -> str:
     """Return the state of a run, but of one that came to the end of its plan also what is wrong."""
     if report.run.state != "complete":
         return report.run.state
-    if totals.failed + totals.unknown and not count_done(totals):
-        return f"ended, nothing is {ACT_WORDS[report.run.act].goal}"
-    if totals.failed:
+    return name_completion(
+        ACT_WORDS[report.run.act].goal,
+        done=count_done(totals),
+        failed=totals.failed,
+        unknown=totals.unknown,
+        missed=count_missed(report),
+    )
+
+
+def name_completion(goal: str, *, done: int, failed: int, unknown: int, missed: int) -> str:
+    """Return how a run came to the end of its plan, by its numbers of targets, wherever it is shown.
+
+    ``missed``: targets that were not started although the run should have.
+    """
+    if failed + unknown and not done:
+        return f"ended, nothing is {goal}"
+    if failed:
         return "ended with failures"
-    if totals.unknown:
+    if unknown:
         return "ended in doubt"
-    return "ended, not all was started" if count_missed(report) else "complete"
+    return "ended, not all was started" if missed else "complete"
 
 
 def compose_headline(report: Report) -> str:

@@ -660,6 +660,26 @@ class TestEnd:
         assert found.ended is not None
         assert found.ended.exit_status == 4
 
+    @pytest.mark.parametrize(
+        ("counts", "status", "sentence", "tone"),
+        [
+            ({UNDEPLOYED: 8}, 0, "complete", "good"),
+            ({UNDEPLOYED: 5, NOT_STARTED: 3}, 0, "complete", "good"),
+            ({UNDEPLOYED: 7, FAILED: 1}, 1, "ended with failures", "bad"),
+            ({UNDEPLOYED: 7, UNKNOWN: 1}, 1, "ended in doubt", "bad"),
+            ({UNDEPLOYED: 7, NOT_STARTED: 1}, 1, "ended, not all was started", "over"),
+            ({FAILED: 8}, 1, "ended, nothing is down", "bad"),
+        ],
+    )
+    def test_the_end_is_called_complete_alone_only_if_nothing_is_left_to_be_wished_for(
+        self, counts: dict[Outcome, int], status: int, sentence: str, tone: str
+    ) -> None:
+        last = replace(finish(), exit_status=status, outcomes={"one": {ROMA: counts}})
+        found = tell(begin({"one": {ROMA: 8}}), wave("one"), last)
+
+        assert (found.verdict.state, found.verdict.sentence) == ("complete", sentence)
+        assert found.verdict.tone == tone
+
     def test_an_outcome_that_a_full_disk_lost_counts_only_as_the_report_has_it(self) -> None:
         """An event told of it before its row was to be written."""
         ended = replace(
