@@ -275,9 +275,9 @@ class OpenChunk:
                 "orders", result_type=Orders, rpc_timeout=CALL_TIMEOUT
             )
             if self._run is not None:
-                # A run that goes on hands the rest out again at once: while it is recalled, an ill lane is
-                # probed by no undeploy, and would be given up although its gateway is well again.
-                lets_look = orders.paused or orders.stop is not None
+                # While it is recalled, an ill lane is probed by no undeploy, and would be given up although
+                # its gateway is well again. So a run that goes on hands the rest of it out again at once.
+                lets_look = orders.paused or orders.stop is not None or not self._run.is_parked
                 self._run.come_back("an operator's orders", orders, lets_look=lets_look)
         except RPCError:
             return  # the next heartbeat asks again

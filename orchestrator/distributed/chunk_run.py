@@ -107,6 +107,12 @@ class ChunkRun:
             self._stopped_by_order = orders.stop
             self._gate.stop(orders.stop.kind, orders.stop.text)
 
+    @property
+    def is_parked(self) -> bool:
+        """Whether the chunk's lane is ill, and is probed."""
+        lane = None if self._kept_lane is None else self._kept_lane.lane
+        return lane is not None and lane.state.probe_times() is not None
+
     def describe_lane(self) -> LaneCarry | None:
         """Return what the lane is now; None before the chunk has one."""
         return None if self._kept_lane is None else self._kept_lane.export(self._told, self._ahead)

@@ -173,6 +173,22 @@ def test_orders_by_which_a_run_goes_on_wait_for_no_look_through_an_ill_lane(
     assert (end.left, end.carry.given_up) == (2, not comes_back)
 
 
+def test_orders_let_a_well_lane_look_at_many_by_its_list(tmp_path: Path) -> None:
+    keys = "look: always, limits: {concurrency: 2}"
+    zone = PlayedZone(tmp_path, top=WITHOUT_SNAPSHOTS, keys=keys, roma=80, latency=0.5)
+    server = PlayedServer()
+    server.orders = Orders(number=1, limits={"roma": Limits(concurrency=1)})
+    call_back_after(zone, server, 60)
+
+    zone.play(lambda: zone.work(zone.make_order("roma", 80), server))
+
+    (end,) = server.ends
+    sent = zone.list_sent()
+    assert 0 < end.left == 80 - len(sent)
+    assert sorted(list_ended(end.segments)) == sorted(sent)
+    assert len(zone.list_sent(Act.LOOK)) < len(sent) / 4
+
+
 def lose_after(zone: PlayedZone, server: PlayedServer, requests: int) -> None:
     """Have the server give the chunk to another worker once so many requests have arrived."""
 
