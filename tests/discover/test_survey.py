@@ -12,7 +12,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.discover.survey import (
-    LARGEST_REPLY,
     MOST_DENIALS,
     MOST_GAPS,
     MOST_TRIES,
@@ -22,7 +21,7 @@ from orchestrator.discover.survey import (
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.credentials import Access, AccessKeys, Material, Secret
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.model.http import Lost, Reply, Request
+from orchestrator.model.http import LARGEST_BODY, Lost, Reply, Request
 from orchestrator.model.reading import Reading, Verdict
 from orchestrator.model.search import FoundTarget, QueryResult, SearchQuery, TargetFilter
 from orchestrator.model.settings import Auth, CredentialReference, Limits, Retry
@@ -97,7 +96,7 @@ class SurveyScene:
         self.gateway = self.kind(**given | fields)
         self.times: list[tuple[float, str]] = []
         self.found: list[str] = []
-        self.told: list[tuple[str, str | None]] = []
+        self.told: list[tuple[str, str | None, float | None]] = []
         self.flying = self.most = 0
         self.material: Material = Secret("token")
         self._statuses = statuses
@@ -107,7 +106,7 @@ class SurveyScene:
         self.found.append(one.parts[0])
 
     def on_lane_state(self, gateway: str, state: str, reason: str | None, seconds: float | None, /) -> None:
-        self.told.append((state, reason))
+        self.told.append((state, reason, seconds))
 
     def _environment(self) -> Environment:
         async def credential(_: Gateway) -> Material:
@@ -170,7 +169,7 @@ def test_long_replies_are_read() -> None:
     scene.send = watching  # type: ignore[method-assign]
     scene.play()
 
-    assert bounds == {LARGEST_REPLY}
+    assert min(bounds) >= 10 * LARGEST_BODY
 
 
 def test_only_as_many_queries_are_made_as_are_asked() -> None:
@@ -202,8 +201,17 @@ def test_a_429_pauses_all_and_costs_nothing() -> None:
 
     assert scene.survey.result.whole
     assert len(scene.found) == 20
-    assert len(scene.told) == 1
+    assert scene.told == [("paused", "no reason was given", 10.0)]
     assert scene.times[-1][0] > 60
+
+
+def test_a_wait_that_is_too_long_is_told_as_long_as_it_is_kept() -> None:
+    scene = SurveyScene(20, lambda name, _: 0 if name == "list" else 429, park_for=4.0).play()
+
+    assert scene.told == [
+        ("warning", "it asks to wait for 10 s; it is asked again after 4 s (park_for)", None),
+        ("paused", "no reason was given", 4.0),
+    ]
 
 
 def test_nothing_but_429_ends_after_park_for() -> None:
@@ -242,6 +250,20 @@ def test_a_gateway_that_answers_nothing_is_given_up_on() -> None:
     assert len(scene.times) < 60
 
 
+def test_so_many_unanswered_queries_in_a_row_end_a_survey() -> None:
+    scene = SurveyScene(
+        1000,
+        lambda name, _: 0 if name == "list" or int(name) < 8 else 500,
+        limits=Limits(concurrency=1),
+    ).play()
+
+    assert {name for _, name in scene.times} == {"list", *map(str, range(8 + MOST_UNANSWERED))}
+    assert [gap.partition(":")[0] for gap in scene.survey.result.gaps] == [
+        *map(str, range(8, 8 + MOST_UNANSWERED)),
+        "all that was not asked yet",
+    ]
+
+
 def test_a_request_that_did_not_leave_is_not_counted() -> None:
     unsent = Lost(sent=False, detail="connection refused")
     scene = SurveyScene(4, lambda name, before: unsent if name == "2" and before < 2 else 0).play()
@@ -260,6 +282,91 @@ def test_a_rejected_credential_costs_one_refresh_and_what_was_in_flight() -> Non
     assert gap.startswith(
         "all that was not asked yet: denied: the credential was rejected, and its reference"
     )
+
+
+def survey_queries(*queries: SearchQuery, statuses: Callable[[str, int], int | Lost]) -> SurveyScene:
+    """Play a survey whose list leads to these queries."""
+
+    class Few(ShelfGateway, frozen=True, kw_only=True):
+        def books(self) -> Iterator[SearchQuery]:
+            yield from queries
+
+    scene = SurveyScene(0, statuses)
+    scene.survey.gateway = Few(name="gw", url="https://gw", auth=AUTH)
+    return scene.play()
+
+
+def test_findings_of_all_queries_add_up_and_a_remark_is_told_once() -> None:
+    each = QueryResult(seen=3, deployed=2, remarks=("an old version of the gateway",))
+    other = QueryResult(seen=1, deployed=1, remarks=("a list without an end",))
+    scene = survey_queries(
+        make_query("a", lambda: each),
+        make_query("b", lambda: each),
+        make_query("c", lambda: other),
+        statuses=lambda *_: 0,
+    )
+    result = scene.survey.result
+
+    assert (result.seen, result.deployed) == (7, 5)
+    assert sorted(result.remarks) == ["a list without an end", "an old version of the gateway"]
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_query_says_itself_what_its_failure_leaves_unseen(status: int) -> None:
+    """Such as a list that only some versions of a gateway have: without it others are asked."""
+
+    def fail(read: Reading) -> QueryResult:
+        return QueryResult(remarks=(f"without the short list: {read.message}",), queries=iter((instead,)))
+
+    instead = make_query("instead", lambda: QueryResult(seen=1))
+    scene = survey_queries(
+        make_query("short", QueryResult, fail), statuses=lambda name, _: status if name == "short" else 0
+    )
+
+    assert (scene.survey.result.gaps, scene.survey.result.seen) == ([], 1)
+    assert scene.survey.result.remarks == [f"without the short list: {ANSWERS[status].message}"]
+
+
+@pytest.mark.parametrize("answered", [0, 403])
+def test_only_unanswered_queries_in_a_row_count(answered: int) -> None:
+    """Every tenth goes unanswered. Whatever the gateway answers in between, it does answer."""
+    scene = SurveyScene(
+        200,
+        lambda name, _: 0 if name == "list" else 500 if int(name) % 10 == 5 else answered,
+        limits=Limits(concurrency=1),
+    ).play()
+    asked = {name for _, name in scene.times}
+
+    assert len(asked) == 201
+    assert len(scene.survey.result.gaps) == (20 if answered == 0 else 200)
+
+
+@pytest.mark.promise(5)
+def test_a_query_that_ends_unanswered_while_it_goes_alone_lets_another_go_alone() -> None:
+    """A first signature goes alone. Where no reply tells whether it is taken, the next one does too."""
+
+    class Sick(ShelfSearch, frozen=True):
+        def start(self, wanted: TargetFilter) -> SearchQuery:
+            others = [make_query(str(number), lambda: QueryResult(seen=1)) for number in range(8)]
+            return make_query("list", QueryResult, lambda _: QueryResult(queries=iter(others)))
+
+    class Shelf(ShelfGateway, frozen=True, kw_only=True):
+        @property
+        def search(self) -> ShelfSearch:
+            return Sick(self.books)
+
+    lost = Lost(sent=True, detail="no whole reply in time")
+    scene = SurveyScene(0, lambda name, _: lost if name == "list" else 0)
+    scene.material = AccessKeys(Secret("AK"), Secret("SK"))
+    scene.survey.gateway = Shelf(name="gw", url="https://gw", auth=AUTH)
+    scene.play()
+    tried = [at for at, name in scene.times if name == "list"]
+    times = [at for at, name in scene.times if name != "list"]
+
+    assert scene.survey.result.seen == 8
+    assert times[0] - tried[-1] < 1
+    assert times[1] - times[0] > 0.05
+    assert scene.most == 4
 
 
 class SlowBookScene(SurveyScene):
