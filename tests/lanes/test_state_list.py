@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -674,6 +675,18 @@ def test_a_429_to_the_list_makes_looks_wait_as_long_as_it_says(tmp_path: Path) -
     assert went.wire.targets(Act.LOOK) == []
 
 
+@pytest.mark.promise(10)
+def test_a_list_that_is_only_put_off_is_not_asked_for_for_ever(tmp_path: Path) -> None:
+    """The gateway lets each target be looked at, but refuses its list for haste each time."""
+    busy = reading(Verdict.BUSY, message="too many", wait=2.0)
+    went = snapped(tmp_path, Platform(60), listing=lambda _: busy)
+
+    assert offsets(went) == [0] * MOST_TRIES
+    assert all(later - earlier >= 2.0 for (earlier, _), (later, _) in pairwise(went.wire.pages))
+    assert len(went.wire.targets(Act.LOOK)) == 60
+    assert set(went.outcomes.values()) == {"undeployed"}
+
+
 @pytest.mark.promise(3)
 def test_what_is_still_up_on_the_list_after_its_204_is_looked_at_alone_and_sent_again(
     tmp_path: Path,
@@ -873,26 +886,33 @@ def test_an_entry_that_moves_while_the_list_is_read_is_met_all_the_same(tmp_path
     assert offsets(went) == [0, 90, 60, 30, 0]
 
 
-def test_a_page_that_is_lost_twice_is_asked_for_with_a_tenth_of_the_entries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Too large a page is lost each time; then the list is read by shorter pages, and nothing alone."""
-    platform = Platform(60)
-    sizes = list[int]()
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the pages that are asked for; a list has all of 60 entries on one page."""
+    asked = list[int]()
 
     class Large(ScriptedListing):
         page_size = 60
 
         def build_request(self, name: str, offset: int, size: int, access: Access, *, now: float) -> Request:
-            sizes.append(size)
+            asked.append(size)
             return super().build_request(name, offset, size, access, now=now)
+
+    monkeypatch.setattr(Listed, "listing", property(lambda _: Large()))
+    return asked
+
+
+def test_a_page_that_is_lost_twice_is_asked_for_with_a_tenth_of_the_entries(
+    tmp_path: Path, sizes: list[int]
+) -> None:
+    """Too large a page is lost each time; then the list is read by shorter pages, and nothing alone."""
+    platform = Platform(60)
 
     def listing(offset: int) -> ListAnswer:
         if sizes[-1] > 6:
             return Lost(sent=True, detail="the reply is larger than 9 bytes")
         return Shown(dict(list(platform.state.items())[offset : offset + sizes[-1]]), 60)
 
-    monkeypatch.setattr(Listed, "listing", property(lambda _: Large()))
     went = snapped(tmp_path, platform, listing=listing)
 
     assert sizes == [60, 60] + [6] * 10
@@ -900,10 +920,21 @@ def test_a_page_that_is_lost_twice_is_asked_for_with_a_tenth_of_the_entries(
     assert went.warnings == []
 
 
+@pytest.mark.parametrize("fault", [FAULT, Lost(sent=False, detail="refused")], ids=["replied", "unsent"])
+def test_a_page_that_was_not_lost_on_its_way_is_not_asked_for_with_fewer_entries(
+    tmp_path: Path, sizes: list[int], fault: ListAnswer
+) -> None:
+    """A reply that tells a fault is not too large, nor is one to a request that never left."""
+    went = snapped(tmp_path, Platform(60), listing=lambda _: fault)
+
+    assert sizes == [60] * MOST_FAULTS
+    assert len(went.wire.targets(Act.LOOK)) == 60
+
+
 def test_a_list_that_is_lost_in_any_form_is_told_of_once(tmp_path: Path) -> None:
     went = snapped(tmp_path, Platform(60), listing=lambda _: Lost(sent=True, detail="reset"))
 
-    assert len(went.wire.pages) <= MOST_TRIES
+    assert offsets(went) == [0] * MOST_FAULTS
     (warning,) = went.warnings
     assert warning == "its list of targets could not be read (reset): each target is looked at alone"
     assert len(went.wire.targets(Act.LOOK)) == 60
