@@ -118,7 +118,7 @@ def test_every_character_that_python_will_not_print_is_refused_but_private_and_u
 VISIBLE_FORMATS = frozenset(
     code
     for first, last in ((0x600, 0x605), (0x6DD, 0x6DD), (0x70F, 0x70F), (0x890, 0x891), (0x8E2, 0x8E2),
-                        (0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x13438))
+                        (0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x1343F))
     for code in range(first, last + 1)
 )  # fmt: skip
 """Signs of Arabic, Syriac, Kaithi and Egyptian writing that Unicode calls formats, and that are seen."""
