@@ -58,7 +58,7 @@ _OF_ENVIRONMENT = frozenset({900504, 900506})
 _PLAINLY_GONE = re.compile(rf"requested .+ with id\W+{UUID.pattern}\W+not found", re.IGNORECASE)
 LONGEST_ERROR = 2048
 """Characters of an error's text that are read."""
-_DEPLOYED = frozenset({None, "APPROVED"})
+_DEPLOYED = (None, "APPROVED")
 _WRONG_URL = "check url and api_version: url is the address of the control plane, without /api/am/publisher"
 
 

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orchestrator.gateways import KINDS
-from orchestrator.gateways.envelope import parse_object
+from orchestrator.gateways.envelope import parse_list, parse_object
 from orchestrator.model.credentials import Secret
 from orchestrator.model.http import Reply
 from orchestrator.model.plan import Plan, Wave
@@ -245,6 +246,35 @@ def test_no_reply_makes_read_raise_and_none_is_success_by_accident(kind: str, re
         if reading.verdict is Verdict.REMOVED:
             assert operation.act is not Act.LOOK
             assert PROVES.get(kind, _is_a_recorded_proof)(kind, operation, reply), operation
+
+
+def _list_places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the keys that lead to each value in a JSON value, the first three of a list."""
+    yield place
+    keys = value if isinstance(value, dict) else range(min(3, len(value))) if isinstance(value, list) else ()
+    for key in keys:
+        yield from _list_places(value[key], (*place, key))
+
+
+def _put(value: Any, place: tuple[Any, ...], odd: Any) -> Any:
+    """Return a JSON value with another one at a place."""
+    if not place:
+        return odd
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[place[0]] = _put(value[place[0]], place[1:], odd)
+    return changed
+
+
+@pytest.mark.parametrize("kind", every_kind())
+def test_a_value_of_another_type_anywhere_in_a_reply_makes_no_read_raise(kind: str) -> None:
+    for sample in samples(kind):
+        whole = parse_object(sample.reply) or parse_list(sample.reply)
+        for place in _list_places(whole) if whole else ():
+            for odd in ([], {}, [None], None, True, 10**30):
+                reply = replace(sample.reply, body=msgspec.json.encode(_put(whole, place, odd)))
+                reading = sample.gateway.read(sample.operation, sample.target, reply)
+
+                assert isinstance(reading, Reading), (sample.name, place, odd)
 
 
 _MARKS = "a" + "\u0301\u0316" * 50_000
