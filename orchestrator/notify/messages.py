@@ -106,7 +106,7 @@ def _describe_start(event: RunStarted) -> RunMessage:
     begun = "is resumed" if event.resumed else "has begun"
     return RunMessage(
         kind="started",
-        title=quote_outside(f"{act} {event.plan} {begun}"),
+        title=quote_outside(f"{act} of {event.plan} {begun}"),
         body="\n".join(_list_facts(event)),
     )
 

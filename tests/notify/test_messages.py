@@ -65,7 +65,7 @@ def tell(*events: AnyEvent) -> list[RunMessage]:
 def test_the_beginning_names_what_is_done_to_what() -> None:
     (message,) = tell(started(reason="CHG-1042", approval="digest given, by ada"))
 
-    assert message.title == "undeploy spring has begun"
+    assert message.title == "undeploy of spring has begun"
     assert message.body.splitlines() == [
         "run: 20261128-190003412-spring-7f3a",
         "reason: CHG-1042",
@@ -79,9 +79,9 @@ def test_the_beginning_names_what_is_done_to_what() -> None:
 @pytest.mark.parametrize(
     ("fields", "title"),
     [
-        ({"resumed": True}, "undeploy spring is resumed"),
-        ({"act": "restore"}, "restore spring has begun"),
-        ({"rehearsal": True}, "rehearsal of an undeploy spring has begun"),
+        ({"resumed": True}, "undeploy of spring is resumed"),
+        ({"act": "restore"}, "restore of spring has begun"),
+        ({"rehearsal": True}, "rehearsal of an undeploy of spring has begun"),
     ],
 )
 def test_the_title_says_what_it_is(fields: dict[str, object], title: str) -> None:

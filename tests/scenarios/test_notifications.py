@@ -33,7 +33,7 @@ def test_people_are_told_of_a_run_from_its_beginning_to_its_end(staged: Callable
 
     assert ended.status == 1, ended.err
     first, *_, last = service.told
-    assert first["title"] == "undeploy scene has begun"
+    assert first["title"] == "undeploy of scene has begun"
     assert "reason: CHG-1042" in first["message"]
     report = stage.report()["run"]
     assert last["title"].startswith("scene: 5 of 6 targets are down; 1 failed")
