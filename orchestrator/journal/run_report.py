@@ -62,7 +62,7 @@ WHERE a.{IS_MAIN_ACT} AND a.status IS NOT NULL AND a.seconds IS NOT NULL ORDER B
 _OUTCOMES = "SELECT outcome, COUNT(*) FROM ended GROUP BY outcome"
 _NOT_STARTED = (
     f"SELECT {WORD}, {WORD} IN {KEPT}, COUNT(*) FROM target WHERE outcome = 'not_started'"
-    " GROUP BY 1 ORDER BY 1"
+    " AND id NOT IN (SELECT id FROM up_again) GROUP BY 1 ORDER BY 1"
 )
 _NONE = (0, 0)
 _SNAPSHOTS = "SELECT COUNT(*) FROM snapshot WHERE verdict NOT IN ('unclear', 'not_offered')"

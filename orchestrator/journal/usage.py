@@ -19,7 +19,9 @@ _COUNTS = """
 SELECT COUNT(*), COUNT(NULLIF(calls, 0)), COALESCE(SUM(calls), 0), COUNT(*) - COUNT(calls) FROM usage
 """
 _ANY = "SELECT value FROM usage LIMIT 1"
-_LEFT_ALONE = f"SELECT COUNT(*) FROM ended WHERE reason LIKE '{Reason.IN_USE}:%'"
+_LEFT_ALONE = f"""
+SELECT COUNT(*) FROM ended WHERE reason LIKE '{Reason.IN_USE}:%' AND id NOT IN (SELECT id FROM up_again)
+"""
 # Of two that were called alike the plan's order decides. Those with 0 calls are of no interest here.
 _MOST = """
 SELECT id, value, outcome FROM usage CROSS JOIN ended USING (seq) WHERE calls IS NULL OR calls > 0
@@ -45,7 +47,10 @@ def read_usage(database: Database, seq: int) -> KeptUsage | None:
 
 
 def report_use(database: Database) -> UseReport | None:
-    """Return the use of a run's targets, from the view ``ended``; None where the run has asked for none."""
+    """Return the use of a run's targets; None where the run has asked for none.
+
+    ``database`` has the view ``ended`` and the table ``up_again``.
+    """
     newest = next((decode_usage(value) for (value,) in database.rows(_ANY)), None)
     if newest is None:
         return None

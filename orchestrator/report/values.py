@@ -329,7 +329,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """For a report on several runs that continue one another: these runs in order. Empty for one run."""
     kept_out: dict[str, int] = {}
     """How many of the targets not started were ``filtered``, ``protected`` or ``skipped``: left out on
-    purpose."""
+    purpose. These counts and the next ones are without those that are up again: another run of a chain may
+    have taken them down since."""
     use: UseReport | None = None
     """The use of the targets; None where the run did not ask for it."""
     dependent: int = 0

@@ -26,6 +26,8 @@ OUTCOMES = ("undeployed", "already_undeployed", "failed", "unknown", "not_starte
 SENT = {"undeployed": "removed", "unknown": "doubt", "failed": "partial"}
 VERDICTS = ("up", "unclear", "not_offered", None)
 BACK = ("restored", "already_deployed", "failed", None)
+REASONS = ("filtered: a", "protected: b", "in_use: c", "dependency: d", "window: e", "interrupt: f")
+"""Why targets were not started, in turn."""
 
 Fate = tuple[str, str | None, str | None]
 """What became of a target: its outcome, what its snapshot saw, and its outcome in a restore, if any."""
@@ -43,6 +45,9 @@ def kept(folder: Path, fates: list[Fate]) -> Report:
     with database.transaction():
         for seq, (outcome, verdict, _) in enumerate(fates, 1):
             database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, seq))
+            if outcome == "not_started":
+                reason = REASONS[seq % len(REASONS)]
+                database.run("UPDATE target SET reason = ? WHERE seq = ?", (reason, seq))
             if outcome in SENT:
                 database.run(INSERT_INTENT, (seq, 1, "undeploy", "", 1.0))
                 database.run("UPDATE attempt SET verdict = ? WHERE seq = ?", (SENT[outcome], seq))
@@ -81,9 +86,12 @@ def restored(folder: Path, fates: list[Fate]) -> tuple[Restore, ...]:
 
 
 def is_touched(fate: Fate) -> bool:
-    """Only what was seen up and may have been reached is part of a restore."""
+    """Only what was seen up and may have been reached is part of a restore; or another run took it down.
+
+    A run that continues this one takes down what this one did not start, and one restore brings back both.
+    """
     outcome, verdict, back = fate
-    return back is not None and outcome in SENT and verdict == "up"
+    return back is not None and (outcome == "not_started" or (outcome in SENT and verdict == "up"))
 
 
 def is_up(fate: Fate) -> bool:
@@ -116,6 +124,12 @@ def spoken(report: Report, fates: list[Fate]) -> None:
     up, down = sum(map(is_up, fates)), count_done(count_current_outcomes(report))
     head = compose_headline(report)
     told = [step.text for step in advise(report)]
+    assert not [text for text in (head, *told) if re.search(r"(?<!\w)-\d", text)]
+    missed = sum(
+        fate[0] == "not_started" and REASONS[seq % len(REASONS)] not in REASONS[:2] and not is_up(fate)
+        for seq, fate in enumerate(fates, 1)
+    )
+    assert said(head, r"was not started|were not started", len(fates)) == missed
     assert said(head, r"is down|are down", len(fates)) == down
     assert said(head, r"(?:is|are) up again", len(fates)) == up
     back = report.restore_outlook

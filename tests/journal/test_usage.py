@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.journal.database import Database, create_database, open_database
 from orchestrator.journal.ended import create_ended_view
+from orchestrator.journal.restores import collect_up_again
 from orchestrator.journal.usage import read_usage, report_use
 from orchestrator.model.usage import Usage
 
@@ -45,6 +46,8 @@ def test_a_report_names_the_most_used_first_and_then_what_nothing_tells(journal:
     fill(journal)
     create_ended_view(journal, None)
 
+    collect_up_again(journal, (), ())
+
     use = report_use(journal)
 
     assert use is not None
@@ -57,6 +60,7 @@ def test_a_report_names_the_most_used_first_and_then_what_nothing_tells(journal:
 
 def test_a_run_that_asked_for_no_use_reports_none(journal: Database) -> None:
     create_ended_view(journal, None)
+    collect_up_again(journal, (), ())
 
     assert report_use(journal) is None
 
