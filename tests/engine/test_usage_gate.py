@@ -16,9 +16,9 @@ from orchestrator.model.events import AnyEvent, TargetInUse
 from orchestrator.model.http import Lost
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import CallBound, Plan, Wave
-from orchestrator.model.reading import Act, Verdict
+from orchestrator.model.reading import Act, Snapshot, Verdict
 from orchestrator.model.settings import Limits, Retry
-from orchestrator.model.target import TargetId
+from orchestrator.model.target import Target, TargetId
 from orchestrator.rules.admission import AdmissionRequest
 from orchestrator.rules.parking import FAULTY_TARGETS
 from orchestrator.rules.retry import TargetEnd, TargetHistory
@@ -27,6 +27,7 @@ from tests.support.engine import (
     Answer,
     Heard,
     Journal,
+    NothingPending,
     Wire,
     environment,
     gateway,
@@ -72,6 +73,7 @@ def take_down(
     is_parked: bool = False,
     takes: float = 0.0,
     of_all: Answer = UP,
+    pending: NothingPending | None = None,
     **fields: Any,
 ) -> Played:
     """Take one target through a session; ``used`` are the answers to the reads of its calls, in order."""
@@ -102,7 +104,7 @@ def take_down(
             in_use=in_use,
             in_use_over=over,
         )
-        parts = resources(here, run_gate, journal, events.append, plan=plan)
+        parts = resources(here, run_gate, journal, events.append, plan=plan, pending=pending)
         if in_use != "ignore":
             patience = one_lane.gateway.park_for if in_use == "refuse" else 0.0
             parts.usage_readers["gw"] = UsageReader(one_lane, over.hours, patience)
@@ -240,6 +242,61 @@ def test_calls_are_read_again_where_the_undeploy_had_to_wait(pause: float, reads
     assert went.end == (wanted if reads == 1 else left_up("in_use: 5 calls in 72 h by web-shop, billing"))
 
 
+def test_an_undeploy_that_is_skipped_while_it_waits_does_not_leave() -> None:
+    """At one each ten seconds the second try may leave at 20 s, and the calls that were read allow it."""
+
+    async def skip(run_gate: RunGate) -> None:
+        await anyio.sleep(15.0)
+        run_gate.skip("gw/t1", "ana")
+
+    fails = iter([Lost(sent=False, detail="refused")])
+    went = take_down(
+        [calls(0)],
+        undeploys=lambda: next(fails, REMOVED),
+        during=skip,
+        limits=Limits(rate=0.1),
+        retry=Retry(first=1.0),
+    )
+
+    assert went.end == left_up("skipped: gw/t1, by ana")
+    assert went.wire.times() == [10.0]
+
+
+@pytest.mark.parametrize("history", [None, TargetHistory(requests=1, charged=1)], ids=["first", "resumed"])
+def test_a_target_that_is_skipped_before_its_use_is_read_is_skipped(history: TargetHistory | None) -> None:
+    """A parked lane lets it wait for each read: for the one that names what is called as well."""
+
+    async def skip(run_gate: RunGate) -> None:
+        await anyio.sleep(2.0)
+        run_gate.skip("gw/t1", "ana")
+
+    went = take_down([], during=skip, is_parked=True, history=history)
+
+    assert isinstance(went.end, TargetEnd)
+    assert went.end.reason == "skipped: gw/t1, by ana"
+    assert went.wire.told == []
+    assert not went.journal.usages
+
+
+def test_a_target_in_use_is_told_of_once_however_often_its_calls_are_read() -> None:
+    async def pause_after_the_read(run_gate: RunGate) -> None:
+        await anyio.sleep(0.5)
+        await _pause_for(run_gate, 301.0)
+
+    fails = iter([Lost(sent=False, detail="refused")])
+    went = take_down(
+        [calls(3), calls(5)],
+        in_use="warn",
+        undeploys=lambda: next(fails, REMOVED),
+        during=pause_after_the_read,
+        retry=Retry(first=1.0),
+    )
+
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+    assert [event.calls for event in went.events if isinstance(event, TargetInUse)] == [3]
+    assert [usage.calls for usage in went.journal.usages] == [3, 5]
+
+
 @pytest.mark.promise(10)
 def test_calls_that_are_old_as_soon_as_they_are_told_are_not_read_for_ever() -> None:
     went = take_down([calls(0)] * 9, takes=FRESH_FOR + 1)
@@ -285,6 +342,30 @@ def test_a_resume_asks_afresh_before_it_repeats() -> None:
     assert went.wire.times() == []
     # The look that settles the doubt, the read that names the front ends (no session kept any), the calls.
     assert [address.startswith(ASKED_OF_ONE) for _, _, address in went.wire.told] == [False, False, True]
+
+
+class KeptSnapshot(NothingPending):
+    """An earlier session has kept a snapshot of the target."""
+
+    def read_snapshot(self, seq: int) -> Snapshot:
+        return Snapshot(verdict=Verdict.UP, message="kept before")
+
+
+def test_a_resume_does_not_read_again_what_an_earlier_snapshot_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = list[Snapshot | None]()
+    real = UsageReader.read
+
+    async def read(reader: UsageReader, target: Target, snapshot: Snapshot | None, ask: Any) -> Any:
+        given.append(snapshot)
+        return await real(reader, target, snapshot, ask)
+
+    monkeypatch.setattr(UsageReader, "read", read)
+    pending = KeptSnapshot()
+    went = take_down([calls(0)], history=TargetHistory(requests=1, charged=1), pending=pending)
+
+    assert went.end == TargetEnd(Outcome.UNDEPLOYED, evidence="204")
+    assert given == [pending.read_snapshot(1)]
+    assert [address for _, _, address in went.wire.told] == [f"{ASKED_OF_ONE}gw/t1", "gw/t1"]
 
 
 @pytest.mark.promise(6)

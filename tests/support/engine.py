@@ -242,7 +242,7 @@ class NothingPending:
     def read_approved(self, seq: int) -> StateAtApproval | None:
         return None
 
-    def read_snapshot(self, seq: int) -> None:
+    def read_snapshot(self, seq: int) -> Snapshot | None:
         return None
 
     def list_untouched(self) -> tuple[list[UntouchedTarget], ...]:
