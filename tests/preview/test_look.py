@@ -95,20 +95,26 @@ def answer_between(mute: Answering) -> Environment:
 
 
 def time_look(
-    folder: Path, mute: Answering, *, targets: int = 100, demanding: bool = False
+    folder: Path,
+    mute: Answering,
+    *,
+    targets: int = 100,
+    demanding: bool = False,
+    plan: str = PLAN,
+    here: Environment | None = None,
 ) -> tuple[float, Preview | str]:
     """Return how many seconds the look took, and its preview, or the error that ended it."""
     path = folder / "plan.yaml"
     both = ("quick", "mute")
     lines = [EACH.format(gateway=name, number=n) for name in both for n in range(targets)]
-    path.write_text(PLAN + "".join(lines))
+    path.write_text(plan + "".join(lines))
 
     async def main() -> tuple[float, Preview | str]:
         with load_plan(path) as loaded:
             options = RunOptions(state=folder / "state")
             try:
                 seen: Preview | str = await take_preview(
-                    loaded, options, answer_between(mute), demanding=demanding
+                    loaded, options, here or answer_between(mute), demanding=demanding
                 )
             except UsageError as error:
                 seen = str(error)
@@ -126,6 +132,46 @@ def test_a_look_that_did_not_leave_is_not_counted(tmp_path: Path) -> None:
 
     assert isinstance(seen, Preview)
     assert {each.name: each.requests > 0 for each in seen.gateways} == {"quick": True, "mute": False}
+
+
+def test_each_request_of_a_look_that_left_is_counted_those_of_lists_too(tmp_path: Path) -> None:
+    sent = list[str]()
+
+    async def answer(request: Request) -> Reply | Lost:
+        sent.append(request.url)
+        return await answer_at_once(request)
+
+    _, seen = time_look(tmp_path, answer)
+
+    assert isinstance(seen, Preview)
+    (mute,) = (each for each in seen.gateways if each.name == "mute")
+    assert any("deploy-status" not in url for url in sent)
+    assert mute.requests == len(sent)
+    assert {round(each, 3) for each in mute.seconds} == {0.1}
+
+
+@pytest.mark.promise(10)
+@pytest.mark.parametrize(("timeout", "within"), [(600, LOOK_WITHIN), (12, 12)])
+def test_no_look_waits_longer_for_its_reply_than_the_plan_lets_it(
+    tmp_path: Path, timeout: float, within: float
+) -> None:
+    bounds = dict[str, float]()
+
+    @asynccontextmanager
+    async def connect(gateway: Gateway) -> AsyncIterator[Send]:
+        bounds[gateway.name] = gateway.reply_timeout
+        yield answer_at_once
+
+    entry = 'url: "https://mute.example"'
+    time_look(
+        tmp_path,
+        answer_at_once,
+        targets=1,
+        plan=PLAN.replace(entry, f"{entry}, timeout: {timeout}s"),
+        here=replace(environment(), connect=connect),
+    )
+
+    assert bounds["mute"] == within
 
 
 @pytest.mark.promise(10)
