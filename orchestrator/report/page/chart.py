@@ -12,6 +12,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.report.page.axis import TimeAxis, build_axis
 from orchestrator.report.values import GatewayReport, LatencyPercentiles, PaceTimeline, RunTimeline, Totals
 from orchestrator.report.words import OUTCOME_WORDS
+from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_per_second, format_span
 
 WIDTH = 100.0
@@ -38,6 +39,7 @@ class TimeSlot(Struct, frozen=True):
 class TimeChart(Struct, frozen=True, kw_only=True):
     """The targets that ended, and the requests that were sent, both counted by bucket on one scale.
 
+    What was not started is in no bucket: a stop ends it all at once, and would press the rest flat.
     ``line`` is the path of the requests, empty if nothing counts them; ``top`` is the count at the top of
     the scale.
     """
@@ -106,13 +108,13 @@ def draw_bar(totals: Totals) -> tuple[BarPart, ...]:
 
 
 def draw_timeline(timeline: RunTimeline, axis: TimeAxis | None = None) -> TimeChart | None:
-    """Return the chart; None if no request was sent and no target ended."""
-    ended = [sum(bucket.values()) for bucket in timeline.ended]
-    highest = max((*ended, *(timeline.requests or ())), default=0)
+    """Return the chart; None if no request was sent and no target that was begun ended."""
+    buckets = [dict(_count_worked_on(bucket)) for bucket in timeline.ended]
+    highest = max((*(sum(bucket.values()) for bucket in buckets), *(timeline.requests or ())), default=0)
     if not highest:
         return None
     top = choose_top(highest)
-    seen = {outcome for bucket in timeline.ended for outcome, count in bucket.items() if count}
+    seen = {outcome for bucket in buckets for outcome in bucket}
     return TimeChart(
         slots=tuple(_build_slots(timeline, top)),
         line="" if timeline.requests is None else _draw_outline(timeline.requests, top),
@@ -127,14 +129,24 @@ def _build_slots(timeline: RunTimeline, top: int) -> Iterator[TimeSlot]:
     requests: Iterable[int | None] = timeline.requests or (None,) * len(timeline.ended)
     for index, (bucket, sent) in enumerate(zip(timeline.ended, requests, strict=True)):
         parts, at = [], 100.0
-        texts = [_describe_bucket(index, timeline.width), *([] if sent is None else [f"{sent:,} requests"])]
-        for outcome, count in _count_by_outcome(bucket):
-            if count:
-                size = round(100 * count / top, 3)
-                at -= size
-                parts.append(BarPart(outcome.value, round(at, 3), size))
-                texts.append(f"{count:,} {OUTCOME_WORDS[outcome]}")
+        texts = [
+            _describe_bucket(index, timeline.width),
+            *([] if sent is None else [count_noun(sent, "request")]),
+        ]
+        for outcome, count in _count_worked_on(bucket):
+            size = round(100 * count / top, 3)
+            at -= size
+            parts.append(BarPart(outcome.value, round(at, 3), size))
+            texts.append(f"{count:,} {OUTCOME_WORDS[outcome]}")
         yield TimeSlot(", ".join(texts), tuple(parts))
+
+
+def _count_worked_on(bucket: Mapping[str, int]) -> Iterator[tuple[Outcome, int]]:
+    return (
+        (outcome, count)
+        for outcome, count in _count_by_outcome(bucket)
+        if count and outcome is not Outcome.NOT_STARTED
+    )
 
 
 def _describe_bucket(index: int, width: float) -> str:

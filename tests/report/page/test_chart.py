@@ -58,13 +58,25 @@ def test_a_run_without_requests_has_no_timeline() -> None:
     assert draw_timeline(RunTimeline(width=1.0, ended=(), requests=())) is None
 
 
-def test_every_outcome_can_be_drawn() -> None:
+def test_every_outcome_of_work_can_be_drawn() -> None:
     chart = draw_timeline(
         RunTimeline(width=1.0, ended=({outcome.value: 1 for outcome in Outcome},), requests=(5,))
     )
 
     assert chart is not None
-    assert list(chart.outcomes) == [outcome.value for outcome in Outcome]
+    assert list(chart.outcomes) == [
+        outcome.value for outcome in Outcome if outcome is not Outcome.NOT_STARTED
+    ]
+
+
+def test_what_a_stop_left_behind_does_not_press_the_course_of_the_work_flat() -> None:
+    work, stop = {"undeployed": 4}, {"failed": 1, "not_started": 9_000}
+    chart = draw_timeline(RunTimeline(width=1.0, ended=(work, stop), requests=(4, 1)))
+
+    assert chart is not None
+    assert chart.top == 4
+    assert chart.slots[1].tooltip == "1 s to 2 s, 1 request, 1 failed"
+    assert draw_timeline(RunTimeline(width=1.0, ended=({"not_started": 9},), requests=(0,))) is None
 
 
 def test_latencies_share_one_scale_and_a_silent_gateway_has_none() -> None:
