@@ -32,7 +32,8 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     from orchestrator.runs.remainder import write_remainder
 
     # Through a link the folder would have another name than the run.
-    folder = RunFolder(find_run(state, run).path.resolve())
+    found = find_run(state, run)
+    folder = RunFolder(found.path.resolve())
     if folder.path.parent.name == REHEARSALS:
         raise UsageError(f"{folder.id} is a rehearsal and has no remainder; rehearse the plan again")
     # The new plan names the run as its `parent`, whose form this is.
@@ -46,6 +47,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
             held = f"; {rest.stuck_count:,} would come after what is protected" if rest.stuck_count else ""
             raise UsageError(f"nothing is left of run {folder.id}{held}; no plan was written")
         with open_output(output, force=force) as out:
-            write_remainder(rest, folder.id, out, folder=None if output is None else output.absolute().parent)
+            place = None if output is None else output.absolute().parent
+            write_remainder(rest, folder.id, out, folder=place, state_option=found.state_option)
         if rest.stuck_count:
             tell(f"{rest.stuck_count:,} left out: what they come after is protected; the plan names them")

@@ -19,17 +19,22 @@ from orchestrator.text.counting import choose_form
 from orchestrator.text.formats import format_moment
 
 
-def write_remainder(rest: Remainder, run: str, out: TextIO, *, folder: Path | None) -> None:
+def write_remainder(
+    rest: Remainder, run: str, out: TextIO, *, folder: Path | None, state_option: str = ""
+) -> None:
     """Write the remainder of the run with the id ``run``, target by target.
 
     ``folder`` is the folder of the new plan. If it is another one than the old plan's, or None (not known),
-    the paths in the plan become absolute. Raises ``UsageError`` if a path cannot be written so.
+    the paths in the plan become absolute. ``state_option`` is what a command about the run needs to find it.
+    Raises ``UsageError`` if a path cannot be written so.
     """
     is_elsewhere = folder is None or os.path.realpath(folder) != os.path.realpath(rest.folder)
     # First: a path that cannot be written raises here, before any line is out.
     lines = list(format_head(rest.plan, run, _make_absolute(rest.folder) if is_elsewhere else str))
+    resume = f"undeploy resume {run}{state_option}"
     out.writelines(
-        f"#{' ' if line else ''}{line}\n" for line in _describe_remainder(rest, run, away=is_elsewhere)
+        f"#{' ' if line else ''}{line}\n"
+        for line in _describe_remainder(rest, run, resume, away=is_elsewhere)
     )
     out.writelines(lines)
     kinds = {gateway.name: KINDS[gateway.KIND] for gateway in rest.plan.gateways}
@@ -64,7 +69,7 @@ def _make_absolute(folder: Path) -> MovePath:
     return make_absolute
 
 
-def _describe_remainder(rest: Remainder, run: str, *, away: bool) -> Iterator[str]:
+def _describe_remainder(rest: Remainder, run: str, resume: str, *, away: bool) -> Iterator[str]:
     report, totals = rest.report, rest.report.totals
     yield f"What run {format_comment(run)} has left: {rest.count:,} of its {totals.targets:,} targets."
     began = f"It began {format_moment(report.run.started)}"
@@ -87,7 +92,7 @@ def _describe_remainder(rest: Remainder, run: str, *, away: bool) -> Iterator[st
     if rest.plan.window is not None:
         yield "The window of that run is not in here; add one, or give --window or --close-at."
     if report.run.state != "complete":
-        yield f"`undeploy resume {format_comment(run)}` goes on with it as well, but not with what failed."
+        yield f"`{format_comment(resume)}` goes on with it as well, but not with what failed."
     if away and _runs_commands(rest):
         yield "A command that gives a credential runs in the folder of this plan; see to relative arguments."
     yield "Check it with: undeploy check PLAN"

@@ -132,3 +132,16 @@ def test_a_remainder_elsewhere_finds_what_its_plan_named(
     platform.expect(FaultScenario())
     assert undeploy("run", "deep/er/rest.yaml", "--yes").status == 0
     assert platform.books().targets[read_run_id(PROXIES[1])].down
+
+
+def test_the_resume_that_a_remainder_names_finds_its_run(
+    platform: RunningSimulators, undeploy: Undeploy, plan: Write
+) -> None:
+    platform.expect(FaultScenario(script={read_run_id(PROXIES[0]): ("403",)}))
+    path = plan(platform.urls["apim"], "stop_when: {failed: 0}")
+    stopped = undeploy("run", path, "--yes", "--state", "else where")
+    assert stopped.status == 4, stopped.err
+
+    rest = undeploy("remainder", stopped.run, "--state", "else where").out
+
+    assert f"# `undeploy resume {stopped.run} --state 'else where'` goes on with it as well" in rest

@@ -24,11 +24,18 @@ def can_ask() -> bool:
 
 
 def read_answer(question: str) -> str:
-    """Ask on the terminal; return the answer in small letters, without spaces at its ends; empty for none."""
+    """Ask on the terminal; return the answer in small letters, without spaces at its ends; empty for none.
+
+    It is asked before a run begins: Ctrl-C says so, and raises ``click.Abort``.
+    """
     drop_typed_input()
     click.echo(question, nl=False, err=True)
-    _wait_for_line()
-    return sys.stdin.readline().strip().lower()
+    try:
+        _wait_for_line()
+        return sys.stdin.readline().strip().lower()
+    except KeyboardInterrupt:
+        tell("\nNothing was changed.")
+        raise click.Abort from None
 
 
 def _wait_for_line() -> None:

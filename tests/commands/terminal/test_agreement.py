@@ -137,9 +137,10 @@ def test_more_than_five_targets_are_counted(platform: RunningSimulators, plan: C
 
 
 def test_ctrl_c_at_the_question_is_130(platform: RunningSimulators, plan: Callable[..., Path]) -> None:
-    status, _ = on_a_terminal("", "run", plan(platform.urls["apim"]), "--no-preview", interrupt=True)
+    status, shown = on_a_terminal("", "run", plan(platform.urls["apim"]), "--no-preview", interrupt=True)
 
     assert (status, platform.books().requests) == (130, 0)
+    assert shown.splitlines()[-2:] == ["Nothing was changed.", "Interrupted."]
 
 
 def test_live_state_is_shown_before_the_question(
