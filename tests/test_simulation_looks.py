@@ -416,11 +416,17 @@ def is_surge(scene: SeedScene) -> bool:
 
 def test_a_duration_that_cannot_be_is_told() -> None:
     def judge(
-        run: float | None, attempt_took: float, *, ended: bool = True, has_jumped: bool = True
+        run: float | None,
+        attempt_took: float,
+        *,
+        ended: bool = True,
+        has_jumped: bool = True,
+        taken_over: bool = False,
     ) -> list[str]:
         one = replace(attempt(UNDEPLOY), seconds=attempt_took)
         report = a_report(run, ended=ended)
-        return list(judge_durations(report, [end(None, one)], 60.0, has_jumped=has_jumped))
+        targets = [end(None, one)]
+        return list(judge_durations(report, targets, 60.0, has_jumped=has_jumped, taken_over=taken_over))
 
     assert judge(60.5, 2.0) == judge(0.0, 0.0) == []
     assert judge(3600.0, 2.0) == ["the run is reported to have taken 3600.0 s, in a run of 60.0 s"]
@@ -430,6 +436,9 @@ def test_a_duration_that_cannot_be_is_told() -> None:
     assert judge(3600.0, 2.0, ended=False) == []
     assert len(judge(3600.0, 2.0, ended=False, has_jumped=False)) == 1
     assert len(judge(-1.0, 2.0, ended=False)) == 1
+    # Nor that of a session which began by the clock of one driver, and ended by that of another.
+    assert judge(3600.0, 2.0, taken_over=True) == []
+    assert len(judge(3600.0, 2.0, taken_over=True, has_jumped=False)) == 1
     twice = [end(None, attempt(UNDEPLOY), attempt(UNDEPLOY))]
     assert list(judge_durations(a_report(1.0), twice, 60.0, has_jumped=False)) == [
         "the attempts of gw/api1 are out of order"

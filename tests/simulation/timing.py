@@ -19,21 +19,36 @@ SLOWEST = 20.0
 """Seconds between two steps at the slowest pace, login or renewal that a scene may have."""
 
 
-def check_durations(folder: RunFolder, true: float, jumps: Sequence[ClockJump]) -> Iterator[str]:
-    """Yield each duration in the report of a run that is negative, or longer than the run truly took."""
+def check_durations(
+    folder: RunFolder, true: float, jumps: Sequence[ClockJump], *, taken_over: bool = False
+) -> Iterator[str]:
+    """Yield each duration in the report of a run that is negative, or longer than the run truly took.
+
+    ``taken_over``: another driver may have brought to its end what one with another clock had begun.
+    """
     with folder.open_source(ours=True) as source:
-        yield from judge_durations(source.report, list(source.targets()), true, has_jumped=bool(jumps))
+        targets = list(source.targets())
+        yield from judge_durations(
+            source.report, targets, true, has_jumped=bool(jumps), taken_over=taken_over
+        )
 
 
 def judge_durations(
-    report: Report, targets: Sequence[TargetReport], true: float, *, has_jumped: bool
+    report: Report,
+    targets: Sequence[TargetReport],
+    true: float,
+    *,
+    has_jumped: bool,
+    taken_over: bool = False,
 ) -> Iterator[str]:
     """Yield each duration of a report that cannot be, and each target whose attempts are out of order.
 
     All are measured on a clock that does not jump, but for that of a killed session, which told no end: its
-    last sign of life is an instant of the wall clock.
+    last sign of life is an instant of the wall clock. So are beginning and end of a session that was taken
+    over, on the clocks of two machines.
     """
-    is_guessed = has_jumped and any(session.ended is None for session in report.run.sessions)
+    is_open = any(session.ended is None for session in report.run.sessions)
+    is_guessed = has_jumped and (is_open or taken_over)
     told: dict[str, float | None] = {
         "the run": min(report.run.seconds, true) if is_guessed else report.run.seconds
     }
