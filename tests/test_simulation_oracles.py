@@ -114,8 +114,13 @@ def test_a_rejected_credential_that_leaves_again_is_told() -> None:
 @pytest.mark.promise(5)
 def test_a_401_about_a_role_rejects_no_credential() -> None:
     report = ask(1.0, 2.0, 401, act=LOOK, is_report=True)
+    # In the words of a bad token the vendor may well mean the role.
+    worded = ask(1.0, 2.0, 401, act=LOOK, is_report=True, is_denied=True)
+    rejected = ask(1.0, 2.0, 400, act=LOOK, is_report=True, is_denied=True)
 
     assert find(check_credentials, wire(report, ask(2.5, 3.0))) == []
+    assert find(check_credentials, wire(worded, ask(2.5, 3.0))) == []
+    assert "with a credential that was rejected" in find(check_credentials, wire(rejected, ask(2.5, 3.0)))[0]
 
 
 @pytest.mark.promise(5)

@@ -60,8 +60,9 @@ class WireExchange(Struct, kw_only=True, eq=False):
 
     @property
     def is_rejection(self) -> bool:
-        """Whether the reply says that the credential is rejected."""
-        is_told = self.is_denied or (self.status == DENIED and not self.is_report)
+        """Whether the reply says that the credential is rejected. A 401 to a report may be about a role,
+        whatever it says; a 400 is not."""
+        is_told = self.is_denied and self.status != DENIED if self.is_report else self.is_denial
         return is_told and not self.login
 
     @property
