@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from msgspec import Struct
 from orchestrator.errors import UsageError
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.globs import make_matcher
-from orchestrator.model.search import FoundTarget, TargetFilter
+from orchestrator.model.search import FoundTarget, TargetFilter, parse_instant
 from orchestrator.text.names import to_nfc
 
 BEFORE = "deployed-before"
@@ -169,17 +170,20 @@ def read_before(text: str) -> datetime:
 
     A day such as ``2026-01-31`` begins at midnight UTC; a time has its offset from UTC.
     """
-    try:
-        # Python would read a day as a time without an offset, which is refused below.
-        if len(text) == len("2026-01-31"):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = datetime.max  # noqa: DTZ901 - it is refused
-    if moment.tzinfo is None:
+    moment = _find_midnight(text) or parse_instant(text)
+    if moment is None:
         example = "2026-01-31 (from midnight UTC) or 2026-01-31T22:00:00+03:00"
         raise UsageError(f"--{BEFORE} {text}: write a day or a time with its offset from UTC: {example}")
     return moment
+
+
+def _find_midnight(day: str) -> datetime | None:
+    """Return the moment in UTC at which a day such as ``2026-01-31`` begins; None for any other text."""
+    if len(day) != len("2026-01-31"):
+        return None
+    with suppress(ValueError):
+        return datetime.combine(date.fromisoformat(day), time(), UTC)
+    return None
 
 
 def choose_group(by: str | None, gateway: str, found: FoundTarget) -> str | None:

@@ -6,6 +6,7 @@ reader takes the queries in any order, as many side by side as the limits of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
@@ -20,6 +21,8 @@ MOST_LISTED = 100_000
 
 ANY_TEXT: frozenset[str] = frozenset()
 """Of a filter: the kind takes any text for it."""
+
+_HOUR_24 = re.compile("[Tt ]24")
 
 Traits = Mapping[str, tuple[str, ...]]
 """A target's texts for each filter: one, several or none."""
@@ -99,9 +102,11 @@ class TargetFilter(Struct, frozen=True, kw_only=True):
 
 
 def parse_instant(text: str | None) -> datetime | None:
-    """Return an aware time as ISO 8601 writes it; None for anything else."""
+    """Return an aware time as ISO 8601 writes it; None for anything else, such as the hour 24."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return None if moment.tzinfo is None else moment
+    # From Python 3.14 on, 24:00 is the midnight after that day. One text means the same under each version.
+    is_past_midnight = _HOUR_24.search(text or "") is not None
+    return None if moment.tzinfo is None or is_past_midnight else moment

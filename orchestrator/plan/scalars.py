@@ -15,6 +15,7 @@ from msgspec import inspect
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.plan import YEARS, CallBound, StepSize, Threshold
+from orchestrator.model.search import parse_instant
 from orchestrator.model.text_form import TextForm
 from orchestrator.plan.nodes import ScalarNode
 from orchestrator.plan.pattern_text import find_text_fault
@@ -219,11 +220,11 @@ def read_moment(scalar: ScalarNode) -> datetime:
     if found[1] is None:
         hint = f"{example}, if +03:00 is yours"
         raise UnfitError(f"the time {quote_text(scalar.text)} has no offset from UTC", hint)
-    try:
-        # RFC 3339 allows t and z, and fromisoformat knows Z in capitals only.
-        return datetime.fromisoformat(scalar.text.upper())
-    except ValueError:
-        raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example) from None
+    # RFC 3339 allows t and z, and Python knows Z in capitals only.
+    moment = parse_instant(scalar.text.upper())
+    if moment is None:
+        raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example)
+    return moment
 
 
 def _is_of_these_years(text: str) -> bool:

@@ -103,6 +103,8 @@ def test_a_name_and_a_regular_expression_must_both_match() -> None:
         (DiscoveryFilters(regexes=("(",)), [APIM], "--regex: "),
         (DiscoveryFilters(before="yesterday"), [APIM], "--deployed-before yesterday: write a day or a time"),
         (DiscoveryFilters(before="2026-01-31T10:00:00"), [APIM], "with its offset from UTC"),
+        (DiscoveryFilters(before="2026-01-31T24:00:00Z"), [APIM], "write a day or a time"),
+        (DiscoveryFilters(before="2026-02-30"), [APIM], "write a day or a time"),
     ],
 )
 def test_what_cannot_be_answered_is_refused(

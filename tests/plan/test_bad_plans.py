@@ -181,6 +181,7 @@ KEYS = {
         'window.opens: "9999-12-31T23:59:00Z" is in no year from 2000 to 2999; write it as 2026-',
     ),
     "no such day": ("window: {opens: 2026-02-30T22:00:00Z}\n", "is no time that exists"),
+    "no such hour": ("window: {opens: 2026-02-20T24:00:00Z}\n", "is no time that exists"),
     "empty window": ("window: {}\n", "window: neither opens nor closes is given"),
     "window that is no mapping": ("window: soon\n", "expected a mapping with the keys opens, closes"),
     "closes before it opens": (
