@@ -71,7 +71,9 @@ class UndeployRun:
         work = asyncio.create_task(self._work())
         while True:
             try:
-                return await asyncio.shield(work)
+                # Unlike asyncio.shield, it does not log how the work of a workflow ends that was cancelled.
+                await asyncio.wait([work])
+                return work.result()
             except asyncio.CancelledError:
                 # Then the worker forgets the workflow, which another one goes on with: nobody cancelled it.
                 if work.done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 import anyio
@@ -72,7 +73,9 @@ class LongRun:
 
 
 @pytest.mark.parametrize("comes", ["with the signal", "before the timer", "with the timer", "never"])
-def test_a_cancel_in_the_task_that_would_continue_as_new_stops_the_run(comes: str) -> None:
+def test_a_cancel_in_the_task_that_would_continue_as_new_stops_the_run(
+    comes: str, caplog: pytest.LogCaptureFixture
+) -> None:
     loop = FarLoop(ends=1000.0)
 
     async def main() -> Orders:
@@ -92,3 +95,4 @@ def test_a_cancel_in_the_task_that_would_continue_as_new_stops_the_run(comes: st
         return await run.find_orders(following)
 
     assert play(loop, main()).stop == (None if comes == "never" else CANCELLED)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

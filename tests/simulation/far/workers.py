@@ -266,8 +266,14 @@ async def _activate(
 
 
 def _activate_now(instance: WorkflowInstance, activation: WorkflowActivation) -> WorkflowActivationCompletion:
-    loop = asyncio._get_running_loop()
+    """Have an instance decide, even amid one of our tasks: since Python 3.14 a thread has one at a time."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task(loop)
+    if task is not None:
+        asyncio.tasks._leave_task(loop, task)
     try:
         return instance.activate(activation)
     finally:
         asyncio._set_running_loop(loop)
+        if task is not None:
+            asyncio.tasks._enter_task(loop, task)
