@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sqlite3
 import sys
+import warnings
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -38,6 +41,24 @@ for _name in [name for name in os.environ if name.startswith("OTEL_")]:
 # certificate, whose key was thrown away, stands for them all: some libraries refuse to do with none.
 _AUTHORITIES = Path(__file__).parent / "support" / "authorities"
 os.environ.update(SSL_CERT_FILE=str(_AUTHORITIES / "nobody.pem"), SSL_CERT_DIR=str(_AUTHORITIES))
+
+
+class _TellingConnection(sqlite3.Connection):
+    """Tells that nobody closed it, as every connection does from Python 3.13 on."""
+
+    _is_closed = False
+
+    def close(self) -> None:
+        super().close()
+        self._is_closed = True
+
+    def __del__(self) -> None:
+        if not self._is_closed:
+            warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=1)
+
+
+if sys.version_info < (3, 13):
+    sqlite3.connect = partial(sqlite3.connect, factory=_TellingConnection)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

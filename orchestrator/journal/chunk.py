@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from orchestrator.journal.database import Database, create_database
+from orchestrator.journal.database import Database, create_database, make_uri
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.outcome import Outcome, is_as_wanted
 
@@ -133,7 +133,7 @@ def make_chunk_journal(
         with database.translate_errors():
             # No other process reads it, and so each statement need not wait for a lock.
             database.run("PRAGMA main.locking_mode=EXCLUSIVE")
-            database.run("ATTACH ? AS run", (f"{run.absolute().as_uri()}?mode=ro",))
+            database.run("ATTACH ? AS run", (make_uri(run, "ro"),))
         with database.transaction():
             _fill(database, targets, wanted, broken, undone)
         database.run("DETACH run")

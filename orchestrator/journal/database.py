@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import quote_from_bytes
 
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.ledger import BATCHED, ENTRY_KINDS, MOST_ENTRIES, Ledger, begin_ledger
@@ -32,12 +33,16 @@ _DISK_FAULTS = ("full", "disk i/o", "readonly", "unable to open")
 def create_database(path: Path) -> Database:
     """Make an empty journal that is cheap to fill and not yet durable (see ``Database.make_durable``)."""
     database = Database(path)
-    with database.translate_errors():
-        database.run("PRAGMA journal_mode=OFF")
-        database.run("PRAGMA synchronous=OFF")
-        database.run(f"PRAGMA application_id={APPLICATION_ID}")
-        database.run(f"PRAGMA user_version={FORMAT}")
-        database.script(TABLES)
+    try:
+        with database.translate_errors():
+            database.run("PRAGMA journal_mode=OFF")
+            database.run("PRAGMA synchronous=OFF")
+            database.run(f"PRAGMA application_id={APPLICATION_ID}")
+            database.run(f"PRAGMA user_version={FORMAT}")
+            database.script(TABLES)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
@@ -118,6 +123,12 @@ def _choose_read_mode(path: Path) -> str:
     return "ro&immutable=1" if alone else "ro"
 
 
+def make_uri(path: Path, mode: str) -> str:
+    """Return what SQLite takes for the name of a file that it opens in a ``mode``, such as ``ro``."""
+    # Path.as_uri of Python 3.14 loads all that speaks HTTP.
+    return f"file://{quote_from_bytes(os.fsencode(path.absolute()))}?mode={mode}"
+
+
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for another process's lock on the database: meanwhile the whole run waits."""
 
@@ -145,14 +156,18 @@ class Database:
         """Gets an entry of each change, once ``ledger.go_on_with_ledger`` has set it."""
         mode = "rwc" if write else _choose_read_mode(path)
         with self.translate_errors():
-            self._connection = _connect(f"{path.absolute().as_uri()}?mode={mode}")
+            self._connection = _connect(make_uri(path, mode))
 
     def leave_file(self) -> None:
         """Go on with a private copy of the database, which is gone when the connection closes."""
         with self.translate_errors():
             # SQLite keeps a database without a name in memory, and what does not fit in a temporary file.
             copy = _connect("")
-            self._connection.backup(copy)
+            try:
+                self._connection.backup(copy)
+            except BaseException:
+                copy.close()
+                raise
         self._connection.close()
         self._connection = copy
 

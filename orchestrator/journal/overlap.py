@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 
 from orchestrator.errors import JournalError, RunError
-from orchestrator.journal.database import Database, open_database
+from orchestrator.journal.database import Database, make_uri, open_database
 from orchestrator.journal.folder import RunFolder, list_runs, make_private
 from orchestrator.journal.holder import LockHeldError, LockHolder, take_lock
 from orchestrator.journal.meta import read_plan
@@ -130,7 +130,7 @@ def _find_shared(theirs: Path, ours: Path, wanted: Wanted) -> tuple[int, str]:
     """Count the targets that both journals have, and return the first of our ids among them."""
     with closing(open_database(theirs, write=False, whole=False)) as database:
         with database.translate_errors():
-            database.run("ATTACH ? AS ours", (f"{ours.absolute().as_uri()}?mode=ro",))
+            database.run("ATTACH ? AS ours", (make_uri(ours, "ro"),))
         if not _number_installations(database):
             return 0, ""
         last = database.one("SELECT ifnull(MAX(seq), 0) FROM main.target")[0]

@@ -60,15 +60,23 @@ def load_plan(path: Path, *, targets: Sequence[str | GivenTarget] | None = None)
     except OSError as error:
         raise explain_no_room(error) from error
     try:
-        draft = Draft(place / "journal.sqlite")
-        loaded = read_plan(path, draft, instead=targets)
-        _copy_source(loaded, place / "plan.yaml")
-        draft.finish(loaded.plan, _describe_run(loaded))
+        return _load_into(place, path, targets)
     except BaseException as error:
         # An interrupt, too, must leave no temporary folder behind.
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(error, DiskError | OSError):
             raise explain_no_room(error) from error
+        raise
+
+
+def _load_into(place: Path, path: Path, targets: Sequence[str | GivenTarget] | None) -> LoadedPlan:
+    draft = Draft(place / "journal.sqlite")
+    try:
+        loaded = read_plan(path, draft, instead=targets)
+        _copy_source(loaded, place / "plan.yaml")
+        draft.finish(loaded.plan, _describe_run(loaded))
+    except BaseException:
+        draft.close()
         raise
     return LoadedPlan(loaded, draft, place)
 

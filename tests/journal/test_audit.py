@@ -292,9 +292,12 @@ def drop_keys(table: str, connection: sqlite3.Connection) -> None:
 
 
 def make_index_lie(connection: sqlite3.Connection) -> None:
-    """Give the program's own index other entries than the rows that it stands for."""
+    """Give the program's own index other entries than the rows that it stands for, and as many.
+
+    Whoever opens a journal has SQLite look at its pages; newer versions of it count the entries then.
+    """
     connection.execute("DROP INDEX target_turn")
-    connection.execute("CREATE INDEX target_turn ON target (wave, step, gateway, depth, seq) WHERE seq > 2")
+    connection.execute("CREATE INDEX target_turn ON target (wave, step, gateway, depth, -seq)")
     connection.execute("PRAGMA writable_schema = ON")
     connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'target_turn'", (AFTER_LOADING,))
 

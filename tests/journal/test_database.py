@@ -76,6 +76,18 @@ def test_what_was_refused_is_not_changed(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_what_cannot_be_made_or_copied_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open connection would be told, and fail the test: see ``tests/conftest.py``."""
+    read = open_database(small(tmp_path), write=False)
+    read.close()
+    with pytest.raises(JournalError, match="closed"):
+        read.leave_file()
+
+    monkeypatch.setattr("orchestrator.journal.database.TABLES", "no statement")
+    with pytest.raises(JournalError, match="syntax error"):
+        create_database(tmp_path / "j.sqlite")
+
+
 def test_reading_cannot_write(tmp_path: Path) -> None:
     with closing(open_database(small(tmp_path), write=False)) as database:
         with pytest.raises(DiskError, match="readonly"), database.transaction():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +28,7 @@ from orchestrator.model.bindings import Bindings
 from orchestrator.model.plan import RunId, WaveStep
 from orchestrator.model.reading import LookFacts, Snapshot, Verdict
 from orchestrator.report.values import RestoreOutlook, UnrestorableTargets
-from tests.support.journals import journal, plan, target, writable
+from tests.support.journals import journal, plan, small, target
 
 UP = Snapshot(
     verdict=Verdict.UP, facts=LookFacts(pods_responded=2), deploy='{"x": 1}', obstacles=("missing-history",)
@@ -35,24 +37,45 @@ UP = Snapshot(
 Attempts = list[tuple[str, str | None]]
 """What was sent for a target, and what its verdict was; None where the process died first."""
 
+Opened = Callable[..., Database]
+Filled = Callable[..., Database]
 
-def filled(folder: Path, *targets: tuple[Snapshot | None, Attempts, str | None], wave: int = 0) -> Database:
-    """A journal in which so much happened to ``roma/a1``, ``roma/a2`` …: snapshot, attempts, outcome."""
-    database = writable(folder, len(targets))
-    with database.transaction():
-        for seq, (snapshot, attempts, outcome) in enumerate(targets, 1):
-            if snapshot is not None:
-                value = msgspec.json.encode(snapshot).decode()
-                database.run(
-                    "INSERT INTO snapshot VALUES (?, 1.0, ?, ?)", (seq, snapshot.verdict.value, value)
-                )
-            for number, (act, verdict) in enumerate(attempts, 1):
-                database.run(INSERT_INTENT, (seq, number, act, "", 1.0))
-                database.run(
-                    "UPDATE attempt SET verdict = ? WHERE seq = ? AND number = ?", (verdict, seq, number)
-                )
-            database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, seq))
-    return database
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """Opens journals, and closes them after the test."""
+    with ExitStack() as stack:
+
+        def open_it(path: Path, *, write: bool = True) -> Database:
+            return stack.enter_context(closing(open_database(path, write=write)))
+
+        yield open_it
+
+
+@pytest.fixture
+def filled(tmp_path: Path, opened: Opened) -> Filled:
+    """Makes a journal in which so much happened to ``roma/a1``, ``roma/a2`` …: look, attempts, outcome."""
+
+    def fill(*targets: tuple[Snapshot | None, Attempts, str | None]) -> Database:
+        database = opened(small(tmp_path, len(targets)))
+        with database.transaction():
+            for seq, target in enumerate(targets, 1):
+                fill_target(database, seq, *target)
+        return database
+
+    return fill
+
+
+def fill_target(
+    database: Database, seq: int, snapshot: Snapshot | None, attempts: Attempts, outcome: str | None
+) -> None:
+    if snapshot is not None:
+        value = msgspec.json.encode(snapshot).decode()
+        database.run("INSERT INTO snapshot VALUES (?, 1.0, ?, ?)", (seq, snapshot.verdict.value, value))
+    for number, (act, verdict) in enumerate(attempts, 1):
+        database.run(INSERT_INTENT, (seq, number, act, "", 1.0))
+        database.run("UPDATE attempt SET verdict = ? WHERE seq = ? AND number = ?", (verdict, seq, number))
+    database.run("UPDATE target SET outcome = ? WHERE seq = ?", (outcome, seq))
 
 
 def way_back(database: Database) -> RestoreOutlook:
@@ -65,11 +88,11 @@ def way_back(database: Database) -> RestoreOutlook:
     ("heard", "named", "counted"), [(None, 3, 3), (None, 1, 1), (2, 3, 3), (2, None, 2), (None, None, None)]
 )
 def test_a_restore_wants_the_pods_that_the_undeploy_named(
-    tmp_path: Path, heard: int | None, named: int | None, counted: int | None
+    filled: Filled, heard: int | None, named: int | None, counted: int | None
 ) -> None:
     seen = replace(UP, facts=LookFacts(revision="7", pods_responded=heard))
     database = filled(
-        tmp_path, (seen, [("undeploy", "doubt"), ("undeploy", "removed"), ("look", "down")], "undeployed")
+        (seen, [("undeploy", "doubt"), ("undeploy", "removed"), ("look", "down")], "undeployed")
     )
     if named is not None:
         database.run("UPDATE attempt SET pods = ? WHERE number = 2", (f"[[],{named}]",))
@@ -113,9 +136,9 @@ def test_a_restore_wants_the_pods_that_the_undeploy_named(
 )
 @pytest.mark.promise(1)
 def test_what_an_undeploy_may_have_reached(
-    tmp_path: Path, attempts: Attempts, outcome: str | None, taken: bool
+    filled: Filled, attempts: Attempts, outcome: str | None, taken: bool
 ) -> None:
-    database = filled(tmp_path, (UP, attempts, outcome))
+    database = filled((UP, attempts, outcome))
 
     assert [row.id for row in list_taken_down(database)] == (["roma/a1"] if taken else [])
     back = way_back(database)
@@ -124,16 +147,16 @@ def test_what_an_undeploy_may_have_reached(
 
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.UP])
-def test_only_what_was_seen_deployed_is_touched(tmp_path: Path, verdict: Verdict) -> None:
-    database = filled(tmp_path, (Snapshot(verdict=verdict), [("undeploy", "removed")], "undeployed"))
+def test_only_what_was_seen_deployed_is_touched(filled: Filled, verdict: Verdict) -> None:
+    database = filled((Snapshot(verdict=verdict), [("undeploy", "removed")], "undeployed"))
 
     assert list(list_taken_down(database)) == []
     assert count_unseen(database) == 1
 
 
-def test_what_went_down_without_a_snapshot_is_counted(tmp_path: Path) -> None:
+def test_what_went_down_without_a_snapshot_is_counted(filled: Filled) -> None:
     down, left = [("undeploy", "removed")], [("undeploy", "refused")]
-    database = filled(tmp_path, (None, down, "undeployed"), (None, left, "failed"), (UP, down, "undeployed"))
+    database = filled((None, down, "undeployed"), (None, left, "failed"), (UP, down, "undeployed"))
 
     assert count_unseen(database) == 1
     assert way_back(database) == RestoreOutlook(
@@ -144,12 +167,11 @@ def test_what_went_down_without_a_snapshot_is_counted(tmp_path: Path) -> None:
     )
 
 
-def test_why_targets_cannot_be_brought_back_is_grouped(tmp_path: Path) -> None:
+def test_why_targets_cannot_be_brought_back_is_grouped(filled: Filled) -> None:
     down, doubt = [("undeploy", "removed")], [("undeploy", "doubt")]
     busy = Snapshot(verdict=Verdict.UNCLEAR, message="busy")
     old = Snapshot(verdict=Verdict.NOT_OFFERED)
     database = filled(
-        tmp_path,
         (UP, down, "undeployed"),
         (busy, down, "undeployed"),
         (busy, doubt, "unknown"),
@@ -172,8 +194,8 @@ def test_why_targets_cannot_be_brought_back_is_grouped(tmp_path: Path) -> None:
     )
 
 
-def test_the_last_comes_first_with_all_that_was_seen(tmp_path: Path) -> None:
-    database = filled(tmp_path, *[(UP, [("undeploy", "removed")], "undeployed")] * 3)
+def test_the_last_comes_first_with_all_that_was_seen(filled: Filled) -> None:
+    database = filled(*[(UP, [("undeploy", "removed")], "undeployed")] * 3)
 
     rows = list(list_taken_down(database))
     assert [(row.seq, row.id, row.gateway, row.wave) for row in rows] == [
@@ -182,21 +204,23 @@ def test_the_last_comes_first_with_all_that_was_seen(tmp_path: Path) -> None:
     assert {row.snapshot for row in rows} == {UP}
 
 
-def test_who_went_after_whom(tmp_path: Path) -> None:
-    database = filled(tmp_path, *[(None, [], None)] * 3)
+def test_who_went_after_whom(filled: Filled) -> None:
+    database = filled(*[(None, [], None)] * 3)
     with database.transaction():
         database.run("INSERT INTO dependency VALUES (3, 1)")
 
     assert list(list_order(database)) == [(3, 1)]
 
 
-def test_a_restore_s_targets_have_what_their_deploy_needs(tmp_path: Path) -> None:
-    database = filled(tmp_path, *[(None, [], None)] * 3)
+def test_a_restore_s_targets_have_what_their_deploy_needs(
+    tmp_path: Path, opened: Opened, filled: Filled
+) -> None:
+    database = filled(*[(None, [], None)] * 3)
     with database.transaction():
         keep_snapshots(database, [(1, UP), (2, UP)])
     leave_out(database, [(2, "skipped: because")])
     database.close()
-    database = open_database(tmp_path / "journal.sqlite", write=False)
+    database = opened(tmp_path / "journal.sqlite", write=False)
 
     ((first, _), (third, _)), _ = PendingTargets(database, plan(), resumed=False).read_batch(
         WaveStep(0, 0), "roma", START
@@ -262,10 +286,10 @@ def keep(database: Database, seq: int, snapshot: Snapshot) -> None:
     ],
 )
 def test_a_target_without_a_way_back_has_its_reason(
-    tmp_path: Path, snapshot: Snapshot | None, mode: Literal["best", "off"], told: str
+    tmp_path: Path, opened: Opened, snapshot: Snapshot | None, mode: Literal["best", "off"], told: str
 ) -> None:
     kept = journal(tmp_path, replace(plan(), snapshot=mode), [target(1, "roma/a1")])
-    database = open_database(kept, write=True)
+    database = opened(kept)
     keep(database, 1, snapshot or UP)
     if snapshot is None:
         database.run("DELETE FROM snapshot")
@@ -278,7 +302,7 @@ def test_a_target_without_a_way_back_has_its_reason(
     [(5, []), (6, [("met 1 other cause", 2)]), (8, [("met 3 other causes", 6)])],
 )
 def test_five_causes_are_named_and_the_targets_of_the_others_are_counted(
-    tmp_path: Path, causes: int, others: list[tuple[str, int]]
+    filled: Filled, causes: int, others: list[tuple[str, int]]
 ) -> None:
     """The most frequent come first: of each of the first five there are three targets, of the others two."""
     looks = [
@@ -286,7 +310,7 @@ def test_five_causes_are_named_and_the_targets_of_the_others_are_counted(
         for number in range(causes)
         for _ in range(3 if number < 5 else 2)
     ]
-    database = filled(tmp_path, *((each, [("undeploy", "removed")], "undeployed") for each in looks))
+    database = filled(*((each, [("undeploy", "removed")], "undeployed") for each in looks))
     found = [(each.cause, each.count) for each in way_back(database).unrestorable]
 
     assert sorted(found[:5]) == [
@@ -297,12 +321,11 @@ def test_five_causes_are_named_and_the_targets_of_the_others_are_counted(
 
 def test_obstacles_that_an_earlier_version_did_not_know_are_counted_where_the_kind_has_them(
     tmp_path: Path,
+    opened: Opened,
 ) -> None:
     """What hangs on the front ends of ROMA Connect was not always read; Apinizer has nothing of the sort."""
     names = ["roma/a1", "roma/a2", "roma/a3", "apim/p/x/e"]
-    database = open_database(
-        journal(tmp_path, plan(), [target(seq, name) for seq, name in enumerate(names, 1)]), write=True
-    )
+    database = opened(journal(tmp_path, plan(), [target(seq, name) for seq, name in enumerate(names, 1)]))
     published = replace(UP, deploy='{"env_id": "DEFAULT"}', obstacles=("unpublished-edits",))
     keep(database, 1, published)
     keep(database, 2, replace(published, bindings=Bindings(), obstacles=("unpublished-edits", "x")))
@@ -314,10 +337,9 @@ def test_obstacles_that_an_earlier_version_did_not_know_are_counted_where_the_ki
     assert list(found) == sorted(found)
 
 
-def test_what_is_still_down_is_what_a_restore_would_bring_back(tmp_path: Path) -> None:
+def test_what_is_still_down_is_what_a_restore_would_bring_back(filled: Filled) -> None:
     down, refused = [("undeploy", "removed")], [("undeploy", "refused")]
     database = filled(
-        tmp_path,
         (UP, down, "undeployed"),
         (UP, refused, "failed"),
         (Snapshot(verdict=Verdict.DOWN), down, "undeployed"),
@@ -329,11 +351,11 @@ def test_what_is_still_down_is_what_a_restore_would_bring_back(tmp_path: Path) -
     assert list(list_still_down(database)) == [("roma/a1", 0), ("roma/a4", 0)]
 
 
-def test_the_snapshots_of_a_gateway_s_open_targets_are_what_comes_back_there(tmp_path: Path) -> None:
+def test_the_snapshots_of_a_gateway_s_open_targets_are_what_comes_back_there(
+    tmp_path: Path, opened: Opened
+) -> None:
     names = ["roma/a1", "apim/p/x/e", "roma/a2"]
-    database = open_database(
-        journal(tmp_path, plan(), [target(seq, name) for seq, name in enumerate(names, 1)]), write=True
-    )
+    database = opened(journal(tmp_path, plan(), [target(seq, name) for seq, name in enumerate(names, 1)]))
     first, second, third = (replace(UP, message=name) for name in names)
     with database.transaction():
         keep_snapshots(database, [(1, first), (2, second), (3, third)])
@@ -344,9 +366,9 @@ def test_the_snapshots_of_a_gateway_s_open_targets_are_what_comes_back_there(tmp
 
 @pytest.mark.parametrize(("given", "told"), [(None, None), (1, True), (0, False)])
 def test_a_restore_knows_whether_the_undeploy_was_to_persist(
-    tmp_path: Path, given: int | None, told: bool | None
+    filled: Filled, given: int | None, told: bool | None
 ) -> None:
-    database = filled(tmp_path, (UP, [("undeploy", "removed")], "undeployed"))
+    database = filled((UP, [("undeploy", "removed")], "undeployed"))
     database.run("UPDATE target SET persistent = ?", (given,))
 
     assert [row.persistent for row in list_taken_down(database)] == [told]
