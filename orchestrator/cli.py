@@ -112,7 +112,9 @@ def _refuse_missing_values(ctx: click.Context, args: Sequence[str]) -> None:
     ``--close-at "$CLOSE"`` would start a run without an end where no such variable is set; ``--only --yes``
     would filter by the pattern ``--yes`` and agree to nothing.
     """
-    options = {name: option for option in ctx.command.get_params(ctx) for name in option.opts}
+    # Not the arguments, which are called like a folder or a file may be: PLAN is plan.
+    found = [each for each in ctx.command.get_params(ctx) if isinstance(each, click.Option)]
+    options = {name: option for option in found for name in option.opts}
     for name, value in _list_doubtful_values(options, args):
         if not value:
             raise click.UsageError(_EMPTY.format(name), ctx)
@@ -124,7 +126,7 @@ def _refuse_missing_values(ctx: click.Context, args: Sequence[str]) -> None:
 
 
 def _list_doubtful_values(
-    options: Mapping[str, click.Parameter], args: Sequence[str]
+    options: Mapping[str, click.Option], args: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield the options of a command line, each with the word behind it, or with an empty value in ``=``."""
     words = iter(args)
@@ -133,7 +135,7 @@ def _list_doubtful_values(
             return
         name, is_joined, joined = word.partition("=") if word.startswith("--") else (word, "", "")
         option = options.get(name)
-        if not isinstance(option, click.Option) or option.is_flag or option.count:
+        if option is None or option.is_flag or option.count:
             continue
         if is_joined and not joined:
             yield name, joined

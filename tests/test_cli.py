@@ -282,3 +282,21 @@ def test_a_process_with_temporal_s_threads_ends_without_taking_the_interpreter_d
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (ended.returncode, "taken down" in ended.stdout) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "p.yaml", "--targets-from", "more"), "cannot read the list of targets more"),
+        (("run", "nowhere.yaml", "--only", "plan"), "nowhere.yaml"),
+        (("resume", "nowhere", "--events", "run"), "nowhere"),
+    ],
+)
+def test_a_value_may_be_called_like_an_argument(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``more`` is a file here; it is also what `run` calls its further ids."""
+    assert execute(arguments) == 2
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "is an option" not in shown
