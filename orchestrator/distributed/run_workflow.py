@@ -48,6 +48,9 @@ BOUNDS_BROKEN = "bounds-broken"
 LAST_MOMENT = 0.1
 """Seconds for that. Any timer would do: what waits for one goes on after all that came in the same task."""
 
+MOST_MOMENTS = 3
+"""How often it waits so. In a busy run something else comes in each time, and its history only grows."""
+
 
 @workflow.defn(name="UndeployRun")
 class UndeployRun:
@@ -59,6 +62,7 @@ class UndeployRun:
         settled = given if given.state else settle_scheduled(given, info.workflow_id, info.start_time)
         self._conduct = Conduct(settled, info.workflow_id)
         self._has_changed = False
+        self._moments = 0
         self._shown: dict[str, object] = {}
         self._watches: list[asyncio.Task[None]] = []
 
@@ -162,7 +166,8 @@ class UndeployRun:
         info = workflow.info()
         if not info.is_continue_as_new_suggested() and info.get_current_history_length() <= LONGEST_HISTORY:
             return
-        if workflow.patched(HEARS_LATE_CANCELS):
+        if self._moments < MOST_MOMENTS and workflow.patched(HEARS_LATE_CANCELS):
+            self._moments += 1
             await self._hear_cancel()
         if not self._has_changed:
             workflow.continue_as_new(self._conduct.hand_over())
