@@ -28,9 +28,9 @@ def read_answer(question: str) -> str:
 
     It is asked before a run begins: Ctrl-C says so, and raises ``click.Abort``.
     """
-    drop_typed_input()
-    click.echo(question, nl=False, err=True)
     try:
+        drop_typed_input()
+        click.echo(question, nl=False, err=True)
         _wait_for_line()
         return sys.stdin.readline().strip().lower()
     except KeyboardInterrupt:

@@ -68,7 +68,7 @@ def test_what_is_protected_or_called_stays_up_as_on_one_machine_and_people_are_t
     }
     assert reasons[apim_id(0)].startswith("in_use: 7 calls in 72 h"), reasons[apim_id(0)]
     whole = "\n".join(told)
-    assert told[0].startswith("undeploy scene has begun")
+    assert told[0].startswith("undeploy of scene has begun")
     for words in ("has begun", "targets: 10 of 14 to be done", "wave targets has ended", "journal head:"):
         assert whole.count(words) == 1, (words, whole)
 
