@@ -87,7 +87,7 @@ KINDS = (
         "simulators' books decide: what was in flight was looked at first, what had ended got nothing "
         "more, and at the end the report agrees with them. After damage a command refuses the journal, or "
         "tells the truth.",
-        "Rounds that broke a promise when they were played",
+        "Rounds that broke a promise when they were played; each was mended, and is a test since",
     ),
     Kind(
         "fuzz",
