@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from tests.simulation.lanes import check_credentials
 from tests.simulation.network import note_answer
 from tests.simulation.others import withdraw
 from tests.simulation.play import play_seed
-from tests.simulation.promises import is_closed
+from tests.simulation.promises import _is_unshown, is_closed
 from tests.simulation.scene import SeedScene, make_scene
 from tests.simulation.wire import SessionWire, WireExchange
 from tests.simulation.wording import check_words
@@ -263,6 +264,35 @@ def test_pods_that_a_look_saw_and_the_next_one_forgets_are_caught(monkeypatch: p
     monkeypatch.setattr(retry, "_remember_pods", lambda history, _: history)
 
     assert "promise 3" in play_pods(monkeypatch, *ONE_FALLS_SILENT)
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    ("harm", "shape", "status", "is_excused"),
+    [
+        # A reply that says false wants the word of each pod that is known; one that was lost says nothing.
+        ("unreached", "a", 200, False),
+        ("unreached", "b", 400, False),
+        ("unreached", "b", None, True),
+        ("unreached", "b", 500, True),
+        # A pod that a look leaves out is missed only where a reply has named it.
+        ("silent", "b", 200, False),
+        ("silent", "a", 200, True),
+        ("silent", "b", None, True),
+        ("none", "a", None, False),
+    ],
+)
+def test_what_excuses_a_pod_that_serves_on(
+    harm: str, shape: str, status: int | None, is_excused: bool
+) -> None:
+    target = a_target()
+    scene = a_scene(target, pods=2, shape=shape)
+    sent = SimpleNamespace(act=Act.UNDEPLOY, sent=True, status=status)
+    report: Any = SimpleNamespace(gateway=target.gateway, evidence="look", attempts=(sent,))
+
+    found = _is_unshown(scene, report, is_silent=harm == "silent", is_unreached=harm == "unreached")
+
+    assert found == is_excused
 
 
 @pytest.mark.promise(4)

@@ -206,7 +206,9 @@ def check_end(
     scene: SeedScene, books: SimulatorBooks, folder: RunFolder, requests: Sequence[SeenRequest]
 ) -> Iterator[str]:
     """Yield each broken promise of a run that has reached its end, and that has sent these requests."""
-    silent = _list_silent(scene, requests)
+    silent, unreached = (
+        _list_unshown(scene, requests, fault) for fault in (FaultKind.POD_SILENT, FaultKind.POD_UNREACHED)
+    )
     with folder.open_source() as account:
         targets = list(account.targets())
         report = account.report
@@ -217,7 +219,10 @@ def check_end(
         if getattr(report.totals, outcome) != outcomes[outcome]:
             yield f"the totals count {outcome} wrongly"
     for target in targets:
-        yield from _check_target(scene, books, target, is_silent=target.id in silent)
+        is_unshown = _is_unshown(
+            scene, target, is_silent=target.id in silent, is_unreached=target.id in unreached
+        )
+        yield from _check_target(scene, books, target, is_unshown=is_unshown)
     if books.destroyed:
         yield f"a definition was deleted for good: {books.destroyed}"
     for facts in books.gateways.values():
@@ -227,13 +232,27 @@ def check_end(
             yield f"promise 5: {facts.name} has locked an access key or a user"
 
 
-def _list_silent(scene: SeedScene, requests: Sequence[SeenRequest]) -> set[str | None]:
+def _is_unshown(scene: SeedScene, target: TargetReport, *, is_silent: bool, is_unreached: bool) -> bool:
+    """Return whether a pod may serve the target that no reply has named as one that did not obey.
+
+    A look that lists a pod out of reach is believed, but after a reply that said ``false``.
+    """
+    if target.evidence != "look":
+        return False
+    lost = any(
+        each.act is Act.UNDEPLOY and each.sent and (each.status is None or each.status >= 500)
+        for each in target.attempts
+    )
+    return (is_unreached and lost) or (is_silent and (lost or not _names_pods(scene, target.gateway)))
+
+
+def _list_unshown(scene: SeedScene, requests: Sequence[SeenRequest], fault: FaultKind) -> set[str | None]:
     """Return the targets of which a look did not show one pod, and no other look of the run showed it.
 
     Where replies or their rows may be lost on the way, that other look may be one of them.
     """
     asked = [seen for seen in requests if seen.path.endswith("/route-health/")]
-    silent = {seen.target for seen in asked if seen.fault == FaultKind.POD_SILENT.value}
+    unshown = {seen.target for seen in asked if seen.fault == fault.value}
     loses = (
         scene.crashes,
         scene.full,
@@ -244,23 +263,21 @@ def _list_silent(scene: SeedScene, requests: Sequence[SeenRequest]) -> set[str |
         scene.outages,
     )
     if any(loses):
-        return silent
+        return unshown
     shown = (seen for seen in asked if seen.fault in (None, FaultKind.SLOW.value) and seen.status == 200)
-    return silent - {seen.target for seen in shown}
+    return unshown - {seen.target for seen in shown}
 
 
 def _check_target(
-    scene: SeedScene, books: SimulatorBooks, target: TargetReport, *, is_silent: bool
+    scene: SeedScene, books: SimulatorBooks, target: TargetReport, *, is_unshown: bool
 ) -> Iterator[str]:
-    """Yield each broken promise about one target; ``is_silent``: some look did not show one of its pods."""
+    """Yield each broken promise about one target; ``is_unshown``: no reply and no look shows a pod of it."""
     facts = books.targets.get(target.id)
     yield from _check_absence(scene, target, facts)
     yield from check_guards(scene, target, facts)
     seen = target.evidence == "look"
-    # Where no reply names the pods, nobody can tell that one is missing if a look does not show it.
-    unshown = seen and is_silent and not _names_pods(scene, target.gateway)
     # A version without route-health cannot tell that a pod did not obey; its record is all there is to see.
-    blind = unshown or (seen and not offers_look(scene, target.gateway))
+    blind = is_unshown or (seen and not offers_look(scene, target.gateway))
     # A proxy, or a revision, that was never deployed to an environment is down there, and in no book.
     gateway = next(entry for entry in scene.plan.gateways if entry.name == target.gateway)
     never = facts is None and gateway.KIND != "roma" and target.evidence in ("look", "deployments")
@@ -268,7 +285,7 @@ def _check_target(
     is_down = never or (facts is not None and facts.down)
     if target.outcome is Outcome.UNDEPLOYED and not (blind or is_down):
         yield f"promise 3: {target.id} is reported undeployed, and still up"
-    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or unshown or is_down):
+    if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or is_unshown or is_down):
         yield f"promise 3: {target.id} is reported as undeployed before, and still up"
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
         if _was_seen_late(scene, target):
