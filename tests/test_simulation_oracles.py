@@ -26,10 +26,12 @@ from tests.simulation.lanes import (
     check_repeats,
 )
 from tests.simulation.oracles import WIRE_JUDGES, check_wire
+from tests.simulation.patience import SESSIONS, SessionPatience
 from tests.simulation.scene import SeedScene, make_scene
 from tests.simulation.standing import find_told_secrets
 from tests.simulation.stopping import check_stop
 from tests.simulation.wire import SessionWire, WireExchange
+from tests.support.made_up_runs import build_report
 
 UNDEPLOY, LOOK = Act.UNDEPLOY, Act.LOOK
 _REFERENCE = CredentialReference(env="UNDEPLOY_SIMULATED")
@@ -280,6 +282,28 @@ def test_an_event_with_a_credential_is_told() -> None:
 def test_a_quiet_wire_breaks_nothing_and_each_judge_is_asked() -> None:
     assert list(check_wire(a_scene(), wire(ask(1.0, 2.0), ask(1.5, 3.0, api=2)))) == []
     assert len(set(WIRE_JUDGES)) == len(WIRE_JUDGES) == 10
+
+
+# --- the end of a run -----------------------------------------------------------------------------------
+
+
+def play_sessions(targets: int, stop_rule: str | None, *, ends: int) -> int:
+    """Return how many sessions a run is given, each of which ends so many of its targets."""
+    patience = SessionPatience(targets)
+    for played in patience.list_sessions():
+        left = targets - played * ends
+        if left <= 0:
+            return played
+        patience.note_end(replace(build_report(not_started=left), stop_rule=stop_rule))
+    return played
+
+
+def test_a_run_that_a_rule_stops_at_every_second_target_may_go_on_to_its_end() -> None:
+    fired = "failed: 2 in the run, limit 1"
+
+    assert play_sessions(202, fired, ends=2) == 101
+    assert play_sessions(202, None, ends=2) == SESSIONS
+    assert play_sessions(202, fired, ends=0) == SESSIONS
 
 
 # --- the contents, as docs/trust.md tells them ----------------------------------------------------------

@@ -52,6 +52,7 @@ from tests.simulation.notifying import SessionNotices
 from tests.simulation.operator import make_control_socket
 from tests.simulation.oracles import check_wire
 from tests.simulation.others import change_some, check_changes, withdraw
+from tests.simulation.patience import SessionPatience
 from tests.simulation.previewing import judge_preview, read_approved
 from tests.simulation.promises import (
     PromiseWitness,
@@ -82,10 +83,6 @@ EPOCH = 1_795_000_000.0
 """Unix seconds at which every simulated run begins."""
 
 SIGNING_KEY = Secret("the key of simulated journals")
-
-SESSIONS = 40
-"""More sessions than any seed needs to reach its end."""
-
 
 AFTER_SECOND = 5.0
 """Seconds within which a session ends after its second interrupt."""
@@ -134,6 +131,7 @@ class _SeedPlay:
         """Virtual seconds at which the run, or its restore, began."""
         self._resolved = 0
         self._number_of_session = 0
+        self._patience = SessionPatience(len(scene.targets))
         self._restore: SimulatedRestore | None = None
         self._wire = SessionWire.begin(Act.UNDEPLOY, EPOCH)
         self._exchanges: list[WireExchange] = []
@@ -251,7 +249,8 @@ class _SeedPlay:
 
     def _play_sessions(self) -> int:
         """Play sessions until the run has reached its end; return their count."""
-        for number in range(1, SESSIONS + 1):
+        self._patience = SessionPatience(len(self._scene.targets))
+        for number in self._patience.list_sessions():
             doubts = self._check_in_flight()
             done = self._play_session(number)
             self._check_doubts(doubts)
@@ -261,8 +260,9 @@ class _SeedPlay:
                 self._witness.broken += check_durations(run, true, self._scene.jumps)
             if done:
                 return number
-        self._witness.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
-        return SESSIONS
+        played = self._number_of_session
+        self._witness.broken.append(f"the run has not reached its end after {played} sessions")
+        return played
 
     def _bring_back(self, before: SimulatorBooks, broken: list[str]) -> int:
         """Restore the targets that the run took down, under faults of the same sort."""
@@ -342,6 +342,7 @@ class _SeedPlay:
             self._witness.broken += standing.check_report(source)
         self._witness.broken += check_landed(scene, result, self._wire)
         self._witness.broken += check_closed(result, self._wire)
+        self._patience.note_end(result.report)
         return result.report.run.state == "complete" or self._is_stuck(result, number)
 
     def _check_end(self, seconds: float, number: int) -> None:

@@ -47,7 +47,8 @@ from tests.simulation.far.server import PlayedServer
 from tests.simulation.far.service import ServerWay, make_client
 from tests.simulation.far.witness import DriverFacts, FarWitness
 from tests.simulation.operator import make_control_socket
-from tests.simulation.play import AFTER_SECOND, EPOCH, SESSIONS, SIGNING_KEY
+from tests.simulation.patience import SessionPatience
+from tests.simulation.play import AFTER_SECOND, EPOCH, SIGNING_KEY
 from tests.simulation.promises import check_attempts, compute_longest_session, find_leaks
 from tests.simulation.scene import Illness
 from tests.simulation.standing import StatusWitness
@@ -105,6 +106,7 @@ class FarStage:
         self._loop = world.loop
         self._began = world.loop.time()
         self._session = 0
+        self._patience = SessionPatience(len(scene.near.targets))
         self._names: dict[str, int] = {}
         self._resolved: set[tuple[str, str]] = set()
         self._processes: list[SimulatedProcess] = []
@@ -140,11 +142,11 @@ class FarStage:
         if self._scene.away is not None:
             self._world.server.later(self._scene.away.start, self._leave, self._scene.away.end)
         try:
-            for number in range(1, SESSIONS + 1):
+            for number in self._patience.list_sessions():
                 if await self._play_session(number):
                     return number
-            self.broken.append(f"the run has not reached its end after {SESSIONS} sessions")
-            return SESSIONS
+            self.broken.append(f"the run has not reached its end after {self._session} sessions")
+            return self._session
         finally:
             for keeper in keepers:
                 keeper.cancel()
@@ -332,6 +334,7 @@ class FarStage:
         with result.folder.open_source() as source:
             self.broken += standing.check_report(source)
         results.append(result)
+        self._patience.note_end(result.report)
 
     async def connect(self, *_: object, **__: object) -> Client:
         """Return a client for the driver that asks, as ``connection.connect`` does."""
