@@ -218,6 +218,23 @@ def test_a_lane_may_be_given_up_by_an_illness_that_an_unclear_answer_did_not_end
 
 
 @pytest.mark.promise(6)
+def test_a_restore_s_lane_may_be_parked_by_looks_and_left_ill_by_an_unclear_answer() -> None:
+    *four, fifth = five_faults(act=Act.DEPLOY)
+    unclear = ask(2.0, 3.0, 302, api=6, act=Act.DEPLOY)
+    later = [replace(each, left=each.left + 30.0, came=(each.came or 0.0) + 30.0) for each in (*four, fifth)]
+    beside = (ask(65.0, 75.0, 502, api=8, act=Act.DEPLOY), ask(66.0, 67.0, 200, api=9, act=LOOK))
+
+    def find_told(fault: WireExchange) -> list[str]:
+        return find(check_parking, wire(*four, fault, unclear, *later, *beside, change=Act.DEPLOY))
+
+    looked = replace(fifth, act=LOOK)
+    assert find_told(looked) == find_told(fifth) == []
+    # Four targets are not five, and this lane was well until the later faults.
+    (told,) = find_told(replace(looked, target=four[0].target))
+    assert told == "promise 6: look of gw/api9 at 66.000 left beside the probe of a parked lane"
+
+
+@pytest.mark.promise(6)
 def test_a_lane_that_stands_still_though_it_is_well_is_told() -> None:
     begins, late = ask(1.0, 2.0), ask(60.0, 61.0, api=2)
 

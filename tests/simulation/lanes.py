@@ -178,22 +178,25 @@ def check_parking(scene: SeedScene, wire: SessionWire) -> Iterator[str]:
 def _list_illnesses(wire: SessionWire, gateway: str) -> Iterator[tuple[float, float, float]]:
     """Yield the times at which a lane was ill without any doubt: its first fault, its fifth, and its end.
 
-    The first one may be that of a look: before a deploy, it counts as well.
+    The first one may be that of a look: before a deploy, it counts as well. So the lane may be parked before
+    the fifth undeploy or deploy with a fault, and what may be an answer then may have left it ill.
     """
     faulty: set[str] = set()
+    perhaps: set[str] = set()
     first = parked = doubtful = None
     for at, each in sort_by_end([each for each in wire.list_of(gateway) if each.act is not None]):
         if each.act is not Act.LOOK and (each.may_be_answer or each.is_elsewhere):
             if first is not None and parked is not None:
                 yield first, parked, at
-                doubtful = first  # the lane may have taken it for no answer, and is ill since then
-            else:
-                doubtful = None
-            faulty, first, parked = set(), None, None
+            # The lane may have taken it for no answer, and is ill since then.
+            doubtful = first if len(perhaps) >= FAULTY else None
+            faulty, perhaps, first, parked = set(), set(), None, None
         elif each.is_fault:
             first = (at if doubtful is None else doubtful) if first is None else first
             if each.act is wire.change and each.target is not None:
                 faulty.add(each.target)
+            if each.act is wire.change or (each.act is Act.LOOK and wire.change is Act.DEPLOY):
+                perhaps.add(each.target or str(each))
             if len(faulty) >= FAULTY and parked is None:
                 parked = at
     if first is not None and parked is not None:
