@@ -25,6 +25,7 @@ from orchestrator.simulator.platforms import SimulatedPlatforms
 from tests.simulation import play
 from tests.simulation.contradictions import CHOSEN, FAULTS, PODS, SHARE, Withdrawal
 from tests.simulation.credentials import TOKENS
+from tests.simulation.guards import _tells_nothing
 from tests.simulation.lanes import check_credentials
 from tests.simulation.network import note_answer
 from tests.simulation.others import withdraw
@@ -342,3 +343,18 @@ def test_words_that_a_manager_is_not_told_are_caught(monkeypatch: pytest.MonkeyP
 
     assert ("the plan's words are" in told) == (harm == "words")
     assert ("and the plan says True" in told) == (harm != "none")
+
+
+@pytest.mark.parametrize(
+    ("sides", "tells"),
+    [
+        ({"looks": False, "histories": False, "deployments": False}, False),
+        ({"looks": False, "histories": False}, True),
+        ({"looks": False, "deployments": False}, True),
+        ({}, True),
+    ],
+)
+def test_a_manager_that_tells_of_no_deployment_shows_no_drift(sides: dict[str, bool], tells: bool) -> None:
+    target = a_target()
+
+    assert _tells_nothing(a_scene(target, **sides), target.id) == (not tells)

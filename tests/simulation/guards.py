@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from orchestrator.report.values import TargetReport
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SeenRequest, TargetFacts
 from orchestrator.simulator.exchange import DeliveryManner
 from orchestrator.simulator.platforms import SimulatedPlatforms
@@ -70,7 +71,7 @@ def check_drift(
     first = SimulatedPlatforms(scene.fixture).books().targets
     for name in changed:
         facts = first.get(name)
-        if facts is None or facts.down or _has_strange_status(scene, name):
+        if facts is None or facts.down or _has_strange_status(scene, name) or _tells_nothing(scene, name):
             continue
         if was_sent_after_looks(name, requests, exchanges):
             yield f"{name} was approved as down, was seen up, and was sent an undeploy"
@@ -81,6 +82,13 @@ def _has_strange_status(scene: SeedScene, name: TargetId) -> bool:
     fixtures = (each for each in scene.fixture.gateways if isinstance(each, RomaFixture))
     gateway, _, api = name.partition("/")
     return any(each.name == gateway and each.about[api].status for each in fixtures if api in each.about)
+
+
+def _tells_nothing(scene: SeedScene, name: TargetId) -> bool:
+    """Return whether a manager has neither looks nor histories, and its proxies tell no deployments."""
+    fixtures = (each for each in scene.fixture.gateways if isinstance(each, ApinizerFixture))
+    manager = next((each for each in fixtures if name.startswith(f"{each.name}/")), None)
+    return manager is not None and not (manager.looks or manager.histories or manager.deployments)
 
 
 def was_sent_after_looks(
