@@ -72,6 +72,9 @@ class LongRun:
         return orders
 
 
+@pytest.mark.long(
+    "plays the server as simulated runs do, by the fields of a newer client than the lowest allowed"
+)
 @pytest.mark.parametrize("comes", ["with the signal", "before the timer", "with the timer", "never"])
 def test_a_cancel_in_the_task_that_would_continue_as_new_stops_the_run(
     comes: str, caplog: pytest.LogCaptureFixture
