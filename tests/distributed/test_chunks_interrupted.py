@@ -105,15 +105,21 @@ def test_a_worker_that_ends_hands_its_chunks_back_and_takes_no_more(tmp_path: Pa
     assert (second.left, second.segments) == (50, ())
 
 
+def make_ill_zone(folder: Path, *, roma: int) -> PlayedZone:
+    """A zone whose one gateway, with so many targets, answers everything with a 502."""
+    keys = "look: doubt, park_for: 10m, limits: {concurrency: 2}"
+    zone = PlayedZone(folder, top=WITHOUT_SNAPSHOTS, keys=keys, roma=roma, latency=0.5)
+    fault = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=502, times=0)
+    zone.expect({"roma": [fault]})
+    return zone
+
+
 @pytest.mark.parametrize("is_called_back_before", [False, True])
 def test_a_worker_that_ends_leaves_the_doubts_of_an_ill_lane_to_the_next_one(
     tmp_path: Path, is_called_back_before: bool
 ) -> None:
     """Also after an operator's order, which alone lets the doubts be looked at before the chunk is back."""
-    keys = "look: doubt, park_for: 10m, limits: {concurrency: 2}"
-    zone = PlayedZone(tmp_path, top=WITHOUT_SNAPSHOTS, keys=keys, roma=12, latency=0.5)
-    fault = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=502, times=0)
-    zone.expect({"roma": [fault]})
+    zone = make_ill_zone(tmp_path, roma=12)
     server = PlayedServer()
     order = zone.make_order("roma", 12)
     ended: list[float] = []
@@ -151,10 +157,7 @@ def test_orders_by_which_a_run_goes_on_wait_for_no_look_through_an_ill_lane(
     tmp_path: Path, orders: Orders, comes_back: bool
 ) -> None:
     """Recalled, the lane may not be probed by undeploys: it would be given up though its gateway is well."""
-    keys = "look: doubt, park_for: 10m, limits: {concurrency: 2}"
-    zone = PlayedZone(tmp_path, top=WITHOUT_SNAPSHOTS, keys=keys, roma=2, latency=0.5)
-    fault = InjectedFault(kind=FaultKind.STATUS, on=FaultScope.ANY, status=502, times=0)
-    zone.expect({"roma": [fault]})
+    zone = make_ill_zone(tmp_path, roma=2)
     server = PlayedServer()
     server.orders = orders
 
