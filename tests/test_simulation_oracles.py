@@ -9,10 +9,12 @@ from msgspec.structs import replace
 
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.model.events import GatewayWarned
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, Wave
 from orchestrator.model.reading import Act
 from orchestrator.model.settings import Auth, CredentialReference, Retry
 from orchestrator.model.target import Target, TargetId
+from orchestrator.simulator.books import TargetFacts
 from orchestrator.simulator.fixtures import SimulatorFixture
 from tests.simulation.contents import CAPABILITIES, ORACLES
 from tests.simulation.credentials import TOKENS
@@ -27,11 +29,12 @@ from tests.simulation.lanes import (
 )
 from tests.simulation.oracles import WIRE_JUDGES, check_wire
 from tests.simulation.patience import SESSIONS, SessionPatience
+from tests.simulation.promises import was_seen_late
 from tests.simulation.scene import SeedScene, make_scene
 from tests.simulation.standing import find_told_secrets
 from tests.simulation.stopping import check_stop
 from tests.simulation.wire import SessionWire, WireExchange
-from tests.support.made_up_runs import build_report
+from tests.support.made_up_runs import STARTED, build_attempt, build_report, build_target
 
 UNDEPLOY, LOOK = Act.UNDEPLOY, Act.LOOK
 _REFERENCE = CredentialReference(env="UNDEPLOY_SIMULATED")
@@ -73,6 +76,13 @@ def ask(
     fields = {"credential": "one"} | more
     return WireExchange(
         gateway="gw", left=left, came=came, status=status, target=f"gw/api{api}", act=act, **fields
+    )
+
+
+def facts_of(name: str, *, down_at: float) -> TargetFacts:
+    """What the books hold of a target that the first request took down."""
+    return TargetFacts(
+        id=name, down=True, undeploys=1, looks=1, deploys=0, down_by=1, down_at=down_at, destroyed=False
     )
 
 
@@ -321,6 +331,28 @@ def test_a_run_that_a_rule_stops_at_every_second_target_may_go_on_to_its_end() -
     assert play_sessions(202, fired, ends=2) == 101
     assert play_sessions(202, None, ends=2) == SESSIONS
     assert play_sessions(202, fired, ends=0) == SESSIONS
+
+
+@pytest.mark.parametrize(("looked", "is_late"), [(1.0, True), (5.9, True), (6.1, False)])
+def test_a_list_lags_behind_the_undeploy_that_took_its_target_down(looked: float, is_late: bool) -> None:
+    scene = a_scene()
+    (fixture,) = scene.fixture.gateways
+    slow = replace(scene, fixture=replace(scene.fixture, gateways=(replace(fixture, lag=5.0),)), jumps=())
+    target = build_target(
+        "gw/api1",
+        Outcome.NOT_STARTED,
+        "wrong_place: APIG.3083",
+        gateway="gw",
+        attempts=(
+            build_attempt(1, 302),
+            build_attempt(2, 200, act=LOOK, after=looked),
+            build_attempt(3, 503, after=8.0),
+        ),
+    )
+    down = facts_of("gw/api1", down_at=STARTED.timestamp())
+
+    assert was_seen_late(slow, target, down) is is_late
+    assert not was_seen_late(scene, target, down)
 
 
 # --- the contents, as docs/trust.md tells them ----------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestrator.engine.control_commands import SetLimits
@@ -41,9 +41,6 @@ MORE = 15.0
 
 ON_THE_WAY = timedelta(seconds=1)
 """The longest way of a request to a platform."""
-
-NOT_THERE = 404
-"""The status of an undeploy that found nothing to take down."""
 
 SLOWEST = 5.0
 """Seconds between two requests at the slowest pace that a scene sets."""
@@ -288,7 +285,7 @@ def _check_target(
     if target.outcome is Outcome.ALREADY_UNDEPLOYED and not (absent or is_unshown or is_down):
         yield f"promise 3: {target.id} is reported as undeployed before, and still up"
     if target.outcome is Outcome.NOT_STARTED and facts is not None and facts.down_by:
-        if _was_seen_late(scene, target):
+        if was_seen_late(scene, target, facts):
             return
         yield f"{target.id} is reported as not started, and we took it down"
 
@@ -311,22 +308,16 @@ def is_closed(scene: SeedScene, name: str) -> bool:
     return isinstance(fixture, ApinizerFixture) and target.parts[0] in fixture.closed
 
 
-def _was_seen_late(scene: SeedScene, target: TargetReport) -> bool:
+def was_seen_late(scene: SeedScene, target: TargetReport, facts: TargetFacts) -> bool:
     """Return whether a list that lags has shown the target as up after the undeploy that took it down."""
     fixture = next(entry for entry in scene.fixture.gateways if entry.name == target.gateway)
     lag = timedelta(seconds=getattr(fixture, "lag", 0.0))
-    # Those that could not leave have changed nothing, and no list lags behind them. Nor does one behind those
-    # that found nothing to take down, be it that an earlier one had done so.
-    sent = [
-        each.started
-        for each in target.attempts
-        if each.act is Act.UNDEPLOY and each.sent and each.status != NOT_THERE
-    ]
-    last = max(sent, default=None)
+    if not lag or scene.jumps:
+        return bool(lag)  # the times of the attempts may be those of a clock that has jumped
+    # Later undeploys may have followed, which changed nothing: the list lags behind the one that did.
+    down = datetime.fromtimestamp(facts.down_at, UTC)
     looks = (each for each in target.attempts if each.act is Act.LOOK and each.status is not None)
-    if not lag or last is None or scene.jumps:
-        return bool(lag and scene.jumps)  # the times of the attempts are those of a clock that has jumped
-    return any(last < look.started < last + ON_THE_WAY + lag for look in looks)
+    return any(down < look.started < down + ON_THE_WAY + lag for look in looks)
 
 
 def _names_pods(scene: SeedScene, gateway: str) -> bool:
