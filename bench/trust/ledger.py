@@ -50,6 +50,13 @@ def add_trials(kept: Trial, fresh: Trial) -> Trial:
     return replace(kept, counts=counts, broke=kept.broke + fresh.broke, span=span)
 
 
+def _share_numbers(one: Trial, other: Trial) -> bool:
+    """Return whether a number was played in both trials."""
+    if one.of != other.of or one.span is None or other.span is None:
+        return False
+    return max(one.span[0], other.span[0]) <= min(one.span[1], other.span[1])
+
+
 class Ledger:
     """The trials of one kind, in the order in which they were made.
 
@@ -67,10 +74,17 @@ class Ledger:
             return ()
 
     def keep(self, trial: Trial) -> None:
-        """Add a trial, or put it in the place of the same one as it was a while ago."""
+        """Add a trial, or put it in the place of the same one as it was a while ago.
+
+        Raises ``ValueError`` if another command has kept some of its numbers meanwhile: none counts twice.
+        """
         same = (trial.of, trial.when)
         with self._hold():
-            self._write([*(each for each in self.read() if (each.of, each.when) != same), trial])
+            others = [each for each in self.read() if (each.of, each.when) != same]
+            if any(_share_numbers(each, trial) for each in others):
+                first, last = trial.span or (0, 0)
+                raise ValueError(f"some of {trial.of} {first} to {last} were kept by another command")
+            self._write([*others, trial])
 
     def replace(self, trial: Trial) -> None:
         """Keep a trial in the place of all earlier ones of its name."""

@@ -49,6 +49,16 @@ def test_a_trial_that_goes_on_takes_its_own_place(tmp_path: Path) -> None:
     assert ledger.find_next("seeds beyond one machine") == 1
 
 
+def test_numbers_that_another_command_has_kept_do_not_count_twice(tmp_path: Path) -> None:
+    ledger = Ledger("simulation", tmp_path)
+    ledger.keep(TRIAL)
+
+    with pytest.raises(ValueError, match="some of seeds 301 to 500 were kept by another command"):
+        ledger.keep(replace(TRIAL, when="2026-11-29 08:01 UTC", span=(301, 500)))
+    ledger.keep(replace(TRIAL, of="seeds beyond one machine", when="2026-11-29 08:02 UTC", span=(1, 100)))
+    assert [each.span for each in ledger.read()] == [(1, 400), (1, 100)]
+
+
 def test_a_trial_of_a_changed_program_replaces_what_was_kept(tmp_path: Path) -> None:
     ledger = Ledger("mutants", tmp_path)
     other = replace(TRIAL, of="rules/pace")
