@@ -175,6 +175,7 @@ AIMS: Mapping[str, Aim] = MappingProxyType(
     {
         "roma": Aim(partial(read_reply, "roma"), partial(list_replies, "roma"), _replies, 10),
         "apinizer": Aim(partial(read_reply, "apinizer"), partial(list_replies, "apinizer"), _replies, 10),
+        "wso2": Aim(partial(read_reply, "wso2"), partial(list_replies, "wso2"), _replies, 10),
         "plan": Aim(_read_plan, _list_plans, _texts | _lines, 15),
         "csv": Aim(partial(_read_tables, "csv"), partial(_list_tables, "csv"), _texts | _lines, 20),
         "jsonl": Aim(partial(_read_tables, "jsonl"), partial(_list_tables, "jsonl"), bodies, 20),

@@ -100,7 +100,7 @@ def _list_readers(kind: str) -> tuple[Reader, ...]:
 def _find_readers(kind: str) -> Iterator[Reader]:
     """Yield the readers of everything that is no read about one target."""
     ours = gateway(kind)
-    for auth in AUTHS[kind]:
+    for auth in AUTHS.get(kind, ()):
         login = gateway(kind, auth=auth).login
         assert login is not None
         yield login.read

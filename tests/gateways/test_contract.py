@@ -218,6 +218,20 @@ def _proves_at_apinizer(kind: str, operation: Operation, reply: Reply) -> bool:
     return reply.status == 200 and _fully_proven(reply)
 
 
+def _proves_at_wso2(kind: str, operation: Operation, reply: Reply) -> bool:
+    """A JSON list of this revision's deployments: without our environment, or with it once and approved."""
+    _, revision, environment = PARTS[kind]
+    body = msgspec.json.decode(reply.body)
+    if "json" not in reply.headers["content-type"].lower() or type(body) is not list:
+        return False
+    if any(type(row["name"]) is not str or (row.get("revisionUuid") or revision) != revision for row in body):
+        return False
+    if operation == DEPLOY:
+        (ours,) = (row for row in body if row["name"] == environment)
+        return reply.status in (200, 201) and ours.get("status", "APPROVED") in ("APPROVED", None)
+    return reply.status == 201 and all(row["name"].lower() != environment.lower() for row in body)
+
+
 def _is_a_recorded_proof(kind: str, operation: Operation, reply: Reply) -> bool:
     proofs = [sample.reply for sample in samples(kind) if sample.operation == operation]
     return any((reply.status, reply.body) == (proof.status, proof.body) for proof in proofs)
@@ -226,6 +240,7 @@ def _is_a_recorded_proof(kind: str, operation: Operation, reply: Reply) -> bool:
 PROVES: dict[str, Callable[[str, Operation, Reply], bool]] = {
     "roma": _proves_at_roma,
     "apinizer": _proves_at_apinizer,
+    "wso2": _proves_at_wso2,
 }
 """Each vendor's rule of success, written again and otherwise; without one, only a recorded reply proves."""
 
