@@ -176,8 +176,8 @@ class StopRules:
         """Return the first rule that fires, in words, or None. Shares count from ``shares_from`` ended on."""
         for key, threshold in self._thresholds.items():
             if threshold.count is not None and self._in_run[key] > threshold.count:
-                in_run = f"{self._in_run[key]:,} in the run, now in {self._where}"
-                return f"{key}: {in_run}, limit {threshold.count:,}"
+                counted = f"{self._in_run[key]:,} {'since this resume' if self.past_stop else 'in the run'}"
+                return f"{key}: {counted}, now in {self._where}, limit {threshold.count:,}"
             if threshold.share is not None and self._ended >= max(shares_from, 1):
                 share = self._in_wave[key] / self._ended
                 if share > threshold.share:

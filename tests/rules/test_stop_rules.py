@@ -185,7 +185,7 @@ def test_a_resume_past_a_stop_accepts_earlier_counts_and_doubts() -> None:
 
     assert count_all(rules, [BAD, BAD]) == []
     assert count_all(rules, [(UNKNOWN, "spent: looks")], doubted=True) == []
-    assert count_all(rules, [BAD]) == ["failed: 3 in the run, now in the wave, limit 2"]
+    assert count_all(rules, [BAD]) == ["failed: 3 since this resume, now in the wave, limit 2"]
 
 
 def test_a_resume_past_a_stop_accepts_targets_that_drifted_before() -> None:
@@ -197,7 +197,7 @@ def test_a_resume_past_a_stop_accepts_targets_that_drifted_before() -> None:
     rules.count_ends(NOT_STARTED, "drifted", 3, doubted=True)
     assert rules.find_breach() is None
     # Targets of which no earlier session has told anything are news.
-    assert count_all(rules, [drifted] * 2) == ["surprising: 2 in the run, now in the wave, limit 1"]
+    assert count_all(rules, [drifted] * 2) == ["surprising: 2 since this resume, now in the wave, limit 1"]
     # Without --past-stop nothing is accepted.
     careful = make_rules(surprises=Threshold(count=1), first_run=False)
     assert len(count_all(careful, [drifted] * 2, doubted=True)) == 1
