@@ -35,6 +35,13 @@ def test_a_standstill_is_measured_once_from_where_something_was_due() -> None:
     assert [watch.measure(each) for each in due] == [0.0, 100.0, 0.0, 0.0, 44.0, 0.0]
 
 
+def test_what_was_woken_before_it_was_due_hides_no_standstill() -> None:
+    times = iter((250.0, 250.0, 250.0))
+    watch = StandstillWatch(lambda: next(times))
+
+    assert [watch.measure(each) for each in (300.0, 150.0, 160.0)] == [0.0, 100.0, 0.0]
+
+
 def refuse_again(lane: Lane, act: Act, began: float) -> str | None:
     """A request that left at ``began`` is refused; return why no further one may leave."""
     turn = AdmissionRequest(A, act, settling=act is Act.LOOK)
