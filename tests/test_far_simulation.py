@@ -16,8 +16,9 @@ from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.lane_conduct import LaneConduct
 from orchestrator.distributed.lease import Lease
 from orchestrator.distributed.order_desk import OrderDesk
-from orchestrator.distributed.payloads import ChunkBeat, LevelWork
+from orchestrator.distributed.payloads import ChunkBeat
 from orchestrator.distributed.remote_rows import RemoteRows
+from orchestrator.distributed.run_lanes import RunLanes
 from orchestrator.engine import target_run
 from orchestrator.gateways.roma.snapshot import RomaRestore
 from orchestrator.journal.database import Value
@@ -176,7 +177,7 @@ def test_a_worker_that_forgets_the_pace_is_caught(monkeypatch: pytest.MonkeyPatc
 @JUDGES
 @pytest.mark.promise(8)
 def test_a_stop_that_reaches_no_lane_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Conduct, "_tell_orders", lambda self: None)
+    monkeypatch.setattr(RunLanes, "tell_orders", lambda self: None)
 
     assert is_caught("promise 8", first=280, seeds=1)
 
@@ -203,12 +204,13 @@ def test_a_window_that_no_worker_heeds_is_caught(monkeypatch: pytest.MonkeyPatch
 @JUDGES
 @pytest.mark.promise(6)
 def test_parts_of_a_lane_that_go_side_by_side_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start_all(self: Conduct, level: LevelWork) -> None:
+    def start_all(self: RunLanes) -> None:
+        level = self._find_level()
         for name in level.targets:
             while self._has_more(level, name) and self._start_part(level, name):
                 pass
 
-    monkeypatch.setattr(Conduct, "_start_lanes", start_all)
+    monkeypatch.setattr(RunLanes, "start_parts", start_all)
 
     assert is_caught("were out at once", first=5, seeds=1)
 

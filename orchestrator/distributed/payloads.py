@@ -6,18 +6,17 @@ that is under way meets the newer program. No value holds a credential.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from orchestrator.lanes.run_gate import StopKind
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId, StopWhen, Window
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId
 from orchestrator.rules import stop_rules
-
-StopKind: TypeAlias = Literal["stop_rule", "control", "disk", "interrupt"]
-"""As in ``lanes.run_gate``."""
 
 StopState: TypeAlias = stop_rules.StopState
 
@@ -244,6 +243,13 @@ class StepWork(Struct, frozen=True, kw_only=True):
     accepted: bool = False
     """Whether an operator went on past a stop that this step had caused."""
 
+    def count_targets(self) -> Counter[str]:
+        """Return how many targets each gateway has in the step."""
+        targets = Counter[str]()
+        for level in self.levels:
+            targets.update(level.targets)
+        return targets
+
 
 class RunInput(Struct, frozen=True, kw_only=True):
     """The input of the workflow of one session of a run."""
@@ -274,7 +280,7 @@ class RunInput(Struct, frozen=True, kw_only=True):
     open_for: float | None = None
     """Of a scheduled run: the window closes so many seconds after the time for which it was scheduled."""
     state: bytes = b""
-    """Where the session stood (``conduct.RunState`` as JSON) when its workflow continued as new."""
+    """Where the session stood (``run_state.RunState`` as JSON) when its workflow continued as new."""
     searchable: bool = False
     """The server has the search attributes of ``names.SEARCH_ATTRIBUTES``."""
     options: str = "{}"

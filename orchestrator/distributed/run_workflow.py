@@ -12,14 +12,7 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
-from orchestrator.distributed.conduct import (
-    Action,
-    Conduct,
-    LetGoOn,
-    Release,
-    StartLane,
-    TellOrders,
-)
+from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
 from orchestrator.distributed.names import MEMO_NEWS, MEMO_ORDERS, list_journal_workflows
@@ -33,6 +26,7 @@ from orchestrator.distributed.payloads import (
     ZoneAnswers,
     ZoneSilent,
 )
+from orchestrator.distributed.run_decisions import Action, LetGoOn, Release, StartLane, TellOrders
 from orchestrator.distributed.scheduled import settle_scheduled
 from orchestrator.distributed.showing import describe_lane, name_started, search_lane, summarize_lane
 

@@ -8,10 +8,10 @@ import msgspec
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from orchestrator.distributed import payloads
-from orchestrator.distributed.conduct import RunState
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
 from orchestrator.distributed.look_workflow import UndeployLook
+from orchestrator.distributed.run_state import RunState
 from orchestrator.distributed.run_workflow import UndeployRun
 from orchestrator.journal.read_types import prepare_types
 

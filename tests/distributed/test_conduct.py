@@ -215,7 +215,7 @@ def test_the_end_of_a_lane_counts_once_and_of_one_that_is_not_known_never() -> N
     run.go()
 
     assert run.news == news
-    assert run.conduct.orders.stop is None
+    assert run.conduct.state.lane_orders.stop is None
 
 
 # Stop rules.
@@ -246,7 +246,7 @@ def test_lanes_are_told_of_a_breach_once() -> None:
     run.report(run.only(), count(1, Outcome.FAILED, "refused"), breach=breach, first=5)
 
     assert len(run.told) == len(run.list_news(RunStopped)) == 1
-    assert run.conduct.orders.number == 1
+    assert run.conduct.state.lane_orders.number == 1
 
 
 def test_a_breach_that_a_chunk_found_itself_stops_the_run() -> None:
@@ -326,10 +326,10 @@ def test_a_graver_stop_replaces_a_lesser_one_and_no_other_does() -> None:
     run = play(make_step())
     run.order(stop=StopOrder(kind="control", text="first"))
     run.order(stop=StopOrder(kind="stop_rule", text="second"))
-    assert run.conduct.orders.stop == StopOrder(kind="control", text="first")
+    assert run.conduct.state.lane_orders.stop == StopOrder(kind="control", text="first")
     run.order(stop=StopOrder(kind="interrupt", text="SIGINT was received"))
 
-    assert run.conduct.orders.stop == StopOrder(kind="interrupt", text="SIGINT was received")
+    assert run.conduct.state.lane_orders.stop == StopOrder(kind="interrupt", text="SIGINT was received")
     assert [item.stop.kind for item in run.list_news(RunStopped)] == ["control", "interrupt"]
 
 
@@ -345,7 +345,7 @@ def test_orders_go_to_the_lanes_that_go_on_and_to_those_that_begin() -> None:
     assert run.open[run.only()].orders.paused
     late = Orders(number=1, paused=False)
     run.conduct.take_orders(late)
-    assert run.conduct.orders.paused, "orders of an earlier number come too late"
+    assert run.conduct.state.lane_orders.paused, "orders of an earlier number come too late"
 
 
 def test_of_two_drivers_that_order_in_one_instant_neither_order_is_lost() -> None:

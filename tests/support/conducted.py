@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.distributed.conduct import Conduct, LetGoOn, Release, StartLane, TellOrders
+from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.payloads import (
     ChunkEnd,
     ChunkOrder,
@@ -27,6 +27,7 @@ from orchestrator.distributed.payloads import (
     StopState,
     ZonedGateway,
 )
+from orchestrator.distributed.run_decisions import LetGoOn, Release, StartLane, TellOrders
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId, StopWhen
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import anyio
 import anyio.to_thread
 
-from orchestrator.distributed import conduct, conductor, lane_conduct, worker
+from orchestrator.distributed import conductor, lane_conduct, run_lanes, worker
 from orchestrator.errors import RunError
 from orchestrator.journal.folder import RunFolder, list_runs
 from orchestrator.lanes import state_list
@@ -54,8 +54,8 @@ def _in_far_world(scene: FarScene) -> Iterator[None]:
         for module, name, value in (
             (state_list, "WORTH_LISTING", scene.near.worth_listing),
             (lane_conduct, "CHUNK_TARGETS", scene.chunk_targets),
-            (conduct, "PART_TARGETS", scene.part_targets),
-            (conduct, "OPEN_TARGETS", scene.open_targets),
+            (run_lanes, "PART_TARGETS", scene.part_targets),
+            (run_lanes, "OPEN_TARGETS", scene.open_targets),
             (worker, "Worker", PlayedWorker),
             (anyio.to_thread, "run_sync", _run_here),
         ):
