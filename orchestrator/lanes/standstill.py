@@ -25,7 +25,7 @@ class StandstillWatch:
         """
         now = self._monotonic()
         if now < due:
-            return 0.0  # something else has woken it: another one that is late has the same standstill to tell
+            return 0.0  # something else woke it: another one that is late has the same standstill to tell
         still = now - max(due, self._awake_at)
         self._awake_at = now
         return still if still > LATE else 0.0
