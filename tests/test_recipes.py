@@ -209,6 +209,15 @@ def test_a_schedule_of_gitlab_resumes_without_waiting_for_another_job() -> None:
     assert [name for name, job in jobs.items() if starts_in_schedule(job)] == ["resume"]
 
 
+def test_each_job_of_gitlab_that_waits_says_itself_how_long_it_may_take() -> None:
+    (fence,) = list_fences(INDEX.parent / "gitlab.md", "yaml")
+
+    # GitLab reads a timeout under `default` and does not obey it: the project's limit would end a run.
+    assert "timeout" not in yaml.safe_load(fence.text)["default"]
+    jobs = read_jobs_of_gitlab()
+    assert {name for name, job in jobs.items() if "timeout" in job} == jobs.keys() - {"preview"}
+
+
 def test_a_failed_undeploy_leaves_the_restore_of_gitlab_to_be_started() -> None:
     # GitLab skips a manual job whose earlier stages have failed.
     assert read_jobs_of_gitlab()["restore"]["needs"] == []
@@ -239,6 +248,23 @@ def test_a_workflow_of_github_gives_secrets_to_its_own_steps_alone() -> None:
         assert all("run" in step for step in holders)
         # An action sees the variables of its workflow and its job as well.
         assert "secrets." not in str([workflow.get("env"), *(job.get("env") for job in jobs)])
+
+
+# The first version of each action that runs on Node 24; runners have no older Node any more.
+ACTIONS = {
+    "actions/checkout": 5,
+    "actions/upload-artifact": 6,
+    "actions/download-artifact": 7,
+    "mikepenz/action-junit-report": 6,
+}
+
+
+def test_the_actions_of_a_workflow_run_on_a_node_that_runners_have() -> None:
+    text = (INDEX.parent / "github.md").read_text("utf-8")
+    used = re.findall(r"uses: (\S+)@v(\d+)", text)
+
+    assert {name for name, _ in used} == ACTIONS.keys()
+    assert [name for name, version in used if int(version) < ACTIONS[name]] == []
 
 
 def test_each_line_of_a_crontab_is_a_setting_a_comment_or_a_job() -> None:
@@ -288,18 +314,29 @@ def test_systemd_finds_nothing_wrong_in_the_units(tmp_path: Path) -> None:
     assert (len(units), ours) == (3, [])
 
 
-def test_the_brackets_of_the_pipeline_of_jenkins_match() -> None:
-    (fence,) = list_fences(INDEX.parent / "jenkins.md", "groovy")
-    code = re.sub(r"//[^\n]*|'[^'\n]*'|\"[^\"\n]*\"", "", fence.text)
-    open_ones: list[str] = []
-    for bracket in re.findall(r"[(){}\[\]]", code):
-        if bracket in "({[":
-            open_ones.append(bracket)
-        else:
-            assert open_ones.pop() + bracket in {"()", "{}", "[]"}
+def test_the_brackets_of_the_pipelines_of_jenkins_match() -> None:
+    pipelines = list(list_fences(INDEX.parent / "jenkins.md", "groovy"))
+    assert len(pipelines) == 2
+    for fence in pipelines:
+        code = re.sub(r"//[^\n]*|'[^'\n]*'|\"[^\"\n]*\"", "", fence.text)
+        open_ones: list[str] = []
+        for bracket in re.findall(r"[(){}\[\]]", code):
+            if bracket in "({[":
+                open_ones.append(bracket)
+            else:
+                assert open_ones.pop() + bracket in {"()", "{}", "[]"}
 
-    assert open_ones == []
-    assert "'" not in code
+        assert open_ones == []
+        assert "'" not in code
+
+
+def test_no_pipeline_of_jenkins_fails_by_a_run_that_is_to_be_resumed() -> None:
+    for fence in list_fences(INDEX.parent / "jenkins.md", "groovy"):
+        # A plain `sh` fails the build with every status but 0.
+        runs = [line for line in fence.text.splitlines() if re.search(r"undeploy (run|resume)\b.*--", line)]
+        assert runs
+        assert all("returnStatus: true" in line for line in runs)
+        assert "if (status == 4) {\n            unstable " in fence.text
 
 
 def test_the_entry_for_the_catalog_of_editors_matches_plans_by_name_and_nothing_else() -> None:
