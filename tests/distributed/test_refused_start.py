@@ -127,7 +127,7 @@ def test_a_full_disk_for_the_copy_of_the_journal_stops_the_run_by_that_name(
         raise DiskError("the journal cannot be copied in the temporary folder: No space left on device")
 
     monkeypatch.setattr("orchestrator.distributed.conductor.connect", connect)
-    monkeypatch.setattr("orchestrator.distributed.conductor.pack_journal", pack)
+    monkeypatch.setattr("orchestrator.distributed.session_start.pack_journal", pack)
     (tmp_path / "plan.yaml").write_text(UNSENT)
     options = RunOptions(state=tmp_path / "state")
 

@@ -16,10 +16,11 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import Client
 
-from orchestrator.distributed.conductor import ConductedSession
+from orchestrator.distributed.conducted_session import ConductedSession
 from orchestrator.distributed.conversion import CONVERTER
 from orchestrator.distributed.patience import ServerPatience
-from orchestrator.distributed.payloads import Orders
+from orchestrator.distributed.payloads import Orders, RunInput
+from orchestrator.distributed.session_link import BegunSession
 from orchestrator.distributed.session_lookup import SessionPast, read_past
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
@@ -73,7 +74,8 @@ async def take_up(known: Limits | None, sent: Sequence[Orders]) -> Limits | None
     session = ConductedSession(client, "undeploy/run/1", resources, controller, address="temporal://x")
     memo = SimpleNamespace(memo=SimpleNamespace(fields={}))
     found: Any = SimpleNamespace(raw_description=SimpleNamespace(workflow_execution_info=memo))
-    await session._read_orders(found, past)  # all else of ``follow`` needs a server
+    begun = BegunSession(found, "first", cast("RunInput", None), past)
+    await session._take_up_orders(begun)  # all else of ``follow`` needs a server
     assert learned["gw"].rate == 3.0, "the pace is the journal's"
     return learned["gw"].limits
 
