@@ -3,6 +3,7 @@
 import inspect
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -122,3 +123,32 @@ def test_the_page_about_an_option_names_every_command_that_has_it(option: str, p
     assert named == {
         name for name, each in commands.items() if each and option in (one.name for one in each.params)
     }
+
+
+def list_torn_lists(text: str) -> Iterator[str]:
+    """Yield each line of prose that stands at the margin right below an item of a list."""
+    inside, fenced = False, False
+    for line in text.splitlines():
+        fenced ^= line.lstrip().startswith("```")
+        item = re.match(r"([-*]|\d+\.) ", line) is not None
+        if inside and not fenced and line and not item and not line.startswith((" ", "<!--", "```")):
+            yield line
+        inside = not fenced and (item or (inside and line.startswith(" ")))
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=lambda page: page.stem
+)
+def test_no_paragraph_of_a_page_sticks_to_a_list(page: Path) -> None:
+    assert list(list_torn_lists("- one\n  more\nA torn one\n\n- two\n\nWhole")) == ["A torn one"]
+    assert list(list_torn_lists(page.read_text("utf-8"))) == []
+
+
+def test_decisions_have_their_dates_and_stand_in_that_order() -> None:
+    text = (ROOT / "docs" / "decisions.md").read_text("utf-8")
+    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    dates = [re.search(r"\((\d{4}-\d\d-\d\d)[^()]*\)$", title) for title in titles]
+
+    assert [title for title, date in zip(titles, dates, strict=True) if date is None] == []
+    days = [date[1] for date in dates if date]
+    assert days == sorted(days)
