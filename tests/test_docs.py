@@ -152,3 +152,7 @@ def test_decisions_have_their_dates_and_stand_in_that_order() -> None:
     assert [title for title, date in zip(titles, dates, strict=True) if date is None] == []
     days = [date[1] for date in dates if date]
     assert days == sorted(days)
+
+
+def test_the_readme_is_read_in_minutes() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
