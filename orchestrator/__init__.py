@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.api import RunOptions, RunResult, prepare_restore, restore, resume, run
     from orchestrator.errors import ExitStatus, OrchestratorError, PlanError
     from orchestrator.journal.folder import RunFolder, find_run, list_runs
+    from orchestrator.model.plan import Window
     from orchestrator.report.values import Report
     from orchestrator.report.writing import write_report
     from orchestrator.runs.load import LoadedPlan, load_plan
@@ -37,6 +38,7 @@ _HOMES = {
     "RunFolder": "journal.folder",
     "RunOptions": "api",
     "RunResult": "api",
+    "Window": "model.plan",
     "find_run": "journal.folder",
     "list_runs": "journal.folder",
     "load_plan": "api",
@@ -59,6 +61,7 @@ __all__ = [
     "RunFolder",
     "RunOptions",
     "RunResult",
+    "Window",
     "find_run",
     "list_runs",
     "load_plan",

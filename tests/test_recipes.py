@@ -15,9 +15,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 import yaml
+from msgspec import structs
 
+import orchestrator
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
@@ -391,20 +394,37 @@ def test_the_window_that_a_second_person_approves_goes_as_its_page_shows(
     assert {(seen.undeploys, seen.down) for seen in books.values()} == {(1, False)}
 
 
-def test_the_program_of_the_page_about_python_undeploys_what_the_plan_names(
+def test_the_programs_of_the_page_about_python_undeploy_and_bring_back_what_the_plan_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (code,) = (fence.text for fence in list_fences(DOCS / "python.md", "python"))
+    program, options, way_back = (fence.text for fence in list_fences(DOCS / "python.md", "python"))
     plan = write_plan("second-person", tmp_path).rename(tmp_path / "plan.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
+    names: dict[str, Any] = {}
 
     with start_simulators(SimulatorFixture(gateways=(ApinizerFixture(name="apim", targets=TARGETS),))) as it:
         text = plan.read_text("utf-8").replace("https://apim.example.com", it.urls["apim"])
         plan.write_text(re.sub(r"window: .*\n|approval: .*\n", "", text), "utf-8")
-        exec(compile(code, "python.md", "exec"), {})
+        exec(compile(program, "python.md", "exec"), names)
 
         assert all(seen.down for seen in it.books().targets.values())
+
+        exec(compile(options + way_back, "python.md", "exec"), names)
+        anyio.run(
+            names["finish_and_restore"],
+            structs.replace(names["options"], state=Path(".undeploy"), only=("apim/Shop/**",)),
+        )
+
+        assert not any(seen.down for seen in it.books().targets.values())
+
+
+def test_the_page_about_python_names_every_public_name() -> None:
+    page = (DOCS / "python.md").read_text("utf-8")
+    # Types of what the calls give, which nobody makes.
+    given = {"LoadedPlan", "Report", "Restoration", "RunFolder"}
+
+    assert {name for name in orchestrator.__all__ if not re.search(rf"\b{name}\b", page)} == given
 
 
 def test_a_credential_comes_from_vault_as_its_page_shows(
