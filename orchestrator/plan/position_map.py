@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from orchestrator.errors import UnfitError
@@ -23,9 +24,11 @@ _FURTHER_ENDS = tuple(letter.encode() for letter in _FURTHER)
 class _OddLine:
     """A line of the file that is several ones for libyaml, or that holds pairs."""
 
-    def __init__(self, text: str, before: int) -> None:
-        """``before`` counts the further ends of lines that stand before it."""
+    def __init__(self, number: int, text: str, before: int) -> None:
+        """``number`` is the editor's, from 1. ``before`` counts the further ends of lines before it."""
         pairs, shorter = list(find_pairs(text)), PAIR - JOINED
+        self.first = number + before
+        """libyaml's number of the first of its lines."""
         self.before = before
         # In characters of the line as libyaml reads it.
         self._begins = [begin - shorter * bisect_left(pairs, begin) for begin in _list_begins(text)]
@@ -53,31 +56,30 @@ class PositionMap:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._numbers: list[int] | None = None
-        """libyaml's numbers of the first of each odd line."""
-        self._odd: list[_OddLine] = []
 
     def correct(self, at: FilePosition) -> FilePosition:
         """Return the position of ``at``, which libyaml told, as an editor tells it."""
-        if self._numbers is None:
-            self._read()
-        place = bisect_right(self._numbers or (), at.line) - 1
+        place = bisect_right(self._odd_lines, at.line, key=lambda line: line.first) - 1
         if place < 0:
             return at
-        odd, part = self._odd[place], at.line - (self._numbers or [0])[place]
+        odd = self._odd_lines[place]
+        part = at.line - odd.first
         if part > odd.further:
             return FilePosition(at.file, at.line - odd.before - odd.further, at.column)
         return FilePosition(at.file, at.line - odd.before - part, odd.find_column(part, at.column))
 
-    def _read(self) -> None:
-        self._numbers, before = [], 0
+    @cached_property
+    def _odd_lines(self) -> list[_OddLine]:
+        """The odd lines in their order."""
+        found: list[_OddLine] = []
+        before = 0
         # A file that has gone since then has no positions that anybody could look up.
         with suppress(UnfitError, OSError), open_regular(self._path) as stream:
             for number, text in _list_doubtful(split_lines(stream)):
-                if (line := _OddLine(text, before)).is_odd:
-                    self._numbers.append(number + before)
-                    self._odd.append(line)
+                if (line := _OddLine(number, text, before)).is_odd:
+                    found.append(line)
                     before += line.further
+        return found
 
 
 def _list_doubtful(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
