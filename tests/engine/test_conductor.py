@@ -29,7 +29,7 @@ from orchestrator.model.plan import WaveStep
 from orchestrator.model.reading import UNDEPLOY
 from orchestrator.report.advice import find_resume
 from orchestrator.runs.engine_sessions import EngineLookup
-from orchestrator.runs.resume import refuse_restored
+from orchestrator.runs.resume_refusals import refuse_restored
 from tests.support.played_conductor import ADDRESS, Conduct, PlayedConductor, resume_conducted, run_conducted
 
 PLAN = """\
