@@ -136,9 +136,10 @@ def list_torn_lists(text: str) -> Iterator[str]:
         inside = not fenced and (item or (inside and line.startswith(" ")))
 
 
-@pytest.mark.parametrize(
-    "page", [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=lambda page: page.stem
-)
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_no_paragraph_of_a_page_sticks_to_a_list(page: Path) -> None:
     assert list(list_torn_lists("- one\n  more\nA torn one\n\n- two\n\nWhole")) == ["A torn one"]
     assert list(list_torn_lists(page.read_text("utf-8"))) == []
@@ -156,3 +157,21 @@ def test_decisions_have_their_dates_and_stand_in_that_order() -> None:
 
 def test_the_readme_is_read_in_minutes() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+FOLDERS = ("orchestrator", "tests", "docs", "bench", "plans", ".ci")
+# Decisions tell of files that were; the changelog tells no files.
+TODAY = [page for page in PAGES if page.name not in {"decisions.md", "CHANGELOG.md"}]
+
+
+@pytest.mark.source
+@pytest.mark.parametrize("page", TODAY, ids=lambda page: page.stem)
+def test_each_file_of_the_source_that_a_page_names_is_there(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    packages = {path.name for path in (ROOT / "orchestrator").iterdir() if path.is_dir()}
+    for name in re.findall(r"`([\w.-]+/[\w./-]*)`", text):
+        first = name.partition("/")[0]
+        if first in FOLDERS:
+            assert (ROOT / name).exists(), name
+        elif first in packages:
+            assert (ROOT / "orchestrator" / name).exists(), name
