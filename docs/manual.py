@@ -32,8 +32,10 @@ COMPLETIONS = {
 ENVIRONMENT = {
     "UNDEPLOY_STATE": "The folder where runs are kept; --state takes precedence.",
     "UNDEPLOY_PROTECT_FILE": "A file with patterns of targets that no run may touch, one a line.",
-    "UNDEPLOY_TRUST_STATE": "The absolute path of a state folder that others may write to: it is used.",
+    "UNDEPLOY_TRUST_STATE": "The absolute path of a state folder that is used although another user owns it, "
+    "or others may write to it.",
     "HTTPS_PROXY, HTTP_PROXY, NO_PROXY": "Proxies on the way to gateways whose plan names none.",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "Certificates to trust in place of the system's.",
     "NO_COLOR": "No colours.",
     "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_*": "Where a trace and metrics go, with the extra `otel`.",
     "TRACEPARENT": "The span of a pipeline below which the trace of a run stands.",
@@ -79,7 +81,8 @@ def list_options(command: click.Command, ctx: click.Context) -> dict[str, str]:
 def write_command(name: str, command: click.Command, parent: click.Context) -> Iterator[str]:
     """Yield the section of one subcommand."""
     ctx = click.Context(command, info_name=name, parent=parent)
-    yield f'.SS "{escape(" ".join([PROGRAM, name, *command.collect_usage_pieces(ctx)]))}"'
+    usage = " ".join([PROGRAM, name, *command.collect_usage_pieces(ctx)])
+    yield f'.SS "{escape(usage.strip())}"'
     yield from write_prose(command.help or "")
     yield from write_terms(list_options(command, ctx))
 

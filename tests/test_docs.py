@@ -10,7 +10,7 @@ import click
 import pytest
 from msgspec import Struct
 
-from docs import commands, dependencies, events, metrics, packages
+from docs import commands, dependencies, events, manual, metrics, packages
 from docs.made_part import MadePart
 from orchestrator import cli
 from orchestrator.gateways import KINDS
@@ -175,3 +175,10 @@ def test_each_file_of_the_source_that_a_page_names_is_there(page: Path) -> None:
             assert (ROOT / name).exists(), name
         elif first in packages:
             assert (ROOT / "orchestrator" / name).exists(), name
+
+
+def test_the_page_about_commands_has_the_variables_of_the_manual_page() -> None:
+    _, _, section = COMMANDS.read_text("utf-8").partition("## Environment variables\n")
+    named = set(re.findall(r"`([A-Z_]+\*?)`", section.partition("\n## ")[0]))
+
+    assert named == {name for names in manual.ENVIRONMENT for name in names.split(", ")}
