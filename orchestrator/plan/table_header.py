@@ -36,7 +36,9 @@ def suggest_cut(header: str, sign: str, wanted: Sequence[str], file: str) -> str
     fields = ",".join(str(number) for number in sorted(filter(None, numbers))) if all(numbers) else ""
     fields = fields or ",".join("N" for _ in wanted)
     delimiter = "" if sign == "\t" else f" -d{shlex.quote(sign)}"
-    to_commas = "" if len(wanted) == 1 else f" | tr {shlex.quote(sign)} ,"
+    # A message shows a tab as an escape that tr does not know.
+    written = "'\\t'" if sign == "\t" else shlex.quote(sign)
+    to_commas = "" if len(wanted) == 1 else f" | tr {written} ,"
     command = f"cut{delimiter} -f{fields} {shlex.quote(file)}{to_commas} > targets.csv"
     return f"separate the columns with commas: {command}{unknown}"
 

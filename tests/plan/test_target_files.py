@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import PlanError
+from orchestrator.text.characters import make_visible
 from tests.support.plans import HEAD, list_ids, load_plan, read_one_problem, read_problems
 
 LINE = HEAD.count("\n") + 2
@@ -234,6 +236,11 @@ EXPORTS = {
         "Proxy Name;x;Project;Environment\na, b;;P;e\n",
         "\";\"; {}cut -d';' -f1,3,4 a.csv | tr ';' , > targets.csv",
     ),
+    "three columns and tabs": (
+        "apim",
+        "project\tproxy\tenvironment\nP\tu09\te\n",
+        "tabs; {}cut -f1,2,3 a.csv | tr '\\t' , > targets.csv",
+    ),
 }
 
 
@@ -247,6 +254,16 @@ def test_an_export_without_commas_is_one_problem_with_the_command_that_mends_it(
 
     hint = expected.format("separate the columns with commas: ")
     assert found == f"a.csv:1:1 the columns are separated by {hint}"
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_the_command_that_mends_an_export_does_so_as_it_is_shown(tmp_path: Path, sign: str) -> None:
+    text = sign.join(("project", "proxy", "environment")) + "\n" + sign.join(("P", "u09", "e")) + "\n"
+    shown = make_visible(read_one_problem(tmp_path, plan(tmp_path, "apim", "a.csv", text)))
+
+    subprocess.run(["/bin/sh", "-c", shown.partition("commas: ")[2]], cwd=tmp_path, check=True)
+
+    assert (tmp_path / "targets.csv").read_text() == "project,proxy,environment\nP,u09,e\n"
 
 
 def test_the_command_that_mends_an_export_names_the_file_as_it_is_found_from_here(tmp_path: Path) -> None:
