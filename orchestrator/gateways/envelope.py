@@ -33,6 +33,8 @@ _ZEROS = (
     (b"\0", 1, "utf-16-le"),
 )
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
 _FIRST_OF_MARKS = {mark[:1] for mark, _ in _MARKS}
 
 _WAIT = re.compile(
@@ -107,7 +109,7 @@ def parse_list(reply: Reply) -> list[Any] | None:
 def _parse(reply: Reply) -> object:
     text = decode_text(reply)
     try:
-        value = msgspec.json.decode(text)
+        value = _decode_json(text)
         if reply.status < 300 and _may_repeat(text, value):
             import json  # noqa: PLC0415 - for few replies, and it delays the start of every command
 
@@ -115,6 +117,24 @@ def _parse(reply: Reply) -> object:
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
     return value
+
+
+def _decode_json(text: str) -> object:
+    """Return the value of a JSON text. Raises DecodeError and ValueError for any other one.
+
+    JSON's grammar allows the escape of half a surrogate pair; a server leaves one where it cuts a text at a
+    length. It becomes U+FFFD, as bytes do that cannot be decoded: else one name would hide a whole list, and
+    a refusal would pass for the reply of another server.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        if not _SURROGATE.search(text):
+            raise
+    import json  # noqa: PLC0415 - as above
+
+    halves = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return msgspec.json.decode(halves.decode("utf-8", "replace"))
 
 
 def _may_repeat(text: str, value: object) -> bool:

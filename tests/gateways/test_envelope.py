@@ -181,6 +181,24 @@ def test_letters_that_cannot_be_decoded_leave_the_rest_readable(named: str) -> N
     assert found == {"error": 'M\ufffd\ufffdteri is "gone"'}
 
 
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("half", [r"\ud83d", r"\uDE00", r"\ud83d\ud83d", r"\ude00\ud83d"])
+def test_half_a_surrogate_pair_leaves_the_rest_readable(half: str, status: int) -> None:
+    """A server that cuts a text at a length may cut between the two."""
+    whole = r"\ud83d\ude00 \\ud83d"
+    found = parse_object(said(f'{{"error": "{half}", "b": ["{whole}", 1e5]}}'.encode(), status=status))
+
+    assert found is not None
+    assert set(found["error"]) == {"\ufffd"}
+    assert found["b"] == ["\U0001f600 \\ud83d", 1e5]
+    for broken in (
+        rb'{"a": "\ud83d", "b": NaN}',
+        rb'{"a": "\ud83d"',
+        rb'{"a": "\ud83d", "b": ' + b"[" * 100_000,
+    ):
+        assert parse_object(said(broken, status=status)) is None
+
+
 @pytest.mark.promise(3)
 def test_a_success_that_says_a_thing_twice_and_not_the_same_says_nothing() -> None:
     body = b'{"row": {"success": false, "success": true}}'
@@ -190,7 +208,12 @@ def test_a_success_that_says_a_thing_twice_and_not_the_same_says_nothing() -> No
     for once in (b'{"a": 1, "a": 1}', b'{"a": "x:y", "b": [{"a": 1}, {"a": 2}]}', b'{"a": %d}' % 10**30):
         assert parse_object(said(once, status=200)) == parse_object(said(once))
         assert parse_object(said(once)) is not None
-    for twice in (b'{"a": 1, "a": true}', b'{"a": "\\u003a", "a": 1}', b'{"a": "\\u003A", "\\u0061": 1}'):
+    for twice in (
+        rb'{"a": "\ud83d", "a": 1}',
+        b'{"a": 1, "a": true}',
+        b'{"a": "\\u003a", "a": 1}',
+        b'{"a": "\\u003A", "\\u0061": 1}',
+    ):
         assert parse_object(said(twice, status=200)) is None
 
 
