@@ -8,7 +8,7 @@ import click
 
 from orchestrator.commands.options.display import DisplayOptions, display_options
 from orchestrator.commands.options.engine import EngineOptions, needed_engine_options
-from orchestrator.commands.options.records import RecordOptions, state_and_record_options
+from orchestrator.commands.options.records import RecordOptions, record_options
 from orchestrator.commands.terminal.output import print_result, tell
 from orchestrator.commands.terminal.resuming import resume_and_show
 
@@ -26,7 +26,7 @@ HEADINGS = ("run", "plan", "started", "state", "progress")
 @click.command("attach")
 @click.argument("run", metavar="[RUN]", required=False)
 @needed_engine_options
-@state_and_record_options
+@record_options
 @display_options
 def command(
     run: str | None,

@@ -18,7 +18,7 @@ from orchestrator.commands.options.engine import (
     conductor_options,
     make_conductor,
 )
-from orchestrator.commands.options.records import RecordOptions, state_and_record_options
+from orchestrator.commands.options.records import RecordOptions, record_options
 from orchestrator.commands.options.runs import run_argument
 from orchestrator.commands.options.selection import WindowOptions, window_options
 from orchestrator.commands.terminal.agreement import (
@@ -91,7 +91,7 @@ restore_options = bundle_options(
 @consent_options
 @window_options
 @conductor_options
-@state_and_record_options
+@record_options
 @display_options
 def command(
     run: str,

@@ -11,7 +11,7 @@ from orchestrator.commands.options.engine import (
     make_conductor,
     reach_conductor,
 )
-from orchestrator.commands.options.records import RecordOptions, state_and_record_options
+from orchestrator.commands.options.records import RecordOptions, record_options
 from orchestrator.commands.options.runs import REHEARSALS, run_argument
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.resuming import resume_and_show
@@ -29,7 +29,7 @@ from orchestrator.errors import UsageError
 )
 @selection_options
 @conductor_options
-@state_and_record_options
+@record_options
 @display_options
 def command(
     run: str,

@@ -19,7 +19,7 @@ from orchestrator.commands.options.engine import (
     make_conductor,
 )
 from orchestrator.commands.options.plan import PlanOptions, plan_options
-from orchestrator.commands.options.records import RecordOptions, state_and_record_options
+from orchestrator.commands.options.records import RecordOptions, record_options
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.agreement import agree
 from orchestrator.commands.terminal.live_page import open_page
@@ -33,7 +33,7 @@ from orchestrator.errors import UsageError
 @consent_options
 @approval_options
 @selection_options
-@state_and_record_options
+@record_options
 @display_options
 @click.option("--dry-run", is_flag=True, help="Only show what it would do, as `undeploy preview` does.")
 @conductor_options

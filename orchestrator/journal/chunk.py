@@ -91,7 +91,6 @@ class ChunkJournal:
     def __init__(self, database: Database) -> None:
         """``database`` is the one that ``make_chunk_journal`` made."""
         self.database = database
-        self.seqs = frozenset(seq for (seq,) in database.rows("SELECT seq FROM part"))
         self._awaited = [seq for (seq,) in database.rows("SELECT seq FROM awaited ORDER BY seq")]
 
     def read_fate(self) -> ChunkFate:
