@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orchestrator.commands.options.files import force_option, open_output, output_option
-from orchestrator.commands.options.runs import REHEARSALS, run_argument, state_option
+from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.commands.terminal.output import tell
 from orchestrator.errors import UsageError
 from orchestrator.system.writing import check_place
@@ -34,7 +34,7 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     # Through a link the folder would have another name than the run.
     found = find_run(state, run)
     folder = RunFolder(found.path.resolve())
-    if folder.path.parent.name == REHEARSALS:
+    if folder.is_rehearsal:
         raise UsageError(f"{folder.id} is a rehearsal and has no remainder; rehearse the plan again")
     # The new plan names the run as its `parent`, whose form this is.
     if re.fullmatch(RUN_ID.pattern, folder.id) is None:

@@ -12,7 +12,7 @@ from orchestrator.commands.options.engine import (
     reach_conductor,
 )
 from orchestrator.commands.options.records import RecordOptions, record_options
-from orchestrator.commands.options.runs import REHEARSALS, run_argument
+from orchestrator.commands.options.runs import run_argument
 from orchestrator.commands.options.selection import SelectionOptions, selection_options
 from orchestrator.commands.terminal.resuming import resume_and_show
 from orchestrator.errors import UsageError
@@ -65,7 +65,7 @@ def command(
     # The TLS options say how the engine that should be gone is asked, also without --on.
     conductor = make_conductor(engine) if engine.on is not None or not engine_gone else None
     folder = find_run(records.state, run)
-    if folder.path.resolve().parent.name == REHEARSALS:
+    if folder.is_rehearsal:
         # A rehearsal was never approved for the real gateways, whose addresses its plan holds.
         raise UsageError(f"{folder.id} is a rehearsal and is not resumed; rehearse the plan again")
     return resume_and_show(folder, options, display, conductor)

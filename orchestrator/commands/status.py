@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.commands.options.display import format_option
-from orchestrator.commands.options.runs import format_state_option, run_or_none_argument, state_option
+from orchestrator.commands.options.runs import run_or_none_argument, state_option
 from orchestrator.commands.terminal.output import tell
 from orchestrator.errors import ExitStatus, OrchestratorError
+from orchestrator.system.state_folder import format_state_option
 
 if TYPE_CHECKING:
     from orchestrator.journal.folder import RunFolder

@@ -38,6 +38,7 @@ from orchestrator.journal.read_types import prepare_read_types
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.events import Listener
 from orchestrator.model.outcome import NO_SERVER
+from orchestrator.system.state_folder import WORKERS
 
 
 class WorkerSpec(Struct, frozen=True, kw_only=True):
@@ -198,7 +199,7 @@ async def _await_end(serving: asyncio.Task[None]) -> None:
 def _hold_folder(state: Path) -> Iterator[Path]:
     """Have a folder of this process's own for the block; those of processes that were killed go away."""
     check_state(state)
-    workers = state / "workers"
+    workers = state / WORKERS
     try:
         make_private(workers)
         _remove_abandoned(workers)

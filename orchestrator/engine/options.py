@@ -11,12 +11,13 @@ from orchestrator.engine.conductor import Conductor
 from orchestrator.model.credentials import Secret
 from orchestrator.model.plan import Window
 from orchestrator.plan.protect import ProtectFile
+from orchestrator.system.state_folder import DEFAULT_STATE
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
     """The options of a run. Patterns are those of target ids."""
 
-    state: Path = Path(".undeploy")
+    state: Path = DEFAULT_STATE
     report_dir: Path | None = None
     """A second folder for the reports; the run's own folder always has them."""
     only: tuple[str, ...] = ()

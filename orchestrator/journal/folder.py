@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -34,13 +33,12 @@ from orchestrator.journal.restores import Restore, find_restores, select_restore
 from orchestrator.journal.run_report import RunOverview, SessionEnding
 from orchestrator.journal.sessions import read_sessions
 from orchestrator.model.plan import PlannedNotification, RunId
+from orchestrator.system.state_folder import REHEARSALS, format_state_option, runs_folder
 from orchestrator.system.writing import sync_path
 from orchestrator.text.names import to_nfc
 
 MOST_LISTED = 20
 """So many runs are named if a text means several."""
-
-DEFAULT_STATE = Path(".undeploy")
 
 RunState = Literal["running", "complete", "stopped", "interrupted", "killed"]
 
@@ -99,8 +97,12 @@ class RunFolder:
         runs = self.path.parent
         state = runs.parent
         is_kept = runs in (runs_folder(state), runs_folder(state, rehearsal=True))
-        is_needed = is_kept and state != DEFAULT_STATE
-        return f" --state {shlex.quote(str(state))}" if is_needed else ""
+        return format_state_option(state) if is_kept else ""
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether it is kept with the rehearsals: it was sent to no real gateway."""
+        return self.path.resolve().parent.name == REHEARSALS
 
     def find_state_folder(self, otherwise: Path) -> Path:
         """Return the state folder that the run is kept in; ``otherwise`` if it lies outside of any."""
@@ -304,11 +306,6 @@ def _read_newest_end(database: Database) -> str:
     """Return how the newest session ended; empty if it has no end."""
     newest = next(reversed(read_sessions(database)), None)
     return "" if newest is None else newest.state or ""
-
-
-def runs_folder(state: Path, *, rehearsal: bool = False) -> Path:
-    """Return the folder in which a state folder keeps its runs, or its rehearsals."""
-    return state / ("rehearsals" if rehearsal else "runs")
 
 
 def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import RunError
+from orchestrator.system.state_folder import REHEARSALS, RUNS, WORKERS
 from orchestrator.system.users import find_user_name
 
 TRUST_VARIABLE = "UNDEPLOY_TRUST_STATE"
@@ -50,13 +51,13 @@ def check_run(folder: Path) -> None:
 
 def _list_run_folders(state: Path) -> Iterator[Path]:
     # A worker keeps the journals that it was sent, and their plans, in a folder of its own there.
-    yield from (state / name for name in ("runs", "rehearsals", "workers"))
+    yield from (state / name for name in (RUNS, REHEARSALS, WORKERS))
 
 
 def _find_state_folder(folder: Path) -> Path | None:
     """Return the state folder that a run's folder lies in; None if it lies outside of any."""
     around = Path(os.path.realpath(folder)).parent
-    return around.parent if around.name in ("runs", "rehearsals") else None
+    return around.parent if around.name in (RUNS, REHEARSALS) else None
 
 
 def _check(places: list[Path], state: Path) -> None:

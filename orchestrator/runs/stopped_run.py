@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.engine.options import RunOptions
 from orchestrator.errors import RunError
 from orchestrator.journal.database import Database
-from orchestrator.journal.folder import RunFolder, runs_folder
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import RunMeta, read_meta, read_plan
 from orchestrator.journal.notes import read_stop_rule
 from orchestrator.journal.restores import Restore, find_restores, select_restores
@@ -19,6 +19,7 @@ from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import DEPLOY, UNDEPLOY, Operation
 from orchestrator.runs.prepare import ChosenWindow, WindowOrigin, choose_window
+from orchestrator.system.state_folder import runs_folder
 
 
 class StoppedRun(Struct, frozen=True, kw_only=True):

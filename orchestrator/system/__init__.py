@@ -1,1 +1,1 @@
-"""The operating system: files that a person names, standard streams, signals, users."""
+"""The operating system: files that a person names, the folder of runs, standard streams, signals, users."""

@@ -17,13 +17,14 @@ from orchestrator.errors import JournalError
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.journal.chain import ChainReportSource, find_chain, merge_journals, open_chain_source
 from orchestrator.journal.database import open_database
-from orchestrator.journal.folder import RunFolder, runs_folder
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import RunAct, RunMeta
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, RunId
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.headline import compose_headline
 from orchestrator.report.writing import write_report
+from orchestrator.system.state_folder import runs_folder
 from tests.support.journals import START, draft, finish, plan, roma, target
 
 Ends = dict[str, tuple[str | None, list[tuple[str, str | None]]]]

@@ -8,10 +8,8 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.commands.options.files import PATH
+from orchestrator.system.state_folder import DEFAULT_STATE
 
-DEFAULT_STATE = Path(".undeploy")
-REHEARSALS = "rehearsals"
-"""The folder of rehearsals in a state folder."""
 MOST_COMPLETED = 50
 """Runs that a shell is offered, the newest first."""
 
@@ -23,13 +21,6 @@ state_option = click.option(
     metavar="DIR",
     help="Where runs are kept; UNDEPLOY_STATE names another default.",
 )
-
-
-def format_state_option(state: Path) -> str:
-    """Return ``--state`` as a command that the program advises needs it; empty for the default folder."""
-    import shlex
-
-    return "" if state == DEFAULT_STATE else f" --state {shlex.quote(str(state))}"
 
 
 def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:

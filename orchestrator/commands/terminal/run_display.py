@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.commands.options.display import DisplayOptions
-from orchestrator.commands.options.runs import REHEARSALS, format_state_option
 from orchestrator.commands.terminal.output import print_result, tell
 from orchestrator.errors import ExitStatus, OrchestratorError
+from orchestrator.system.state_folder import format_state_option
 from orchestrator.system.streams import PatientOutput
 from orchestrator.system.writing import open_to_append
 
@@ -184,7 +184,7 @@ def _tell_ending(result: RunResult, display: DisplayOptions, state: Path) -> Non
         _tell_troubles(result)
     if not display.quiet or result.exit_status:
         tell(describe_ending(report))
-        if result.folder.path.parent.name != REHEARSALS:  # a rehearsal cannot be resumed
+        if not result.folder.is_rehearsal:  # a rehearsal cannot be resumed
             for line in list_next_steps(report, state=format_state_option(state)):
                 tell(line)
     for warning in result.warnings:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.commands.options.runs import format_state_option
 from orchestrator.journal.folder import RunFolder
+from orchestrator.system.state_folder import format_state_option
 from tests.support.names import CHINESE, TURKISH
 
 
