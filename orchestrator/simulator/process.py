@@ -104,12 +104,7 @@ def start_simulators(
     # that folder would come before the standard library, and may hold anybody's random.py. So -P.
     command = [sys.executable, "-P", "-c", _CHILD, str(Path(__file__).parents[2])]
     # A file, not a pipe: a full pipe that this process does not read would stop the simulators.
-    with (
-        TemporaryFile() as said,
-        subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
-        ) as child,
-    ):
+    with TemporaryFile() as said, _open_child(command, said) as child:
         try:
             lines = _start(
                 child, ServeOrder(fixture=fixture, faults=faults or FaultScenario(), port=port), start_within
@@ -123,6 +118,16 @@ def start_simulators(
             )
         finally:
             _end(child)
+
+
+def _open_child(command: list[str], said: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the process. Raises SimulatorError where this machine lets no further one start."""
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
+        )
+    except OSError as error:
+        raise SimulatorError(f"the simulators did not start: {command[0]}: {error.strerror}") from error
 
 
 def _start(child: subprocess.Popen[bytes], order: ServeOrder, start_within: float) -> list[str]:

@@ -98,6 +98,14 @@ def test_a_start_that_fails_says_why():
             pass
 
 
+def test_a_machine_that_starts_no_process_is_no_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another user's Python, and at a limit of processes, too."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    with pytest.raises(SimulatorError, match=r"did not start: .*/python: No such file"):
+        start_simulators(FIXTURE).__enter__()
+
+
 def test_they_take_no_module_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan's folder may come from anybody, and `undeploy rehearse` runs nothing of it."""
     for name in ("random", "secrets", "json", "msgspec", "aiohttp"):
