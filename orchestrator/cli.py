@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "Go on with a run that ended early.",
     "schedule": "Have a Temporal server start a plan's run later.",
     "attach": "Take over a run on a Temporal server.",
-    "worker": "Send the requests of such runs in one network zone.",
+    "worker": "Send the requests of runs on a Temporal server, in one zone.",
     "status": "Tell where a run stands, and what it waits for.",
     "watch": "Serve the live page of a run, or its report.",
     "control": "Steer a run that goes on.",

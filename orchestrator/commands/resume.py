@@ -25,7 +25,7 @@ from orchestrator.errors import UsageError
 @click.option(
     "--engine-gone",
     is_flag=True,
-    help="Go on although a distributed engine had the run: it is gone for good. Asked first, if it is there.",
+    help="Go on without the Temporal server that had the run and is gone for good; refused while it has it.",
 )
 @selection_options
 @conductor_options

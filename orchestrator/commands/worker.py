@@ -39,16 +39,13 @@ def command(
     log_level: str | None,
     log_format: Literal["text", "json"] | None,
 ) -> int:
-    """Send the requests of such runs in one network zone.
+    """Send the requests of runs on a Temporal server, in one zone.
 
-    Serves the runs on a Temporal server, and sends their requests to the gateways of one zone.
-
-    Dials out only: to the server, and to the gateways. Credentials are those of this machine, by the
-    references of each plan, and never leave it; paths in a plan begin in the present folder. The
-    programs that plans name as credentials are run with --allow-commands only: a plan comes from whoever may
-    write to the server's namespace. Serves
-    until SIGINT or SIGTERM; what is in flight lands then, and the rest goes on at another worker of the zone.
-    A second signal ends it at once.
+    Dials out only: to the server, and to the gateways of the zone. Credentials are those of this machine, by
+    the references of each plan, and never leave it; paths in a plan begin in the present folder. The programs
+    that plans name as credentials are run with --allow-commands only: a plan comes from whoever may write to
+    the server's namespace. Serves until SIGINT or SIGTERM; what is in flight lands then, and the rest goes on
+    at another worker of the zone. A second signal ends it at once.
     """
     from orchestrator.display.log import log_events
     from orchestrator.distributed.refused_programs import refuse_programs

@@ -220,7 +220,8 @@ conductor_options = bundle_options(
         "--lease",
         type=click.FloatRange(3.0, 300.0),
         metavar="SECONDS",
-        help="With --on: a worker that is silent for so long has lost its work to another one; 10.",
+        help="With --on: after so many seconds without a word of a worker, another one takes its work over."
+        " 10 if not given.",
     ),
 )
 """The same for a command that has targets taken down."""
