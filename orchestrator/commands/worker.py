@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from orchestrator.lanes.environment import Environment
     from orchestrator.model.events import Listener
 
-INTERRUPTED = 130
-
 
 @click.command("worker")
 @click.option("--zone", required=True, metavar="NAME", help="The network zone, as gateways of plans name it.")
@@ -50,6 +48,7 @@ def command(
     from orchestrator.display.log import log_events
     from orchestrator.distributed.refused_programs import refuse_programs
     from orchestrator.engine.signals import run_interruptibly
+    from orchestrator.errors import ExitStatus
     from orchestrator.runs.machine import make_real_environment
 
     _check_zone(zone)
@@ -58,7 +57,7 @@ def command(
         environment = refuse_programs(environment)
     observe = log_events(log_level or "warning", log_format or "text")
     landed = run_interruptibly(_serve, engine.read(), zone, state, environment, observe)
-    return 0 if landed else INTERRUPTED
+    return ExitStatus.DONE if landed else ExitStatus.INTERRUPTED
 
 
 async def _serve(

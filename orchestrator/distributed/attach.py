@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from temporalio.client import Client
 
+from orchestrator.distributed.journal_pages import FetchJournal
 from orchestrator.distributed.kept_runs import find_kept_run, read_run_start
 from orchestrator.distributed.names import read_scheduled_run
 from orchestrator.distributed.patience import make_brief_patience
@@ -33,9 +33,6 @@ from orchestrator.journal.sessions import SessionOptions, read_sessions
 from orchestrator.model.credentials import Secret
 from orchestrator.system.state_folder import runs_folder
 from orchestrator.text.formats import format_moment
-
-FetchJournal: TypeAlias = Callable[[JournalPages, Path], Awaitable[None]]
-"""Fetches a journal and its plan.yaml into a folder."""
 
 
 class RebuildRequest(Struct, frozen=True, kw_only=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,9 @@ from orchestrator.distributed.names import PAGE_BYTES
 from orchestrator.distributed.payloads import JournalPages
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import open_database
+
+FetchJournal: TypeAlias = Callable[[JournalPages, Path], Awaitable[None]]
+"""Fetches a journal and its plan.yaml into a folder."""
 
 
 class PackedJournal(NamedTuple):

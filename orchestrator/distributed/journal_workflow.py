@@ -9,13 +9,13 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from orchestrator.distributed.names import is_of_schedule
+from orchestrator.distributed.names import JOURNAL_WORKFLOW, is_of_schedule
 
 KEPT_AT_MOST = timedelta(days=90)
 """A journal that nobody releases ends by itself then: its run was terminated, or never began."""
 
 
-@workflow.defn(name="UndeployJournal")
+@workflow.defn(name=JOURNAL_WORKFLOW)
 class UndeployJournal:
     """Keeps its pages until the run needs them no longer."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TypeAlias
 
 import anyio
 
+from orchestrator.distributed.journal_pages import FetchJournal
 from orchestrator.distributed.kept_lane import KeptLane
 from orchestrator.distributed.payloads import ChunkOrder, JournalPages
 from orchestrator.errors import JournalError
@@ -21,9 +20,6 @@ from orchestrator.model.credentials import Material
 from orchestrator.model.events import Listener
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.plan import Plan, RunId
-
-FetchJournal: TypeAlias = Callable[[JournalPages, Path], Awaitable[None]]
-"""Fetches a journal and its plan.yaml into a folder."""
 
 IDLE_FOR = 1800.0
 """Seconds without a chunk after which a session is forgotten; the next chunk of it fetches it again."""

@@ -15,6 +15,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 from orchestrator.distributed.lane_conduct import SILENT_AFTER, LaneConduct
 from orchestrator.distributed.names import (
     CHUNK_ACTIVITY,
+    LANE_WORKFLOW,
     name_chunk_activity,
     name_zone_queue,
 )
@@ -51,7 +52,7 @@ A server ends a workflow at 51,200 events and at 50 MB, and the results of its p
 """
 
 
-@workflow.defn(name="UndeployLane")
+@workflow.defn(name=LANE_WORKFLOW)
 class UndeployLane:
     """Hands out the chunks of a part, tells the run of each, and keeps the results until it is released."""
 

@@ -14,7 +14,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
-from orchestrator.distributed.names import ANSWER, LOOK_ACTIVITY, name_zone_queue
+from orchestrator.distributed.names import ANSWER, LOOK_ACTIVITY, LOOK_WORKFLOW, name_zone_queue
 from orchestrator.distributed.payloads import LookInput, LookOrder, LookOver, LookPage, LookTold, ZoneEnd
 
 LONGEST_LOOK = timedelta(days=1)
@@ -27,7 +27,7 @@ TRIES = 3
 """A look changes nothing, so another worker may begin it anew."""
 
 
-@workflow.defn(name="UndeployLook")
+@workflow.defn(name=LOOK_WORKFLOW)
 class UndeployLook:
     """Hands each zone its part, and tells how each of them ended."""
 

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import pack_journal
 from orchestrator.distributed.look_answers import unpack_diagnoses, unpack_sights
-from orchestrator.distributed.names import ANSWER, LOOK_WAIT, name_look_workflow
+from orchestrator.distributed.names import ANSWER, LOOK_WAIT, LOOK_WORKFLOW, name_look_workflow
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, make_brief_patience
 from orchestrator.distributed.payloads import LookBeat, LookInput, LookOver, LookPage, LookTold, ZoneEnd
 from orchestrator.distributed.shipping import release_pages, ship_pages, start_workflow
@@ -33,7 +33,6 @@ from orchestrator.preview.progress import PreviewListener
 from orchestrator.preview.states import GatewaySight, Preview, PreviewedGateway, SeenTarget
 from orchestrator.runs.load import LoadedPlan
 
-LOOK_WORKFLOW = "UndeployLook"
 LOOK_EVERY = 1.0
 """Seconds between two questions how far the workers are."""
 

@@ -13,6 +13,11 @@ from orchestrator.model.plan import RunId
 RUNS_QUEUE = "undeploy"
 """The task queue of the workflows, which every worker serves: they send nothing to any gateway."""
 
+RUN_WORKFLOW = "UndeployRun"
+LANE_WORKFLOW = "UndeployLane"
+JOURNAL_WORKFLOW = "UndeployJournal"
+LOOK_WORKFLOW = "UndeployLook"
+
 CHUNK_TARGETS = 200
 """Targets of one chunk at most, unless its lane ends them in less than ``CHUNK_SECONDS``."""
 

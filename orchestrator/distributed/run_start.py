@@ -8,12 +8,10 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from orchestrator.distributed.names import RUNS_QUEUE, SEARCH_ATTRIBUTES
+from orchestrator.distributed.names import RUN_WORKFLOW, RUNS_QUEUE, SEARCH_ATTRIBUTES
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
 from orchestrator.distributed.payloads import RunInput
 from orchestrator.distributed.showing import describe_run, search_run, summarize_run
-
-RUN_WORKFLOW = "UndeployRun"
 
 
 async def has_search_attributes(client: Client) -> bool:

@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
-from orchestrator.distributed.names import MEMO_NEWS, MEMO_ORDERS, list_journal_workflows
+from orchestrator.distributed.names import MEMO_NEWS, MEMO_ORDERS, RUN_WORKFLOW, list_journal_workflows
 from orchestrator.distributed.payloads import (
     ChunkReport,
     LaneInput,
@@ -46,7 +46,7 @@ MOST_MOMENTS = 3
 """How often it waits so. In a busy run something else comes in each time, and its history only grows."""
 
 
-@workflow.defn(name="UndeployRun")
+@workflow.defn(name=RUN_WORKFLOW)
 class UndeployRun:
     """Leads a session: starts lanes, judges chunks, waits, and keeps the end until a driver has it."""
 

@@ -27,6 +27,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.distributed.kept_runs import KeptRun, find_session
 from orchestrator.distributed.names import (
+    RUN_WORKFLOW,
     RUNS_QUEUE,
     name_schedule,
     name_scheduled_run,
@@ -41,8 +42,6 @@ from orchestrator.distributed.showing import search_scheduled
 from orchestrator.distributed.start_times import StartTimes
 from orchestrator.errors import RunError, UsageError
 from orchestrator.model.plan import RunId
-
-RUN_WORKFLOW = "UndeployRun"
 
 LEAST_CATCH_UP = timedelta(seconds=10)
 """Temporal takes no shorter one."""

@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import unpack_journal
 from orchestrator.distributed.names import (
+    JOURNAL_WORKFLOW,
     PAGES_TOGETHER,
     RUNS_QUEUE,
     list_journal_workflows,
@@ -25,7 +26,6 @@ from orchestrator.distributed.payloads import JournalPages
 from orchestrator.distributed.signals import send_signal
 from orchestrator.errors import JournalError
 
-JOURNAL_WORKFLOW = "UndeployJournal"
 PAGE = "page"
 """The signal that brings each page but the first."""
 

@@ -23,6 +23,7 @@ from orchestrator.doctor import findings
 from orchestrator.doctor.findings import Finding, FindingState
 from orchestrator.errors import CredentialError, UsageError
 from orchestrator.model.gateway import Gateway
+from orchestrator.text.urls import DEFAULT_PORTS
 from orchestrator.transport.proxy import ProxyServer, read_proxies
 from orchestrator.transport.tls import explain_tls_error, make_context
 from orchestrator.transport.warnings import list_warnings
@@ -30,7 +31,6 @@ from orchestrator.transport.warnings import list_warnings
 STEP_SECONDS = 10.0
 """Seconds that each step of the route may take."""
 
-_PORTS = {"http": 80, "https": 443}
 # A server that is no proxy may send without an end.
 _LONGEST_HEAD = 16384
 
@@ -52,7 +52,7 @@ class _Endpoint(Struct, frozen=True):
     @classmethod
     def of(cls, url: str) -> _Endpoint:
         parts = urlsplit(url)
-        return cls(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+        return cls(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

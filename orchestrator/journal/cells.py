@@ -18,9 +18,9 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.meta import EARLIEST, LATEST
 from orchestrator.journal.notes import list_begun
 from orchestrator.journal.planned import COVERED, has_digest
-from orchestrator.journal.sessions import SessionState
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act, Snapshot, Verdict
+from orchestrator.rules.exit_status import EndState
 
 TABLES = ("target", "dependency", "snapshot", "approved", "usage", "attempt", "session", "note")
 
@@ -34,7 +34,7 @@ _WORDS: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType(
         ("attempt", "act"): tuple(Act),
         ("attempt", "verdict"): _VERDICTS,
         ("snapshot", "verdict"): _VERDICTS,
-        ("session", "state"): get_args(SessionState),
+        ("session", "state"): get_args(EndState),
         ("session", "exit_status"): tuple(f"{status}" for status in ExitStatus),
     }
 )

@@ -25,7 +25,7 @@ from orchestrator.journal.notes import (
 )
 from orchestrator.journal.restores import Restore
 from orchestrator.journal.schema import IS_MAIN_ACT, KEPT, WORD
-from orchestrator.journal.sessions import SessionOptions, SessionRow, SessionState, WorkingTime
+from orchestrator.journal.sessions import SessionOptions, SessionRow, WorkingTime
 from orchestrator.journal.usage import report_use
 from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Reason
 from orchestrator.model.plan import Plan, PlanHeader, RunId
@@ -43,6 +43,7 @@ from orchestrator.report.values import (
     WaveReport,
     WindowReport,
 )
+from orchestrator.rules.exit_status import EndState
 from orchestrator.text.characters import quote_text
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ _ACCEPT_OPTION = re.compile(r"--accept ([a-z-]+)")
 class SessionEnding(NamedTuple):
     """The end of a session, as the journal keeps it."""
 
-    state: SessionState
+    state: EndState
     stopped_by: str | None
     exit_status: int | None
 

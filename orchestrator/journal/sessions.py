@@ -13,8 +13,7 @@ from msgspec.structs import asdict
 from orchestrator.journal.database import Database
 from orchestrator.journal.holder import LockHolder
 from orchestrator.model.plan import Window
-
-SessionState = Literal["complete", "stopped", "interrupted"]
+from orchestrator.rules.exit_status import EndState
 
 _ROWS = """
 SELECT number, started, ended, holder, options, state, stopped_by, exit_status, seconds
@@ -59,7 +58,7 @@ class SessionRow(NamedTuple):
     """The process that worked; all None where that cannot be read."""
     options: SessionOptions | None
     """None where they cannot be read."""
-    state: SessionState | None
+    state: EndState | None
     stopped_by: str | None
     exit_status: int | None
     seconds: float | None

@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 _STARS = re.compile(r"(\*+)")
-_WILD = re.compile(r"[*?]+")
+WILD = re.compile(r"[*?]+")
+"""The signs of a pattern that stand for other text."""
 _TOKENS = re.compile(r"\*\*+|.", re.DOTALL)
 
 FEW = 8
@@ -41,7 +42,7 @@ class Globs:
     def _file(self) -> None:
         wild: list[int] = []
         for index, pattern in enumerate(self.patterns):
-            if _WILD.search(pattern):
+            if WILD.search(pattern):
                 wild.append(index)
             else:
                 self._exact[pattern] = index
@@ -135,7 +136,7 @@ def _cut_grams(text: str) -> set[str]:
 
 
 def _cut_fragments(pattern: str) -> set[str]:
-    return {gram for run in _WILD.split(pattern) for gram in _cut_grams(run)}
+    return {gram for run in WILD.split(pattern) for gram in _cut_grams(run)}
 
 
 def _translate(pattern: str) -> str:

@@ -9,7 +9,8 @@ from orchestrator.errors import UnfitError
 from orchestrator.model.target import TargetId
 from orchestrator.text.characters import quote_text
 
-_STRAY = re.compile(r"%(?!25|2F)")
+STRAY = re.compile(r"%(?!25|2F)")
+"""A % that no id holds."""
 
 
 def join_id(gateway: str, parts: Sequence[str]) -> TargetId:
@@ -37,7 +38,7 @@ def _decode(part: str) -> str:
 
 def split_id(text: str) -> tuple[str, tuple[str, ...]]:
     """Return the gateway's name and the parts. Raises ``UnfitError`` for a ``%`` that no id holds."""
-    if _STRAY.search(text):
+    if STRAY.search(text):
         hint = "write %25 for %, %2F for / inside a part, and nothing else so"
         raise UnfitError(f"{quote_text(text)} holds a % that is neither %25 nor %2F", hint)
     gateway, *parts = text.split("/")

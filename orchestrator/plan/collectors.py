@@ -16,6 +16,7 @@ from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import join_id
 from orchestrator.plan.placeholders import IN_CURLY_QUOTES, LOOKS_UNFILLED
 from orchestrator.plan.problems import MOST_WARNINGS, FilePosition, UnreadableError
+from orchestrator.plan.target_shape import ListedTarget
 from orchestrator.plan.target_sink import TargetSink
 from orchestrator.text.characters import is_in_curly_quotes, quote_text
 from orchestrator.text.names import find_path_end, find_placeholder, to_nfc
@@ -132,10 +133,6 @@ class CountingCollector:
         """Pass on a dependency of the last target, unless the limit kept that target back."""
         if self.count <= self._limit:
             self._add_dependency(self.count, needs, at)
-
-
-ListedTarget = tuple[tuple[str, ...], str | None, bool | None]
-"""A target in a plan: its parts, its description, and whether the vendor keeps its record for good."""
 
 
 class OptionsCollector:

@@ -9,11 +9,10 @@ from msgspec.structs import replace
 
 from orchestrator.model.gateway import Gateway
 from orchestrator.text.counting import name_first
-from orchestrator.text.urls import find_host, parse_address
+from orchestrator.text.urls import DEFAULT_PORTS, find_host, parse_address
 
 _MOST_NAMED = 3
 """A warning names so many gateways, and counts the others."""
-_PORTS = {"http": 80, "https": 443}
 
 
 def find_lookalikes(gateways: Sequence[Gateway]) -> Iterator[tuple[str, str]]:
@@ -45,12 +44,12 @@ def _group_alike(
 
 def _has_own_port(gateway: Gateway) -> bool:
     parts = urlsplit(gateway.url)
-    return (parts.port or _PORTS[parts.scheme]) == _PORTS[parts.scheme]
+    return (parts.port or DEFAULT_PORTS[parts.scheme]) == DEFAULT_PORTS[parts.scheme]
 
 
 def _drop_host(parts: SplitResult) -> SplitResult:
     # The port stays: two ports of one host are two places.
-    return parts._replace(netloc=f"host:{parts.port or _PORTS[parts.scheme]}")
+    return parts._replace(netloc=f"host:{parts.port or DEFAULT_PORTS[parts.scheme]}")
 
 
 def _assume_https(parts: SplitResult) -> SplitResult:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 
 from orchestrator.errors import UnfitError
+from orchestrator.model.target_id import STRAY
 from orchestrator.text.characters import quote_text, why_hidden
 from orchestrator.text.names import to_nfc
 
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _KEPT = {"%": "%25", "/": "%2F", "*": "%2A", "?": "%3F"}
 """Signs with a meaning of their own in a pattern. A decoded ``%XX`` stays encoded if it is one of them."""
-_STRAY = re.compile(r"%(?!25|2F)")
 # A bare % in front of an encoded digit would begin a new %XX once the digit is decoded: "%%325" is no "%25".
 _BARE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NEVER_IN_A_FILE = re.compile(r"[{},^$\\\"'#]")
@@ -51,7 +51,7 @@ def find_text_fault(pattern: str, *, in_file: bool = False) -> UnfitError | None
             f"{quote_text(pattern)} is a URL, and matches no target's id",
             "a pattern begins with a gateway's name or with a host alone",
         )
-    if stray := _BARE.search(pattern) or _STRAY.search(plain):
+    if stray := _BARE.search(pattern) or STRAY.search(plain):
         hint = "%25 is a %, %2F a / inside a part; ? stands for any one character"
         return UnfitError(f'{quote_text(pattern)} matches no target\'s id: no id holds "{stray[0]}"', hint)
     return _find_part_fault(pattern, plain.split("/"))

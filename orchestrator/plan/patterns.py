@@ -15,7 +15,7 @@ from typing import NamedTuple
 from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import Coordinate, Gateway
-from orchestrator.model.globs import Globs, match_beginning
+from orchestrator.model.globs import WILD, Globs, match_beginning
 from orchestrator.model.target_id import join_id, split_id
 from orchestrator.plan.pattern_text import canonicalize, find_text_fault
 from orchestrator.plan.problems import suggest_nearest
@@ -24,7 +24,6 @@ from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 from orchestrator.text.urls import find_authority, find_host, normalize_authority
 
-_WILD = re.compile(r"[*?]+")
 _MAY_TURN = re.compile(r"[%;?#\\\u037e]")
 """An address with one of these may turn into another address on its way. NFC turns U+037E into ``;``."""
 _NAMEABLE = re.compile(
@@ -139,7 +138,7 @@ def _list_rests(pattern: str, names: GatewayNames) -> set[str]:
 
 def _match_first_part(pattern: str, name: str) -> Iterable[str]:
     first, slash, rest = pattern.partition("/")
-    if not _WILD.search(first):
+    if not WILD.search(first):
         return [rest] if slash and first == name else []
     return match_beginning(pattern, f"{name}/")
 
@@ -249,8 +248,8 @@ def _can_match_parts(parts: Sequence[str], coordinates: Sequence[Coordinate]) ->
 
 def _can_match_part(part: str, coordinate: Coordinate) -> bool:
     """Return whether a pattern of one part can match the coordinate, by its literal characters."""
-    said = _WILD.sub("", part).replace("%2F", "/").replace("%25", "%")
-    wild = _WILD.search(part) is not None
+    said = WILD.sub("", part).replace("%2F", "/").replace("%25", "%")
+    wild = WILD.search(part) is not None
     if wild and coordinate.form is not None:
         return coordinate.form.may_hold(said)
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from orchestrator.errors import UnfitError
 from orchestrator.model.gateway import Coordinate, Gateway
@@ -16,7 +17,8 @@ from orchestrator.text.names import is_name, why_no_name
 
 _FLAGS = {"true": True, "false": False}
 
-TargetRow = tuple[tuple[str, ...], str | None, bool | None]
+ListedTarget: TypeAlias = tuple[tuple[str, ...], str | None, bool | None]
+"""A target in a plan: its parts, its description, and whether the vendor keeps its record for good."""
 
 
 def make_test(coordinate: Coordinate) -> Callable[[str], object]:
@@ -57,19 +59,19 @@ class TargetShape:
         self._description = keys.index("description") if "description" in keys else None
         self.persistent = keys.index("persistent") if "persistent" in keys else None
         self._blank = blank
-        self.read_row: Callable[[Sequence[str]], TargetRow | None] = self._read_row
+        self.read_row: Callable[[Sequence[str]], ListedTarget | None] = self._read_row
         """Returns the parts and the options of a target; None if ``find_faults`` finds a fault."""
         # Nearly all targets of ROMA are one id without options, and a plan may have a million of them.
         if len(self._tests) == 1 and set(keys) <= {"gateway", *self._coordinates}:
             self.read_row = self._read_single
 
-    def _read_single(self, texts: Sequence[str]) -> TargetRow | None:
+    def _read_single(self, texts: Sequence[str]) -> ListedTarget | None:
         text = texts[self._places[0]]
         if self._gateway is not None and texts[self._gateway] != self.gateway:
             return None
         return ((text,), None, None) if self._tests[0](text) else None
 
-    def _read_row(self, texts: Sequence[str]) -> TargetRow | None:
+    def _read_row(self, texts: Sequence[str]) -> ListedTarget | None:
         parts = tuple([texts[position] for position in self._places])
         for test, part in zip(self._tests, parts):  # noqa: B905 - of one length, and this is where time goes
             if not test(part):
@@ -80,7 +82,7 @@ class TargetShape:
             return parts, None, None
         return self._add_options(parts, texts)
 
-    def _add_options(self, parts: tuple[str, ...], texts: Sequence[str]) -> TargetRow | None:
+    def _add_options(self, parts: tuple[str, ...], texts: Sequence[str]) -> ListedTarget | None:
         description = None if self._description is None else texts[self._description]
         flag = None if self.persistent is None else texts[self.persistent]
         if self._blank:

@@ -23,10 +23,7 @@ from orchestrator.rules.retry import (
     describe,
     draw_backoff,
 )
-from orchestrator.rules.step_history import StepHistory
-
-_REFUSALS = (Verdict.REFUSED, Verdict.CONTESTED, Verdict.ABSENT)
-
+from orchestrator.rules.step_history import WITHOUT_EFFECT, StepHistory
 
 MOST_NAMED = 10
 """Missing parts that a reason names one by one: thousands of callers may hang on one target."""
@@ -84,7 +81,7 @@ def _may_send(policy: RetryPolicy, step: StepHistory | None) -> bool:
     """Return whether a step that a look found undone may be sent, again or for the first time."""
     if step is None:
         return True
-    is_refused = step.reply is not None and step.reply.verdict in _REFUSALS
+    is_refused = step.reply is not None and step.reply.verdict in WITHOUT_EFFECT
     return step.charged < policy.attempts and not is_refused
 
 

@@ -7,7 +7,8 @@ from msgspec import Struct
 from orchestrator.model.reading import Reading, Verdict
 
 _UNCHARGED = (Verdict.BUSY, Verdict.DENIED, Verdict.UNSENT, Verdict.ELSEWHERE)
-_WITHOUT_EFFECT = (Verdict.REFUSED, Verdict.CONTESTED, Verdict.ABSENT)
+WITHOUT_EFFECT = (Verdict.REFUSED, Verdict.CONTESTED, Verdict.ABSENT)
+"""The verdicts of a gateway that has refused a step, and changed nothing."""
 
 
 class StepHistory(Struct, frozen=True, kw_only=True):
@@ -28,6 +29,6 @@ def take_in_step(history: StepHistory, reading: Reading | None) -> StepHistory:
         return history
     return StepHistory(
         charged=history.charged + 1,
-        may_have_arrived=history.may_have_arrived or verdict not in _WITHOUT_EFFECT,
+        may_have_arrived=history.may_have_arrived or verdict not in WITHOUT_EFFECT,
         reply=reading,
     )

@@ -25,10 +25,10 @@ from orchestrator.errors import (
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.holder import UnkeptEnding
 from orchestrator.journal.run_report import SessionEnding
-from orchestrator.journal.sessions import SessionState
 from orchestrator.model.outcome import Reason
 from orchestrator.report.values import ReportSource
 from orchestrator.report.writing import are_current, write_all
+from orchestrator.rules.exit_status import EndState
 from orchestrator.runs.result import RunResult
 from orchestrator.system.writing import check_folder
 
@@ -148,7 +148,7 @@ def _read_result(folder: RunFolder, status: ExitStatus, warnings: tuple[str, ...
 def _describe_unkept_end(end: SessionResult) -> SessionEnding:
     """Return the end for the reports of a session whose own end is not in the journal."""
     status, is_interrupted = end.status, end.status is ExitStatus.INTERRUPTED
-    state: SessionState = "interrupted" if is_interrupted else "stopped"
+    state: EndState = "interrupted" if is_interrupted else "stopped"
     if end.left is not None:
         return SessionEnding(state, f"{Reason.INTERRUPT}: {end.left}", status)
     if is_interrupted:

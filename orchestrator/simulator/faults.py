@@ -93,10 +93,11 @@ def parse_fault(text: str) -> InjectedFault:
     return InjectedFault(kind=NAMES[name], on=on, delay=delay, effect=effect)
 
 
-DEFAULT_STORM: tuple[str, ...] = (
+STORM_FAULTS: tuple[str, ...] = (
     "500", "500-after", "502", "503@1", "429@1", "reset", "reset-after", "slow@0.2", "garbage", "cut",
     "look:500", "look:reset",
 )  # fmt: skip
+"""The faults of a storm that names none."""
 
 
 class FaultStorm(Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ class FaultStorm(Struct, frozen=True, kw_only=True):
 
     share: Annotated[float, Meta(ge=0, le=1)]
     seed: int = 0
-    kinds: tuple[InjectedFault | str, ...] = DEFAULT_STORM
+    kinds: tuple[InjectedFault | str, ...] = STORM_FAULTS
     first: int | None = None
     gateways: tuple[str, ...] = ()
 
@@ -131,7 +132,7 @@ def parse_storm(text: str, seed: int = 0) -> FaultStorm:
     """Read ``SHARE[:FAULT,FAULT…]``; the share is a fraction or a percentage. Raises UsageError."""
     share_text, _, kinds_text = text.partition(":")
     share = parse_share(share_text.strip())
-    kinds = tuple(kind for kind in kinds_text.split(",") if kind.strip()) or DEFAULT_STORM
+    kinds = tuple(kind for kind in kinds_text.split(",") if kind.strip()) or STORM_FAULTS
     return FaultStorm(share=share, seed=seed, kinds=tuple(read_fault(kind) for kind in kinds))
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _FULL_STOPS = re.compile("[\u3002\uff0e\uff61]")
 """The characters that IDNA takes for a dot, beside the dot itself."""
 _WHOLE = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
@@ -22,7 +22,7 @@ def normalize_url(url: str) -> str:
     Raises ``ValueError`` if it is no URL.
     """
     parts = urlsplit(url)
-    at = find_authority(url).removesuffix(f":{_DEFAULT_PORTS.get(parts.scheme)}")
+    at = find_authority(url).removesuffix(f":{DEFAULT_PORTS.get(parts.scheme)}")
     return f"{parts.scheme}://{at}{_normalize_path(parts.path)}"
 
 
@@ -38,7 +38,7 @@ def find_authority(url: str) -> str:
     Raises ``ValueError`` if it is no URL.
     """
     parts = urlsplit(url)
-    return _join_port(find_host(url), parts.port or _DEFAULT_PORTS.get(parts.scheme, 0))
+    return _join_port(find_host(url), parts.port or DEFAULT_PORTS.get(parts.scheme, 0))
 
 
 def normalize_authority(text: str) -> str:

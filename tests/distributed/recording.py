@@ -21,10 +21,10 @@ from temporalio.worker import Worker
 
 from orchestrator.distributed.connection import connect
 from orchestrator.distributed.look_answers import pack_answer
-from orchestrator.distributed.looking import LOOK_WORKFLOW
 from orchestrator.distributed.names import (
     ANSWER,
     LOOK_ACTIVITY,
+    LOOK_WORKFLOW,
     RUNS_QUEUE,
     name_look_workflow,
     name_zone_queue,

@@ -12,8 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestrator.api import RunOptions, load_plan, run
 from orchestrator.distributed.address import parse_engine_address
 from orchestrator.distributed.conductor import TemporalConductor
-from orchestrator.distributed.run_start import RUN_WORKFLOW
-from orchestrator.distributed.shipping import JOURNAL_WORKFLOW
+from orchestrator.distributed.names import JOURNAL_WORKFLOW, RUN_WORKFLOW
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.engine_mark import read_engine_mark
 from orchestrator.journal.folder import list_runs

@@ -37,7 +37,7 @@ from orchestrator.rules.precheck import StateAtApproval
 from orchestrator.simulator.accounts import SimulatedUser
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind
-from orchestrator.simulator.faults import DEFAULT_STORM, FaultScenario, FaultStorm, InjectedFault
+from orchestrator.simulator.faults import STORM_FAULTS, FaultScenario, FaultStorm, InjectedFault
 from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.kinds import AnyFixture
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
@@ -56,7 +56,7 @@ ECHO = "{credential}"
 
 _TWISTS = ("inner-false", "partial", "quoted", "no-result", "empty-rows", "refused-with-result", "no-pods")
 _UGLY = (
-    *DEFAULT_STORM, *_TWISTS, "hang", "hang-after", "login-page", "error-page", "empty", "redirect",
+    *STORM_FAULTS, *_TWISTS, "hang", "hang-after", "login-page", "error-page", "empty", "redirect",
     "403", "409", "400", "408-after", "504-after", "look:partial", "look:no-pods", "login:503",
     "login:hang", "login:garbage",
 )  # fmt: skip
@@ -597,7 +597,7 @@ def _make_expiry(random: Random) -> TokenExpiry | None:
 
 
 def _make_faults(random: Random, number: int, names: list[TargetId]) -> FaultScenario:
-    kinds = DEFAULT_STORM if random.random() < 0.5 else tuple(random.sample(_UGLY, random.randint(1, 12)))
+    kinds = STORM_FAULTS if random.random() < 0.5 else tuple(random.sample(_UGLY, random.randint(1, 12)))
     storm = FaultStorm(share=random.choice([0.0, 0.1, 0.3, 0.6]), seed=number, kinds=kinds)
     leak = InjectedFault(kind=FaultKind.STATUS, status=500, message=f"cannot resolve {ECHO} here")
     return FaultScenario(storm=storm, script={random.choice(names): (leak, "500", "undeploy:400-after")})

@@ -10,8 +10,8 @@ from orchestrator.errors import UsageError
 from orchestrator.model.reading import Act
 from orchestrator.simulator.exchange import TWISTS, FaultKind
 from orchestrator.simulator.faults import (
-    DEFAULT_STORM,
     NAMES,
+    STORM_FAULTS,
     FaultPicker,
     FaultScenario,
     FaultScope,
@@ -58,7 +58,7 @@ def test_every_name_can_be_written(name):
     assert parse_fault(name).kind.value == name
 
 
-@pytest.mark.parametrize("text", DEFAULT_STORM)
+@pytest.mark.parametrize("text", STORM_FAULTS)
 def test_the_default_storm_can_strike_both_platforms(text):
     assert parse_fault(text).kind not in TWISTS
 
