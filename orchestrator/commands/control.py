@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from orchestrator.commands.options.runs import run_argument, state_option
 from orchestrator.errors import RunError, UsageError
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 ACTS = ("pause", "continue", "stop", "skip", "limits")
 
 
+def _complete_act(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(act) for act in ACTS if act.startswith(incomplete)]
+
+
 @click.command("control")
 @run_argument
-@click.argument("act", metavar="ACT")
+@click.argument("act", metavar="ACT", shell_complete=_complete_act)
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENTS]...")
 @state_option
 def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None:

@@ -130,6 +130,8 @@ def test_help_shows_what_the_option_shows(undeploy: Undeploy) -> None:
         (["run"], "-", "-v"),
         (["help"], "rem", "remainder"),
         ([], "he", "help"),
+        (["control", "latest"], "", "pause"),
+        (["control", "latest"], "li", "limits"),
     ],
 )
 def test_the_shell_completes_it(typed: list[str], incomplete: str, offered: str) -> None:
