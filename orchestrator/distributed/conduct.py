@@ -19,23 +19,25 @@ from orchestrator.distributed.payloads import (
     ChunkReport,
     GoOn,
     LaneOver,
-    NewsItem,
     Orders,
     RunInput,
+    StepWork,
+    StopOrder,
+)
+from orchestrator.distributed.run_counts import RunCounts
+from orchestrator.distributed.run_decisions import Action, LetGoOn, RunDecisions
+from orchestrator.distributed.run_lanes import RunLanes
+from orchestrator.distributed.run_news import (
+    NewsItem,
     RunOver,
     RunStopped,
     StepBegun,
     StepOver,
-    StepWork,
-    StopOrder,
     WaitBegun,
     WaitOver,
     ZoneAnswers,
     ZoneSilent,
 )
-from orchestrator.distributed.run_counts import RunCounts
-from orchestrator.distributed.run_decisions import Action, LetGoOn, RunDecisions
-from orchestrator.distributed.run_lanes import RunLanes
 from orchestrator.distributed.run_state import RunState, begin_state
 from orchestrator.lanes.run_gate import STOP_RANK
 from orchestrator.model.outcome import Reason

@@ -17,7 +17,8 @@ from orchestrator.distributed.lane_tails import LaneTails
 from orchestrator.distributed.names import LEASE
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
 from orchestrator.distributed.order_joining import take_up_limits
-from orchestrator.distributed.payloads import NewsItem, Orders, RunInput, RunOver
+from orchestrator.distributed.payloads import Orders, RunInput
+from orchestrator.distributed.run_news import NewsItem, RunOver
 from orchestrator.distributed.session_link import BegunSession, SessionLink
 from orchestrator.distributed.session_lookup import read_news
 from orchestrator.distributed.session_news import SessionNews

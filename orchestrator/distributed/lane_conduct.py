@@ -26,9 +26,8 @@ from orchestrator.distributed.payloads import (
     LaneInput,
     LaneOver,
     Orders,
-    ZoneAnswers,
-    ZoneSilent,
 )
+from orchestrator.distributed.run_news import ZoneAnswers, ZoneSilent
 from orchestrator.model.outcome import NO_WORKER, Reason, is_as_wanted
 from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import format_span

@@ -19,7 +19,8 @@ from temporalio.service import RPCError
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.names import CHUNK_ACTIVITY, read_chunk_activity
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience
-from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, LanePartBegun, LanePartOver
+from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd
+from orchestrator.distributed.run_news import LanePartBegun, LanePartOver
 from orchestrator.distributed.signals import send_signal
 from orchestrator.distributed.takeover import DispatchKey, ResultTaker
 

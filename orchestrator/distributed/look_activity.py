@@ -19,9 +19,9 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from orchestrator.distributed.chunk_activity import LONGEST_TEXT, describe_bug, find_cause
 from orchestrator.distributed.look_answers import Diagnoses, Sights, pack_answer
+from orchestrator.distributed.look_payloads import LookBeat, LookOrder, LookTold
 from orchestrator.distributed.names import ANSWER, LOOK_ACTIVITY
 from orchestrator.distributed.patience import ServerPatience
-from orchestrator.distributed.payloads import LookBeat, LookOrder, LookTold
 from orchestrator.distributed.shipping import fetch_journal
 from orchestrator.distributed.signals import send_signal
 from orchestrator.doctor.examine import GatewaySamples, examine_samples, read_samples

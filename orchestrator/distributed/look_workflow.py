@@ -14,8 +14,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
+from orchestrator.distributed.look_payloads import LookInput, LookOrder, LookOver, LookPage, LookTold, ZoneEnd
 from orchestrator.distributed.names import ANSWER, LOOK_ACTIVITY, LOOK_WORKFLOW, name_zone_queue
-from orchestrator.distributed.payloads import LookInput, LookOrder, LookOver, LookPage, LookTold, ZoneEnd
 
 LONGEST_LOOK = timedelta(days=1)
 """Temporal wants a bound. A look ends long before: each gateway's targets and silence are bounded."""

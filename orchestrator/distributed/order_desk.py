@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from temporalio.service import RPCError
 
 from orchestrator.distributed.order_joining import join_orders
-from orchestrator.distributed.payloads import Orders, StopOrder, WaitBegun
+from orchestrator.distributed.payloads import Orders, StopOrder
+from orchestrator.distributed.run_news import WaitBegun
 from orchestrator.lanes.lane import LearnedLimits
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.model.settings import Limits

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from orchestrator.distributed.payloads import GoOn, LaneInput, NewsItem, Orders
+from orchestrator.distributed.payloads import GoOn, LaneInput, Orders
+from orchestrator.distributed.run_news import NewsItem
 
 
 class StartLane(Struct, frozen=True):

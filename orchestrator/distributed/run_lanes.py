@@ -9,17 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS, name_lane_workflow
-from orchestrator.distributed.payloads import (
-    ChunkPlace,
-    LaneCarry,
-    LaneInput,
-    LanePartBegun,
-    LanePartOver,
-    LevelWork,
-    RunInput,
-    StepWork,
-)
+from orchestrator.distributed.payloads import ChunkPlace, LaneCarry, LaneInput, LevelWork, RunInput, StepWork
 from orchestrator.distributed.run_decisions import Release, RunDecisions, StartLane, TellOrders
+from orchestrator.distributed.run_news import LanePartBegun, LanePartOver
 from orchestrator.distributed.run_state import LostLane, PartState, RunState
 
 

@@ -16,8 +16,8 @@ from orchestrator.distributed.payloads import (
     RunInput,
     StopOrder,
     StopState,
-    WaitBegun,
 )
+from orchestrator.distributed.run_news import WaitBegun
 
 
 class PartState(Struct, kw_only=True):

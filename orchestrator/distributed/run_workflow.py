@@ -16,17 +16,9 @@ from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
 from orchestrator.distributed.names import MEMO_NEWS, MEMO_ORDERS, RUN_WORKFLOW, list_journal_workflows
-from orchestrator.distributed.payloads import (
-    ChunkReport,
-    LaneInput,
-    LaneOver,
-    Orders,
-    RunInput,
-    RunNews,
-    ZoneAnswers,
-    ZoneSilent,
-)
+from orchestrator.distributed.payloads import ChunkReport, LaneInput, LaneOver, Orders, RunInput
 from orchestrator.distributed.run_decisions import Action, LetGoOn, Release, StartLane, TellOrders
+from orchestrator.distributed.run_news import RunNews, ZoneAnswers, ZoneSilent
 from orchestrator.distributed.scheduled import settle_scheduled
 from orchestrator.distributed.showing import describe_lane, name_started, search_lane, summarize_lane
 

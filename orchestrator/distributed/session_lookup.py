@@ -16,16 +16,14 @@ from orchestrator.distributed.kept_runs import name_state
 from orchestrator.distributed.names import MEMO_NEWS
 from orchestrator.distributed.order_joining import take_up_orders
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
-from orchestrator.distributed.payloads import (
+from orchestrator.distributed.payloads import Orders, RunInput, StopOrder
+from orchestrator.distributed.run_news import (
     LanePartBegun,
     LanePartOver,
     NewsItem,
-    Orders,
-    RunInput,
     RunNews,
     RunOver,
     RunStopped,
-    StopOrder,
 )
 from orchestrator.engine.conductor import EngineSession
 from orchestrator.errors import RunError

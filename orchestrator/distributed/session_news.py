@@ -7,16 +7,15 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from orchestrator.distributed.payloads import (
+from orchestrator.distributed.payloads import RunInput, StepWork
+from orchestrator.distributed.run_news import (
     LanePartBegun,
     LanePartOver,
     NewsItem,
-    RunInput,
     RunOver,
     RunStopped,
     StepBegun,
     StepOver,
-    StepWork,
     WaitBegun,
     WaitOver,
     ZoneAnswers,

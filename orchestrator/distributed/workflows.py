@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from orchestrator.distributed import payloads
+from orchestrator.distributed import look_payloads, payloads, run_news
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
 from orchestrator.distributed.look_workflow import UndeployLook
@@ -29,7 +30,7 @@ a struct by its module. The tests of replays find what a replay could not repeat
 def _list_structs() -> Iterator[type[msgspec.Struct]]:
     """Yield the types of what workflows are given and keep."""
     yield RunState
-    for kind in vars(payloads).values():
+    for kind in chain.from_iterable(vars(module).values() for module in (payloads, run_news, look_payloads)):
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             yield kind
 

@@ -21,6 +21,7 @@ from temporalio.worker import Worker
 
 from orchestrator.distributed.connection import connect
 from orchestrator.distributed.look_answers import pack_answer
+from orchestrator.distributed.look_payloads import LookInput, LookOrder, LookOver, LookTold
 from orchestrator.distributed.names import (
     ANSWER,
     LOOK_ACTIVITY,
@@ -29,18 +30,8 @@ from orchestrator.distributed.names import (
     name_look_workflow,
     name_zone_queue,
 )
-from orchestrator.distributed.payloads import (
-    ChunkEnd,
-    ChunkOrder,
-    JournalPages,
-    LanePartBegun,
-    LevelWork,
-    LookInput,
-    LookOrder,
-    LookOver,
-    LookTold,
-    StopOrder,
-)
+from orchestrator.distributed.payloads import ChunkEnd, ChunkOrder, JournalPages, LevelWork, StopOrder
+from orchestrator.distributed.run_news import LanePartBegun
 from orchestrator.model.outcome import Outcome
 from tests.support.conducted import count, make_end, make_input, make_step
 from tests.support.fake_zone import Engine, EngineRun, rename, wait_until, work_until_called_back

@@ -10,15 +10,8 @@ import msgspec
 import pytest
 
 from orchestrator.distributed.conversion import CONVERTER
-from orchestrator.distributed.payloads import (
-    ChunkBeat,
-    LaneCarry,
-    NewsItem,
-    Orders,
-    RunNews,
-    StepBegun,
-    StopOrder,
-)
+from orchestrator.distributed.payloads import ChunkBeat, LaneCarry, Orders, StopOrder
+from orchestrator.distributed.run_news import NewsItem, RunNews, StepBegun
 from orchestrator.model.plan import Window
 from orchestrator.model.settings import Limits
 from orchestrator.model.target import TargetId

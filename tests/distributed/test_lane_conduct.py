@@ -24,9 +24,8 @@ from orchestrator.distributed.payloads import (
     Orders,
     StopOrder,
     StopState,
-    ZoneAnswers,
-    ZoneSilent,
 )
+from orchestrator.distributed.run_news import ZoneAnswers, ZoneSilent
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Window
 from orchestrator.model.settings import Limits

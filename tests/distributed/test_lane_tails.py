@@ -22,7 +22,8 @@ from orchestrator.distributed.conversion import CONVERTER
 from orchestrator.distributed.lane_tails import LaneTails
 from orchestrator.distributed.names import CHUNK_ACTIVITY, name_chunk_activity
 from orchestrator.distributed.patience import ServerPatience
-from orchestrator.distributed.payloads import ChunkEnd, LaneCarry, LanePartBegun, LanePartOver, StopState
+from orchestrator.distributed.payloads import ChunkEnd, LaneCarry, StopState
+from orchestrator.distributed.run_news import LanePartBegun, LanePartOver
 from orchestrator.distributed.takeover import DispatchKey, ResultTaker
 
 LANE = "undeploy/run/1/lane/0.0/apim/0"

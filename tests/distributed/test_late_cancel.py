@@ -11,7 +11,8 @@ import pytest
 from orchestrator.distributed.conduct import CANCELLED
 from orchestrator.distributed.conversion import CONVERTER
 from orchestrator.distributed.names import MEMO_ORDERS
-from orchestrator.distributed.payloads import Orders, RunInput, ZoneSilent
+from orchestrator.distributed.payloads import Orders, RunInput
+from orchestrator.distributed.run_news import ZoneSilent
 from tests.simulation.clock import play
 from tests.simulation.far.execution import PlayedExecution
 from tests.simulation.far.processes import FarLoop

@@ -19,8 +19,8 @@ from orchestrator.distributed import look_activity
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.connection import connect
 from orchestrator.distributed.look_activity import LookWorker
+from orchestrator.distributed.look_payloads import LookOrder
 from orchestrator.distributed.looking import Looking, examine_on, preview_on
-from orchestrator.distributed.payloads import LookOrder
 from orchestrator.distributed.worker import WorkerSpec, serve_zone
 from orchestrator.engine.signals import HeldSignal
 from orchestrator.errors import CredentialError, ExitStatus, RunError

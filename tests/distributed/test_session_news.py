@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 
 from orchestrator.distributed.order_desk import compose_orders
-from orchestrator.distributed.payloads import (
-    JournalPages,
+from orchestrator.distributed.payloads import JournalPages, StopOrder
+from orchestrator.distributed.run_news import (
     LanePartBegun,
     LanePartOver,
     NewsItem,
@@ -18,7 +18,6 @@ from orchestrator.distributed.payloads import (
     RunStopped,
     StepBegun,
     StepOver,
-    StopOrder,
     WaitBegun,
     WaitOver,
     ZoneAnswers,

@@ -17,19 +17,14 @@ from orchestrator.distributed import lane_workflow
 from orchestrator.distributed.connection import connect
 from orchestrator.distributed.lane_workflow import CHUNKS_BY_PACE
 from orchestrator.distributed.names import RUNS_QUEUE, name_journal_workflow
-from orchestrator.distributed.payloads import (
-    ChunkBeat,
-    ChunkEnd,
-    ChunkOrder,
+from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, ChunkOrder, LevelWork, Orders, StopOrder
+from orchestrator.distributed.run_news import (
     LanePartBegun,
     LanePartOver,
-    LevelWork,
     NewsItem,
-    Orders,
     RunOver,
     RunStopped,
     StepBegun,
-    StopOrder,
     WaitBegun,
     WaitOver,
     ZoneAnswers,

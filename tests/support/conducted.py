@@ -19,7 +19,6 @@ from orchestrator.distributed.payloads import (
     LaneInput,
     LaneOver,
     LevelWork,
-    NewsItem,
     Orders,
     RunInput,
     StepWork,
@@ -28,6 +27,7 @@ from orchestrator.distributed.payloads import (
     ZonedGateway,
 )
 from orchestrator.distributed.run_decisions import LetGoOn, Release, StartLane, TellOrders
+from orchestrator.distributed.run_news import NewsItem
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId, StopWhen
 

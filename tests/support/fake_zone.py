@@ -16,16 +16,8 @@ from temporalio.worker import Worker
 
 from orchestrator.distributed.conversion import CONVERTER
 from orchestrator.distributed.names import CHUNK_ACTIVITY, MEMO_NEWS, RUNS_QUEUE, TAKEN, name_zone_queue
-from orchestrator.distributed.payloads import (
-    ChunkBeat,
-    ChunkEnd,
-    ChunkOrder,
-    NewsItem,
-    Orders,
-    RunInput,
-    RunNews,
-    RunOver,
-)
+from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, ChunkOrder, Orders, RunInput
+from orchestrator.distributed.run_news import NewsItem, RunNews, RunOver
 from orchestrator.distributed.workflows import RUNNER, WORKFLOWS
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import RunId
