@@ -54,7 +54,7 @@ class RestoreOptions(NamedTuple):
     roll_back: bool
     chain: bool
 
-    def choice(self, *more: str) -> Choice:
+    def make_choice(self, *more: str) -> Choice:
         """Return the choice as the engine takes it; the obstacles ``more`` are accepted, too."""
         from orchestrator.runs.restore import Choice
 
@@ -125,7 +125,7 @@ def command(
     parent = find_run(records.state, run)
     runs = _find_chain(parent, records.state) if request.chain else ()
     with ExitStack() as stack:
-        restoration = _prepare(parent, request.choice(), stack, runs)
+        restoration = _prepare(parent, request.make_choice(), stack, runs)
         if not request.chain:
             tell_left_out(parent, records.state, on="" if conductor is None else conductor.options)
         if dry_run:
@@ -262,7 +262,7 @@ def _agree(
         restoration = _ask_about_obstacles(restoration, parent, request, stack, runs)
         for line in (
             *describe_restore(restoration),
-            *render_first(restoration.first(MOST_NAMED), restoration.coming),
+            *render_first(restoration.list_first(MOST_NAMED), restoration.coming),
         ):
             tell(line)
         ask_for_digest(restoration.digest, restoration.coming, "restore")
@@ -286,4 +286,4 @@ def _ask_about_obstacles(
         if read_answer((one.question or "").format(count=restoration.left[one.word])) in GO_ON
     ]
     # The digest covers the accepted obstacles, so the restore is prepared anew with them.
-    return _prepare(parent, request.choice(*accepted), stack, runs) if accepted else restoration
+    return _prepare(parent, request.make_choice(*accepted), stack, runs) if accepted else restoration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -46,11 +46,7 @@ def unpack_diagnoses(told: LookTold, pages: Iterable[LookPage]) -> Diagnoses:
 def _join(told: LookTold, pages: Iterable[LookPage]) -> bytes:
     # A worker that lost its connection sends its pages again, and another one may have sent another answer.
     found = {page.number: page.content for page in pages if page.digest == told.digest}
-    packed = b"".join(_order(found, told.pages))
+    packed = b"".join(found.get(number, b"") for number in range(told.pages))
     if hashlib.sha256(packed).hexdigest() != told.digest:
         raise RunError("a worker's answer did not arrive whole; ask again")
     return zlib.decompress(packed)
-
-
-def _order(found: dict[int, bytes], count: int) -> Sequence[bytes]:
-    return [found.get(number, b"") for number in range(count)]

@@ -114,7 +114,7 @@ async def _ask_zones(
     packed = await anyio.to_thread.run_sync(pack_journal, loaded.place, workflow)
     patience = make_brief_patience(looking.tell)
     given = LookInput(journal=packed.journal, wait=looking.wait, **question._asdict())
-    async with _clearing_up(client, workflow, len(packed.pages)):
+    async with _clear_up_after(client, workflow, len(packed.pages)):
         await ship_pages(client, workflow, packed.pages, patience)
         await start_workflow(client, LOOK_WORKFLOW, given, workflow, patience)
         # No task group: it would wrap what the server answers.
@@ -126,7 +126,7 @@ async def _ask_zones(
 
 
 @asynccontextmanager
-async def _clearing_up(client: Client, workflow: str, pages: int) -> AsyncIterator[None]:
+async def _clear_up_after(client: Client, workflow: str, pages: int) -> AsyncIterator[None]:
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ def run_interruptibly(function: Callable[..., Awaitable[Value]], *arguments: obj
     """
     raise_file_limit()
 
-    async def whole() -> Value:
+    async def run_whole() -> Value:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_AbandoningExecutor())
         with (
@@ -36,7 +36,7 @@ def run_interruptibly(function: Callable[..., Awaitable[Value]], *arguments: obj
             return await function(*arguments)
         raise KeyboardInterrupt
 
-    return anyio.run(whole)
+    return anyio.run(run_whole)
 
 
 def _interrupt_once(end: Callable[[], object]) -> Callable[[str], None]:

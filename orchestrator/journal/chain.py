@@ -286,7 +286,7 @@ def _merge(whole: Database, folders: Iterable[RunFolder]) -> tuple[ChainedRun, .
 def _add_run(whole: Database, database: Database, places: _RunPlaces, sessions: int) -> None:
     """Add the journal of one more run, whose sessions are numbered behind ``sessions``."""
     whole.run("DELETE FROM arrival")
-    whole.run_many(_ARRIVE, (places.arrival(row) for row in database.rows(_TARGETS)))
+    whole.run_many(_ARRIVE, (places.make_arrival(row) for row in database.rows(_TARGETS)))
     (known,) = whole.one("SELECT COUNT(*) FROM known")
     for statement in _NUMBER:
         whole.run(statement, (known,) if "?1" in statement else ())
@@ -330,7 +330,7 @@ class _RunPlaces(NamedTuple):
     waves: tuple[int, ...]
     installations: tuple[str, ...]
 
-    def arrival(self, row: Row) -> tuple[Value, ...]:
+    def make_arrival(self, row: Row) -> tuple[Value, ...]:
         """Return a row of ``arrival`` for a target of the run."""
         seq, name, gateway, wave, *ended = row
         known_as, _, parts = name.partition("/")

@@ -142,13 +142,13 @@ class JournalReportSource:
 
         waves = [wave.name for wave in self.plan.waves]
         marks = list_marks(self._database, waves, self._summary.sessions, self._working_times)
-        return self._curves(buckets).count_events(marks)
+        return self._open_curves(buckets).count_events(marks)
 
     def pace_timelines(self, buckets: int) -> tuple[PaceTimeline, ...]:
         """Return the curves of the gateways that had a bound or refused an undeploy, in the plan's order."""
-        return self._curves(buckets).trace_pacings()
+        return self._open_curves(buckets).trace_pacings()
 
-    def _curves(self, buckets: int) -> WorkingTimeCurves:
+    def _open_curves(self, buckets: int) -> WorkingTimeCurves:
         from orchestrator.journal.timeline import WorkingTimeCurves
 
         names = [gateway.name for gateway in self.plan.gateways]

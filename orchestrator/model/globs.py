@@ -63,15 +63,15 @@ class Globs:
         if (exact := self._exact.get(text)) is not None:
             yield exact
         for index in self._loose:
-            if self._test(index)(text):
+            if self._find_test(index)(text):
                 yield index
         if self._fragments:
             for fragment in _cut_grams(text) & self._fragments:
                 for index in self._filed[fragment]:
-                    if self._test(index)(text):
+                    if self._find_test(index)(text):
                         yield index
 
-    def _test(self, index: int) -> Callable[[str], object]:
+    def _find_test(self, index: int) -> Callable[[str], object]:
         test = self._tests.get(index)
         if test is None:
             test = self._tests[index] = re.compile(_translate(self.patterns[index]), re.DOTALL).match
@@ -103,14 +103,14 @@ def match_beginning(pattern: str, start: str) -> Iterator[str]:
     tokens = _TOKENS.findall(pattern)
     states = _skip_stars(tokens, {0})
     for letter in start:
-        states = _skip_stars(tokens, {after for state in states for after in _step(tokens, state, letter)})
+        states = _skip_stars(tokens, {after for state in states for after in _advance(tokens, state, letter)})
     for state in sorted(states):
         # The state at the star before this one covers it, since a star may match nothing.
         if not (state and state - 1 in states and tokens[state - 1].startswith("*")):
             yield "".join(tokens[state:])
 
 
-def _step(tokens: list[str], state: int, letter: str) -> Iterator[int]:
+def _advance(tokens: list[str], state: int, letter: str) -> Iterator[int]:
     """Yield the positions in the pattern after one more letter of the text."""
     sign = tokens[state] if state < len(tokens) else ""
     if sign.startswith("**") or (sign == "*" and letter != "/"):

@@ -89,7 +89,7 @@ class Restoration(NamedTuple):
     unseen: int
     """Number of targets that went down, but that no snapshot saw deployed: a restore leaves those alone."""
 
-    def first(self, count: int) -> list[TargetId]:
+    def list_first(self, count: int) -> list[TargetId]:
         """Return the ids of the first targets that come back, in order, at most ``count`` of them."""
         return list_first_open(self.draft.database, count)
 

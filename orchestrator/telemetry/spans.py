@@ -76,7 +76,7 @@ class TraceListener:
             parent,
             SpanKind.INTERNAL,
             _describe_start(started),
-            start_time=_nanoseconds(started.at),
+            start_time=_to_nanoseconds(started.at),
         )
         self._context = trace.set_span_in_context(self._span, parent)
         self._places = {name: _read_place(url) for name, url in started.urls.items()}
@@ -122,11 +122,11 @@ class TraceListener:
             self._context,
             SpanKind.INTERNAL,
             _describe_target(event, self._places.get(event.gateway, {})),
-            start_time=_nanoseconds(event.at - event.seconds),
+            start_time=_to_nanoseconds(event.at - event.seconds),
         )
         if span.is_recording():
             for attempt in attempts:
-                span.add_event("undeploy.attempt", _describe_attempt(attempt), _nanoseconds(attempt.at))
+                span.add_event("undeploy.attempt", _describe_attempt(attempt), _to_nanoseconds(attempt.at))
             if event.outcome in TROUBLE:
                 span.set_status(StatusCode.ERROR, event.reason or event.outcome)
         self._end(span, event.at)
@@ -141,7 +141,7 @@ class TraceListener:
         name = f"undeploy.{fields.pop('event')}"
         at = fields.pop("at")
         attributes = {f"undeploy.{key}": value for key, value in fields.items() if _is_simple(value)}
-        self._span.add_event(name, attributes, _nanoseconds(at))
+        self._span.add_event(name, attributes, _to_nanoseconds(at))
 
     def _end_run(self, event: RunEnded) -> None:
         self._span.set_attributes(_describe_end(event, self._outcomes))
@@ -152,7 +152,7 @@ class TraceListener:
 
     def _end(self, span: Span, at: float) -> None:
         self.spans += span.is_recording()
-        span.end(_nanoseconds(at))
+        span.end(_to_nanoseconds(at))
 
 
 def read_parent(environment: Mapping[str, str]) -> Context:
@@ -227,5 +227,5 @@ def _is_simple(value: object) -> bool:
     return isinstance(value, str | bool | int | float)
 
 
-def _nanoseconds(at: float) -> int:
+def _to_nanoseconds(at: float) -> int:
     return int(at * 1e9)

@@ -41,7 +41,7 @@ class ApinizerRequests(Struct, frozen=True):
         """
         headers = _let_in(access)
         project, proxy, environment = map(encode_segment, target.parts)
-        url = self._at(f"projects/{project}/apiProxies/{proxy}/")
+        url = self._build_url(f"projects/{project}/apiProxies/{proxy}/")
         if operation.act is Act.LOOK:
             if operation not in LOOK_PATHS:
                 raise ValueError(f"Apinizer is not asked to {operation.act} {operation.via}".rstrip())
@@ -57,13 +57,13 @@ class ApinizerRequests(Struct, frozen=True):
 
     def build_read(self, path: str, access: Access, accept: str = "application/json") -> Request:
         """Build the read of a path under ``/apiops/``, which is percent-encoded already."""
-        return Request("GET", self._at(path), _let_in(access, accept))
+        return Request("GET", self._build_url(path), _let_in(access, accept))
 
     def build_open_read(self, path: str) -> Request:
         """Build the read of a path that asks for no token, and answers with a text."""
-        return Request("GET", self._at(path), {"Accept": "text/plain"})
+        return Request("GET", self._build_url(path), {"Accept": "text/plain"})
 
-    def _at(self, path: str) -> str:
+    def _build_url(self, path: str) -> str:
         return f"{self.url.rstrip('/')}/apiops/{path}"
 
 

@@ -75,7 +75,9 @@ class TrafficLog(Struct, frozen=True):
 
     def build_span(self, hours: int, access: Access, now: float) -> Request:
         """Build the search for the oldest and the newest record, and for those without an environment."""
-        placeless = {"bool": {"filter": [_since(hours, now)], "must_not": [{"exists": {"field": "ei"}}]}}
+        placeless = {
+            "bool": {"filter": [_bound_times(hours, now)], "must_not": [{"exists": {"field": "ei"}}]}
+        }
         return self._build(
             access,
             {
@@ -103,7 +105,7 @@ class TrafficLog(Struct, frozen=True):
             access,
             {
                 "track_total_hits": True,
-                "query": {"bool": {"filter": [_since(hours, now), {"term": {"ei": environment}}]}},
+                "query": {"bool": {"filter": [_bound_times(hours, now), {"term": {"ei": environment}}]}},
                 "aggs": {"proxies": {"composite": composite}},
             },
         )
@@ -117,7 +119,7 @@ class TrafficLog(Struct, frozen=True):
         return Request("POST", url, headers, msgspec.json.encode({"size": 0, "timeout": "20s", **search}))
 
 
-def _since(hours: int, now: float) -> dict[str, Any]:
+def _bound_times(hours: int, now: float) -> dict[str, Any]:
     # No upper bound: a worker whose clock is ahead writes records of the next minutes.
     begin = int((now - hours * _HOUR) * 1000)
     return {"range": {"@timestamp": {"gte": begin, "format": "epoch_millis"}}}

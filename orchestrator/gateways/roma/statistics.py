@@ -74,7 +74,7 @@ def read_instance_statistics(reply: Reply) -> InstanceStatistics | Reading:
         return Reading(verdict=Verdict.UNCLEAR, message=_UNREADABLE)
     # Samples without a time may be one of each API, and then they cover no hours of the instance.
     total.hours = {_find_hour(sample) for sample in samples} - {None}
-    return InstanceStatistics(total, _part_by_front(samples))
+    return InstanceStatistics(total, _count_by_front(samples))
 
 
 _UNREADABLE = "a sample of the statistics has no number of calls"
@@ -110,7 +110,7 @@ def _find_hour(sample: Mapping[str, Any]) -> str | None:
     return None if isinstance(told, bool) or not isinstance(told, int | str) else str(told)
 
 
-def _part_by_front(samples: Iterable[Mapping[str, Any]]) -> dict[str, CallCount]:
+def _count_by_front(samples: Iterable[Mapping[str, Any]]) -> dict[str, CallCount]:
     """Return the calls of each front-end API; empty where some sample names none."""
     parts: dict[str, list[Mapping[str, Any]]] = {}
     for sample in samples:

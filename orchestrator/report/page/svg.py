@@ -60,7 +60,7 @@ def render_time_chart(chart: TimeChart, title: str = "Targets that ended") -> st
         title,
         f"per {format_span(chart.width)}",
         outcomes + sent,
-        _render_plot(plot, _render_scale(chart.top, ""), title, bars, _path("line", chart.line)),
+        _render_plot(plot, _render_scale(chart.top, ""), title, bars, _draw_path("line", chart.line)),
         _render_notes(chart.axis),
     )
 
@@ -79,7 +79,7 @@ def render_pace_chart(chart: PaceChart, request: str = "undeploy") -> str:
     count = len(chart.slots)
     pace = _Plot(height=104, buckets=count, axis=chart.axis, flags=True, ticks=False)
     flight = _Plot(height=48, buckets=count, axis=chart.axis, flags=False, ticks=True)
-    lines = _path("sent", chart.sent) + _path("bound", chart.bound)
+    lines = _draw_path("sent", chart.sent) + _draw_path("bound", chart.bound)
     refusals = "".join(_render_refusals(chart))
     return _render_figure(
         title,
@@ -92,7 +92,7 @@ def render_pace_chart(chart: PaceChart, request: str = "undeploy") -> str:
             _render_scale(chart.most, "", middle=False),
             f"Requests in flight{of}",
             "",
-            _path("flying", chart.in_flight),
+            _draw_path("flying", chart.in_flight),
         ),
         name=chart.gateway,
     )
@@ -101,7 +101,7 @@ def render_pace_chart(chart: PaceChart, request: str = "undeploy") -> str:
 def _render_figure(title: str, unit: str, keys: str, *parts: str, name: str | None = None) -> str:
     """Return a figure; ``name`` is that of a gateway, empty for all of them."""
     told = f' <span class="quiet">{_escape(unit)}</span>' if unit else ""
-    heading = f"<h3>{_bdi(name)}</h3>" if name else ""
+    heading = f"<h3>{_isolate(name)}</h3>" if name else ""
     kind = "" if name is None else " pace"
     return (
         f'<figure class="chart{kind}">{heading}'
@@ -213,7 +213,7 @@ def _render_notes(axis: TimeAxis) -> str:
 def _render_note(note: AxisNote) -> str:
     return (
         f'<li class="note-{note.kind}"><b>{note.number}</b> '
-        f'<span class="clock">{_escape(note.clock)}</span> {_bdi(note.text)}</li>'
+        f'<span class="clock">{_escape(note.clock)}</span> {_isolate(note.text)}</li>'
     )
 
 
@@ -221,11 +221,11 @@ def _render_key(name: str, text: str) -> str:
     return f'<span class="legend"><span class="key {name}"></span>{_escape(text)}</span>'
 
 
-def _path(name: str, d: str) -> str:
+def _draw_path(name: str, d: str) -> str:
     return f'<path class="{name}" d="{d}"/>' if d else ""
 
 
-def _bdi(text: str) -> str:
+def _isolate(text: str) -> str:
     return f"<bdi>{_escape(text)}</bdi>"
 
 
