@@ -20,7 +20,8 @@ from bench.figures import BenchmarkError, Figure, Sizes
 from bench.plans import PlanGateway, PlanText
 from bench.processes import LAUNCHER, end_process, make_environment, measure, run_program
 from bench.programs.meter import read_peak
-from bench.servers import find_free_port, serve_fast, serve_slow
+from bench.servers import serve_fast, serve_slow
+from tests.support.ports import find_free_port
 
 ZONES = ("east", "west")
 LATE = 0.02

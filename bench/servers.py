@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.figures import BenchmarkError
 from bench.processes import LAUNCHER, end_process, make_environment, serve_program
 from bench.server import EVIDENCE
+from tests.support.ports import find_free_port
 
 # Debian's nginx is in sbin, which is not on everybody's path.
 _PLACES = ":/usr/local/sbin:/usr/sbin:/sbin"
@@ -98,14 +99,6 @@ def _start_nginx(nginx: str, folder: Path) -> tuple[subprocess.Popen[str], int]:
             return process, port
         end_process(process)
     raise BenchmarkError(f"nginx does not start:\n{(folder / 'error.log').read_text()[-2000:]}")
-
-
-def find_free_port() -> int:
-    """Return a port of this machine on which no program listens now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _answers(process: subprocess.Popen[str], port: int) -> bool:

@@ -11,17 +11,10 @@ import orchestrator
 from orchestrator.errors import CredentialError, ExitStatus, UsageError
 from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunWarned, TargetEnded
 from orchestrator.model.outcome import Outcome
-from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.faults import FaultScenario, FaultStorm
-from orchestrator.simulator.fixtures import SimulatorFixture
-from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from orchestrator.streaming import stream
-
-NAMES = tuple(f"proxy-{number}" for number in range(6))
-FIXTURE = SimulatorFixture(
-    gateways=(ApinizerFixture(name="apim", targets=tuple(("Retail", name, "test") for name in NAMES)),)
-)
+from tests.support.commands import FIXTURE, PROXIES, refill_platform
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +26,7 @@ def simulated() -> Iterator[RunningSimulators]:
 @pytest.fixture
 def platform(simulated: RunningSimulators, monkeypatch: pytest.MonkeyPatch) -> RunningSimulators:
     """A manager with all six proxies deployed, and the token that it takes."""
-    simulated.refill(FIXTURE)
-    simulated.expect(FaultScenario())
-    monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
+    refill_platform(simulated, monkeypatch)
     return simulated
 
 
@@ -53,7 +44,7 @@ gateways:
     url: {platform.urls["apim"]}
     auth: {{token: {{env: APINIZER_TOKEN}}}}
 targets:
-  - {{gateway: apim, project: Retail, proxies: [{", ".join(NAMES)}], environments: [test]}}
+  - {{gateway: apim, project: Retail, proxies: [{", ".join(PROXIES)}], environments: [test]}}
 """
     )
     with orchestrator.load_plan(source) as loaded:

@@ -14,7 +14,8 @@ from playwright.async_api import Page, expect
 
 from tests.support.browser import PageOpener, WatchedPage, assert_accessible, assert_no_overhang
 from tests.support.page_client import PageClient, ShownOnTerminal, started_on_terminal
-from tests.support.stage import Stage, closed_port, kill
+from tests.support.ports import find_free_port
+from tests.support.stage import Stage, kill
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -159,7 +160,7 @@ async def test_a_server_that_comes_back_on_its_port_is_found_again(
     open_page: PageOpener, staged: Callable[..., Stage]
 ) -> None:
     stage = staged(400, 0, latency=0.05)
-    port = closed_port()
+    port = find_free_port()
     with _running(stage):
         with _serving(stage, "watch", "latest", "--serve", f"127.0.0.1:{port}") as watch:
             watched = await _open(open_page, watch.link)

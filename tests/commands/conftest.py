@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.simulator.faults import FaultScenario
-from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
-from tests.support.commands import FIXTURE, PROXIES, Undeploy, run_command
+from tests.support.commands import FIXTURE, PROXIES, Undeploy, refill_platform, run_command
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +19,7 @@ def _platform() -> Iterator[RunningSimulators]:
 @pytest.fixture
 def platform(_platform: RunningSimulators, monkeypatch: pytest.MonkeyPatch) -> RunningSimulators:
     """The simulated manager, with everything deployed, and the token that it takes."""
-    _platform.refill(FIXTURE)
-    _platform.expect(FaultScenario())
-    monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)
+    refill_platform(_platform, monkeypatch)
     return _platform
 
 

@@ -14,7 +14,6 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.commands.show import render_text
-from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.journal.folder import RunFolder, find_run
 from orchestrator.journal.holder import LockHolder
@@ -64,9 +63,9 @@ def live(run: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[LiveStatus | OS
 
 
 def parked(**more: Any) -> LiveStatus:
-    progress = RunProgress()
-    for event in (story.started({"apim": 6}), story.wave_started(), story.ended("apim/Retail/proxy-1/test")):
-        progress.observe(event)
+    progress = story.fold(
+        story.started({"apim": 6}), story.wave_started(), story.ended("apim/Retail/proxy-1/test")
+    )
     status = read_status(progress, NOON)
     (lane,) = status.lanes
     lane = replace(

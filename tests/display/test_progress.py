@@ -8,14 +8,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.reading import Act
 from orchestrator.model.target import TargetId
 from tests.support import story
-from tests.support.story import START, ended, parked, paused, reopened, retry, sent, started
-
-
-def fold(*events: object) -> RunProgress:
-    progress = RunProgress()
-    for event in events:
-        progress.observe(event)  # type: ignore[arg-type]  # the stories hold events of all kinds
-    return progress
+from tests.support.story import START, ended, fold, parked, paused, reopened, retry, sent, started
 
 
 def test_targets_that_ended_are_counted_by_gateway_and_outcome() -> None:

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from orchestrator.display.phrases import describe_wait
 from orchestrator.display.picture import draw_picture
-from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.events import (
@@ -41,18 +40,22 @@ from orchestrator.model.target import TargetId
 from orchestrator.runs.control_socket import LONGEST_ANSWER, ControlAnswer
 from orchestrator.text.formats import format_clock
 from tests.support import story
-from tests.support.story import START, answered, controlled, finish, parked, paused, reopened, sent, stopping
+from tests.support.story import (
+    START,
+    answered,
+    controlled,
+    finish,
+    fold,
+    parked,
+    paused,
+    reopened,
+    sent,
+    stopping,
+)
 
 ROMA, APIM = "roma-eu", "apim"
 UNDEPLOYED, FAILED, UNKNOWN = Outcome.UNDEPLOYED, Outcome.FAILED, Outcome.UNKNOWN
 NOT_STARTED = Outcome.NOT_STARTED
-
-
-def fold(*events: AnyEvent) -> RunProgress:
-    progress = RunProgress()
-    for event in events:
-        progress.observe(event)
-    return progress
 
 
 def tell(*events: AnyEvent, at: float = START) -> LiveStatus:

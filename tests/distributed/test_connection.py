@@ -20,7 +20,8 @@ from orchestrator.errors import RunError, UsageError
 from orchestrator.lanes.masking import BLOT
 from tests.support.late_server import make_tls
 from tests.support.peer import listening
-from tests.support.temporal import TemporalServer, find_free_port
+from tests.support.ports import find_free_port
+from tests.support.temporal import TemporalServer
 
 
 @pytest.mark.long("starts a server")

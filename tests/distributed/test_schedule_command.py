@@ -18,7 +18,8 @@ from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import RunInput
 from orchestrator.distributed.shipping import fetch_journal
 from tests.support.commands import CommandResult, run_command
-from tests.support.temporal import TemporalServer, find_free_port
+from tests.support.ports import find_free_port
+from tests.support.temporal import TemporalServer
 
 NOWHERE = f"temporal://127.0.0.1:{find_free_port()}/default"
 PLAN = """\

@@ -15,7 +15,8 @@ from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
 from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.limits import RateLimit, TokenExpiry
-from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, closed_port, roma_id
+from tests.support.ports import find_free_port
+from tests.support.stage import CONCURRENCY, Stage, apim_id, backend, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own, and some wait for real timeouts")
 
@@ -225,7 +226,7 @@ def test_a_rate_limit_slows_its_lane_and_not_the_other(staged: Callable[..., Sta
 @pytest.mark.promise(6)
 def test_a_dead_gateway_parks_and_does_not_slow_the_other(staged: Callable[..., Stage]) -> None:
     stage = staged(20, 30, latency=0.02)
-    plan = stage.write_plan(urls={"roma-eu": f"http://127.0.0.1:{closed_port()}"}, roma=TWICE)
+    plan = stage.write_plan(urls={"roma-eu": f"http://127.0.0.1:{find_free_port()}"}, roma=TWICE)
     began = time.time()
     with stage.started("run", plan, "--yes") as process:
         stage.wait_for_requests(30, process)
@@ -253,7 +254,7 @@ def test_a_dead_gateway_ends_with_the_window(staged: Callable[..., Stage]) -> No
     keys = "timeout: 1s, retry: {attempts: 3, first: 1ms, ceiling: 1s}"
     closes = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 6))
     plan = stage.write_plan(
-        urls={"roma-eu": f"http://127.0.0.1:{closed_port()}"},
+        urls={"roma-eu": f"http://127.0.0.1:{find_free_port()}"},
         roma=keys,
         apim="timeout: 1s",
         top=f"window: {{opens: 2026-01-01T00:00:00Z, closes: {closes}}}",

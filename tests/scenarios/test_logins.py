@@ -19,7 +19,8 @@ from orchestrator.simulator.faults import FaultScope, InjectedFault
 from orchestrator.simulator.keys import AccessKey
 from tests.scenarios.test_secrets import forms_of
 from tests.support.commands import CommandResult
-from tests.support.stage import CONCURRENCY, Stage, apim_id, closed_port, roma_id
+from tests.support.ports import find_free_port
+from tests.support.stage import CONCURRENCY, Stage, apim_id, roma_id
 
 pytestmark = pytest.mark.long("runs are processes of their own")
 
@@ -301,7 +302,7 @@ def test_where_nobody_answers_a_login_everything_ends_and_says_so(staged: Callab
     """The other gateway's work ends as always. Side by side, since each waits for the same pauses."""
     stage = staged(3, 4, **known_credentials())
     path = plan(stage, hurried=True)
-    nowhere = f"http://127.0.0.1:{closed_port()}"
+    nowhere = f"http://127.0.0.1:{find_free_port()}"
     text = path.read_text().replace("snapshot: off", "snapshot: best")
     path.write_text(
         text.replace(f"{{iam: {{url: '{stage.platform.urls['roma-eu']}'", f"{{iam: {{url: '{nowhere}'")

@@ -10,7 +10,10 @@ import pytest
 
 from orchestrator.cli import execute
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
+from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
+from orchestrator.simulator.process import RunningSimulators
 
 PROXIES = tuple(f"proxy-{number}" for number in range(6))
 FIXTURE = SimulatorFixture(
@@ -44,3 +47,10 @@ def run_command(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> Co
     status = execute([str(argument) for argument in arguments])
     written = capfd.readouterr()
     return CommandResult(status, written.out, written.err)
+
+
+def refill_platform(platform: RunningSimulators, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have everything of ``FIXTURE`` deployed again, without faults, and its token in the environment."""
+    platform.refill(FIXTURE)
+    platform.expect(FaultScenario())
+    monkeypatch.setenv("APINIZER_TOKEN", FAKE_TOKEN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -308,14 +307,6 @@ def make_fixture(roma: int, apim: int, **fields: Any) -> SimulatorFixture:
             ),
         )
     )
-
-
-def closed_port() -> int:
-    """Return a port of this machine on which no program listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:

