@@ -14,6 +14,7 @@ from docs import commands, dependencies, events, manual, metrics, packages
 from docs.made_part import MadePart
 from orchestrator import cli
 from orchestrator.gateways import KINDS
+from orchestrator.model.forecast import Forecast, GatewayForecast, WaveForecast
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
 from orchestrator.model.settings import (
@@ -25,6 +26,7 @@ from orchestrator.model.settings import (
     Retry,
     Tls,
 )
+from orchestrator.rules.forecast import encode_forecast
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"
@@ -182,3 +184,13 @@ def test_the_page_about_commands_has_the_variables_of_the_manual_page() -> None:
     named = set(re.findall(r"`([A-Z_]+\*?)`", section.partition("\n## ")[0]))
 
     assert named == {name for names in manual.ENVIRONMENT for name in names.split(", ")}
+
+
+def test_the_page_about_runs_names_each_key_of_the_status_and_its_forecast() -> None:
+    page = (ROOT / "docs" / "running.md").read_text("utf-8")
+    (told,) = re.findall(r"^`--format json` writes one object a line.*?\n\n", page, re.DOTALL | re.MULTILINE)
+    gateway, wave = GatewayForecast(name="roma-eu"), WaveForecast(name="canary")
+    forecast = encode_forecast(Forecast(gateways=(gateway,), waves=(wave,)))
+
+    keys = {*forecast, *forecast["gateways"][0], *forecast["waves"][0]}
+    assert keys <= set(re.findall(r"`(\w+)`", told))
