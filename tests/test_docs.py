@@ -17,6 +17,7 @@ from orchestrator.gateways import KINDS
 from orchestrator.model.forecast import Forecast, GatewayForecast, WaveForecast
 from orchestrator.model.outcome import Reason
 from orchestrator.model.plan import Plan, StopWhen, Wave, Window
+from orchestrator.model.reading import LookFacts, Snapshot
 from orchestrator.model.settings import (
     Auth,
     CredentialReference,
@@ -26,6 +27,7 @@ from orchestrator.model.settings import (
     Retry,
     Tls,
 )
+from orchestrator.model.usage import Usage
 from orchestrator.rules.forecast import encode_forecast
 
 ROOT = Path(__file__).parent.parent
@@ -194,3 +196,15 @@ def test_the_page_about_runs_names_each_key_of_the_status_and_its_forecast() -> 
 
     keys = {*forecast, *forecast["gateways"][0], *forecast["waves"][0]}
     assert keys <= set(re.findall(r"`(\w+)`", told))
+
+
+@pytest.mark.parametrize(
+    ("page", "structs"),
+    [("running", (Snapshot, LookFacts)), ("preview", (Usage,))],
+    ids=["running", "preview"],
+)
+def test_a_page_names_each_key_of_what_programs_read(page: str, structs: tuple[type[Struct], ...]) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    named = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\w+", code)}
+
+    assert {name for struct in structs for name in struct.__struct_fields__} <= named
