@@ -21,6 +21,7 @@ from orchestrator.gateways.roma import binding_replies
 from orchestrator.gateways.roma import completion as roma_completion
 from orchestrator.gateways.roma.gateway import Roma
 from orchestrator.gateways.roma.snapshot import RomaRestore
+from orchestrator.journal import remainder
 from orchestrator.journal.database import Database
 from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.taken_down import TakenDown, list_taken_down
@@ -393,6 +394,25 @@ def test_a_restore_that_forgets_a_target_is_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(restore, "list_taken_down", some)
 
     assert is_caught("is left out of the restore")
+
+
+@JUDGES
+def test_a_remainder_that_forgets_what_comes_first_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remainder._PrerequisiteStream, "of", lambda _stream, _seq: ())
+
+    assert is_caught("the remainder has the order", seeds=4)
+
+
+@JUDGES
+def test_a_remainder_without_what_is_unknown_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    proper = remainder.Remainder.list_targets
+
+    def some(rest: remainder.Remainder) -> Iterator[remainder.RemainingTarget]:
+        return (each for each in proper(rest) if each.outcome is not Outcome.UNKNOWN)
+
+    monkeypatch.setattr(remainder.Remainder, "list_targets", some)
+
+    assert is_caught("and left are", seeds=20)
 
 
 def without_binds(found: Operation | Completeness | Reading) -> Operation | Completeness | Reading:

@@ -171,6 +171,11 @@ CAPABILITIES = (
         lambda scene: bool(scene.crashes) or bool(scene.full),
     ),
     Capability(
+        "`remainder`",
+        "targets that come after protected ones, and whatever else has ended the run",
+        lambda scene: bool(scene.needs) and bool(scene.plan.protect),
+    ),
+    Capability(
         "notifications",
         "services that take minutes, refuse, fail, or never answer",
         lambda scene: bool(scene.receivers),

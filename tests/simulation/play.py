@@ -46,6 +46,7 @@ from tests.simulation.disk import ProcessFate, SlowDisk
 from tests.simulation.examining import judge_doctor
 from tests.simulation.guards import check_drift
 from tests.simulation.lanes import check_closed
+from tests.simulation.leaving import check_remainder
 from tests.simulation.looking import LookStage, LookWitness
 from tests.simulation.network import ArrivalWitness, SimulatedNetwork
 from tests.simulation.notifying import SessionNotices
@@ -160,6 +161,8 @@ class _SeedPlay:
             broken += check_end(self._scene, books, run, requests)
             targets = list_targets(run)
             broken += check_use(self._scene, books, targets, requests)
+            with make_seed_folder("undeploy-remainder-") as folder:
+                broken += check_remainder(self._scene, run, targets, folder)
             broken += check_changes(self._changed, targets, requests, self._exchanges)
             in_use += sum((target.reason or "").startswith("in_use") for target in targets)
             broken += check_attempts(self._scene, run)

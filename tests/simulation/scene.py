@@ -199,7 +199,8 @@ def make_scene(number: int) -> SeedScene:
     fixture = _publish_widely(Random(f"environments of {number}"), fixture.with_settings(settings))
     fixture = _fill_fronts(number, fixture)
     in_use, in_use_over = choose_gate(Random(f"in use of {number}"))
-    plan = replace(plan, in_use=in_use, in_use_over=in_use_over)
+    if in_use != "ignore":  # without it no plan may have the bound, which nothing obeys
+        plan = replace(plan, in_use=in_use, in_use_over=in_use_over)
     plan = _name_logs(Random(f"stores of {number}"), plan)
     scene = SeedScene(
         plan=plan,
