@@ -122,7 +122,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
         describe_stop_rules,
         describe_window,
     )
-    from orchestrator.distributed.names import OPEN_TARGETS
+    from orchestrator.distributed.bounds import OPEN_TARGETS
     from orchestrator.report.words import describe_patterns
     from orchestrator.runs.selection import prepare_protection
     from orchestrator.text.characters import make_visible

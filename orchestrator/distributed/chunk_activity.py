@@ -20,11 +20,12 @@ from temporalio.client import AsyncActivityCancelledError, AsyncActivityHandle, 
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from orchestrator.distributed.bounds import PAYLOAD_BYTES
 from orchestrator.distributed.chunk_run import ChunkRun, NoCredentialError
 from orchestrator.distributed.heartbeats import BeatAnswer, Heartbeats
 from orchestrator.distributed.kept_session import KeptSession, SessionStore
 from orchestrator.distributed.lease import Lease
-from orchestrator.distributed.names import CHUNK_ACTIVITY, PAYLOAD_BYTES, TAKEN
+from orchestrator.distributed.names import CHUNK_ACTIVITY, TAKEN
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
 from orchestrator.distributed.payloads import ChunkBeat, ChunkEnd, ChunkOrder, LaneCarry, Orders
 from orchestrator.distributed.remote_rows import ChunkLog

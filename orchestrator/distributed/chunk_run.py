@@ -9,10 +9,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from orchestrator.distributed.bounds import CHUNK_BYTES
 from orchestrator.distributed.kept_lane import KeptLane, ToldOnce, open_lane, prepare_lane
 from orchestrator.distributed.kept_session import KeptSession
 from orchestrator.distributed.lease import Lease
-from orchestrator.distributed.names import CHUNK_BYTES
 from orchestrator.distributed.payloads import (
     ChunkEnd,
     ChunkOrder,

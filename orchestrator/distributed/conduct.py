@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import MOST_BROKEN
+from orchestrator.distributed.bounds import MOST_BROKEN
 from orchestrator.distributed.order_joining import take_up_orders
 from orchestrator.distributed.payloads import (
     ChunkReport,

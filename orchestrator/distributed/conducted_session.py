@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
+from orchestrator.distributed.bounds import LEASE
 from orchestrator.distributed.kept_runs import name_state
 from orchestrator.distributed.lane_tails import LaneTails
-from orchestrator.distributed.names import LEASE
 from orchestrator.distributed.order_desk import OrderDesk, compose_orders
 from orchestrator.distributed.order_joining import take_up_limits
 from orchestrator.distributed.payloads import Orders, RunInput

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.distributed.address import EngineAddress
+from orchestrator.distributed.bounds import LEASE
 from orchestrator.distributed.conducted_session import ConductedSession
 from orchestrator.distributed.connection import (
     EngineTls,
@@ -20,7 +21,7 @@ from orchestrator.distributed.connection import (
     is_listening,
 )
 from orchestrator.distributed.kept_runs import read_session
-from orchestrator.distributed.names import LEASE, name_run_workflow
+from orchestrator.distributed.names import name_run_workflow
 from orchestrator.distributed.patience import GONE_AFTER, ServerPatience
 from orchestrator.distributed.session_lookup import find_engine_session
 from orchestrator.distributed.session_start import ServerRefusedError

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
+from orchestrator.distributed.bounds import PAYLOAD_BYTES
 from orchestrator.distributed.lease import Lease
-from orchestrator.distributed.names import PAYLOAD_BYTES
 from orchestrator.distributed.payloads import ChunkBeat, LaneCarry
 from orchestrator.distributed.remote_rows import ChunkLog, RemoteRows
 

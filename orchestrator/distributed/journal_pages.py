@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from orchestrator.distributed.names import PAGE_BYTES
+from orchestrator.distributed.bounds import PAGE_BYTES
 from orchestrator.distributed.payloads import JournalPages
 from orchestrator.errors import DiskError, JournalError
 from orchestrator.journal.database import open_database

@@ -10,12 +10,7 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import (
-    CHUNK_SECONDS,
-    CHUNK_TARGETS,
-    FAST_CHUNK_BYTES,
-    FAST_CHUNK_TARGETS,
-)
+from orchestrator.distributed.bounds import CHUNK_SECONDS, CHUNK_TARGETS, FAST_CHUNK_BYTES, FAST_CHUNK_TARGETS
 from orchestrator.distributed.payloads import (
     ChunkBeat,
     ChunkEnd,

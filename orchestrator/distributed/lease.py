@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import LEASE_MARGIN
+from orchestrator.distributed.bounds import LEASE_MARGIN
 from orchestrator.lanes.wakeup import Wakeup
 from orchestrator.model.http import HELD_BACK, Lost, Reply, Request, Send
 

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from orchestrator.distributed.bounds import PAGE_BYTES
 from orchestrator.distributed.look_payloads import LookPage, LookTold
-from orchestrator.distributed.names import PAGE_BYTES
 from orchestrator.doctor.findings import GatewayDiagnosis
 from orchestrator.errors import RunError
 from orchestrator.preview.states import GatewaySight

@@ -16,11 +16,12 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from orchestrator.distributed.bounds import LOOK_WAIT
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import pack_journal
 from orchestrator.distributed.look_answers import unpack_diagnoses, unpack_sights
 from orchestrator.distributed.look_payloads import LookBeat, LookInput, LookOver, LookPage, LookTold, ZoneEnd
-from orchestrator.distributed.names import ANSWER, LOOK_WAIT, LOOK_WORKFLOW, name_look_workflow
+from orchestrator.distributed.names import ANSWER, LOOK_WORKFLOW, name_look_workflow
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, make_brief_patience
 from orchestrator.distributed.shipping import release_pages, ship_pages, start_workflow
 from orchestrator.doctor.findings import Finding, GatewayDiagnosis, complete_findings

@@ -6,7 +6,7 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import MOST_BROKEN
+from orchestrator.distributed.bounds import MOST_BROKEN
 from orchestrator.distributed.payloads import ChunkReport, EndCount, RunInput, StepWork, StopOrder
 from orchestrator.distributed.run_state import RunState
 from orchestrator.model.outcome import Outcome

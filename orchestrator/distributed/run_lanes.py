@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.distributed.names import OPEN_TARGETS, PART_TARGETS, name_lane_workflow
+from orchestrator.distributed.bounds import OPEN_TARGETS, PART_TARGETS
+from orchestrator.distributed.names import name_lane_workflow
 from orchestrator.distributed.payloads import ChunkPlace, LaneCarry, LaneInput, LevelWork, RunInput, StepWork
 from orchestrator.distributed.run_decisions import Release, RunDecisions, StartLane, TellOrders
 from orchestrator.distributed.run_news import LanePartBegun, LanePartOver

@@ -14,13 +14,9 @@ from msgspec.structs import replace
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from orchestrator.distributed.bounds import LEASE, OPEN_TARGETS
 from orchestrator.distributed.journal_pages import pack_journal
-from orchestrator.distributed.names import (
-    LEASE,
-    OPEN_TARGETS,
-    name_scheduled_journal,
-    name_scheduled_run,
-)
+from orchestrator.distributed.names import name_scheduled_journal, name_scheduled_run
 from orchestrator.distributed.patience import ServerPatience, make_brief_patience
 from orchestrator.distributed.payloads import JournalPages, Orders, RunInput
 from orchestrator.distributed.run_start import has_search_attributes

@@ -12,11 +12,11 @@ from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from orchestrator.distributed.bounds import PAGES_TOGETHER
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.journal_pages import unpack_journal
 from orchestrator.distributed.names import (
     JOURNAL_WORKFLOW,
-    PAGES_TOGETHER,
     RUNS_QUEUE,
     list_journal_workflows,
     name_journal_workflow,

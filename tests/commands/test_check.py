@@ -64,7 +64,7 @@ def test_a_plan_too_large_to_go_on_alone_on_an_engine_says_so(
     told = "with --on: 5 targets at most go on while no command takes their results over"
 
     assert told not in undeploy("check", plan())[1]
-    monkeypatch.setattr("orchestrator.distributed.names.OPEN_TARGETS", 5)
+    monkeypatch.setattr("orchestrator.distributed.bounds.OPEN_TARGETS", 5)
     assert told in undeploy("check", plan())[1].splitlines()
 
 

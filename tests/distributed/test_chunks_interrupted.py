@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.distributed import kept_session
-from orchestrator.distributed.names import LEASE_MARGIN
+from orchestrator.distributed.bounds import LEASE_MARGIN
 from orchestrator.distributed.payloads import ChunkBeat, LaneCarry, Orders, StopOrder
 from orchestrator.errors import DiskError
 from orchestrator.journal.transfer import decode_segment

@@ -9,7 +9,7 @@ import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from orchestrator.distributed.names import MOST_BROKEN, OPEN_TARGETS, PART_TARGETS
+from orchestrator.distributed.bounds import MOST_BROKEN, OPEN_TARGETS, PART_TARGETS
 from orchestrator.distributed.payloads import (
     ChunkPlace,
     LaneCarry,

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from msgspec.json import encode
 
+from orchestrator.distributed.bounds import FAST_CHUNK_BYTES, FAST_CHUNK_TARGETS
 from orchestrator.distributed.lane_conduct import (
     MOST_FAILURES,
     ORDER_BYTES,
     PART_BYTES,
     LaneConduct,
 )
-from orchestrator.distributed.names import FAST_CHUNK_BYTES, FAST_CHUNK_TARGETS
 from orchestrator.distributed.payloads import (
     ChunkBeat,
     ChunkOrder,

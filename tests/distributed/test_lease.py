@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from orchestrator.distributed.bounds import LEASE_MARGIN
 from orchestrator.distributed.heartbeats import BeatAnswer, Heartbeats
 from orchestrator.distributed.lease import LAPSED, Lease, LeasedSend
-from orchestrator.distributed.names import LEASE_MARGIN
 from orchestrator.distributed.payloads import ChunkBeat
 from orchestrator.distributed.remote_rows import ChunkLog, RemoteRows, select_rows
 from orchestrator.journal.record import SessionRecord

@@ -7,8 +7,8 @@ import random
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.distributed.bounds import PAGE_BYTES
 from orchestrator.distributed.look_answers import pack_answer, unpack_diagnoses, unpack_sights
-from orchestrator.distributed.names import PAGE_BYTES
 from orchestrator.doctor.findings import Finding, GatewayDiagnosis, complete_findings
 from orchestrator.errors import RunError
 from orchestrator.lanes.binding_reader import BindingCosts

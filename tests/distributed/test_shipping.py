@@ -12,9 +12,10 @@ from temporalio.client import Client
 
 from orchestrator.api import load_plan
 from orchestrator.distributed import journal_pages, shipping
+from orchestrator.distributed.bounds import PAGES_TOGETHER
 from orchestrator.distributed.connection import connect
 from orchestrator.distributed.journal_pages import PackedJournal, pack_journal
-from orchestrator.distributed.names import PAGES_TOGETHER, name_journal_workflow
+from orchestrator.distributed.names import name_journal_workflow
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.shipping import PAGE, fetch_journal, ship_pages
 from orchestrator.distributed.signals import send_signal

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from orchestrator.distributed.names import LEASE, LOOK_WAIT, MEMO_ORDERS, OPEN_TARGETS, PART_TARGETS
+from orchestrator.distributed.bounds import LEASE, LOOK_WAIT, OPEN_TARGETS, PART_TARGETS
+from orchestrator.distributed.names import MEMO_ORDERS
 from orchestrator.distributed.payloads import Orders
 from orchestrator.model.reading import Act
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks
@@ -45,9 +46,9 @@ _OF_THE_MOMENT = frozenset({"at", "started", "ended", "seconds", "taken"})
 START = """
 import faulthandler, signal
 faulthandler.register(signal.SIGUSR1)
-from orchestrator.distributed import names
-names.LEASE, names.LOOK_WAIT = {lease}, {look_wait}
-names.PART_TARGETS, names.OPEN_TARGETS = {part}, {open_targets}
+from orchestrator.distributed import bounds
+bounds.LEASE, bounds.LOOK_WAIT = {lease}, {look_wait}
+bounds.PART_TARGETS, bounds.OPEN_TARGETS = {part}, {open_targets}
 from orchestrator.__main__ import main
 main()
 """

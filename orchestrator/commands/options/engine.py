@@ -154,8 +154,8 @@ def reach_conductor(engine: EngineOptions, address: str) -> TemporalConductor:
 
 
 def _conduct_on(access: EngineAccess, lease: float | None) -> TemporalConductor:
+    from orchestrator.distributed.bounds import LEASE
     from orchestrator.distributed.conductor import TemporalConductor
-    from orchestrator.distributed.names import LEASE
 
     return TemporalConductor(
         access.address,
