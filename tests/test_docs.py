@@ -29,6 +29,10 @@ from orchestrator.model.settings import (
 )
 from orchestrator.model.usage import Usage
 from orchestrator.rules.forecast import encode_forecast
+from orchestrator.simulator.control import control
+from orchestrator.simulator.faults import NAMES, FaultScenario, FaultScope, InjectedFault
+from orchestrator.simulator.fixtures import SimulatorFixture
+from orchestrator.simulator.platforms import SimulatedPlatforms
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"
@@ -208,3 +212,34 @@ def test_a_page_names_each_key_of_what_programs_read(page: str, structs: tuple[t
     named = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\w+", code)}
 
     assert {name for struct in structs for name in struct.__struct_fields__} <= named
+
+
+SIMULATORS = ROOT / "docs" / "simulators.md"
+
+
+def test_the_page_about_simulators_names_each_fault_and_each_key_of_one() -> None:
+    page = SIMULATORS.read_text("utf-8")
+    named = set(re.findall(r"`([a-z_-]+)(?:@[\d.]+)?`", page))
+
+    assert named >= {*NAMES, *InjectedFault.__struct_fields__, *(scope.value for scope in FaultScope)}
+
+
+def test_the_documents_for_simulators_are_taken(tmp_path: Path) -> None:
+    page = SIMULATORS.read_text("utf-8")
+    faults, seed = re.findall(r"```json title=\S+\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "seed.json").write_text(seed, "utf-8")
+    platforms = SimulatedPlatforms(
+        SimulatorFixture.from_file(tmp_path / "seed.json"), FaultScenario(), now=1e9
+    )
+
+    for method, address, body in (
+        ("GET", "/_books", ""),
+        ("GET", "/_requests?after=0&limit=1", ""),
+        ("POST", "/_faults", faults),
+        ("POST", "/_seed", seed),
+    ):
+        assert f"`{method} {address.partition('?')[0]}" in page
+        assert control(platforms, method, address, body.encode(), now=1e9).status in {200, 204}
+    assert set(re.findall(r"^\| `(\w+ /_\w+)", page, re.MULTILINE)) == set(
+        re.findall(r"(\w+ /_\w+)", control(platforms, "GET", "/_", b"", now=1e9).body.decode())
+    )
