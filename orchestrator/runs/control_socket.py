@@ -20,6 +20,7 @@ from msgspec import Struct, field
 
 from orchestrator.engine.control_commands import CommandHandler, ControlCommand, ControlSocket, Operator
 from orchestrator.errors import OrchestratorError, RunError, UsageError
+from orchestrator.system.peers import has_hung_up, is_suspended
 from orchestrator.system.users import find_user_name
 
 SOCKET = "control"
@@ -126,6 +127,10 @@ async def _serve_connection(handler: CommandHandler, stream: SocketStream) -> No
         with suppress(*_GONE):
             with anyio.fail_after(PATIENCE):
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST)
+            # The asker was told that its command was not taken. A suspended process finds such commands when
+            # it goes on.
+            if has_hung_up(stream.extra(SocketAttribute.raw_socket)):  # noqa: S610 - no Django
+                return
             answer = await _answer(line, stream, handler)
             await stream.send(msgspec.json.encode(answer) + b"\n")
 
@@ -197,11 +202,22 @@ def send_command(folder: Path, question: ControlQuestion, *, patience: float = P
             with connection.makefile("rb") as reader:
                 answer = msgspec.json.decode(reader.readline(LONGEST_ANSWER), type=ControlAnswer)
         except (OSError, msgspec.MsgspecError) as error:
-            why = getattr(error, "strerror", None) or "it gave no answer"
             raise RunError(
-                f"run {folder.name} does not answer ({why}): it is just starting or ending, or it cannot be"
-                " steered"
+                f"run {folder.name} does not answer {_explain_silence(connection, error)}"
             ) from error
     if not answer.done:
         raise UsageError(answer.text)
     return answer.text
+
+
+def _explain_silence(connection: socket.socket, error: Exception) -> str:
+    """Return why a run gives no answer, as far as that can be told."""
+    with suppress(OSError):  # nobody listens there
+        process, _ = _read_peer(connection)
+        if is_suspended(process):
+            return (
+                f"(its process {process} is suspended, as by Ctrl-Z): `fg` in its terminal lets it go on, and"
+                f" so does `kill -CONT {process}`"
+            )
+    why = getattr(error, "strerror", None) or "it gave no answer"
+    return f"({why}): it is just starting or ending, or it cannot be steered"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 from contextlib import AsyncExitStack
 
 import pytest
@@ -15,7 +16,7 @@ from orchestrator.live.address import PageAddress
 from orchestrator.live.routes import BURST, HEADERS, LONGEST_BODY, MOST_REQUESTS, RequestPace
 from orchestrator.live.state_feed import LONGEST_DELTA
 from orchestrator.live.viewers import HEARTBEAT, MOST_VIEWERS
-from tests.support.live_page import MadeUpLink, ask, follow, open_session, post, serve_made_up
+from tests.support.live_page import MadeUpLink, ask, follow, make_request, open_session, post, serve_made_up
 from tests.support.made_up_status import make_status
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
@@ -230,6 +231,25 @@ async def test_an_act_shows_its_effect_first_and_then_takes_place() -> None:
     assert done.json == {"done": True, "text": "did pause", "typed": None}
     assert goes_on.status == 200
     assert server.link.executed == [(PauseRun(), "127.0.0.1"), (ContinueRun(), "127.0.0.1")]
+
+
+async def test_an_act_whose_page_has_given_up_does_not_take_place_later() -> None:
+    """A process that was suspended finds the acts of that time when it goes on."""
+    async with serve_made_up() as server:
+        cookie = await open_session(server)
+        headers = {
+            "Origin": server.address.url.rstrip("/"),
+            "Content-Type": "application/json",
+            **cookie,
+        }
+        act = make_request(server.address, "/control", "POST", headers, b'{"act": "continue"}')
+        # It blocks this loop, as a suspended process does nothing.
+        with socket.create_connection((server.address.host, server.address.port)) as page:
+            page.sendall(act)
+        done = await post(server, "/control", {"act": "pause"}, cookie)
+
+    assert done.status == 200
+    assert server.link.executed == [(PauseRun(), "127.0.0.1")]
 
 
 @pytest.mark.parametrize(
