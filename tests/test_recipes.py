@@ -68,7 +68,12 @@ def test_each_command_line_of_a_recipe_is_one_that_the_program_takes(page: Path)
 
 
 @pytest.mark.parametrize("page", [page for page in OTHERS if page not in STORIES], ids=name_page)
-def test_each_command_line_that_a_page_shows_is_one_that_the_program_takes(page: Path) -> None:
+def test_each_command_line_that_a_page_shows_is_one_that_the_program_takes(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `simulator` looks for the plan while it parses.
+    (tmp_path / "plan.yaml").touch()
+    monkeypatch.chdir(tmp_path)
     for fence in list_fences(page, "console", "cron", "sh"):
         for arguments in find_command_lines(fence.text):
             assert parse_command_line(arguments).info_name == arguments[0]
