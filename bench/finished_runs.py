@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.folder import RunFolder, name_folder, publish_draft
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import RunMeta
+from orchestrator.journal.publishing import name_folder, publish_draft
 from orchestrator.journal.schema import INSERT_INTENT, UPDATE_OUTCOME, UPDATE_RESULT
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.runs.load import load_plan

@@ -19,7 +19,8 @@ from orchestrator.version import __version__ as __version__
 if TYPE_CHECKING:
     from orchestrator.api import RunOptions, RunResult, prepare_restore, restore, resume, run
     from orchestrator.errors import ExitStatus, OrchestratorError, PlanError
-    from orchestrator.journal.folder import RunFolder, find_run, list_runs
+    from orchestrator.journal.folder import RunFolder
+    from orchestrator.journal.run_lookup import find_run, list_runs
     from orchestrator.model.plan import Window
     from orchestrator.report.values import Report
     from orchestrator.report.writing import write_report
@@ -39,8 +40,8 @@ _HOMES = {
     "RunOptions": "api",
     "RunResult": "api",
     "Window": "model.plan",
-    "find_run": "journal.folder",
-    "list_runs": "journal.folder",
+    "find_run": "journal.run_lookup",
+    "list_runs": "journal.run_lookup",
     "load_plan": "api",
     "prepare_restore": "api",
     "restore": "api",

@@ -14,7 +14,8 @@ import anyio
 
 from bench.programs.meter import Meter
 from orchestrator.api import RunOptions, resume
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.runs.result import RunResult
 
 

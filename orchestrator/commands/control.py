@@ -44,7 +44,7 @@ def command(run: str, act: str, arguments: tuple[str, ...], state: Path) -> None
     limits GATEWAY concurrency=N rate=N/s
                            other limits from now on; rate=none for no fixed rate
     """
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.run_lookup import find_run
     from orchestrator.runs.control_socket import ControlQuestion, send_command
 
     command = parse_control(act, arguments)

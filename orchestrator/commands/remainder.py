@@ -26,8 +26,9 @@ def command(run: str, output: Path | None, force: bool, state: Path) -> None:
     not started, failed or is unknown, without what is protected; it names its run as its parent, and it has
     no window. It goes to stdout, or to FILE.
     """
-    from orchestrator.journal.folder import RunFolder, find_run
+    from orchestrator.journal.folder import RunFolder
     from orchestrator.journal.remainder import open_remainder
+    from orchestrator.journal.run_lookup import find_run
     from orchestrator.model.plan import RUN_ID
     from orchestrator.runs.remainder import write_remainder
 

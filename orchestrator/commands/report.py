@@ -51,7 +51,7 @@ def command(
     stdout, or to FILE. With --verify there is no report: the command says whether the journal is still as it
     was written, and where it was changed; then the exit status is 2.
     """
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.run_lookup import find_run
 
     folder = find_run(state, run)
     if verification.verify:

@@ -111,7 +111,7 @@ def command(
     --approve wants. There is no window unless one is given.
     """
     from orchestrator.api import RunOptions, restore
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.run_lookup import find_run
     from orchestrator.runs.prepare import refuse_closed
 
     options = RunOptions(

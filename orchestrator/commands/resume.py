@@ -51,7 +51,7 @@ def command(
     """
     from msgspec.structs import replace
 
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.run_lookup import find_run
 
     options = selection.build_run_options(
         state=records.state,

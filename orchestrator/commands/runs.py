@@ -42,8 +42,8 @@ def command(prune: str | None, form: str, with_snapshots: bool, rehearsals: bool
     The newest comes first. --prune keeps every run that is going on or can be resumed, and what a restore of
     something that is still down needs.
     """
-    from orchestrator.journal.folder import list_runs
     from orchestrator.journal.restores import find_restores
+    from orchestrator.journal.run_lookup import list_runs
 
     if prune is not None and form == "json":
         raise UsageError("--prune lists no runs, and tells each removed one in a line; leave --format out")

@@ -29,7 +29,7 @@ def command(run: str, target: str, form: str, state: Path) -> None:
     RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. TARGET is the target's
     id, or a pattern, an end or a part of it that no other target of the run has.
     """
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.run_lookup import find_run
 
     with find_run(state, run).open_source() as source:
         kept = source.read_target(find_target(source, target))

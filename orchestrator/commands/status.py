@@ -65,7 +65,7 @@ def _tell_status(folder: RunFolder, form: str, state: Path, *, is_first: bool) -
 
 def choose_runs(run: str | None, state: Path) -> list[RunFolder]:
     """Return the run that is named; without a name all live runs, or the latest where none is live."""
-    from orchestrator.journal.folder import find_run, list_runs
+    from orchestrator.journal.run_lookup import find_run, list_runs
 
     if run is not None:
         return [find_run(state, run)]

@@ -33,7 +33,7 @@ def command(run: str, serve: str, state: Path) -> int:
     that goes on, also a killed one once it is resumed; when the run has ended, the page is its report. Ctrl-C
     ends this command (exit status 0), and does nothing to the run.
     """
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.run_lookup import find_run
 
     folder = find_run(state, run)
     try:

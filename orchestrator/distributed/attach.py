@@ -24,10 +24,11 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.errors import JournalError, RunError, UsageError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.engine_mark import EngineMark, write_engine_mark
-from orchestrator.journal.folder import RunFolder, publish_draft
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.holder import LockHolder
 from orchestrator.journal.ledger import begin_ledger, go_on_with_ledger
 from orchestrator.journal.meta import RunMeta, insert_meta
+from orchestrator.journal.publishing import publish_draft
 from orchestrator.journal.record import insert_session
 from orchestrator.journal.sessions import SessionOptions, read_sessions
 from orchestrator.model.credentials import Secret

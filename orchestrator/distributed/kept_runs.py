@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestrator.distributed.history import HistoryReader, decode_payload
 from orchestrator.distributed.names import (
     MEMO_ORDERS,
+    RUN_WORKFLOW,
     name_run_workflow,
     name_scheduled_run,
     read_scheduled_workflow,
@@ -24,19 +25,16 @@ from orchestrator.distributed.patience import GONE_AFTER, ServerPatience, is_gon
 from orchestrator.distributed.payloads import Orders, RunInput
 from orchestrator.distributed.scheduled import settle_scheduled
 from orchestrator.errors import RunError
+from orchestrator.journal.run_lookup import list_ambiguous
 from orchestrator.lanes.run_gate import word_stop
 from orchestrator.model.plan import RunId
-from orchestrator.text.counting import count_noun
 from orchestrator.text.names import to_nfc
-
-MOST_LISTED = 20
-"""So many runs are named if a text means several."""
 
 MOST_SESSIONS = 10
 """Sessions of a run that are looked for one by one, where the server does not list them."""
 
 _SESSION = re.compile(r"undeploy/([^/]+)/([1-9][0-9]{0,5})")
-_ALL = "WorkflowType = 'UndeployRun'"
+_ALL = f"WorkflowType = '{RUN_WORKFLOW}'"
 _UNLISTABLE = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED)
 
 _STATES = {
@@ -148,7 +146,7 @@ async def _choose(client: Client, runs: Sequence[KeptRun], ref: str) -> KeptRun 
     if exact := [run for run in begun if run.id == ref]:
         return exact[0]
     if len(begun) > 1:
-        raise RunError(_list_ambiguous(ref, begun))
+        raise RunError(list_ambiguous(ref, [run.id for run in begun]))
     if begun:
         return begun[0]
     for run in runs:
@@ -161,14 +159,6 @@ async def _is_undeploy(client: Client, run: KeptRun) -> bool:
     return (
         await read_run_start(client, run.workflow, ServerPatience(within=GONE_AFTER))
     ).given.act == "undeploy"
-
-
-def _list_ambiguous(ref: str, runs: Sequence[KeptRun]) -> str:
-    listed = [f"    {run.id}" for run in runs[:MOST_LISTED]]
-    if len(runs) > MOST_LISTED:
-        listed.append(f"    … and {len(runs) - MOST_LISTED:,} more")
-    head = f"{ref} is the beginning of {count_noun(len(runs), 'run')}; give more of the one that is meant:"
-    return "\n".join([head, *listed])
 
 
 async def _find_exact(client: Client, ref: str, listed: KeptRun | None) -> KeptRun | None:

@@ -31,9 +31,9 @@ from orchestrator.distributed.shipping import fetch_journal
 from orchestrator.distributed.workflows import RUNNER, WORKFLOWS
 from orchestrator.engine.signals import SignalSource
 from orchestrator.errors import RunError
-from orchestrator.journal.folder import make_private
 from orchestrator.journal.holder import LockHeldError, take_lock
 from orchestrator.journal.ownership import check_state
+from orchestrator.journal.publishing import make_private
 from orchestrator.journal.read_types import prepare_read_types
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.events import Listener

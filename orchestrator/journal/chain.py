@@ -16,11 +16,12 @@ from msgspec.structs import replace
 
 from orchestrator.errors import JournalError, UsageError
 from orchestrator.journal.database import Database, Row, Value, create_database, open_database
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import RunMeta, insert_meta, insert_plan, read_meta
 from orchestrator.journal.notes import decode_wave_step, encode_wave_step
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, drop_changed_since
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.journal.schema import AFTER_LOADING
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome

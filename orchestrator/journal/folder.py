@@ -1,12 +1,10 @@
-"""The folder of a run: its files, its lock, and how a person's word leads to it."""
+"""The folder of a run: its files, its lock, and what its journal says of it."""
 
 from __future__ import annotations
 
-import errno
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +24,7 @@ from orchestrator.journal.holder import (
 )
 from orchestrator.journal.meta import read_meta, read_plan_header, read_plan_name
 from orchestrator.journal.mounts import find_network_file_system
-from orchestrator.journal.ownership import check_run, check_state
+from orchestrator.journal.ownership import check_run
 from orchestrator.journal.planned import check_planned
 from orchestrator.journal.report_source import JournalReportSource
 from orchestrator.journal.restores import Restore, find_restores, select_restores
@@ -34,11 +32,6 @@ from orchestrator.journal.run_report import RunOverview, SessionEnding
 from orchestrator.journal.sessions import read_sessions
 from orchestrator.model.plan import PlannedNotification, RunId
 from orchestrator.system.state_folder import REHEARSALS, format_state_option, runs_folder
-from orchestrator.system.writing import sync_path
-from orchestrator.text.names import to_nfc
-
-MOST_LISTED = 20
-"""So many runs are named if a text means several."""
 
 RunState = Literal["running", "complete", "stopped", "interrupted", "killed"]
 
@@ -306,141 +299,3 @@ def _read_newest_end(database: Database) -> str:
     """Return how the newest session ended; empty if it has no end."""
     newest = next(reversed(read_sessions(database)), None)
     return "" if newest is None else newest.state or ""
-
-
-def list_runs(state: Path, *, rehearsals: bool = False) -> list[RunFolder]:
-    """Return the runs in a state folder, newest first.
-
-    Raises RunError if another user may write there, or if the folder cannot be read.
-    """
-    check_state(state)
-    folder = runs_folder(state, rehearsal=rehearsals)
-    try:
-        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise RunError(f"{folder}: the runs kept here cannot be read: {error.strerror}") from error
-    found = (RunFolder(path) for path in paths if _may_be_run(path))
-    return sorted(found, key=lambda run: run.id, reverse=True)
-
-
-def _may_be_run(path: Path) -> bool:
-    """Return whether a run is kept in the folder ``path``. One that cannot be looked into counts.
-
-    Otherwise a list would hide it; whoever opens it is told the cause.
-    """
-    try:
-        return (path / "journal.sqlite").is_file()
-    except OSError as error:
-        return error.errno != errno.ENAMETOOLONG  # no folder has such a name
-
-
-def find_run(state: Path, ref: str) -> RunFolder:
-    """Return the run that ``ref`` means. Raises RunError if it means none or several.
-
-    A text with a ``/`` is a folder. Else it is an id, the beginning of a single id, ``latest``, or the name
-    of a plan: the last two mean the newest undeploy that is no rehearsal.
-    """
-    found = Path(ref) if "/" in ref else _find_kept(state, ref)
-    if found is None or not _may_be_run(found):
-        raise RunError(f"there is no run {ref!r} in {state}; `undeploy runs` lists what there is")
-    check_run(found)
-    # The folder's own name is the run's id, by which a restore names what it brings back: `./` has none, and
-    # a link may have another one.
-    itself = found.resolve()
-    return RunFolder(found if found.name == itself.name else itself)
-
-
-def _find_kept(state: Path, ref: str) -> Path | None:
-    """Return the folder of the run that ``ref`` means in a state folder; None if it means none."""
-    runs = list_runs(state)
-    begun = [run for run in (*runs, *list_runs(state, rehearsals=True)) if ref and run.id.startswith(ref)]
-    exact = next((run for run in begun if run.id == ref), None)
-    if exact is not None:
-        return exact.path
-    if len(begun) > 1:
-        raise RunError(_list_ambiguous(ref, begun))
-    if begun:
-        return begun[0].path
-    if ref == "latest":
-        return _find_latest(state, runs).path
-    named = (run for run in runs if run.act == "undeploy" and to_nfc(run.plan_name) == to_nfc(ref))
-    newest = next(named, None)
-    return Path(ref) if newest is None else newest.path
-
-
-def _find_latest(state: Path, runs: Sequence[RunFolder]) -> RunFolder:
-    newest = next((run for run in runs if run.act == "undeploy"), None)
-    if newest is None:
-        raise RunError(f"there is no run in {runs_folder(state)}; {_advise_on_none(state)}")
-    return newest
-
-
-def _advise_on_none(state: Path) -> str:
-    rehearsals = list_runs(state, rehearsals=True)
-    if rehearsals:
-        return f"a rehearsal is named by its id, as {rehearsals[0].id}"
-    return "--state names another state folder"
-
-
-def _list_ambiguous(ref: str, runs: Sequence[RunFolder]) -> str:
-    listed = [f"    {run.id}" for run in runs[:MOST_LISTED]]
-    if len(runs) > MOST_LISTED:
-        listed.append(f"    … and {len(runs) - MOST_LISTED:,} more")
-    head = f"{ref} is the beginning of {len(runs):,} runs; give more of the one that is meant:"
-    return "\n".join([head, *listed])
-
-
-def name_folder(state: Path, *, name: str, suffix: str, at: float, rehearsal: bool = False) -> Path:
-    """Return the path of a new run's folder, whose name sorts by time. The folder is not made."""
-    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S%f")[:18]
-    return runs_folder(state, rehearsal=rehearsal) / f"{stamp}-{name}-{suffix}"
-
-
-def publish_draft(draft: Path, folder: Path) -> RunFolder:
-    """Move a finished draft to its place among the runs; durable when it returns.
-
-    Raises RunError where the state folder is not ours, JournalError where that cannot be done; then nothing
-    of it is left there.
-    """
-    import shutil  # noqa: PLC0415 - slow to import, and see above
-
-    check_state(folder.parent.parent)
-    # Hidden from `list_runs` by its dot: a run's folder appears whole, by the rename, or not at all.
-    made = waiting = folder.with_name(f".{folder.name}")
-    try:
-        make_private(folder.parent)
-        shutil.move(draft, waiting)
-        for path in waiting.iterdir():
-            path.chmod(0o600)
-            sync_path(path)
-        waiting.chmod(0o700)
-        sync_path(waiting)
-        made = waiting.rename(folder)
-        # A rename is durable only once the folder that holds the name is.
-        sync_path(folder.parent)
-    except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
-        why = _explain_move(error)
-        place = folder if folder.parent.is_dir() else folder.parent
-        raise JournalError(f"{place}: runs cannot be kept here: {why}") from error
-    return RunFolder(folder)
-
-
-def _explain_move(error: OSError) -> object:
-    """Return why a folder could not be moved: ``shutil`` tells of many files in one error."""
-    if error.args and isinstance(error.args[0], list):
-        causes = [each[-1] for each in error.args[0] if isinstance(each, tuple) and each]
-        text = str(causes[0]) if causes else str(error)
-        return text.partition("] ")[2].partition(": ")[0] or text
-    return error.strerror or error
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder and the missing folders above it, for this user alone, whatever the umask says."""
-    if not folder.is_dir():
-        make_private(folder.parent)
-        with suppress(FileExistsError):  # another run was faster
-            folder.mkdir(0o700)  # at once, so that nobody else gets in before the next line
-            folder.chmod(0o700)  # the umask may have taken our own rights away

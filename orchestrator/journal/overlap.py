@@ -14,9 +14,11 @@ import anyio
 
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import Database, make_uri, open_database
-from orchestrator.journal.folder import RunFolder, list_runs, make_private
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.holder import LockHeldError, LockHolder, take_lock
 from orchestrator.journal.meta import read_plan
+from orchestrator.journal.publishing import make_private
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.text.counting import count_noun
 

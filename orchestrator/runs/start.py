@@ -16,10 +16,10 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import SessionSpec
 from orchestrator.engine.session import Session
 from orchestrator.journal.draft import Draft
-from orchestrator.journal.folder import name_folder, publish_draft
 from orchestrator.journal.meta import RunMeta, read_meta
 from orchestrator.journal.overlap import refuse_overlap
 from orchestrator.journal.ownership import check_state
+from orchestrator.journal.publishing import name_folder, publish_draft
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.plan import Plan
 from orchestrator.model.reading import UNDEPLOY, Operation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.journal.folder import name_folder, publish_draft
+from orchestrator.journal.publishing import name_folder, publish_draft
 from tests.support.journals import START, small
 
 

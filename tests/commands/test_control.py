@@ -21,7 +21,8 @@ from orchestrator.engine.control_commands import (
     StopRun,
 )
 from orchestrator.errors import UsageError
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from orchestrator.simulator.process import RunningSimulators

@@ -8,7 +8,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from orchestrator.cli import undeploy as program
-from orchestrator.journal.folder import name_folder, publish_draft
+from orchestrator.journal.publishing import name_folder, publish_draft
 from orchestrator.simulator.process import RunningSimulators
 from tests.support.journals import START, small
 

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from orchestrator.commands.restore import tell_left_out
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.fixtures import SimulatorFixture

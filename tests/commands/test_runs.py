@@ -10,7 +10,7 @@ import pytest
 from bench.finished_runs import make_finished_run
 from orchestrator.commands.runs import build_row, prune_runs, render_json
 from orchestrator.journal.database import Database
-from orchestrator.journal.folder import list_runs
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from orchestrator.commands.show import render_text
 from orchestrator.display.status import read_status
-from orchestrator.journal.folder import RunFolder, find_run
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.holder import LockHolder
+from orchestrator.journal.run_lookup import find_run
 from orchestrator.model.causes import CauseGroup
 from orchestrator.model.forecast import Forecast, GatewayForecast
 from orchestrator.model.live_status import LiveStatus, RuleHeadroom

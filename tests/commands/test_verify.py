@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.simulator.faults import FaultScenario
 from orchestrator.simulator.process import RunningSimulators
 from tests.support.commands import Undeploy

@@ -17,8 +17,8 @@ from orchestrator.distributed.payloads import JournalPages, RunInput
 from orchestrator.errors import JournalError, UsageError
 from orchestrator.journal.audit import audit_journal
 from orchestrator.journal.engine_mark import EngineMark, read_engine_mark
-from orchestrator.journal.folder import list_runs
 from orchestrator.journal.meta import read_meta
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.journal.sessions import SessionOptions, read_sessions
 from orchestrator.model.plan import RunId, StopWhen, Window
 

@@ -28,7 +28,7 @@ from orchestrator.engine.control_commands import ContinueRun, ControlCommand, Pa
 from orchestrator.engine.request import Prompt
 from orchestrator.errors import ExitStatus, UsageError
 from orchestrator.journal.engine_mark import read_engine_mark
-from orchestrator.journal.folder import list_runs
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.model.events import AnyEvent, AttemptEnded, AttemptStarted, LaneChanged, RunWarned
 from orchestrator.model.outcome import Outcome
 from orchestrator.runs.control_socket import ControlQuestion, send_command

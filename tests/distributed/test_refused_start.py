@@ -15,7 +15,7 @@ from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.names import JOURNAL_WORKFLOW, RUN_WORKFLOW
 from orchestrator.errors import DiskError, ExitStatus, UsageError
 from orchestrator.journal.engine_mark import read_engine_mark
-from orchestrator.journal.folder import list_runs
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.runs.result import RunResult
 from tests.support.plans import UNSENT
 

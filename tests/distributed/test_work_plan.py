@@ -11,7 +11,7 @@ from orchestrator.distributed.payloads import EndCount, JournalPages, LaneCarry,
 from orchestrator.distributed.work_plan import make_run_input
 from orchestrator.engine.controller import Controller
 from orchestrator.engine.resources import RunResources
-from orchestrator.journal.folder import list_runs
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import WaveStep
 from tests.support.played_conductor import PlayedConductor, resume_conducted, run_conducted

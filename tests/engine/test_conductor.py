@@ -19,9 +19,10 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.engine.resources import RunResources
 from orchestrator.errors import ExitStatus, RunError, UsageError
 from orchestrator.journal.engine_mark import EngineMark, read_engine_mark, write_engine_mark
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.record import TRANSFERRED
 from orchestrator.journal.restores import Restore
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.journal.sessions import read_sessions
 from orchestrator.model.events import AnyEvent, RunEnded, RunStarted, RunStopping, RunWarned
 from orchestrator.model.outcome import Outcome

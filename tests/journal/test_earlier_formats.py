@@ -20,8 +20,9 @@ import pytest
 
 from orchestrator.commands.runs import prune_runs
 from orchestrator.journal.database import open_database
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.migrations import MIGRATIONS
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.journal.schema import FORMAT
 from orchestrator.report.formats import FORMATS
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture

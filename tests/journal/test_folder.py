@@ -20,15 +20,10 @@ import pytest
 
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal.database import open_database
-from orchestrator.journal.folder import (
-    RunFolder,
-    find_run,
-    list_runs,
-    name_folder,
-    publish_draft,
-    runs_folder,
-)
+from orchestrator.journal.folder import RunFolder, runs_folder
 from orchestrator.journal.holder import LockHolder, UnkeptEnding, read_lock, take_lock
+from orchestrator.journal.publishing import name_folder, publish_draft
+from orchestrator.journal.run_lookup import find_run, list_runs
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_all
 from tests.support.journals import START, small

@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from orchestrator.errors import JournalError, RunError
 from orchestrator.journal import overlap
 from orchestrator.journal.database import open_database
-from orchestrator.journal.folder import RunFolder, name_folder, publish_draft
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.holder import take_lock
 from orchestrator.journal.overlap import refuse_overlap, refuse_shared
+from orchestrator.journal.publishing import name_folder, publish_draft
 from orchestrator.model.plan import Plan
 from orchestrator.model.target import Target, TargetId
 from tests.support.journals import START, apim, journal, plan, roma, target

@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.journal.database import Value, open_database
-from orchestrator.journal.folder import RunFolder, name_folder, publish_draft
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import RunMeta
+from orchestrator.journal.publishing import name_folder, publish_draft
 from orchestrator.journal.restores import (
     collect_touched_again,
     collect_up_again,

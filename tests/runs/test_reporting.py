@@ -14,7 +14,8 @@ from orchestrator.engine.ending import SessionResult
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import RunRequest
 from orchestrator.errors import ExitStatus
-from orchestrator.journal.folder import RunFolder, name_folder, publish_draft
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.publishing import name_folder, publish_draft
 from orchestrator.report.values import Totals
 from orchestrator.runs.reporting import _report, write_reports
 from tests.support.journals import START, small

@@ -13,9 +13,9 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.errors import PlanError, RunError, UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
-from orchestrator.journal.folder import name_folder, publish_draft
 from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.overlap import refuse_shared
+from orchestrator.journal.publishing import name_folder, publish_draft
 from orchestrator.model.plan import Plan, StepSize, Wave
 from orchestrator.model.target import TargetId
 from orchestrator.plan.problems import FilePosition

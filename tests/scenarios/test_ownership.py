@@ -17,7 +17,8 @@ import pytest
 
 from orchestrator.cli import execute
 from orchestrator.errors import RunError
-from orchestrator.journal.folder import RunFolder, find_run
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_lookup import find_run
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import InjectedFault
 from orchestrator.simulator.gateway_fixture import FAKE_TOKEN

@@ -19,8 +19,9 @@ from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError
 from orchestrator.journal.audit import audit_journal
 from orchestrator.journal.draft import Draft
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import RunMeta
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.lanes import state_list
 from orchestrator.lanes.environment import Environment, StoreAccess
 from orchestrator.model.credentials import Material, Secret

@@ -26,7 +26,7 @@ state_option = click.option(
 def complete_run(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
     """Return the ids of runs that begin with ``incomplete``; none where the state folder cannot be read."""
     from orchestrator.errors import OrchestratorError
-    from orchestrator.journal.folder import list_runs
+    from orchestrator.journal.run_lookup import list_runs
 
     state = _find_state_folder(ctx)
     try:
@@ -61,7 +61,7 @@ class RunArgument(click.Argument):
 def _find_newest(state: Path) -> str | None:
     """Return the id of the run that ``latest`` means; None where there is none, or it cannot be read."""
     from orchestrator.errors import OrchestratorError
-    from orchestrator.journal.folder import find_run
+    from orchestrator.journal.run_lookup import find_run
 
     try:
         return find_run(state, "latest").id

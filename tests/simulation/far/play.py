@@ -14,7 +14,8 @@ import anyio.to_thread
 
 from orchestrator.distributed import conductor, lane_conduct, run_lanes, worker
 from orchestrator.errors import RunError
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.lanes import state_list
 from orchestrator.model.reading import DEPLOY, Act
 from orchestrator.runs.start import RunDraft

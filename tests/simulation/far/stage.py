@@ -27,7 +27,8 @@ from orchestrator.engine.request import RunRequest
 from orchestrator.engine.storage import Storage
 from orchestrator.errors import DiskError, OrchestratorError, RunError, UsageError
 from orchestrator.journal.audit import audit_journal
-from orchestrator.journal.folder import RunFolder, list_runs
+from orchestrator.journal.folder import RunFolder
+from orchestrator.journal.run_lookup import list_runs
 from orchestrator.lanes.environment import Environment, StoreAccess
 from orchestrator.model.credentials import Material
 from orchestrator.model.gateway import Gateway
