@@ -34,10 +34,10 @@ def command(
 ) -> int:
     """Ask a plan's gateways how they are; changes nothing.
 
-    Of each: can it be reached, its certificate, its clock, the credential and its remaining life, the version
-    of its API, the looks that it offers, up to three of its targets. One line a gateway: ok, warn or fail,
-    what matters most, and what to do. Exits with 1 where one of them fails, or something could not be read;
-    other warnings are 0.
+    Asks whether each gateway can be reached, whether its certificate is believed and its clock right, whether
+    it accepts the credential and for how long, which version of its API answers, which looks it offers, and
+    how up to three of its targets stand. Writes one line a gateway: ok, warn or fail, what matters most, and
+    what to do. Exits with 1 if one of them fails, or if something could not be read; other warnings are 0.
     With --on the worker of each gateway's zone asks, with credentials of its own.
     """
     if table and form == "json":

@@ -95,9 +95,9 @@ def command(
 ) -> int:
     """Run a plan against built-in simulators, with faults.
 
-    Needs no credential and no network, and asks nothing; the plan's window and pauses do not hold,
-    but a window that is given does. At the
-    end it compares the report with the counts of the simulators, and exits with 3 if they disagree.
+    Needs no credential and no network, and asks nothing. The plan's own window and pauses do not hold; a
+    window of --window or --close-at does. At the end it compares the report with the counts of the
+    simulators, and exits with 3 if they disagree.
 
     A fault is written `[ACT:]NAME[-after][@SECONDS]`, such as `500`, `429@2` (with `Retry-After: 2`),
     `reset-after` (the request took effect first), `look:hang`, `login:500` or `any:401`; a wrong name is

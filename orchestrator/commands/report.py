@@ -49,7 +49,7 @@ def command(
 
     RUN is an id or its beginning, a folder (with a /), `latest`, or a plan's name. The report goes to
     stdout, or to FILE. With --verify there is no report: the command says whether the journal is still as it
-    was written, and where it was changed; then the exit status is 2.
+    was written. If it was changed, the command says where, and exits with 2.
     """
     from orchestrator.journal.run_lookup import find_run
 

@@ -32,7 +32,9 @@ HEADINGS = (
 )
 @format_option("text", "json", help_text="text, or JSON for programs.")
 @click.option(
-    "--with-snapshots", is_flag=True, help="With --prune, also what holds the last snapshot of what is down."
+    "--with-snapshots",
+    is_flag=True,
+    help="With --prune, also runs with the last snapshot of a target that is still down.",
 )
 @click.option("--rehearsals", is_flag=True, help="Rehearsals instead of runs.")
 @state_option
