@@ -153,12 +153,9 @@ class ConductedSession:
 
     def _make_watch(self, given: RunInput, lanes: LaneTails, earlier: _EarlierWork) -> WorkerWatch:
         return WorkerWatch(
-            self._link.client,
-            self._link.workflow,
+            self._link,
             self._resources,
-            self._link.recorder,
             lanes.find_waiting,
-            address=self._link.address,
             given=given,
             was_told=any(text.startswith(NO_WORKER_AT_ALL) for text in earlier.warnings),
         )

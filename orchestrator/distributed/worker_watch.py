@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import anyio
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client
 from temporalio.service import RPCError
 
 from orchestrator.distributed.history import HistoryReader
@@ -17,9 +16,9 @@ from orchestrator.distributed.names import list_journal_workflows
 from orchestrator.distributed.outage import explain_away, find_longest_park, measure_until_open
 from orchestrator.distributed.patience import CALL_TIMEOUT, ServerPatience, is_gone
 from orchestrator.distributed.payloads import RunInput
+from orchestrator.distributed.session_link import SessionLink
 from orchestrator.distributed.silence import WorkerSilence
 from orchestrator.engine.conductor import EngineLeftError
-from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.standstill import StandstillWatch
 from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL, WORKER_AGAIN
@@ -42,22 +41,16 @@ class WorkerWatch:
 
     def __init__(
         self,
-        client: Client,
-        workflow: str,
+        link: SessionLink,
         resources: RunResources,
-        recorder: LaneRecorder,
         find_lanes: Callable[[], int | None],
         *,
-        address: str,
         given: RunInput,
         was_told: bool = False,
     ) -> None:
-        self._client = client
-        self._workflow = workflow
+        self._link = link
         self._resources = resources
-        self._recorder = recorder
         self._find_lanes = find_lanes
-        self._address = address
         self._given = given
         self._park_for = find_longest_park(resources)
         self._silence = WorkerSilence(lease=given.lease, park_for=self._park_for)
@@ -106,7 +99,7 @@ class WorkerWatch:
                 # A worker that came at this very moment has found the stop first, and starts nothing.
                 return
         if self._is_away:
-            raise explain_away(self._resources, self._address)
+            raise explain_away(self._resources, self._link.address)
         spec, folder = self._resources.spec, self._resources.spec.folder
         resume = f"undeploy resume {folder.id} {spec.to_engine}{folder.state_option}"
         advice = f"the run stays stopped, and `{resume}` takes over what there is once a worker is back"
@@ -115,9 +108,9 @@ class WorkerWatch:
     async def _withdraw(self) -> None:
         """End the workflows that no worker has seen: one that comes later must not find the run."""
         keepers = list_journal_workflows(self._given.journal.workflow, self._given.journal.pages)
-        for name in (self._workflow, *keepers):
+        for name in (self._link.workflow, *keepers):
             with suppress(RPCError):
-                handle = self._client.get_workflow_handle(name)
+                handle = self._link.client.get_workflow_handle(name)
                 await handle.terminate(reason="stopped before any worker took it", rpc_timeout=CALL_TIMEOUT)
 
     def _is_stopped_here(self) -> bool:
@@ -129,19 +122,19 @@ class WorkerWatch:
 
         While the server is away all waits, and ``ServerPatience`` has told it.
         """
-        handle = self._client.get_workflow_handle(self._workflow)
+        handle = self._link.client.get_workflow_handle(self._link.workflow)
         try:
             own = find_waiting_task(await handle.describe(rpc_timeout=CALL_TIMEOUT))
         except RPCError as error:
             self._is_away = not is_gone(error)
-            return self._address if self._is_away else None
+            return self._link.address if self._is_away else None
         self._is_away = False
         return min((each for each in (own, self._find_lanes()) if each is not None), default=None)
 
     async def _was_any_there(self) -> bool:
         """Return whether a worker has made any decision of the run; also if the server does not say."""
         with anyio.move_on_after(_WITHDRAWN_WITHIN), suppress(RPCError):
-            reader = HistoryReader(self._client, self._workflow, ServerPatience(), wait=False)
+            reader = HistoryReader(self._link.client, self._link.workflow, ServerPatience(), wait=False)
             taken = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
             return any(event.event_type == taken for event in await reader.read() or ())
         return True
@@ -152,15 +145,15 @@ class WorkerWatch:
             return
         if silence.is_worth_telling(now) and not silence.is_told:
             silence.is_told = True
-            self._recorder.warn(None, f"{self._describe()}; start one with {self._advise()}")
+            self._link.recorder.warn(None, f"{self._describe()}; start one with {self._advise()}")
         elif (silence.is_told or self._was_told) and silence.is_broken:
             silence.is_told = self._was_told = False
-            self._recorder.remark(None, WORKER_AGAIN)
+            self._link.recorder.remark(None, WORKER_AGAIN)
 
     def _describe(self) -> str:
         if self._is_away:
-            return f"{NO_SERVER} {self._address} does not answer"
-        return f"{NO_WORKER_AT_ALL} {self._address} takes the run's work"
+            return f"{NO_SERVER} {self._link.address} does not answer"
+        return f"{NO_WORKER_AT_ALL} {self._link.address} takes the run's work"
 
     def _advise(self) -> str:
         spec = self._resources.spec

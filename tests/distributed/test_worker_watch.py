@@ -18,9 +18,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestrator.distributed.address import parse_engine_address
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.payloads import JournalPages
+from orchestrator.distributed.session_link import SessionLink
 from orchestrator.distributed.worker_watch import WorkerWatch
 from orchestrator.engine.conductor import EngineLeftError
-from orchestrator.engine.lane_recorder import LaneRecorder
 from orchestrator.engine.options import RunOptions
 from orchestrator.engine.request import RunRequest
 from orchestrator.lanes.run_gate import RunGate
@@ -92,15 +92,12 @@ class Watched:
         request = RunRequest(options=RunOptions(), conductor=TemporalConductor(parse_engine_address(URL)))
         given = {"plan": plan, "request": request, **spec}
         shared = resources(here, self.gate, Notes(), self.events.append, **given)
-        recorder = LaneRecorder(Notes(), self.events.append, here.now)  # type: ignore[arg-type]
+        link = SessionLink(Server(state), "undeploy/r/1", shared, address=URL)  # type: ignore[arg-type]
         pages = JournalPages(workflow="w", pages=1, size=1, digest="d")
         self.watch = WorkerWatch(
-            Server(state),  # type: ignore[arg-type]
-            "undeploy/r/1",
+            link,
             shared,
-            recorder,
             lambda: None,
-            address=URL,
             was_told=was_told,
             given=SimpleNamespace(lease=LEASE, journal=pages),  # type: ignore[arg-type]
         )
