@@ -101,8 +101,23 @@ class HistoryReader:
         self._execution, self._last, self._newest = attributes.new_execution_run_id, 0, None
 
 
+async def read_beginning(
+    client: Client, workflow: str, patience: ServerPatience, *, execution: str = ""
+) -> HistoryEvent:
+    """Return the first event of an execution of a workflow; without its id, of the last one."""
+    reader = HistoryReader(client, workflow, patience, execution=execution, wait=False)
+    return (await reader.read() or ())[0]
+
+
 async def decode_payload(client: Client, payload: Payload, kind: type[Value]) -> Value:
     """Return the value of a payload."""
     (value,) = await client.data_converter.decode([payload], [kind])
     found: Value = value
     return found
+
+
+async def decode_input(client: Client, begun: HistoryEvent, kind: type[Value]) -> Value:
+    """Return the input with which an execution of a workflow began; ``begun`` is its first event."""
+    return await decode_payload(
+        client, begun.workflow_execution_started_event_attributes.input.payloads[0], kind
+    )

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.distributed.history import HistoryReader, decode_payload
+from orchestrator.distributed.history import decode_input, read_beginning
 from orchestrator.distributed.names import (
     MEMO_ORDERS,
     RUN_WORKFLOW,
@@ -198,22 +197,14 @@ class RunStart(NamedTuple):
 async def read_run_start(client: Client, workflow: str, patience: ServerPatience) -> RunStart:
     """Return how the session of a run's workflow began. Raises RunError if the server has forgotten it."""
     try:
-        newest = await _read_first_event(client, workflow, "", patience)
+        newest = await read_beginning(client, workflow, patience)
         first = newest.workflow_execution_started_event_attributes.first_execution_run_id
         # A workflow that continued as new has an input that tells where the run stood then.
-        event = await _read_first_event(client, workflow, first, patience) if first else newest
+        event = await read_beginning(client, workflow, patience, execution=first) if first else newest
     except RPCError as error:
         if not is_gone(error):
             raise
         raise RunError(f"the server has forgotten {workflow}: its retention is over") from error
-    payload = event.workflow_execution_started_event_attributes.input.payloads[0]
     at = event.event_time.ToDatetime().replace(tzinfo=UTC)
-    given = settle_scheduled(await decode_payload(client, payload, RunInput), workflow, at)
+    given = settle_scheduled(await decode_input(client, event, RunInput), workflow, at)
     return RunStart(given, at.timestamp())
-
-
-async def _read_first_event(
-    client: Client, workflow: str, execution: str, patience: ServerPatience
-) -> HistoryEvent:
-    reader = HistoryReader(client, workflow, patience, execution=execution, wait=False)
-    return (await reader.read() or ())[0]

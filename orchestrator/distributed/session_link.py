@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from temporalio.client import Client, WorkflowExecutionDescription
 
-from orchestrator.distributed.history import decode_payload
+from orchestrator.distributed.history import decode_input, decode_payload, read_beginning
 from orchestrator.distributed.names import MEMO_ORDERS
 from orchestrator.distributed.outage import OutageWatch
 from orchestrator.distributed.patience import ServerPatience
@@ -15,7 +15,6 @@ from orchestrator.distributed.session_lookup import (
     SessionPast,
     describe_workflow,
     find_first_execution,
-    read_beginning,
     read_past,
 )
 from orchestrator.distributed.signals import send_signal
@@ -101,5 +100,4 @@ class SessionLink:
     async def _read_input(self, execution: str) -> RunInput:
         """Return the input with which the session began."""
         begun = await read_beginning(self.client, self.workflow, self.patience, execution=execution)
-        payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
-        return await decode_payload(self.client, payload, RunInput)
+        return await decode_input(self.client, begun, RunInput)

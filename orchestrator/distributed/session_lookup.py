@@ -11,7 +11,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from orchestrator.distributed.history import HistoryReader, decode_payload
+from orchestrator.distributed.history import HistoryReader, decode_input, decode_payload, read_beginning
 from orchestrator.distributed.kept_runs import name_state
 from orchestrator.distributed.names import MEMO_NEWS
 from orchestrator.distributed.order_joining import take_up_orders
@@ -44,14 +44,6 @@ async def describe_workflow(
         if not is_gone(error):
             raise
         return None
-
-
-async def read_beginning(
-    client: Client, workflow: str, patience: ServerPatience, *, execution: str = ""
-) -> HistoryEvent:
-    """Return the first event of an execution of a workflow; without its id, of the last one."""
-    reader = HistoryReader(client, workflow, patience, execution=execution, wait=False)
-    return (await reader.read() or ())[0]
 
 
 async def find_first_execution(client: Client, workflow: str, patience: ServerPatience) -> str:
@@ -148,8 +140,7 @@ async def find_engine_session(
             " did cannot be taken over. Delete that workflow there; then `undeploy resume RUN --engine-gone`"
             " looks at each target"
         ) from error
-    payload = begun.workflow_execution_started_event_attributes.input.payloads[0]
-    given = await decode_payload(client, payload, RunInput)
+    given = await decode_input(client, begun, RunInput)
     news: list[NewsItem] = []
     stops: list[StopOrder] = []
     async for event in _read_events(client, workflow, patience, execution=first, wait=False):
