@@ -1,5 +1,6 @@
 """The help texts of the pages are those of the program, and the plans that they show are plans."""
 
+import ast
 import inspect
 import re
 import shlex
@@ -243,3 +244,12 @@ def test_the_documents_for_simulators_are_taken(tmp_path: Path) -> None:
     assert set(re.findall(r"^\| `(\w+ /_\w+)", page, re.MULTILINE)) == set(
         re.findall(r"(\w+ /_\w+)", control(platforms, "GET", "/_", b"", now=1e9).body.decode())
     )
+
+
+@pytest.mark.source
+def test_no_message_sends_a_person_to_a_page_that_the_wheel_does_not_bring() -> None:
+    for module in (ROOT / "orchestrator").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+            if isinstance(node, ast.Raise | ast.Call):
+                texts = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant))
+                assert not any(isinstance(text, str) and "docs/" in text for text in texts), module

@@ -121,8 +121,8 @@ def open_service(url: Secret, name: str) -> MessageSender:
     sender = _make_sender(apprise, url)
     if sender is None:
         raise UsageError(
-            f"notify: {name} holds no URL that apprise knows; docs/notifications.md has examples."
-            " Nothing was sent"
+            f"notify: {name} holds no URL that apprise knows; one for Slack is"
+            " slack://TokenA/TokenB/TokenC/#channel. Nothing was sent"
         )
     return sender
 
