@@ -18,8 +18,8 @@ from orchestrator.journal.engine_mark import (
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.holder import LockHolder
 from orchestrator.journal.notes import has_heard_engine
-from orchestrator.journal.pending import reopen
 from orchestrator.journal.record import insert_session
+from orchestrator.journal.session_scope import reopen
 from orchestrator.journal.sessions import SessionOptions, SessionRow, read_sessions
 from orchestrator.journal.untold import doubt_untold
 from orchestrator.model.outcome import Reason

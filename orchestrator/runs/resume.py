@@ -21,12 +21,12 @@ from orchestrator.journal.cells import check_cells
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.notes import list_paces_and_controls
 from orchestrator.journal.overlap import refuse_overlap
-from orchestrator.journal.pending import end_open, hold_back, leave_up, reopen
 from orchestrator.journal.planned import check_planned
 from orchestrator.journal.restores import (
     Restore,
     collect_touched_again,
 )
+from orchestrator.journal.session_scope import end_open, hold_back, leave_up, reopen
 from orchestrator.journal.sessions import read_sessions
 from orchestrator.lanes.environment import Environment
 from orchestrator.model.events import AnyEvent, Listener, RunNoted, RunWarned

@@ -9,7 +9,8 @@ from orchestrator.engine.options import RunOptions
 from orchestrator.engine.protection import ProtectionSummary
 from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
-from orchestrator.journal.pending import HoldRule, PendingTargets, hold_back, split_into_steps
+from orchestrator.journal.pending import PendingTargets
+from orchestrator.journal.session_scope import HoldRule, hold_back, split_into_steps
 from orchestrator.journal.targets import list_ids
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason

@@ -23,8 +23,9 @@ from orchestrator.journal.database import Database, Value
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
 from orchestrator.journal.notes import ControlNote, list_controls
-from orchestrator.journal.pending import PendingTargets, split_into_steps
+from orchestrator.journal.pending import PendingTargets
 from orchestrator.journal.record import SessionRecord
+from orchestrator.journal.session_scope import split_into_steps
 from orchestrator.journal.writer import write_entries
 from orchestrator.lanes.lane import MOST_RESTING, Lane
 from orchestrator.lanes.run_gate import RunGate

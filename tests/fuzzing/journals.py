@@ -20,10 +20,11 @@ from orchestrator.journal.database import Database
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.meta import read_meta, read_plan
 from orchestrator.journal.notes import list_paces_and_controls
-from orchestrator.journal.pending import START, PendingTargets, reopen
+from orchestrator.journal.pending import START, PendingTargets
 from orchestrator.journal.planned import check_planned, digest_planned
 from orchestrator.journal.remainder import open_remainder
 from orchestrator.journal.restores import find_restores
+from orchestrator.journal.session_scope import reopen
 from orchestrator.journal.sessions import read_sessions
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.writing import write_report

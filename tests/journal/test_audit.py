@@ -27,9 +27,9 @@ from orchestrator.journal.ledger import (
     go_on_with_ledger,
     sign_hash,
 )
-from orchestrator.journal.pending import HoldRule, hold_back, leave_up, reopen
 from orchestrator.journal.record import SessionRecord
 from orchestrator.journal.schema import AFTER_LOADING
+from orchestrator.journal.session_scope import HoldRule, hold_back, leave_up, reopen
 from orchestrator.journal.sessions import SessionOptions
 from orchestrator.journal.writer import GroupCommitWriter
 from orchestrator.model.credentials import Secret

@@ -8,15 +8,8 @@ import pytest
 
 from orchestrator.journal import earlier_causes
 from orchestrator.journal.database import Database, open_database
-from orchestrator.journal.pending import (
-    BATCH,
-    START,
-    HoldRule,
-    PendingTargets,
-    hold_back,
-    reopen,
-    split_into_steps,
-)
+from orchestrator.journal.pending import BATCH, START, PendingTargets
+from orchestrator.journal.session_scope import HoldRule, hold_back, reopen, split_into_steps
 from orchestrator.journal.untold import UNTOLD
 from orchestrator.model.outcome import ACCEPTED_LOSS, DEPLOYED_IN_PART, Outcome, Reason
 from orchestrator.model.plan import WaveStep

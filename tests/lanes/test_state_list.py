@@ -19,8 +19,9 @@ from orchestrator.engine.waves import WaveRunner
 from orchestrator.journal.database import Database
 from orchestrator.journal.draft import Draft
 from orchestrator.journal.meta import RunMeta
-from orchestrator.journal.pending import PendingTargets, reopen
+from orchestrator.journal.pending import PendingTargets
 from orchestrator.journal.record import SessionRecord
+from orchestrator.journal.session_scope import reopen
 from orchestrator.lanes.list_reader import MOST_FAULTS, MOST_TRIES
 from orchestrator.lanes.run_gate import RunGate
 from orchestrator.lanes.state_list import FRESH_FOR, WORTH_LISTING
