@@ -80,8 +80,9 @@ def read_commit() -> str:
 
 def _ask_git(*words: str) -> str:
     try:
+        # A machine that computes for hours beside it takes long.
         done = subprocess.run(
-            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
         )
     except OSError:
         return ""

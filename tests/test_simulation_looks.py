@@ -28,6 +28,7 @@ from orchestrator.preview.states import TargetState
 from orchestrator.report.values import AttemptReport, TargetReport
 from orchestrator.rules import precheck, retry
 from orchestrator.rules.retry import draw_backoff
+from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.books import SeenRequest, SimulatorBooks, TargetFacts
 from orchestrator.simulator.exchange import DeliveryManner, RequestEffect
 from orchestrator.simulator.platforms import SimulatedPlatforms
@@ -273,6 +274,13 @@ def test_a_target_that_is_found_wrongly_or_left_out_without_a_word_is_told() -> 
     one = replace(books, targets=books.targets | {NAME: note(down=True)})
     gone = SimulatedDiscovery(every, {"gw": SurveyResult()}, "")
     assert list(check_found(scene, everything, {"gw"}, one, gone)) == [
+        "discover has found gw/api1, which is down"
+    ]
+    # A report that lags shows what somebody took down a moment before.
+    slow = replace(scene.fixture, gateways=(ApinizerFixture(name="gw", report_lag=5.0),))
+    lagging = replace(scene, fixture=slow)
+    assert list(check_found(lagging, everything, {"gw"}, one, gone, {NAME})) == []
+    assert list(check_found(lagging, everything, {"gw"}, one, gone, set())) == [
         "discover has found gw/api1, which is down"
     ]
     early = DiscoverScene(by="early", unused=None)

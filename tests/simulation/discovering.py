@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -47,12 +47,12 @@ class _SurveyWitness(Struct):
         return None
 
 
-def judge_discovery(stage: LookStage, wanted: DiscoverScene) -> None:
-    """Play the discover of a scene, and judge it."""
+def judge_discovery(stage: LookStage, wanted: DiscoverScene, changed: Collection[TargetId]) -> None:
+    """Play the discover of a scene, and judge it. ``changed``: what somebody else changed a moment before."""
     gateways = choose_gateways(stage.scene, wanted)
     played = stage.play(_play_discovery(wanted, gateways, stage.environment))
     if isinstance(played, SimulatedDiscovery):
-        stage.broken += check_discovery(stage, wanted, gateways, played)
+        stage.broken += check_discovery(stage, wanted, gateways, played, changed)
     elif played is not None:
         stage.broken.append(f"discover was refused: {played}")
 
@@ -91,12 +91,16 @@ async def _play_discovery(
 
 
 def check_discovery(
-    stage: LookStage, wanted: DiscoverScene, gateways: Sequence[Gateway], played: SimulatedDiscovery
+    stage: LookStage,
+    wanted: DiscoverScene,
+    gateways: Sequence[Gateway],
+    played: SimulatedDiscovery,
+    changed: Collection[TargetId],
 ) -> Iterator[str]:
     """Yield each mistake of a discover, by the books of its time and by what it has sent."""
     yield from find_secrets("discover", played.told)
     names = {gateway.name for gateway in gateways}
-    yield from check_found(stage.scene, wanted, names, stage.books, played)
+    yield from check_found(stage.scene, wanted, names, stage.books, played, changed)
     few, many = len(stage.requests), len(stage.wire.exchanges)
     told = sum(result.requests for result in played.results.values())
     if not few <= told <= many:
@@ -109,10 +113,17 @@ def check_found(
     gateways: set[str],
     books: SimulatorBooks,
     played: SimulatedDiscovery,
+    changed: Collection[TargetId] = (),
 ) -> Iterator[str]:
-    """Yield each target that is found wrongly, and each that is left out without a word."""
+    """Yield each target that is found wrongly, and each that is left out without a word.
+
+    A report that lags still shows as up what somebody has taken down a moment before.
+    """
+    late = {each.name for each in scene.fixture.gateways if getattr(each, "report_lag", 0.0)}
     for name in sorted(played.found):
         facts = books.targets.get(name)
+        if facts is not None and facts.down and name in changed and name.partition("/")[0] in late:
+            continue
         if facts is None or facts.down:
             yield f"discover has found {name}, which is {'down' if facts else 'in no book'}"
         elif not is_wanted(scene, wanted, name):

@@ -203,7 +203,7 @@ class _SeedPlay:
                 self._hold_to(played.approval)
         if scene.discover is not None and choose_gateways(scene, scene.discover):
             stage = self._set_stage("discover")
-            judge_discovery(stage, scene.discover)
+            judge_discovery(stage, scene.discover, self._changed or ())
             self._leave(stage)
         self._platforms.expect(scene.faults)
         self._began = self._elapsed
