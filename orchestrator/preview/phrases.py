@@ -119,7 +119,7 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
         whose = f"the state of {count_noun(unread, 'target')} could not be read"
         return PreviewVerdict(f"not ready: {whose}", "find out why, mend that, and preview again")
     if not changes:
-        return _judge_without_change(preview)
+        return _judge_without_change(shown.plan, preview)
     would = f"{count_noun(changes, 'target')} would change"
     if forecast.left is not None and forecast.left <= 0:
         return PreviewVerdict(f"the window is over: {would}, and none can start", "set another window")
@@ -137,8 +137,12 @@ def judge_preview(shown: AssessedPreview) -> PreviewVerdict:
     return PreviewVerdict(f"{fits if forecast.left is not None else 'ready'}: {would}", _RUN_IT)
 
 
-def _judge_without_change(preview: Preview) -> PreviewVerdict:
+def _judge_without_change(plan: Plan, preview: Preview) -> PreviewVerdict:
     left = sum(seen.group is PreviewGroup.WILL_CHANGE for seen in preview.targets)
+    if not left and (gone := _count_failing_absent(plan, preview)):
+        # Ids that are wrong look like this as well: nothing is up, since nothing of it is there.
+        what = count_noun(gone, "target does not exist", "targets do not exist")
+        return PreviewVerdict(f"nothing would change: {what}", "see to their ids, or say absent: ok")
     if not left:
         return PreviewVerdict("nothing to do: no target would change", "no run is needed")
     stay = count_noun(left, "target stays", "targets stay")
@@ -147,6 +151,15 @@ def _judge_without_change(preview: Preview) -> PreviewVerdict:
     untold = "mend what the warnings say of their calls, or say in_use: warn"
     advice = "ask those who call, or raise in_use_over" if is_called else untold
     return PreviewVerdict(f"nothing would change: by in_use: refuse {stay} up", advice)
+
+
+def _count_failing_absent(plan: Plan, preview: Preview) -> int:
+    """Return how many targets a run would end as failed since they do not exist."""
+    accepting = {gateway.name for gateway in plan.gateways if gateway.absent == "ok"}
+    return sum(
+        seen.state is TargetState.ABSENT and (seen.target.gateway not in accepting or seen.snapshot.hidden)
+        for seen in preview.targets
+    )
 
 
 def _lets_nothing_start(preview: Preview, forecast: RunForecast) -> bool:

@@ -47,6 +47,12 @@ TOO_SHORT = "the window is too short: 2 targets would change, and none can start
         ),
         ((make_seen(1, Verdict.DOWN),), {}, "nothing to do: no target would change", "no run"),
         (
+            (make_seen(1, Verdict.DOWN), make_seen(2, Verdict.ABSENT)),
+            {},
+            "nothing would change: 1 target does not exist",
+            "absent: ok",
+        ),
+        (
             (*UP, make_seen(3, Verdict.UNCLEAR)),
             {"window": SHORT},
             "not ready: the state of 1 target could not be read",
@@ -64,6 +70,19 @@ def test_the_verdict_is_the_last_line_and_names_the_next_step(
     assert [*render_lines(shown)][-1] == f"verdict   {sentence}; {judge_preview(shown).advice}"
     assert [*render_before_question(shown)][-1] == f"verdict   {sentence}"
     assert any(sentence[1:] in line for line in list(render_markdown(shown))[:4])
+
+
+def test_what_does_not_exist_needs_no_run_only_where_the_plan_says_so() -> None:
+    roma, apim = PLAN.gateways
+    plan = replace(PLAN, gateways=(replace(roma, absent="ok"), apim))
+
+    gone, hidden = (
+        judge_preview(assess_preview(plan, make_preview(seen), guarded=False))
+        for seen in (make_seen(1, Verdict.ABSENT), make_seen(1, Verdict.ABSENT, hidden=True))
+    )
+
+    assert gone.advice == "no run is needed"
+    assert hidden.sentence == "nothing would change: 1 target does not exist"
 
 
 def test_a_target_that_stays_up_for_its_use_would_not_change() -> None:
