@@ -135,6 +135,7 @@ class GroupCommitWriter:
         while (batch := self._orders.get()) is not None:
             error: Exception | None = None
             try:
+                _refuse_without_file(self._database)
                 self._database.commit()
             except Exception as caught:  # noqa: BLE001 - as in _begin
                 error = caught
@@ -158,6 +159,17 @@ class GroupCommitWriter:
             self._begin()
         elif self._queued and self._timer is None:
             self._timer = self._loop.call_later(IDLE, self._begin)
+
+
+def _refuse_without_file(database: Database) -> None:
+    """Raise DiskError if the journal has no name any more.
+
+    SQLite would write on without an error, into a file that nobody finds again.
+    """
+    try:
+        database.path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DiskError(f"{database.path}: somebody removed the journal, or moved it") from error
 
 
 def write_entries(database: Database, entries: list[RowEntry]) -> None:

@@ -151,6 +151,19 @@ async def test_on_a_full_disk_the_intent_is_absent_and_results_wait(tmp_path: Pa
         assert texts(database.path) == ["a result"]
 
 
+@pytest.mark.promise(2)
+async def test_an_intent_is_not_durable_in_a_file_that_nobody_finds_again(tmp_path: Path) -> None:
+    """SQLite goes on to write a file that was removed, as by `git clean` in the plan's folder."""
+    async with writing(tmp_path) as (writer, database):
+        await writer.write(NOTE, ("before",))
+        elsewhere = database.path.rename(tmp_path / "elsewhere.sqlite")
+        with pytest.raises(DiskError, match=r"journal\.sqlite: somebody removed the journal"):
+            await writer.write(NOTE, ("an intent",))
+        elsewhere.rename(database.path)
+        await writer.write(NOTE, ("after",))
+        assert texts(database.path) == ["before", "after"]
+
+
 async def test_while_the_disk_is_full_every_waiter_is_told(tmp_path: Path) -> None:
     async with writing(tmp_path) as (writer, database):
         pages = database.one("PRAGMA page_count")[0]

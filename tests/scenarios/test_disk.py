@@ -98,6 +98,32 @@ def test_a_journal_that_may_not_grow_stops_the_run_and_a_resume_ends_it(
     stage.assert_intents()
 
 
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
+def test_a_state_folder_that_is_moved_away_stops_the_run_and_a_resume_ends_it(
+    staged: Callable[..., Stage],
+) -> None:
+    """SQLite writes on into a file without a name: all that follows would be down without a record."""
+    stage = staged(40, 20, latency=0.02)
+    plan, place, elsewhere = stage.write_plan(), stage.folder / ".undeploy", stage.folder / "elsewhere"
+    with stage.started("run", plan, "--yes") as process:
+        stage.wait_for_requests(12, process)
+        place.rename(elsewhere)
+        _, told = process.communicate(timeout=30)
+    sent = sum(books.undeploys for books in stage.platform.books().gateways.values())
+    elsewhere.rename(place)
+    resumed = stage.undeploy("resume", "latest")
+
+    assert process.returncode == 4, told
+    assert "disk: " in told
+    assert "somebody removed the journal, or moved it" in told
+    assert "Traceback" not in told
+    assert sent < 60
+    assert resumed.status == 0, resumed.err
+    stage.assert_truth()
+    stage.assert_intents()
+
+
 def test_a_temporary_folder_without_room_sends_nothing(staged: Callable[..., Stage]) -> None:
     stage = staged(3, 0)
     ended = stage.undeploy("run", stage.write_plan(), "--yes", preexec_fn=lambda: _files_end_at(8 * 1024))
