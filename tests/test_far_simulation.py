@@ -11,13 +11,13 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.distributed import kept_lane
-from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.conductor import TemporalConductor
 from orchestrator.distributed.lane_conduct import LaneConduct
 from orchestrator.distributed.lease import Lease
 from orchestrator.distributed.order_desk import OrderDesk
 from orchestrator.distributed.payloads import ChunkBeat
 from orchestrator.distributed.remote_rows import RemoteRows
+from orchestrator.distributed.run_conduct import RunConduct
 from orchestrator.distributed.run_lanes import RunLanes
 from orchestrator.engine import target_run
 from orchestrator.gateways.roma.snapshot import RomaRestore
@@ -257,7 +257,7 @@ def test_a_lane_that_stays_open_in_a_wrong_place_is_caught(monkeypatch: pytest.M
 @JUDGES
 @pytest.mark.promise(10)
 def test_a_run_that_no_lane_s_end_reaches_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Conduct, "take_lane_over", lambda self, over: None)
+    monkeypatch.setattr(RunConduct, "take_lane_over", lambda self, over: None)
 
     assert is_caught("promise 10: session", seeds=1)
 

@@ -18,14 +18,17 @@ _SINGLE = (
     "gateways/apinizer/full_success.py", "gateways/apinizer/replies.py", "gateways/apinizer/health.py",
     "gateways/roma/replies.py", "gateways/roma/health.py", "gateways/roma/gateway.py",
     "gateways/roma/snapshot.py", "gateways/roma/completion.py", "lanes/lane.py", "lanes/run_gate.py",
-    "plan/patterns.py", "plan/protect.py", "engine/queue.py", "distributed/conduct.py",
+    "plan/patterns.py", "plan/protect.py", "engine/queue.py", "distributed/run_conduct.py",
     "distributed/run_state.py", "distributed/run_counts.py", "distributed/run_lanes.py",
     "distributed/lane_conduct.py", "distributed/lease.py",
 )  # fmt: skip
 
 _SAMPLES = "tests/gateways/test_contract.py::test_a_sample_is_read_as_it_wants"
+_RUN_CONDUCT = "tests/distributed/test_run_conduct.py"
 _FURTHER = {
-    "distributed/run_": ("tests/distributed/test_conduct.py",),
+    "distributed/run_state.py": (_RUN_CONDUCT,),
+    "distributed/run_counts.py": (_RUN_CONDUCT,),
+    "distributed/run_lanes.py": (_RUN_CONDUCT,),
     "rules/retry.py": ("tests/rules/test_mirrored.py",),
     "gateways/apinizer/looks.py": (_SAMPLES, "tests/gateways/test_apinizer.py"),
     "gateways/apinizer/replies.py": (

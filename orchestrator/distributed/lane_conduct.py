@@ -1,6 +1,6 @@
 """The decisions of a lane's workflow: which chunk is next, and what becomes of one whose worker was lost.
 
-Pure, as ``conduct`` is: it has no clock, and knows nothing of Temporal.
+Pure, as ``run_conduct`` is: it has no clock, and knows nothing of Temporal.
 """
 
 from __future__ import annotations

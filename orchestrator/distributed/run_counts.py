@@ -1,4 +1,4 @@
-"""How the targets of a run have ended so far, and whether that stops the run. Pure, as ``conduct`` is."""
+"""How the targets of a run have ended so far, and whether that stops the run. Pure, as ``run_conduct`` is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The lanes of a run, part by part: which begin, what each is given, and what no lane takes any more.
 
-Pure, as ``conduct`` is, which asks it. A part is the workflow of so many targets of one lane in a step as the
-history of one workflow may hold.
+Pure, as ``run_conduct`` is, which asks it. A part is the workflow of so many targets of one lane in a step as
+the history of one workflow may hold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The workflow of one session of a run: it carries out what ``conduct`` decides.
+"""The workflow of one session of a run: it carries out what ``run_conduct`` decides.
 
 Its code must decide the same when a history is replayed, also by a later version of the program: a run that
 is under way meets that one. A change of what is done, or of its order, therefore goes behind
@@ -12,11 +12,11 @@ import asyncio
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
-from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.journal_workflow import UndeployJournal
 from orchestrator.distributed.lane_workflow import UndeployLane
 from orchestrator.distributed.names import MEMO_NEWS, MEMO_ORDERS, RUN_WORKFLOW, list_journal_workflows
 from orchestrator.distributed.payloads import ChunkReport, LaneInput, LaneOver, Orders, RunInput
+from orchestrator.distributed.run_conduct import RunConduct
 from orchestrator.distributed.run_decisions import Action, LetGoOn, Release, StartLane, TellOrders
 from orchestrator.distributed.run_news import RunNews, ZoneAnswers, ZoneSilent
 from orchestrator.distributed.scheduled import settle_scheduled
@@ -46,7 +46,7 @@ class UndeployRun:
     def __init__(self, given: RunInput) -> None:
         info = workflow.info()
         settled = given if given.state else settle_scheduled(given, info.workflow_id, info.start_time)
-        self._conduct = Conduct(settled, info.workflow_id)
+        self._conduct = RunConduct(settled, info.workflow_id)
         self._has_changed = False
         self._moments = 0
         self._shown: dict[str, object] = {}

@@ -8,10 +8,10 @@ import random
 import anyio
 import pytest
 
-from orchestrator.distributed.conduct import CANCELLED
 from orchestrator.distributed.conversion import CONVERTER
 from orchestrator.distributed.names import MEMO_ORDERS
 from orchestrator.distributed.payloads import Orders, RunInput
+from orchestrator.distributed.run_conduct import CANCELLED
 from orchestrator.distributed.run_news import ZoneSilent
 from tests.simulation.clock import play
 from tests.simulation.far.execution import PlayedExecution

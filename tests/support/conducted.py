@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.distributed.conduct import Conduct
 from orchestrator.distributed.payloads import (
     ChunkEnd,
     ChunkOrder,
@@ -26,6 +25,7 @@ from orchestrator.distributed.payloads import (
     StopState,
     ZonedGateway,
 )
+from orchestrator.distributed.run_conduct import RunConduct
 from orchestrator.distributed.run_decisions import LetGoOn, Release, StartLane, TellOrders
 from orchestrator.distributed.run_news import NewsItem
 from orchestrator.model.outcome import Outcome
@@ -124,7 +124,7 @@ class PlayedRun:
     """A run whose lanes do at once what a test says."""
 
     def __init__(self, given: RunInput, now: float = 1000.0) -> None:
-        self.conduct = Conduct(given, WORKFLOW)
+        self.conduct = RunConduct(given, WORKFLOW)
         self.now = now
         self.news: list[NewsItem] = []
         self.open: dict[str, LaneInput] = {}
@@ -155,7 +155,7 @@ class PlayedRun:
 
     def continue_as_new(self) -> None:
         """Go on as another workflow does that is handed the state."""
-        self.conduct = Conduct(self.conduct.hand_over(), WORKFLOW)
+        self.conduct = RunConduct(self.conduct.hand_over(), WORKFLOW)
 
     def report(
         self, workflow: str, *counts: EndCount, breach: StopOrder | None = None, **fields: Any

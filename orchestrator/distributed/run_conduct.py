@@ -1,7 +1,7 @@
 """The decisions of a run's workflow: which lanes begin, what stops the run, how long it waits.
 
-``Conduct`` is told what has happened and what time it is, and answers with what is to be done and told. It
-has no clock and no network, and knows nothing of Temporal: each decision follows from the values alone, as
+``RunConduct`` is told what has happened and what time it is, and answers with what is to be done and told.
+It has no clock and no network, and knows nothing of Temporal: each decision follows from the values alone, as
 the replay of a workflow demands. Its whole state is one value, so that a long run can continue as new.
 """
 
@@ -47,7 +47,7 @@ CANCELLED = StopOrder(kind="control", text="the run's workflow was cancelled in 
 """What a cancel from Temporal's own tools means: the same as ``undeploy control stop``."""
 
 
-class Conduct:
+class RunConduct:
     """Leads one session of a run through its steps. Times are Unix seconds."""
 
     def __init__(self, given: RunInput, workflow: str) -> None:
