@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.commands.options.engine import EngineAccess
-    from orchestrator.distributed.scheduling import ScheduledRun, ScheduleRequest
+    from orchestrator.distributed.run_scheduling import ScheduledRun, ScheduleRequest
     from orchestrator.distributed.start_times import AskedStart
     from orchestrator.engine.options import RunOptions
     from orchestrator.runs.load import LoadedPlan
@@ -174,7 +174,7 @@ def _prepare(
 ) -> ScheduleRequest:
     """Return what the engine is to keep, with the consent in the plan's journal; raises ``UsageError``."""
     from orchestrator.commands.terminal.agreement import agree
-    from orchestrator.distributed.scheduling import ScheduleRequest
+    from orchestrator.distributed.run_scheduling import ScheduleRequest
     from orchestrator.distributed.start_times import choose_start
     from orchestrator.runs.later import prepare_later_run
     from orchestrator.runs.start import RunDraft, make_slug
@@ -194,7 +194,7 @@ def _prepare(
 
 
 def _ask_engine(access: EngineAccess, request: ScheduleRequest) -> ScheduledRun:
-    from orchestrator.distributed.scheduling import schedule_run
+    from orchestrator.distributed.run_scheduling import schedule_run
     from orchestrator.engine.signals import run_interruptibly
 
     async def ask() -> ScheduledRun:
@@ -206,7 +206,7 @@ def _ask_engine(access: EngineAccess, request: ScheduleRequest) -> ScheduledRun:
 
 def _list(access: EngineAccess) -> Iterator[str]:
     from orchestrator.commands.terminal.schedule_words import describe_schedules
-    from orchestrator.distributed.schedule import KeptSchedule, list_kept_schedules
+    from orchestrator.distributed.kept_schedules import KeptSchedule, list_kept_schedules
     from orchestrator.engine.signals import run_interruptibly
 
     async def ask() -> list[KeptSchedule]:
@@ -218,7 +218,7 @@ def _list(access: EngineAccess) -> Iterator[str]:
 
 def _delete(access: EngineAccess, name: str) -> Iterator[str]:
     from orchestrator.commands.terminal.schedule_words import describe_deleted
-    from orchestrator.distributed.schedule import DeletedSchedule, delete_schedule
+    from orchestrator.distributed.kept_schedules import DeletedSchedule, delete_schedule
     from orchestrator.engine.signals import run_interruptibly
 
     async def ask() -> DeletedSchedule:

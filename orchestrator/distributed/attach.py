@@ -15,10 +15,10 @@ from temporalio.client import Client
 
 from orchestrator.distributed.journal_pages import FetchJournal
 from orchestrator.distributed.kept_runs import find_kept_run, read_run_start
+from orchestrator.distributed.kept_schedules import has_schedule
 from orchestrator.distributed.names import read_scheduled_run
 from orchestrator.distributed.patience import make_brief_patience
 from orchestrator.distributed.payloads import JournalPages, RunInput
-from orchestrator.distributed.schedule import has_schedule
 from orchestrator.distributed.shipping import fetch_journal
 from orchestrator.engine.options import RunOptions
 from orchestrator.errors import JournalError, RunError, UsageError

@@ -22,7 +22,7 @@ from orchestrator.distributed.names import (
 )
 from orchestrator.distributed.patience import GONE_AFTER, ServerPatience, is_gone
 from orchestrator.distributed.payloads import Orders, RunInput
-from orchestrator.distributed.scheduled import settle_scheduled
+from orchestrator.distributed.scheduled_input import settle_scheduled
 from orchestrator.errors import RunError
 from orchestrator.journal.run_lookup import list_ambiguous
 from orchestrator.lanes.run_gate import word_stop

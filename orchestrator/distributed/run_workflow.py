@@ -19,7 +19,7 @@ from orchestrator.distributed.payloads import ChunkReport, LaneInput, LaneOver, 
 from orchestrator.distributed.run_conduct import RunConduct
 from orchestrator.distributed.run_decisions import Action, LetGoOn, Release, StartLane, TellOrders
 from orchestrator.distributed.run_news import RunNews, ZoneAnswers, ZoneSilent
-from orchestrator.distributed.scheduled import settle_scheduled
+from orchestrator.distributed.scheduled_input import settle_scheduled
 from orchestrator.distributed.showing import describe_lane, name_started, search_lane, summarize_lane
 
 LONGEST_HISTORY = 10_000

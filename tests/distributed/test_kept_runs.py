@@ -14,9 +14,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from orchestrator.commands.terminal.schedule_words import describe_schedules
 from orchestrator.distributed import kept_runs
 from orchestrator.distributed.kept_runs import KeptRun, find_kept_run, find_session
+from orchestrator.distributed.kept_schedules import KeptSchedule, describe_outcome
 from orchestrator.distributed.names import name_scheduled_workflow
 from orchestrator.distributed.payloads import Orders, StopOrder
-from orchestrator.distributed.schedule import KeptSchedule, describe_outcome
 from orchestrator.model.plan import RunId
 
 STOP = StopOrder(kind="stop_rule", text="surprising: 4 of 4")

@@ -15,7 +15,7 @@ from temporalio.client import ScheduleActionStartWorkflow
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.commands.options.engine import EngineAccess
-from orchestrator.distributed import attach, looking, scheduling
+from orchestrator.distributed import attach, looking, run_scheduling
 from orchestrator.distributed.attach import rebuild_kept_run
 from orchestrator.distributed.conversion import CONVERTER
 from orchestrator.distributed.payloads import JournalPages, RunInput
@@ -195,8 +195,8 @@ def test_a_schedule_whose_answer_was_lost_is_taken_back_or_named(
         return
 
     serve(server, monkeypatch)
-    monkeypatch.setattr(scheduling, "ship_pages", do_nothing)
-    monkeypatch.setattr(scheduling, "release_pages", do_nothing)
+    monkeypatch.setattr(run_scheduling, "ship_pages", do_nothing)
+    monkeypatch.setattr(run_scheduling, "release_pages", do_nothing)
 
     ended = undeploy("schedule", "plan.yaml", *AT, "--on", URL)
 

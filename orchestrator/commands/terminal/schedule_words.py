@@ -12,8 +12,8 @@ from orchestrator.text.counting import count_noun
 from orchestrator.text.formats import DASH, format_moment, format_span
 
 if TYPE_CHECKING:
-    from orchestrator.distributed.schedule import DeletedSchedule, KeptSchedule
-    from orchestrator.distributed.scheduling import ScheduledRun
+    from orchestrator.distributed.kept_schedules import DeletedSchedule, KeptSchedule
+    from orchestrator.distributed.run_scheduling import ScheduledRun
 
 HEADINGS = ("schedule", "plan", "starts", "next start", "newest run", "its outcome", "")
 

@@ -16,17 +16,17 @@ from temporalio.service import RPCError
 
 from orchestrator.distributed.bounds import LEASE, OPEN_TARGETS
 from orchestrator.distributed.journal_pages import pack_journal
-from orchestrator.distributed.names import name_scheduled_journal, name_scheduled_run
-from orchestrator.distributed.patience import ServerPatience, make_brief_patience
-from orchestrator.distributed.payloads import JournalPages, Orders, RunInput
-from orchestrator.distributed.run_start import has_search_attributes
-from orchestrator.distributed.schedule import (
+from orchestrator.distributed.kept_schedules import (
     ScheduleOrder,
     create_schedule,
     read_retention,
     refuse_known,
     withdraw_schedule,
 )
+from orchestrator.distributed.names import name_scheduled_journal, name_scheduled_run
+from orchestrator.distributed.patience import ServerPatience, make_brief_patience
+from orchestrator.distributed.payloads import JournalPages, Orders, RunInput
+from orchestrator.distributed.run_start import has_search_attributes
 from orchestrator.distributed.shipping import release_pages, ship_pages
 from orchestrator.distributed.start_times import StartTimes
 from orchestrator.distributed.work_plan import make_run_input

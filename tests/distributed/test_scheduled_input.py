@@ -13,7 +13,7 @@ from orchestrator.distributed.names import (
     read_scheduled_workflow,
 )
 from orchestrator.distributed.payloads import JournalPages, RunInput
-from orchestrator.distributed.scheduled import settle_scheduled
+from orchestrator.distributed.scheduled_input import settle_scheduled
 from orchestrator.model.plan import RunId, StopWhen, Window
 
 AT = datetime(2026, 11, 29, 5, 0, tzinfo=UTC)

@@ -13,6 +13,15 @@ from temporalio.client import Client
 
 from orchestrator.distributed.connection import connect
 from orchestrator.distributed.kept_runs import find_kept_run, list_kept_runs, read_run_start
+from orchestrator.distributed.kept_schedules import (
+    KeptSchedule,
+    ScheduleOrder,
+    create_schedule,
+    delete_schedule,
+    list_kept_schedules,
+    read_retention,
+    refuse_known,
+)
 from orchestrator.distributed.names import (
     RUNS_QUEUE,
     name_journal_workflow,
@@ -22,15 +31,6 @@ from orchestrator.distributed.names import (
 )
 from orchestrator.distributed.patience import ServerPatience
 from orchestrator.distributed.payloads import JournalPages, RunInput
-from orchestrator.distributed.schedule import (
-    KeptSchedule,
-    ScheduleOrder,
-    create_schedule,
-    delete_schedule,
-    list_kept_schedules,
-    read_retention,
-    refuse_known,
-)
 from orchestrator.distributed.start_times import StartTimes
 from orchestrator.errors import RunError, UsageError
 from orchestrator.model.plan import RunId, StopWhen, Window

@@ -1,4 +1,4 @@
-"""Runs that a Temporal Schedule starts: how one is made, which there are, how one is taken back."""
+"""The schedules that a Temporal server keeps: how one is made, which there are, how one is taken back."""
 
 from __future__ import annotations
 
