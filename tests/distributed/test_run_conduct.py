@@ -108,9 +108,12 @@ def test_a_run_that_keeps_too_many_broken_targets_stops_before_the_server_ends_i
     assert not run.conduct.is_overfull
     run.report(first, broken=(1, 2), first=200)
     assert run.conduct.is_overfull
-    for _ in range(2):
-        run.conduct.stop_overfull()
-        run.go()
+    run.conduct.stop_overfull()
+    run.go()
+    assert len(run.told) == len(run.open)
+    run.conduct.stop_overfull()
+    run.go()
+    assert len(run.told) == len(run.open), "a run that has stopped tells its lanes nothing new"
 
     (stopped,) = run.list_news(RunStopped)
     assert stopped.stop.text.startswith(
