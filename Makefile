@@ -60,6 +60,8 @@ lint: setup  ## format and lint, changing nothing
 
 types: setup  ## strict types
 	$(BIN)/mypy
+	@# The program is for any POSIX system: nothing that Linux alone offers may be used without asking.
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin orchestrator
 
 layers: setup  ## the import contracts of pyproject.toml
 	$(BIN)/lint-imports --no-cache --no-logo

@@ -155,17 +155,26 @@ def _identify_operator(stream: SocketStream, question: ControlQuestion) -> Opera
     return Operator(user=user, origin=describe_origin(process, question.terminal, question.remote))
 
 
-def describe_origin(process: int, terminal: str, remote: str) -> str:
+def describe_origin(process: int | None, terminal: str, remote: str) -> str:
     """Return in words from where a command comes: this host, a process of it, its terminal, a far address."""
     terminal, remote = _keep_printable(terminal), _keep_printable(remote)
-    places = [socket.gethostname(), f"process {process}", terminal, remote and f"from {remote}"]
+    asker = "" if process is None else f"process {process}"
+    places = [socket.gethostname(), asker, terminal, remote and f"from {remote}"]
     return ", ".join(filter(None, places))
 
 
-def _read_peer(connection: socket.socket) -> tuple[int, str]:
-    """Return the process and the user at the other end, as the kernel knows them."""
-    size = struct.calcsize("3i")
-    process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+def _read_peer(connection: socket.socket) -> tuple[int | None, str]:
+    """Return the process and the user at the other end, as the kernel knows them.
+
+    Where it tells of neither (it is no Linux) the process is None, and the user is this one: the socket's
+    folder lets in nobody else.
+    """
+    option: int | None = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None, find_user_name(os.getuid()) or str(os.getuid())
+    process, user, _ = struct.unpack(
+        "3i", connection.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i"))
+    )
     return process, find_user_name(user) or str(user)
 
 
@@ -214,7 +223,7 @@ def _explain_silence(connection: socket.socket, error: Exception) -> str:
     """Return why a run gives no answer, as far as that can be told."""
     with suppress(OSError):  # nobody listens there
         process, _ = _read_peer(connection)
-        if is_suspended(process):
+        if process is not None and is_suspended(process):
             return (
                 f"(its process {process} is suspended, as by Ctrl-Z): `fg` in its terminal lets it go on, and"
                 f" so does `kill -CONT {process}`"

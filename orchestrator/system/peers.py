@@ -10,7 +10,8 @@ from pathlib import Path
 def has_hung_up(connection: socket.socket) -> bool:
     """Return whether the other end has closed the connection, also behind bytes that are not read yet."""
     watch = select.poll()
-    watch.register(connection.fileno(), select.POLLRDHUP)
+    # Only Linux tells the end of one direction by an event of its own.
+    watch.register(connection.fileno(), getattr(select, "POLLRDHUP", select.POLLHUP))
     return bool(watch.poll(0))
 
 

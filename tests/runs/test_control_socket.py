@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -89,10 +90,14 @@ async def test_a_process_without_a_free_descriptor_goes_on_and_answers_later(
 CONTINUE = ControlQuestion(command=ContinueRun())
 
 
+@pytest.mark.parametrize("system", ["Linux", "another"])
 async def test_a_command_whose_sender_was_told_that_it_failed_is_not_carried_out_later(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
     """A run that was suspended finds the commands of that time when it goes on."""
+    if system == "another":
+        monkeypatch.delattr(socket, "SO_PEERCRED")
+        monkeypatch.delattr(select, "POLLRDHUP")
     handler = Counting()
     async with open_control_socket(tmp_path)(cast("CommandHandler", handler)):
         # It blocks this loop, as a suspended process does nothing.
