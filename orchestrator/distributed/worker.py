@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import anyio
 from msgspec import Struct
@@ -55,7 +56,9 @@ class WorkerSpec(Struct, frozen=True, kw_only=True):
 
 
 LAST_CLOSE = 1.0
-"""Seconds for closing the connections at the end."""
+"""Seconds for closing the connections at the end, and as many for the ends of the library's tasks."""
+BETWEEN_CANCELS = 0.05
+"""Seconds between two cancels of a task."""
 
 # What the server gives a frozen worker is lost until it times out, and the server gives as much as the worker
 # had asked for before: a chunk for each of its polls, and what it has in its cache for as long as that lasts.
@@ -86,6 +89,7 @@ async def serve_zone(
     """
     with _hold_folder(spec.state) as folder:
         store = SessionStore(folder, environment, partial(_fetch, client), spec.name, spec.observe)
+        before, has_landed = asyncio.all_tasks(), False
         try:
             async with anyio.create_task_group() as group:
                 end = _End(group.cancel_scope, tell)
@@ -94,12 +98,29 @@ async def serve_zone(
                 chunks = ChunkWorker(client, store, environment, spec.name, tell)
                 await _serve(client, spec, chunks, LookWorker(client, environment, folder), end)
                 group.cancel_scope.cancel()
+            has_landed = not end.is_cut
             if end.fault is not None:
                 raise RunError(f"{NO_SERVER} {spec.url} gives this worker no work: {end.fault}")
-            return not end.is_cut
+            return has_landed
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(LAST_CLOSE):
-                await store.close()
+            with anyio.CancelScope(shield=True):
+                if not has_landed:
+                    await _end_tasks(asyncio.all_tasks() - before)
+                with anyio.move_on_after(LAST_CLOSE):
+                    await store.close()
+
+
+async def _end_tasks(left: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks that the library has left behind, until they have ended.
+
+    It takes a first cancel for the wish to land, and may wait for ever then. The loop, which cancels once,
+    would never close.
+    """
+    until = anyio.current_time() + LAST_CLOSE
+    while left and anyio.current_time() < until:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=BETWEEN_CANCELS)
 
 
 async def _fetch(client: Client, pages: JournalPages, folder: Path) -> None:
