@@ -28,7 +28,7 @@ def check_remainder(
 ) -> Iterator[str]:
     """Yield each way in which the remainder of an ended run is not what its report says is left."""
     written = _write(run, folder)
-    left = list_left(scene, targets)
+    left = _list_left(scene, targets)
     if written is None or not left:
         if written is not None or left:
             yield f"{'a' if written else 'no'} remainder was written, and {len(left)} targets are left"
@@ -60,7 +60,7 @@ def _write(run: RunFolder, folder: Path) -> Path | None:
     return written
 
 
-def list_left(scene: SeedScene, targets: Sequence[TargetReport]) -> list[Target]:
+def _list_left(scene: SeedScene, targets: Sequence[TargetReport]) -> list[Target]:
     """Return the targets that are neither down nor protected, nor come after one that is protected."""
     protected = {each.id for each in targets if (each.reason or "").startswith("protected")}
     down = {each.id for each in targets if each.outcome in _DOWN}
