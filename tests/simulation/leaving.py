@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from orchestrator.errors import PlanError
+from orchestrator.errors import PlanError, RunError
 from orchestrator.journal.folder import RunFolder
 from orchestrator.journal.remainder import open_remainder
 from orchestrator.model.outcome import Outcome
@@ -27,7 +27,11 @@ def check_remainder(
     scene: SeedScene, run: RunFolder, targets: Sequence[TargetReport], folder: Path
 ) -> Iterator[str]:
     """Yield each way in which the remainder of an ended run is not what its report says is left."""
-    written = _write(run, folder)
+    try:
+        written = _write(run, folder)
+    except RunError as error:  # a session that has hung holds its run
+        yield f"no remainder can be written: {error}"
+        return
     left = _list_left(scene, targets)
     if written is None or not left:
         if written is not None or left:
