@@ -11,6 +11,9 @@ import msgspec
 from orchestrator.model.events import AnyEvent, StreamBegun
 from orchestrator.model.plan import RunId
 
+BEGINNING = b'{"event":'
+"""How each line begins."""
+
 
 class JsonLinesWriter:
     """Listener: writes each event as a line of JSON. ``begin`` writes the first line, before any event.

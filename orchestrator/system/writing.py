@@ -108,20 +108,39 @@ def _link_draft(draft: Path, path: Path) -> None:
         draft.replace(path)
 
 
-def open_to_append(path: Path) -> int:
-    """Open a file to write at its end, and return the descriptor. Raises UsageError if that is impossible."""
+def open_to_append(path: Path, begins: bytes) -> int:
+    """Open a file to write lines at its end; return the descriptor. Raises UsageError if that is impossible.
+
+    A file that is there must begin as such a file does, or be empty: a slip must not spoil another one. A
+    last line that a crash has cut off gets its end.
+    """
     mode = _get_mode(path)
     if mode is not None:
         check_place(path)
     try:
+        is_file = mode is not None and stat.S_ISREG(mode)
+        is_cut = is_file and _is_cut_off(path, begins)
         handle = _open_or_duplicate(path)
-        if mode is not None and stat.S_ISREG(mode):
+        if is_file:
             os.fchmod(handle, 0o600)
+        if is_cut:
+            os.write(handle, b"\n")
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise _make_unwritable_error(path, "nobody reads this pipe") from error
         raise _make_unwritable_error(path, error.strerror or str(error)) from error
     return handle
+
+
+def _is_cut_off(path: Path, begins: bytes) -> bool:
+    """Return whether a regular file ends within a line. Raises UsageError if it does not begin as it must."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size and file.read(len(begins)) != begins[:size]:
+            raise _make_unwritable_error(path, "it holds something else; name a new file")
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read() != b"\n"
 
 
 def _open_or_duplicate(path: Path) -> int:

@@ -151,12 +151,32 @@ def test_a_descriptor_that_no_system_has_is_refused(ready: Path, undeploy: Undep
 
 
 def test_events_are_added_to_a_file_that_is_there(ready: Path, undeploy: Undeploy) -> None:
-    (ready / "out").write_text("before\n")
+    (ready / "out").write_text('{"event":"run_ended"}\n')
     (ready / "out").chmod(0o644)
     undeploy(*WRITERS["events"], "out")
 
-    assert (ready / "out").read_text().startswith('before\n{"event":"stream"')
+    assert (ready / "out").read_text().startswith('{"event":"run_ended"}\n{"event":"stream"')
     assert read_mode(ready / "out") == 0o600
+
+
+@pytest.mark.parametrize("cut", ["{", '{"event":"run_ended"}\n{"event":"at'])
+def test_a_line_of_events_that_a_crash_cut_off_gets_its_end(
+    ready: Path, undeploy: Undeploy, cut: str
+) -> None:
+    (ready / "out").write_text(cut)
+    undeploy(*WRITERS["events"], "out")
+
+    assert (ready / "out").read_text().startswith(cut + '\n{"event":"stream"')
+
+
+def test_events_are_added_to_no_file_that_holds_something_else(
+    ready: Path, undeploy: Undeploy, platform: RunningSimulators
+) -> None:
+    before = (ready / "plan.yaml").read_bytes(), platform.books().requests
+    status, _, err = undeploy(*WRITERS["events"], "plan.yaml")
+
+    assert (status, err) == (2, "cannot write plan.yaml: it holds something else; name a new file\n")
+    assert ((ready / "plan.yaml").read_bytes(), platform.books().requests) == before
 
 
 def test_reports_replace_a_link_and_write_to_no_folder_behind_one(

@@ -87,11 +87,11 @@ def open_listeners(display: DisplayOptions, page: LivePage | None = None) -> Ite
 
 
 def _open_event_lines(destination: str, stack: ExitStack) -> JsonLinesWriter:
-    from orchestrator.display.json_lines import JsonLinesWriter
+    from orchestrator.display.json_lines import BEGINNING, JsonLinesWriter
 
     if destination == "-":
         return JsonLinesWriter(sys.stdout.buffer, tell)
-    handle = open_to_append(Path(destination))
+    handle = open_to_append(Path(destination), BEGINNING)
     stack.callback(_close_quietly, partial(os.close, handle))
     out = PatientOutput(handle, strict=True)  # the file may be a pipe whose reader stops
     # Runs before the file is closed, since callbacks run in reverse.
