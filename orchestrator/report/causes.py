@@ -153,6 +153,7 @@ def name_cause(outcome: Outcome, reason: str | None, answers: LastAnswers) -> tu
         return word or NO_CAUSE, reason
     if answers.code:
         return answers.code, answers.code_message or reason
-    if answers.status is not None:
+    # A success that says nothing, as the reply to a look does, names no cause.
+    if answers.status is not None and (answers.message or answers.status >= 300):
         return f"HTTP {answers.status}", answers.message or reason
     return word or "no reply", reason

@@ -25,6 +25,8 @@ from tests.support.made_up_runs import build_attempt, build_target, make_up_run
         (Outcome.FAILED, "refused: x", (build_attempt(1, 409, None, "Conflict"),), ("HTTP 409", "Conflict")),
         (Outcome.FAILED, "partial: pod-1", (build_attempt(1, 200, "c", "m"),), ("partial", "partial: pod-1")),
         (Outcome.UNKNOWN, "spent: x", (build_attempt(1, None),), ("spent", "spent: x")),
+        (Outcome.FAILED, "spent: x", (build_attempt(1, 200, None, None),), ("spent", "spent: x")),
+        (Outcome.FAILED, "spent: x", (build_attempt(1, 500, None, None),), ("HTTP 500", "spent: x")),
         (Outcome.UNKNOWN, None, (build_attempt(1, None),), ("no reply", None)),
         (
             Outcome.NOT_STARTED,
