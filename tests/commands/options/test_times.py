@@ -151,7 +151,7 @@ def test_an_age_has_a_unit(text: str, expected: timedelta) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "30", "d", "-1d", "1.5d", "1y", "999999d", "9" * 12 + "d", "9" * 5000 + "d"]
+    "text", ["", "30", "d", "-1d", "1.5d", "1y", "999999d", "9" * 12 + "d", "9" * 5000 + "d", "\u0663d"]
 )
 def test_what_is_no_age_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="as in 30d"):
