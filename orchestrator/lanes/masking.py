@@ -19,7 +19,7 @@ from unicodedata import normalize
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.lanes.secret_search import LongSecret, ShortSecret, SoughtSecret
+from orchestrator.lanes.secret_search import JointSearch, LongSecret, ShortSecret, SoughtSecret
 from orchestrator.lanes.spellings import ESCAPED, SPLITS, Span, has_coded_text, join_splits, read_views
 from orchestrator.model.credentials import SHORTEST_SECRET, AccessKeys, LoginPassword, Material, Secret
 from orchestrator.model.reading import Operation, Reading, Snapshot
@@ -44,8 +44,15 @@ class Mask:
         self.secrets: frozenset[str] = fresh if known is None else fresh | known.secrets
         # A run may log in hundreds of times: what is sought already is not prepared again for each token.
         forms: dict[str, LongSecret | ShortSecret] = {} if known is None else {**known._forms}
-        for form in {form for secret in fresh for form in _list_forms(secret)} - forms.keys():
-            forms[form] = LongSecret(form) if len(form) >= SHORTEST_SECRET else ShortSecret(form)
+        new: dict[str, LongSecret | ShortSecret] = {
+            form: LongSecret(form) if len(form) >= SHORTEST_SECRET else ShortSecret(form)
+            for form in {form for secret in fresh for form in _list_forms(secret)} - forms.keys()
+        }
+        forms |= new
+        self._joint: JointSearch = JointSearch(
+            (each for each in new.values() if isinstance(each, LongSecret)),
+            None if known is None else known._joint,
+        )
         self._forms: dict[str, LongSecret | ShortSecret] = dict(sorted(forms.items()))
         self._long = tuple(sought for sought in self._forms.values() if isinstance(sought, LongSecret))
         self._sought: tuple[SoughtSecret, ...] = (
@@ -62,7 +69,7 @@ class Mask:
 
     def clean_text(self, text: str) -> str:
         """Return a text from outside, as it may be shown and kept."""
-        return _blot_out(text, self._sought)
+        return self._blot_out(text, self._sought)
 
     def clean_value(self, value: T) -> T:
         """Return a value from outside that a program reads on, with all of its texts masked.
@@ -72,7 +79,7 @@ class Mask:
         """
         # One cheap search over all texts together; only if it finds anything, each text is searched alone.
         together = "\0".join(_walk_texts(value))
-        return value if _is_clean(together, self._long) else self._clean_inside(value)
+        return value if self._is_clean(together, self._long) else self._clean_inside(value)
 
     def clean_reading(self, reading: Reading) -> Reading:
         """Return a reading as it may be shown and kept. Only texts for people are masked."""
@@ -105,7 +112,7 @@ class Mask:
             case Enum():
                 return value
             case str():
-                return _blot_out(value, self._long)
+                return self._blot_out(value, self._long)
             case tuple() | list():
                 return type(value)(map(self._clean_inside, value))
             case dict():
@@ -115,6 +122,26 @@ class Mask:
                 return replace(value, **fields)
             case _:
                 return value
+
+    def _blot_out(self, text: str, sought: tuple[SoughtSecret, ...]) -> str:
+        if self._is_clean(text, sought):
+            return text
+        views = tuple(read_views(text))
+        joined = tuple(map(join_splits, views))
+        spans = [
+            span for each in sought for view in (views if each.short else joined) for span in each.find(view)
+        ]
+        return _blot_spans(text, spans) if spans else text
+
+    def _is_clean(self, text: str, sought: tuple[SoughtSecret, ...]) -> bool:
+        """Return cheaply whether a text surely holds no credential; False asks for a closer search."""
+        if not text or not sought:
+            return True
+        if sought[-1].short or ESCAPED.search(text) or has_coded_text(text):  # short ones come last
+            return False
+        joined = SPLITS.sub("", text)
+        # In the text of a form a plus is a space, which may split a credential, too.
+        return not any(map(self._joint.may_be_in, {joined, joined.replace("+", "")}))
 
 
 def _list_forms(secret: str) -> Iterator[str]:
@@ -173,29 +200,6 @@ def _walk_texts(value: Any) -> Iterator[str]:
             yield from _walk_texts([*value.keys(), *value.values()])
         case Struct():
             yield from _walk_texts([getattr(value, name) for name in value.__struct_fields__])
-
-
-def _blot_out(text: str, sought: tuple[SoughtSecret, ...]) -> str:
-    if _is_clean(text, sought):
-        return text
-    views = tuple(read_views(text))
-    joined = tuple(map(join_splits, views))
-    spans = [
-        span for each in sought for view in (views if each.short else joined) for span in each.find(view)
-    ]
-    return _blot_spans(text, spans) if spans else text
-
-
-def _is_clean(text: str, sought: tuple[SoughtSecret, ...]) -> bool:
-    """Return cheaply whether a text surely holds no credential; False means that a closer search is due."""
-    if not text or not sought:
-        return True
-    if ESCAPED.search(text) or has_coded_text(text):
-        return False
-    joined = SPLITS.sub("", text)
-    # In the text of a form a plus is a space, which may split a credential, too.
-    readings = {joined, joined.replace("+", "")}
-    return not any(isinstance(each, ShortSecret) or any(map(each.may_be_in, readings)) for each in sought)
 
 
 def _blot_spans(text: str, spans: Iterable[Span]) -> str:

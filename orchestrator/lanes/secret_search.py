@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from orchestrator.lanes.spellings import SPLITS, URL_SAFE, Span, TextView, decode_runs
 
@@ -22,24 +24,41 @@ _SIGNS = re.compile(r"\W*")
 _CAPITALS = str.maketrans("ABCDEF", "abcdef")
 
 
-class _SearchTexts:
-    """Searches a text for any of several spellings of a credential; for a long spelling, in pieces."""
+class _SearchTexts(Struct, frozen=True):
+    """Searches a text for any of several spellings of credentials; for a long spelling, in pieces."""
 
-    def __init__(self, *texts: str) -> None:
+    whole: tuple[str, ...] = ()
+    pieces: frozenset[str] = frozenset()
+    grams: frozenset[str] = frozenset()
+    heads: tuple[str, ...] = ()
+
+    @classmethod
+    def build(cls, *texts: str) -> _SearchTexts:
         long = [text for text in texts if len(text) >= PIECE_LENGTH]
-        self._whole = tuple(text for text in texts if len(text) < PIECE_LENGTH)
-        self._pieces = frozenset(piece for text in long for piece in _cut_pieces(text, PIECE_LENGTH))
-        self._grams = frozenset(gram for text in long for gram in _cut_pieces(text, GRAM_LENGTH))
-        self._heads = tuple(
-            text[:size] for text in texts for size in range(SHORTEST_CUT, min(PIECE_LENGTH, len(text)))
+        return cls(
+            whole=tuple(text for text in texts if len(text) < PIECE_LENGTH),
+            pieces=frozenset(piece for text in long for piece in _cut_pieces(text, PIECE_LENGTH)),
+            grams=frozenset(gram for text in long for gram in _cut_pieces(text, GRAM_LENGTH)),
+            heads=tuple(
+                text[:size] for text in texts for size in range(SHORTEST_CUT, min(PIECE_LENGTH, len(text)))
+            ),
+        )
+
+    @classmethod
+    def join(cls, searches: Sequence[_SearchTexts]) -> _SearchTexts:
+        """Return a search that tells whether a text may hold a spelling of any, as fast as one; not where."""
+        return cls(
+            whole=tuple(text for each in searches for text in each.whole),
+            grams=searches[0].grams.union(*(each.grams for each in searches[1:])),
+            heads=tuple(head for each in searches for head in each.heads),
         )
 
     def may_be_in(self, text: str) -> bool:
         """Return cheaply whether ``text`` may hold one of them."""
         # Every piece covers at least one of the places that are tried here, since it is twice as long as the
         # step between two places.
-        grams = self._grams
-        return any(whole in text for whole in self._whole + self._find_cut_heads(text)) or (
+        grams = self.grams
+        return any(whole in text for whole in self.whole + self._find_cut_heads(text)) or (
             bool(grams)
             and any(
                 text[at : at + GRAM_LENGTH] in grams
@@ -50,21 +69,19 @@ class _SearchTexts:
     def _find_cut_heads(self, text: str) -> tuple[str, ...]:
         """Return the beginnings of a spelling in which a text ends, if the text is marked as cut."""
         left = _find_text_before_cut(text)
-        return (
-            tuple(head for head in self._heads if left.endswith(head)) if left.endswith(self._heads) else ()
-        )
+        return tuple(head for head in self.heads if left.endswith(head)) if left.endswith(self.heads) else ()
 
     def find(self, text: str) -> Iterator[Span]:
         """Yield each place in ``text`` where a spelling stands, or a piece of one."""
         if not self.may_be_in(text):
             return
-        for whole in self._whole:
+        for whole in self.whole:
             yield from (each.span() for each in re.finditer(re.escape(whole), text))
         for head in self._find_cut_heads(text):
             end = text.rindex(head) + len(head)
             yield end - len(head), end
         for at in range(len(text) - PIECE_LENGTH + 1):
-            if text[at : at + PIECE_LENGTH] in self._pieces:
+            if text[at : at + PIECE_LENGTH] in self.pieces:
                 yield at, at + PIECE_LENGTH
 
 
@@ -90,25 +107,37 @@ class LongSecret:
 
     def __init__(self, secret: str) -> None:
         data = secret.encode("utf-8", "surrogatepass")
-        self._plain = _SearchTexts(lower(SPLITS.sub("", secret) or secret))
-        self._base64 = _SearchTexts(*(_encode_inner_digits(data, before) for before in range(3)))
-        self._hex = _SearchTexts(data.hex())
-
-    def may_be_in(self, text: str) -> bool:
-        """Return whether a text without escapes and splits may hold the credential."""
-        return any(search.may_be_in(read) for search, read in self._list_readings(text))
+        self.searches: tuple[_SearchTexts, ...] = (
+            _SearchTexts.build(lower(SPLITS.sub("", secret) or secret)),
+            _SearchTexts.build(*(_encode_inner_digits(data, before) for before in range(3))),
+            _SearchTexts.build(data.hex()),
+        )
+        """One for each of ``_list_readings``."""
 
     def find(self, view: TextView) -> Iterator[Span]:
         """Yield each place of the credential in the text that a view is of."""
-        for search, read in self._list_readings(view.text):
+        for search, read in zip(self.searches, _list_readings(view.text), strict=True):
             yield from (view.locate(*span) for span in search.find(read))
 
-    def _list_readings(self, text: str) -> tuple[tuple[_SearchTexts, str], ...]:
-        return (
-            (self._plain, lower(text)),
-            (self._base64, text.translate(URL_SAFE)),
-            (self._hex, text.translate(_CAPITALS)),
-        )
+
+class JointSearch:
+    """Tells cheaply whether a text may hold any of many long credentials: hundreds cost no more than one."""
+
+    def __init__(self, sought: Iterable[LongSecret] = (), known: JointSearch | None = None) -> None:
+        """``known``: what it searches for is searched for as well."""
+        parts = [each.searches for each in sought]
+        if known is not None and known._searches:
+            parts.insert(0, known._searches)
+        self._searches: tuple[_SearchTexts, ...] = tuple(map(_SearchTexts.join, zip(*parts, strict=True)))
+
+    def may_be_in(self, text: str) -> bool:
+        """Return whether a text without escapes and splits may hold one of the credentials."""
+        return any(map(_SearchTexts.may_be_in, self._searches, _list_readings(text)))
+
+
+def _list_readings(text: str) -> tuple[str, str, str]:
+    """Return a text as a credential is searched for in it: as it is, in base64, in hexadecimal digits."""
+    return lower(text), text.translate(URL_SAFE), text.translate(_CAPITALS)
 
 
 def lower(text: str) -> str:

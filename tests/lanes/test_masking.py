@@ -275,6 +275,17 @@ def test_a_text_that_repeats_nothing_costs_little() -> None:
     assert count_calls(lambda: mask.clean_snapshot(snapshot)) < 500
 
 
+def test_many_credentials_cost_a_text_no_more_than_one() -> None:
+    """A long run logs in again and again, and each of its tokens stays sought."""
+    tokens = [f"token-{number}-of-some-length" for number in range(100)]
+    one, many = Mask(tokens[:1]), Mask(tokens[:1])
+    for token in tokens[1:]:
+        many = many.extend([token])
+    text = "a reply that repeats none of them"
+    assert count_calls(lambda: many.clean_text(text)) == count_calls(lambda: one.clean_text(text))
+    assert many.clean_text(f"{tokens[0]} {tokens[-1]} {text}") == f"{BLOT} {BLOT} {text}"
+
+
 def test_nothing_that_a_vendor_writes_makes_a_mask_slow() -> None:
     nested = "%25" * 80 + "&amp;" * 50
     mask = Mask([SECRETS[-1], "password"])
