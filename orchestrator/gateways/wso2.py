@@ -104,6 +104,7 @@ class Wso2(Gateway, frozen=True, kw_only=True, tag="wso2"):
     LOOKS: ClassVar[tuple[Operation, ...]] = (REVISIONS, API)
     OBSTACLES: ClassVar[tuple[Obstacle, ...]] = (MISSING_HISTORY,)
     EVIDENCE: ClassVar[str] = FULL_EVIDENCE
+    API_PATH: ClassVar[str] = "/api/am/publisher(?:/v[0-9])?"
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 60.0
 

@@ -163,6 +163,8 @@ class Gateway(Struct, frozen=True, kw_only=True, tag_field="kind", metaclass=Abs
     """The word by which reports name the vendor's own proof of an undeploy."""
     OBSTACLES: ClassVar[tuple[Obstacle, ...]] = (MISSING_HISTORY,)
     """Why a restore may not bring back exactly what was there."""
+    API_PATH: ClassVar[str] = ""
+    """An expression of how the paths of this kind's requests begin: hardly a base address ends so."""
     CONCURRENCY: ClassVar[int]
     TIMEOUT: ClassVar[float]
     EXPERIMENTAL: ClassVar[bool] = False

@@ -69,6 +69,8 @@ class IamLogin(Struct, frozen=True, kw_only=True):
         Meta(description="The password, by reference.", examples=[{"file": "iam-password"}]),
     ]
 
+    API_PATH: ClassVar[str] = "/v3(?:/auth/tokens)?"
+    """An expression of the path of its requests, as in ``Gateway``."""
     KEY: ClassVar[str] = "iam"
     """The key of ``auth`` that holds this login."""
 

@@ -88,7 +88,10 @@ def _suggest_id(name: str, among: Sequence[str]) -> str:
     """Return ``did you mean "…"?`` if an id of the same gateway looks alike, else an empty text."""
     gateway, slash, rest = name.partition("/")
     begin = gateway + slash
-    close = get_close_matches(rest, [one[len(begin) :] for one in among if one.startswith(begin)], n=1)
+    rests = [one[len(begin) :] for one in among if one.startswith(begin)]
+    # Of two names that differ in one letter each, the one that differs in its case alone is meant.
+    alike = [one for one in rests if one.casefold() == rest.casefold()]
+    close = alike or get_close_matches(rest, rests, n=1)
     return f"did you mean {quote_text(begin + close[0])}?" if close else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
@@ -11,7 +12,7 @@ from msgspec import Struct
 from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import GATEWAY_NAME, Gateway
-from orchestrator.model.settings import Retry
+from orchestrator.model.settings import IamLogin, Retry
 from orchestrator.model.target_id import split_id
 from orchestrator.plan.auth_forms import check_auth, check_store, check_tls
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode, join_path
@@ -19,6 +20,7 @@ from orchestrator.plan.problems import (
     Problems,
     find_misspelt,
     prefer_straight_quotes,
+    quote_key,
     suggest_key,
     suggest_nearest,
 )
@@ -118,6 +120,10 @@ def _read_own_keys(
         problems.add(node.keys[key], f"{path}.{key}", message)
     own = _drop_keys(node, strange)
     values = read_record(own, kind, path, problems, before=("kind",), hidden=(_NAME,))
+    _warn_of_api_path(node, kind.API_PATH, path, problems)
+    if isinstance(auth := node.values.get("auth"), MappingNode):
+        login = auth.values.get(IamLogin.KEY)
+        _warn_of_api_path(login, IamLogin.API_PATH, f"{path}.auth.{IamLogin.KEY}", problems)
     # A tuple, since `and` would skip the second check and its problems.
     fit = (
         check_auth(node, kind, path, problems),
@@ -128,9 +134,29 @@ def _read_own_keys(
         return None
     retry = values.get("retry", Retry())
     if retry.ceiling < retry.first:
-        problems.add(node.keys["retry"], f"{path}.retry", "ceiling is shorter than first")
+        _add_low_ceiling(node, retry, f"{path}.retry", problems)
         return None
     return values
+
+
+def _warn_of_api_path(node: Node | None, ending: str, path: str, problems: Problems) -> None:
+    """Warn of an address that ends with the path that the requests add: they would name no such place."""
+    url = node.values.get("url") if isinstance(node, MappingNode) else None
+    if isinstance(url, ScalarNode) and ending and (found := re.search(rf"[^/]({ending})/*\Z", url.text)):
+        message = f"the requests add {found[1]} themselves, and the address ends with it"
+        problems.warn(url.at, f"{path}.url", message, "write the base address alone")
+
+
+def _add_low_ceiling(node: MappingNode, retry: Retry, path: str, problems: Problems) -> None:
+    """Add a problem for a ``ceiling`` below ``first``; where one of them is a default, say so."""
+    given = node.values["retry"]
+    assert isinstance(given, MappingNode)  # noqa: S101 - it was read
+    if "ceiling" in given.keys:
+        default = "" if "first" in given.keys else f", which is {retry.first:g}s if not given"
+        problems.add(given.keys["ceiling"], f"{path}.ceiling", f"ceiling is shorter than first{default}")
+    else:
+        message = f"first is longer than ceiling, which is {retry.ceiling:g}s if not given"
+        problems.add(given.keys["first"], f"{path}.first", message, "give a longer ceiling, too")
 
 
 def _drop_keys(node: MappingNode, dropped: Collection[str]) -> MappingNode:
@@ -146,6 +172,10 @@ def split_known_id(text: str, gateways: Mapping[str, NamedGateway]) -> tuple[Nam
     """Return the gateway and the parts of the id ``text``. Raises ``UnfitError`` if no target can have it."""
     name, parts = split_id(text)
     known = gateways.get(name)
+    if known is None and text and not parts:
+        first = next(iter(gateways), "gateway")
+        hint = f"write the gateway's name and a slash before it, such as {first}/{quote_key(text)}"
+        raise UnfitError(f"{quote_text(text)} is no id of a target: the gateway is missing", hint)
     if known is None:
         hint = suggest_nearest(text.partition("/")[0], gateways) or f"the gateways are {', '.join(gateways)}"
         raise UnfitError(f"{quote_text(text)}: the plan has no such gateway", hint if gateways else "")

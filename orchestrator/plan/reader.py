@@ -21,7 +21,7 @@ from orchestrator.plan.position_map import PositionMap
 from orchestrator.plan.problems import FilePosition, Problems, UnreadableError
 from orchestrator.plan.protect import check_own_patterns
 from orchestrator.plan.source import compute_digest, open_regular
-from orchestrator.plan.target_sink import TargetSink
+from orchestrator.plan.target_sink import DuplicateTarget, TargetSink
 from orchestrator.text.characters import quote_text
 from orchestrator.text.names import to_nfc
 
@@ -72,7 +72,8 @@ def read_plan(
         add_dependency_faults(sink.find_dependency_faults(), problems)
     check_own_patterns(document.header, gateways, problems)
     _check_duplicates(sink, gateways, problems)
-    _check_at_most(document, header, collector.count, problems)
+    what = "the plan has" if given is None else "the given ids are"
+    _check_at_most(document, header, collector.count, what, problems)
     problems.raise_any()
     _warn_of_doubtful(collector, problems)
     entries = tuple(known.entry for known in gateways.values() if known.entry is not None)
@@ -171,8 +172,7 @@ def _check_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], pr
     # A gateway that could not be read is its own installation. Its name cannot equal an installation's text.
     places = {name: known.entry.installation if known.entry else name for name, known in gateways.items()}
     for twice in sink.find_duplicates(places):
-        is_placed = twice.first.line or twice.first.column
-        where = f"first at {problems.format_position(twice.first)}" if is_placed else ""
+        where = _tell_first(twice, problems)
         if twice.first_id == twice.again_id:
             message = f"the target {quote_text(twice.again_id)} is given twice"
         elif to_nfc(twice.first_id) == to_nfc(twice.again_id):
@@ -184,11 +184,23 @@ def _check_duplicates(sink: TargetSink, gateways: Mapping[str, NamedGateway], pr
         problems.add(twice.again, "", message, where)
 
 
+def _tell_first(twice: DuplicateTarget, problems: Problems) -> str:
+    """Return where a repeated target stands first; an empty text where that has no place to be told."""
+    if not (twice.first.line or twice.first.column):
+        return ""
+    first = problems.format_position(twice.first)
+    if first != problems.format_position(twice.again):
+        return f"first at {first}"
+    # All targets of a matrix have the position of their entry, and a file is read as often as it is named.
+    return "the file is named twice" if twice.again.file else "its lists name it twice"
+
+
 def _check_at_most(
-    document: PlanDocument, header: PlanHeader | None, targets: int, problems: Problems
+    document: PlanDocument, header: PlanHeader | None, targets: int, what: str, problems: Problems
 ) -> None:
+    """Add a problem if there are more ``targets`` than the plan allows; ``what`` begins the message."""
     if header is None or header.at_most is None or targets <= header.at_most:
         return
     node = document.header.values["at_most"]
     assert node is not None  # noqa: S101 - it was read
-    problems.add(node.at, "at_most", f"the plan has {targets:,} targets, more than {header.at_most:,}")
+    problems.add(node.at, "at_most", f"{what} {targets:,} targets, more than {header.at_most:,}")

@@ -175,7 +175,7 @@ def read_size(scalar: ScalarNode) -> StepSize:
     if share is not None and 0 < share <= 1:
         return StepSize(share=share)
     if share is not None or not scalar.plain or not re.fullmatch(WHOLE, scalar.text) or scalar.text == "0":
-        hint = "write a share such as 10% or a count such as 5"
+        hint = "write a share such as 10% or a count such as 5, without quotes"
         raise UnfitError(
             f"{quote_text(scalar.text)} is neither a share above 0% up to 100% nor a count", hint
         )
@@ -188,7 +188,7 @@ def read_threshold(scalar: ScalarNode) -> Threshold:
     if share is not None and share <= 1:
         return Threshold(share=share)
     if share is not None or not scalar.plain or not re.fullmatch(WHOLE, scalar.text):
-        hint = "write a share such as 20% or a count such as 50"
+        hint = "write a share such as 20% or a count such as 50, without quotes"
         raise UnfitError(f"{quote_text(scalar.text)} is neither a share of 0% to 100% nor a count", hint)
     return Threshold(count=int(scalar.text))
 

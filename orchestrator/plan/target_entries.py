@@ -178,10 +178,9 @@ class EntryReader:
                 self._problems.add(at, path, f"{name} and {plural} are both given")
             return self._read_list(node.values[plural], coordinate, f"{path}.{plural}")
         if name not in node.keys:
-            keys = _list_target_keys(kind)
-            if not any(find_misspelt(key, node.keys, keys) for key in (name, plural)):
-                either = f"{name} or {plural}" if plural else name
-                self._problems.add(node.at, path, f"the key {either} is missing")
+            keys, either = _list_target_keys(kind), [key for key in (name, plural) if key]
+            if not any(find_misspelt(key, node.keys, keys) for key in either):
+                self._problems.add(node.at, path, f"the key {' or '.join(either)} is missing")
             return []
         value = node.values[name]
         if isinstance(value, ListNode):

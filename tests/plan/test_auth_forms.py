@@ -31,6 +31,7 @@ from tests.support.plans import (
     replace_auth,
 )
 
+IAM = replace_auth(ROMA, "iam")
 APIM_AUTH = "gateways.apim.auth"
 ROMA_AUTH = "gateways.roma.auth"
 
@@ -392,3 +393,36 @@ def test_roma_has_no_traffic_log_beside_it(tmp_path: Path) -> None:
     problem = read_refusal(tmp_path, entry)
 
     assert "gateways.roma.usage: belongs to gateways of kind apinizer, not roma" in problem
+
+
+@pytest.mark.parametrize(
+    ("gateway", "place", "path"),
+    [
+        (APIM.replace(".com", ".com/apiops"), "gateways.apim.url", "/apiops"),
+        (APIM.replace(".com", ".com/manager/apiops/"), "gateways.apim.url", "/apiops"),
+        (ROMA.replace(".com", ".com/v2"), "gateways.roma.url", "/v2"),
+        (IAM.replace("iam.example.com", "iam.example.com/v3"), "gateways.roma.auth.iam.url", "/v3"),
+        (
+            IAM.replace("iam.example.com", "iam.example.com/v3/auth/tokens"),
+            "gateways.roma.auth.iam.url",
+            "/v3/auth/tokens",
+        ),
+    ],
+)
+def test_an_address_that_ends_with_the_path_of_the_requests_is_warned_of(
+    tmp_path: Path, gateway: str, place: str, path: str
+) -> None:
+    """Every request would go to ``/apiops/apiops/…``, which closes the lane as a wrong place."""
+    entry = ONE if "roma:" in gateway else EITHER
+
+    (told,) = load_plan(tmp_path, f"{TOP}gateways:\n{gateway}{entry}")[0].warnings
+
+    assert (told.path, told.hint) == (place, "write the base address alone")
+    assert told.message == f"the requests add {path} themselves, and the address ends with it"
+
+
+def test_an_address_with_a_path_of_its_own_gives_no_warning(tmp_path: Path) -> None:
+    for path in ("/apiops2", "/myapiops", "/apiops/x", "/manager"):
+        gateway = APIM.replace(".com", f".com{path}")
+
+        assert not load_plan(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")[0].warnings

@@ -189,6 +189,7 @@ KEYS = {
         "window.closes: the window closes before it opens, or at that moment",
     ),
     "stop rule": ("stop_when: {failed: 101%}\n", 'stop_when.failed: "101%" is neither a share'),
+    "count in quotes": ('stop_when: {failed: "20"}\n', "a count such as 50, without quotes"),
     "negative count": ("stop_when: {failed: -1}\n", "is neither a share of 0% to 100% nor a count"),
     "protects nothing": ("protect: [apim]\n", 'protect[0]: "apim" matches no target\'s id'),
     "protect that is no list": (
@@ -365,6 +366,10 @@ ENTRIES = {
         "does not belong to a target",
     ),
     "missing key": ("{gateway: roma}", "targets[0]: the key ld_api_id or ld_api_ids is missing"),
+    "missing project beside an unknown key": (
+        "{gateway: apim, owner: a, proxy: b, environment: e}",
+        "targets[0]: the key project is missing",
+    ),
     "missing project": (
         "{gateway: apim, proxy: x, environment: e}",
         "targets[0]: the key project is missing",
@@ -473,7 +478,15 @@ GATEWAY = {
     ),
     "no concurrency": (f"{APIM}    limits: {{concurrency: 0}}\n", "0 is out of bounds; expected 1 to 1000"),
     "attempts": (f"{APIM}    retry: {{attempts: 101}}\n", "101 is out of bounds; expected 1 to 100"),
-    "backwards": (f"{APIM}    retry: {{first: 2m}}\n", "retry: ceiling is shorter than first"),
+    "a first above the default": (
+        f"{APIM}    retry: {{first: 2m}}\n",
+        ":8:13 gateways.apim.retry.first: first is longer than ceiling, which is 30s if not given; give",
+    ),
+    "a ceiling below the default": (
+        f"{APIM}    retry: {{attempts: 3, ceiling: 0.1s}}\n",
+        ":8:26 gateways.apim.retry.ceiling: ceiling is shorter than first, which is 0.5s if not given",
+    ),
+    "backwards": (f"{APIM}    retry: {{first: 2m, ceiling: 1m}}\n", "ceiling: ceiling is shorter than first"),
     "no timeout": (f"{APIM}    timeout: 0s\n", '"0s" is not longer than nothing'),
     "endless timeout": (f"{APIM}    timeout: 25h\n", '"25h" is longer than 24h'),
     "bare number": (f"{APIM}    timeout: 30\n", 'timeout: "30" is no duration'),

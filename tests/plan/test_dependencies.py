@@ -101,6 +101,14 @@ WRONG = {
         "[roma/first-onw]",
         'after: "roma/first-onw" is no target of this plan; did you mean "roma/fi',
     ),
+    "another case": (
+        "[roma/FIRST-ONE]",
+        'after: "roma/FIRST-ONE" is no target of this plan; did you mean "roma/first-one"?',
+    ),
+    "no gateway's name": (
+        "[first-one]",
+        "the gateway is missing; write the gateway's name and a slash before it",
+    ),
     "nothing like it": ("[roma/000]", 'after: "roma/000" is no target of this plan'),
     "no gateway": ("[rma/a]", 'after[0]: "rma/a": the plan has no such gateway; did you mean "roma"?'),
     "too short": ("[apim/P]", 'after[0]: "apim/P" is no id of a target there; its form is apim/<project>/'),

@@ -341,6 +341,18 @@ def test_the_reader_holds_no_targets(tmp_path: Path) -> None:
 NFD, NFC = "o\u0308deme", "\u00f6deme"
 
 
+def test_a_matrix_that_names_a_target_twice_is_no_riddle(tmp_path: Path) -> None:
+    """All targets of a matrix have the position of their entry: "first at" would name the line itself."""
+    entry = "{gateway: apim, project: P, proxies: [a, a], environments: [x, y]}"
+
+    found = read_problems(tmp_path, f"{HEAD}targets:\n  - {entry}\n")
+
+    assert found == [
+        f'plan.yaml:15:5 the target "apim/P/a/{name}" is given twice; its lists name it twice'
+        for name in "xy"
+    ]
+
+
 def test_two_forms_of_an_accent_are_one_target(tmp_path: Path) -> None:
     rows = "".join(
         f"  - {{gateway: apim, project: P, proxy: {name}, environment: e}}\n" for name in (NFD, NFC)

@@ -72,6 +72,14 @@ def test_a_duplicate_is_reported_across_files(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_that_is_named_twice_is_told_of_as_one(tmp_path: Path) -> None:
+    text = plan(tmp_path, "roma", "a.csv", "ld_api_id\na\n") + "  - {gateway: roma, from_file: a.csv}\n"
+
+    assert read_one_problem(tmp_path, text) == (
+        'a.csv:2:1 the target "roma/a" is given twice; the file is named twice'
+    )
+
+
 def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

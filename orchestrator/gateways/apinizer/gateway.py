@@ -83,6 +83,7 @@ class Apinizer(Gateway, frozen=True, kw_only=True, tag="apinizer"):
     LOOKS: ClassVar[tuple[Operation, ...]] = tuple(LOOK_PATHS)
     OBSTACLES: ClassVar[tuple[Obstacle, ...]] = (UNPUBLISHED_EDITS, MISSING_HISTORY)
     EVIDENCE: ClassVar[str] = FULL_EVIDENCE
+    API_PATH: ClassVar[str] = "/apiops"
     # The manager replies only when its pods are done, and it may give them 120 s.
     CONCURRENCY: ClassVar[int] = 4
     TIMEOUT: ClassVar[float] = 150.0

@@ -81,6 +81,7 @@ class Roma(Gateway, frozen=True, kw_only=True, dict=True, tag="roma"):
     LOOKS: ClassVar[tuple[Operation, ...]] = (SHOW,)
     OBSTACLES: ClassVar[tuple[Obstacle, ...]] = OBSTACLES
     EVIDENCE: ClassVar[str] = replies.FULL_EVIDENCE
+    API_PATH: ClassVar[str] = "/v[12]"
     CONCURRENCY: ClassVar[int] = 8
     TIMEOUT: ClassVar[float] = 30.0
 
