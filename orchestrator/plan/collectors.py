@@ -14,18 +14,19 @@ from typing import Protocol
 
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import join_id
-from orchestrator.plan.placeholders import IN_CURLY_QUOTES, LOOKS_UNFILLED
+from orchestrator.plan.placeholders import IN_CURLY_QUOTES, IS_A_TEXT, LOOKS_UNFILLED
 from orchestrator.plan.problems import MOST_WARNINGS, FilePosition, UnreadableError
 from orchestrator.plan.target_shape import ListedTarget
 from orchestrator.plan.target_sink import TargetSink
 from orchestrator.text.characters import is_in_curly_quotes, quote_text
-from orchestrator.text.names import find_path_end, find_placeholder, to_nfc
+from orchestrator.text.names import EMPTY_WORDS, find_path_end, find_placeholder, to_nfc
 
 MOST_TARGETS = 10_000_000
 """A plan with more targets is a mistake in a list."""
 
-_DOUBTFUL = re.compile(r"[{%?#$@<]|__")
-"""Characters of placeholders and of address ends. Few ids hold one, so only these are looked at closely."""
+_DOUBTFUL = re.compile(r"[{%?#$@<*]|__")
+"""Characters of placeholders, address ends and patterns. Few ids hold one, and only these are looked at."""
+_IS_NO_PATTERN = "is an id, in which * stands for itself; --only and discover take patterns"
 _CURLY = re.compile("[\u201c\u201d\u2018\u2019]")
 
 
@@ -105,7 +106,8 @@ class CountingCollector:
             name = join_id(gateway, parts)
             # Nearly all ids are ASCII, and to test that is cheaper than to search.
             is_curly = not name.isascii() and _CURLY.search(name)
-            if is_curly or description is not None or _DOUBTFUL.search(name):
+            is_empty = not EMPTY_WORDS.isdisjoint(parts)
+            if is_curly or is_empty or description is not None or _DOUBTFUL.search(name):
                 self._note_doubt(name, parts, description or "", at)
             self._add(Target(count, name, gateway, self._wave, parts, description, persistent), at)
         elif count > MOST_TARGETS:
@@ -122,6 +124,10 @@ class CountingCollector:
             )
         elif quoted := next(filter(is_in_curly_quotes, parts), None):
             why = f"{quote_text(quoted)} in the target {quote_text(name)} {IN_CURLY_QUOTES}"
+        elif empty := next(filter(EMPTY_WORDS.__contains__, (*parts, description)), None):
+            why = f"{quote_text(empty)} in the target {quote_text(name)} {IS_A_TEXT}"
+        elif "*" in name:
+            why = f"{quote_text(name)} {_IS_NO_PATTERN}"
         else:
             return
         if len(self.doubtful) < MOST_WARNINGS:

@@ -42,8 +42,6 @@ def read_given_targets(data: bytes, file: str) -> list[GivenTarget]:
 
 def explain_mistake(one: GivenTarget) -> str:
     """Return, as a clause, how the program reads an id that looks like a mistake; else an empty text."""
-    if "*" in one.text:
-        return "is an id, in which * stands for itself; --only takes patterns"
     if one.line and _COMMENTED.search(one.text):
         return "is an id as a whole: a comment has a line of its own"
     if one.line and one.text.endswith((",", ";")):

@@ -48,6 +48,9 @@ _PLACEHOLDER = re.compile(
     r"|(?<![^/])<[\w. -]+>(?![^/])"
 )
 
+EMPTY_WORDS = frozenset({"null", "NULL", "Null", "~", "None", "NaN", "nan", "undefined"})
+"""Words that programs write where they have no value, and that a plan takes for texts like any others."""
+
 
 def to_nfc(text: str) -> str:
     """Return ``text`` in NFC, the form for comparing names: Unicode writes an accent in two ways.

@@ -60,6 +60,7 @@ def test_the_digest_covers_the_ids(tmp_path: Path) -> None:
     [
         ("rma/a", '--target: "rma/a": the plan has no such gateway; did you mean "roma"?'),
         ("zzz/a", '--target: "zzz/a": the plan has no such gateway; the gateways are roma, apim'),
+        ("a1", '--target: "a1" is no id of a target: the gateway is missing; write the gateway\'s name'),
         ("roma", '--target: "roma" is no id of a target there; its form is roma/<ld_api_id>'),
         ("apim/a/b", "its form is apim/<project>/<proxy>/<environment>"),
         ("roma/a/b", "its form is roma/<ld_api_id>"),
@@ -89,7 +90,7 @@ def test_at_most_holds_for_given_ids_and_not_for_the_plans_own(tmp_path: Path) -
     text = f"{PLAN}at_most: 2\n"
 
     assert load_plan(tmp_path, text, instead=["roma/a", "roma/b"])[0].targets == 2
-    assert "at_most: the plan has 3 targets, more than 2" in read_one_problem(
+    assert "at_most: the given ids are 3 targets, more than 2" in read_one_problem(
         tmp_path, text, instead=["roma/a", "roma/b", "roma/c"]
     )
 
@@ -151,7 +152,7 @@ def test_a_list_that_is_no_text_is_reported_with_its_line() -> None:
     [
         ("apim/a/b/c # done", "is an id as a whole: a comment has a line of its own"),
         ("apim/a/b/c,", "is an id with the , at its end"),
-        ("apim/a/*/c", "is an id, in which * stands for itself; --only takes patterns"),
+        ("apim/a/*/c", "is an id, in which * stands for itself; --only and discover take patterns"),
         ("apim/a/b/c#1", None),
         ("apim/a/b/c", None),
     ],

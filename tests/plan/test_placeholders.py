@@ -119,3 +119,43 @@ def test_a_name_in_curly_quotes_is_warned_of(tmp_path: Path) -> None:
             " stands in the quotes of a word processor"
         ),
     ]
+
+
+@pytest.mark.parametrize("word", ["null", "NULL", "Null", "~", "None", "NaN", "nan", "undefined"])
+def test_a_word_for_no_value_is_a_text_with_a_warning(tmp_path: Path, word: str) -> None:
+    (tmp_path / "t.csv").write_text(f"project,proxy,environment,description\nP,x,{word},\nP,y,e,{word}\n")
+    entries = (
+        f"{{gateway: apim, project: P, proxy: {word}, environment: e}}, {{gateway: apim, from_file: t.csv}}"
+    )
+
+    loaded, sink = load_plan(tmp_path, f"{HEAD}reason: {word}\ntargets: [{entries}]\n")
+
+    assert (loaded.plan.reason, sink.targets[0].parts[1]) == (word, word)
+    told = [str(one).replace(f"{tmp_path}/", "") for one in loaded.warnings]
+    assert [
+        one.partition(" is read as a text, and programs write it where they have none")[0] for one in told
+    ] == [
+        f'plan.yaml:14:9 reason: "{word}"',
+        f'plan.yaml:15:11 "{word}" in the target "apim/P/{word}/e"',
+        f't.csv:2:1 "{word}" in the target "apim/P/x/{word}"',
+        f't.csv:3:1 "{word}" in the target "apim/P/y/e"',
+    ]
+    assert told[0].endswith("; leave the key out if nothing is meant")
+
+
+def test_a_word_for_no_value_gives_no_warning_in_quotes_or_within_a_text(tmp_path: Path) -> None:
+    entry = "{gateway: apim, project: nullable, proxy: x~, environment: 'e ~'}"
+
+    assert not load_plan(tmp_path, f"{HEAD}reason: 'null'\ntargets: [{entry}]\n")[0].warnings
+
+
+def test_a_star_in_the_name_of_a_target_gives_a_warning(tmp_path: Path) -> None:
+    entry = "{gateway: apim, project: P, proxies: ['*', 'v1-*'], environment: e}"
+
+    loaded, sink = load_plan(tmp_path, f"{HEAD}targets: [{entry}]\n")
+
+    assert [target.parts[1] for target in sink.targets] == ["*", "v1-*"]
+    assert [one.message for one in loaded.warnings] == [
+        f'"apim/P/{name}/e" is an id, in which * stands for itself; --only and discover take patterns'
+        for name in ("*", "v1-*")
+    ]
