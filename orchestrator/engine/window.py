@@ -101,8 +101,15 @@ class SessionWindow:
 def refuse_outside_window(window: Window | None, now: float, *, wait: bool, takes: float) -> None:
     """Raise UsageError before ``opens``, unless the session may ``wait`` for it, and after ``closes``.
 
-    ``takes`` is how many seconds the shortest undeploy may take.
+    A session that is to ``wait`` wants a window that opens. ``takes`` is how many seconds the shortest
+    undeploy may take.
     """
+    # Who waits for a window believes in one: without it the undeploys would begin at once.
+    if wait and (window is None or window.opens is None):
+        raise UsageError(
+            "--wait waits for a window to open, and none is given: write opens in the plan, or give --window"
+            " in place of --close-at; or leave --wait out to begin at once. Nothing was sent"
+        )
     if window is None:
         return
     if window.opens is not None and now < window.opens.timestamp():

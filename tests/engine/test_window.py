@@ -27,6 +27,13 @@ def window_of(opens: float | None, closes: float | None) -> Window:
         (None, False, None),
         (window_of(None, None), False, None),
         (window_of(10.0, None), True, None),
+        (window_of(-10.0, None), True, None),
+        (None, True, "--wait waits for a window to open, and none is given: write opens in the plan, or"),
+        (
+            window_of(None, 99.0),
+            True,
+            "--window in place of --close-at; or leave --wait out to begin at once",
+        ),
         (window_of(10.0, None), False, "--wait waits for it, --window or --close-at gives another one"),
         (window_of(-10.0, 31.0), False, None),
         (window_of(-10.0, 29.0), False, "one timeout (30 s) no longer fits"),
