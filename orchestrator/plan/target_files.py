@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,8 +138,9 @@ class _TargetFileReader:
         self._problems.add(FilePosition(self._file_index, line, min(line, 1)), key, message, hint)
 
     def _read_csv(self, text: Iterator[str]) -> None:
+        first = next(text, "")
         # Without strict, a stray quote would silently swallow the rows that follow.
-        table = csv.reader(text, strict=True)
+        table = csv.reader(chain([first], text), strict=True)
         ended = 0
         try:
             columns = self._read_header(table)
@@ -160,6 +162,10 @@ class _TargetFileReader:
                         cells[flag] = cells[flag].lower()
                     self._read_cells(shape, cells, len(columns), after, begun)
         except csv.Error as error:
+            # Of cells in quotes the reader takes no other sign than a comma behind the first one.
+            head = [cell.strip(' "\r\n') for cell in first.split(",")]
+            if table.line_num == 1 and self._is_separated_otherwise(head, 1):
+                return
             raise self._explain_csv_error(error, ended + 1, table.line_num) from None
 
     def _explain_csv_error(self, error: csv.Error, begun: int, line: int) -> UnreadableError:

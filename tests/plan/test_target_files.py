@@ -144,7 +144,11 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     ),
     "quotes and semicolons": (
         '"project";"proxy"\nP;x\n',
-        "a.csv:1:1 cannot be read as CSV: ',' expected after '\"'; commas separate the columns, and a \"",
+        'a.csv:1:1 the columns are separated by ";"; separate the columns with commas',
+    ),
+    "a quote inside a quoted cell": (
+        'project,proxy,environment\n"P"x,p,e\n',
+        "a.csv:2:1 cannot be read as CSV: ',' expected after '\"'; commas separate the columns, and a \"",
     ),
     "few cells": ("project,proxy,environment\nP,x\n", "a.csv:2:1 found 2 cells under 3 columns"),
     "many cells": (
@@ -244,6 +248,11 @@ EXPORTS = {
         "Proxy Name;x;Project;Environment\na, b;;P;e\n",
         "\";\"; {}cut -d';' -f1,3,4 a.csv | tr ';' , > targets.csv",
     ),
+    "cells in quotes": (
+        "apim",
+        '"Ekip";"project";"proxy";"environment"\n"x";"P";"p";"e"\n',
+        "\";\"; {}cut -d';' -f2,3,4 a.csv | tr ';' , > targets.csv",
+    ),
     "three columns and tabs": (
         "apim",
         "project\tproxy\tenvironment\nP\tu09\te\n",
@@ -264,14 +273,20 @@ def test_an_export_without_commas_is_one_problem_with_the_command_that_mends_it(
     assert found == f"a.csv:1:1 the columns are separated by {hint}"
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("sign", [";", "\t", "|"])
-def test_the_command_that_mends_an_export_does_so_as_it_is_shown(tmp_path: Path, sign: str) -> None:
-    text = sign.join(("project", "proxy", "environment")) + "\n" + sign.join(("P", "u09", "e")) + "\n"
+def test_the_command_that_mends_an_export_does_so_as_it_is_shown(
+    tmp_path: Path, sign: str, quote: str
+) -> None:
+    rows = (("project", "proxy", "environment"), ("P", "u09", "e"))
+    text = "".join(sign.join(f"{quote}{cell}{quote}" for cell in row) + "\n" for row in rows)
     shown = make_visible(read_one_problem(tmp_path, plan(tmp_path, "apim", "a.csv", text)))
 
     subprocess.run(["/bin/sh", "-c", shown.partition("commas: ")[2]], cwd=tmp_path, check=True)
 
-    assert (tmp_path / "targets.csv").read_text() == "project,proxy,environment\nP,u09,e\n"
+    written = (tmp_path / "targets.csv").read_text()
+    assert written.replace('"', "") == "project,proxy,environment\nP,u09,e\n"
+    assert list_ids(tmp_path, "{gateway: apim, from_file: targets.csv}") == ["apim/P/u09/e"]
 
 
 def test_the_command_that_mends_an_export_names_the_file_as_it_is_found_from_here(tmp_path: Path) -> None:
