@@ -19,7 +19,7 @@ LONGEST_OPEN = timedelta(days=30)
 LONGEST_AGE = timedelta(days=365_000)
 """An age that reaches back further than a calendar is a slip."""
 
-_CLOSE_AT = re.compile(r"([0-9]{1,2}):([0-9]{2})\s*(.*)")
+_CLOSE_AT = re.compile(r"([0-9]{1,2}):([0-9]{2})(?![0-9:])\s*(.*)")
 _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})?")
 # Of more digits Python may refuse to make a number, with an error of its own.
 _AGE = re.compile(r"([0-9]{1,18})([smhdw])")

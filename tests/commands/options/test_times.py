@@ -113,6 +113,12 @@ def test_what_is_no_closing_time_is_told(text: str) -> None:
         parse_close_at(text, EVENING)
 
 
+@pytest.mark.parametrize("text", ["02:00:00", "02:00:00Z", "02:000"])
+def test_seconds_of_a_closing_time_are_no_time_zone(text: str) -> None:
+    with pytest.raises(UsageError, match="write HH:MM"):
+        parse_close_at(text, EVENING)
+
+
 def test_a_window_has_two_aware_times() -> None:
     opens, closes = parse_window("2026-11-22T22:00:00+03:00/2026-11-23T02:00:00Z")
 
