@@ -15,6 +15,7 @@ from orchestrator.journal.targets import list_ids
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
+from orchestrator.plan.keys import SHORT_WAVE
 from orchestrator.plan.lookalikes import find_lookalikes
 from orchestrator.plan.near_patterns import suggest_patterns
 from orchestrator.plan.pattern_text import write_for_file
@@ -66,7 +67,13 @@ def _refuse_unknown_waves(plan: Plan, options: RunOptions) -> None:
     if unknown:
         names = ", ".join(wave.name for wave in plan.waves)
         named = " or ".join(map(repr, unknown))
-        raise UsageError(f"no wave is named {named}; the plan has {names}")
+        # Ids that take the place of a plan's targets take the place of its waves, too.
+        own = (
+            " (a plan without waves has this one, and so has any with --target)"
+            if known == {SHORT_WAVE}
+            else ""
+        )
+        raise UsageError(f"no wave is named {named}; the plan has {names}{own}")
 
 
 def summarize_protection(database: Database, plan: Plan, options: RunOptions) -> ProtectionSummary:

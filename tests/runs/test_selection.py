@@ -94,6 +94,15 @@ def test_a_wave_that_the_plan_does_not_have_is_named(database: Database) -> None
     assert str(caught.value) == "no wave is named 'rst'; the plan has canary, rest"
 
 
+def test_a_wave_that_given_ids_have_replaced_is_no_riddle(database: Database) -> None:
+    """``--target`` takes the place of the plan's waves: "the plan has targets" alone would mislead."""
+    plan = replace(PLAN, waves=(Wave(name="targets"),))
+    with pytest.raises(UsageError) as caught:
+        refuse_idle_filters(database, plan, RunOptions(waves=("canary",)))
+
+    assert str(caught.value).endswith("(a plan without waves has this one, and so has any with --target)")
+
+
 def test_a_wave_is_named_in_either_form_of_an_accent(database: Database) -> None:
     waves = (replace(PLAN.waves[0], name="o\u0308n"), *PLAN.waves[1:])
     plan = replace(PLAN, waves=waves)
