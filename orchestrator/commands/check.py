@@ -118,7 +118,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
         describe_access,
         describe_in_use,
         describe_limits,
-        describe_pace,
+        describe_paces,
         describe_stop_rules,
         describe_window,
     )
@@ -133,9 +133,9 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
         yield f"window: {describe_window(plan.window)}"
     yield from describe_access(plan.gateways)
     yield from describe_limits(plan.gateways)
-    for index, wave in enumerate(plan.waves):
-        if words := describe_pace(wave, loaded.by_wave[wave.name] - kept[index]):
-            yield f"wave {make_visible(wave.name)}: {words}"
+    left = [loaded.by_wave[wave.name] - kept[index] for index, wave in enumerate(plan.waves)]
+    for index, words in describe_paces(plan.waves, left):
+        yield f"wave {make_visible(plan.waves[index].name)}: {words}"
     if following := draft.count_dependents():
         yield f"after: {count_noun(following, 'target comes', 'targets come')} after another"
     patterns = len(prepare_protection(plan, options).texts)

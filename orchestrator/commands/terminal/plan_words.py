@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,18 @@ def _list_limits(gateway: Gateway) -> Iterator[str]:
     yield f"parked for {format_span(gateway.park_for)} at most"
 
 
-def describe_pace(wave: Wave, targets: int) -> str:
+def describe_paces(waves: Sequence[Wave], targets: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Yield the index of each wave with steps, pauses or questions, and these in words.
+
+    ``targets`` are how many of each wave go. Nothing follows the last wave that has some, so no pause either.
+    """
+    last = max((index for index, count in enumerate(targets) if count), default=-1)
+    for index, (wave, count) in enumerate(zip(waves, targets, strict=True)):
+        if words := describe_pace(wave, count, is_last=index == last):
+            yield index, words
+
+
+def describe_pace(wave: Wave, targets: int, *, is_last: bool = False) -> str:
     """Return the steps, pauses and questions of a wave of ``targets``; empty where it has none of them."""
     steps = find_step_ends(wave.sizes, targets)
     is_split = len(steps) > 1
@@ -88,6 +99,9 @@ def describe_pace(wave: Wave, targets: int) -> str:
     if is_split:
         parts = ", ".join(f"{last - first:,}" for first, last in pairwise((0, *steps)))
         words.append(f"steps of {parts} targets")
+    if is_last and not is_split:
+        has_wait = wave.pause_after is not None or wave.proceed == "ask"
+        return "no pause and no question after it, since nothing follows" if has_wait else ""
     if wave.pause_after is not None:
         words.append(f"pauses {format_span(wave.pause_after)} after {'each' if is_split else 'it'}")
     if wave.proceed == "ask":
@@ -144,7 +158,8 @@ def _describe_threshold(threshold: Threshold, targets: int) -> str:
         if count >= targets:
             return f"{told} (never: it has {targets:,})"
         return f"{told} ({count:,} of {targets:,} targets, {count / targets:.0%})" if count else told
-    return f"{format_percent(threshold.share or 0)} of the ended targets"
+    never = " (never: a rule fires above its share)" if threshold.share == 1 else ""
+    return f"{format_percent(threshold.share or 0)} of the ended targets{never}"
 
 
 def render_first(names: Iterable[str], whole: int) -> Iterator[str]:
@@ -174,10 +189,12 @@ def describe_run(loaded: LoadedPlan, options: RunOptions, counts: PlannedCounts)
         for (wave, gateway), count in sorted(counts.taken.items(), key=lambda item: item[0][0])
     ]
     yield from align_columns([("wave", "gateway", "", "targets"), *rows], left=3)
-    for index, wave in enumerate(plan.waves):
-        going = sum(count for (at, _), count in counts.taken.items() if at == index)
-        if going and (words := describe_pace(wave, going)):
-            yield f"pace       {make_visible(wave.name)}: {words}"
+    going = [0] * len(plan.waves)
+    for (wave, _), count in counts.taken.items():
+        going[wave] += count
+    for index, words in describe_paces(plan.waves, going):
+        if going[index]:
+            yield f"pace       {make_visible(plan.waves[index].name)}: {words}"
     yield f"protect    {describe_protection(len(prepare_protection(plan, options).texts), counts.protected)}"
     if counts.protected:
         yield f"protected  {counts.protected:,}: left alone"

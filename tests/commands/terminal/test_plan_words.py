@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.commands.terminal.plan_words import (
     describe_pace,
+    describe_paces,
     describe_stop_rules,
     format_rate,
 )
@@ -41,6 +42,36 @@ WAVE = Wave(name="a", pause_after=60.0, proceed="ask", sizes=(StepSize(count=5),
 )
 def test_a_wave_is_told_where_it_does_not_just_go(wave: Wave, targets: int, expected: str) -> None:
     assert describe_pace(wave, targets) == expected
+
+
+NOTHING_FOLLOWS = "no pause and no question after it, since nothing follows"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (
+            (9, 5),
+            {0: "steps of 5, 4 targets; pauses 1 min after each; asks before it goes on", 1: NOTHING_FOLLOWS},
+        ),
+        ((9, 6), {1: "steps of 5, 1 targets; pauses 1 min after each; asks before it goes on"}),
+        ((5, 0), {0: NOTHING_FOLLOWS}),
+    ],
+)
+def test_no_pause_is_told_after_the_last_wave(counts: tuple[int, ...], expected: dict[int, str]) -> None:
+    told = dict(describe_paces([WAVE, WAVE], counts))
+
+    assert {index: told[index] for index in expected} == expected
+
+
+def test_a_rule_that_no_share_can_break_says_so() -> None:
+    lines = list(describe_stop_rules(StopWhen(failed=Threshold(share=1.0)), 8))
+
+    assert (
+        lines[0]
+        == "stops when more than 100% of the ended targets (never: a rule fires above its share) failed"
+    )
+    assert "never" not in "".join(lines[1:])
 
 
 def test_counts_alone_say_nothing_of_shares() -> None:
