@@ -116,15 +116,15 @@ def choose_start(asked: AskedStart, plan_window: Window | None, *, takes: float,
 
 def _choose_single(asked: AskedStart, plan_window: Window | None) -> tuple[datetime, Window, datetime]:
     """Return the start, its window, and when that closes."""
-    if asked.at is not None and asked.open_for is not None:
-        closes = asked.at + asked.open_for
-        return asked.at, Window(asked.at, closes), closes
     window = asked.window or plan_window
     at = asked.at
     if at is None and window is not None and window.opens is not None:
         at = _round_up(window.opens)
     if at is None:
         raise UsageError("when is the run to start? Give --at TIME, --cron EXPR, or a window that opens")
+    if asked.open_for is not None:  # in the place of the plan's window, which may tell the start alone
+        closes = at + asked.open_for
+        return at, Window(at, closes), closes
     if window is None or window.closes is None:
         raise UsageError(
             "until when may the run start undeploys? Nobody may be there to stop it: give --for DURATION,"

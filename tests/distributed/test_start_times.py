@@ -42,6 +42,16 @@ def test_without_a_time_the_run_starts_when_its_window_opens() -> None:
     assert choose(AskedStart(), odd).at == NIGHT + timedelta(seconds=1)
 
 
+@pytest.mark.parametrize("closes", [None, NIGHT + HOUR, NIGHT + 4 * HOUR])
+def test_a_length_counts_from_the_opening_of_the_plans_window_where_no_time_is_given(
+    closes: datetime | None,
+) -> None:
+    start = choose(AskedStart(open_for=2 * HOUR), Window(NIGHT, closes))
+
+    assert (start.at, start.window) == (NIGHT, Window(NIGHT, NIGHT + 2 * HOUR))
+    assert start.catch_up == 2 * HOUR
+
+
 def test_many_starts_have_the_same_length_each() -> None:
     asked = AskedStart(cron="0 22 * * 1-5", time_zone="Europe/Istanbul", open_for=4 * HOUR)
     expected = StartTimes(
@@ -69,6 +79,7 @@ def test_many_starts_have_the_same_length_each() -> None:
         (AskedStart(), None, "when is the run to start"),
         (AskedStart(), Window(None, NIGHT), "when is the run to start"),
         (AskedStart(at=NIGHT), None, "until when may the run start"),
+        (AskedStart(open_for=HOUR), Window(None, NIGHT), "when is the run to start"),
         (AskedStart(), Window(NIGHT, None), "until when may the run start"),
         (AskedStart(), Window(NOW - HOUR, NIGHT), "opened at .* already"),
         (AskedStart(at=NIGHT - HOUR), WINDOW, "without --at the run starts then"),
