@@ -96,6 +96,8 @@ async def rehearse(
     A rehearsal resolves no credential of the plan and contacts no address of it. It waits for neither the
     plan's window nor its pauses, and asks no question. Its folder is among the rehearsals.
     """
+    if options is not None and options.window is None:
+        options = replace(options, wait=False)
     request = replace(
         _make_request(options, listeners, on_start, None, signals=signals, control_socket=control_socket),
         rehearsal=True,

@@ -62,6 +62,15 @@ def test_a_rehearsal_names_the_waits_that_it_leaves_out(
     assert list(explain_dropped_waits(plan, options)) == expected
 
 
+def test_a_rehearsal_has_no_window_to_wait_for(plan: Write, undeploy: Undeploy) -> None:
+    """A command line of ``run`` may become one of ``rehearse`` by its first word."""
+    window = "window: {opens: 2999-01-01T00:00:00Z, closes: 2999-01-01T02:00:00Z}"
+
+    status, _, err = undeploy("rehearse", plan(more=window), "--wait", "--storm", "0")
+
+    assert status == 0, err
+
+
 def test_a_rehearsal_says_at_its_beginning_that_pauses_do_not_hold(plan: Write, undeploy: Undeploy) -> None:
     later = "window: {opens: 2999-01-01T00:00:00Z, closes: 2999-01-01T01:00:00Z}"
     ended = undeploy("rehearse", plan("https://apim.example.com", later), "--storm", "0")
