@@ -129,6 +129,9 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
 
     plan = loaded.plan
     kept, protected = count_protected(plan, draft, options)
+    # YAML ends a text before " #", and nobody would see in the plan that "CHG #1042" is "CHG".
+    if plan.reason is not None:
+        yield f"reason: {make_visible(plan.reason)}"
     if plan.window is not None:
         yield f"window: {describe_window(plan.window)}"
     yield from describe_access(plan.gateways)

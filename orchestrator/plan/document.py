@@ -168,6 +168,7 @@ class PlanDocument:
             raise UnreadableError(
                 get_position(after), "a second document begins", "a plan is one document; remove ---"
             )
+        self._composer.warn_of_unused_anchors()
         self.source.drain()
 
     def _refuse_tag_and_anchor(self, event: Event, path: str) -> None:

@@ -70,6 +70,8 @@ class NodeComposer:
         self._problems = problems
         self._given_back: list[Event] = []
         self._anchors: dict[str, tuple[Node | None, int]] = {}
+        self._unused: dict[str, tuple[FilePosition, str]] = {}
+        """Anchors on single texts that no alias has named so far: their positions and key paths."""
         self._count = 0
         self._anchored = 0
         self._aliased = 0
@@ -149,7 +151,10 @@ class NodeComposer:
     def refuse_tag(self, event: Event, path: str) -> None:
         """Add a problem for an explicit tag. The message does not repeat the tag: it may be a secret."""
         if getattr(event, "tag", None) is not None:
-            self._problems.add(get_position(event), path, "tags (!...) are not supported", "remove the tag")
+            hint = "remove the tag"
+            if isinstance(event, ScalarEvent):
+                hint += ", or put a text that begins with ! into quotes"
+            self._problems.add(get_position(event), path, "tags (!...) are not supported", hint)
 
     def refuse_anchor(self, event: Event, path: str) -> None:
         """Add a problem for an anchor on something that no alias can repeat."""
@@ -167,6 +172,14 @@ class NodeComposer:
             message = f"all anchors together hold more than {MOST_IN_ALL_ANCHORS:,} values"
             raise UnreadableError(get_position(event), message, "write the values out")
         self._anchors[anchor] = (node, size)
+        if isinstance(event, ScalarEvent):
+            self._unused[anchor] = get_position(event), path
+
+    def warn_of_unused_anchors(self) -> None:
+        """Warn of each text that loses its first word, since YAML takes the word for an anchor."""
+        for at, path in self._unused.values():
+            message = "the word behind the & is an anchor that no alias names, and no part of the text"
+            self._problems.warn(at, path, message, "a text that begins with & stands in quotes")
 
     def _resolve_alias(self, event: AliasEvent, path: str) -> Node | None:
         if event.anchor not in self._anchors:
@@ -175,6 +188,7 @@ class NodeComposer:
             hint = near or "a text that begins with * stands in quotes"
             self._problems.add(get_position(event), path, message, hint)
             return None
+        self._unused.pop(event.anchor, None)
         node, size = self._anchors[event.anchor]
         self._count += size
         self._aliased += size

@@ -100,6 +100,9 @@ def _explain_sign(error: YamlError, lines: Lines) -> str:
         name = re.search(r"([*&])[\w-]*\Z", before)
         what = "a pattern" if name and name[1] == "*" else "a text"
         return f"{what} that begins with {name[1]} stands in quotes" if name else ""
+    if error.problem.startswith(("block sequence entries", "mapping keys are")) and sign and sign in "-?":
+        is_value = re.search(rf"{_DASHES}{_KEY}: +\Z", before)
+        return f"a text that begins with {sign} stands in quotes" if is_value else ""
     if "comment or line break" in error.problem:
         block = re.search(r": +([|>])[^:]*\Z", before)
         return f"a text that begins with {block[1]} stands in quotes" if block else ""

@@ -132,6 +132,10 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
     ]
 
 
+def test_a_reason_that_a_comment_has_cut_off_shows(plan: Callable[..., Path], undeploy: Undeploy) -> None:
+    assert "reason: CHG" in undeploy("check", plan(more="reason: CHG #1042"))[1].splitlines()
+
+
 @pytest.mark.parametrize(
     ("year", "warned"),
     [("2020", [r"warning: the window closed [\d,]+ days ago; a run wants .*"]), ("2999", [])],

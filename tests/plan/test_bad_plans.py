@@ -154,6 +154,7 @@ KEYS = {
     "key that is a mapping": ("{a: b}: c\n", "a key must be a plain text"),
     "merge key": ("<<: {a: b}\n", "merge keys (<<) are not supported; write the keys out"),
     "tag": ("reason: !!str x\n", "reason: tags (!...) are not supported; remove the tag"),
+    "a text like a tag": ("reason: !urgent\n", "or put a text that begins with ! into quotes"),
     "tag of its own": ("reason: ! x\n", "reason: tags (!...) are not supported"),
     "python tag": ("reason: !!python/object/apply:os.system [id]\n", "tags (!...) are not supported"),
     "alias": ("reason: *x\n", "reason: the alias names no anchor that stands before it"),

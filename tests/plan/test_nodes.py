@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.plans import HEAD, ROMA, TOP, load_plan, read_one_problem, read_problems
+from tests.support.plans import HEAD, ONE, ROMA, TOP, load_plan, read_one_problem, read_problems
 
 
 def test_an_alias_repeats_what_its_anchor_names(tmp_path: Path) -> None:
@@ -68,3 +68,24 @@ def test_an_alias_inside_its_own_anchor_is_refused(tmp_path: Path) -> None:
     found = read_problems(tmp_path, f"{HEAD}targets:\n  - &a [*a]\n")
 
     assert "the alias names no anchor that stands before it" in found[-1]
+
+
+def test_a_text_whose_first_word_became_an_anchor_is_warned_of(tmp_path: Path) -> None:
+    """``reason: &ops gone`` is the text "gone": YAML takes the word away, and nothing else would tell."""
+    entry = "{gateway: apim, project: &team P, proxy: x, environment: &e test}"
+    other = "{gateway: apim, project: P, proxy: y, environment: *e}"
+    loaded, _ = load_plan(tmp_path, f"{HEAD}reason: &ops gone\ntargets: [{entry}, {other}]\n")
+
+    told = [str(one).replace(f"{tmp_path}/", "") for one in loaded.warnings]
+    assert loaded.plan.reason == "gone"
+    assert [one.partition(": the word behind the &")[0] for one in told] == [
+        "plan.yaml:14:9 reason",
+        "plan.yaml:15:36 targets[0].project",
+    ]
+    assert told[0].endswith("and no part of the text; a text that begins with & stands in quotes")
+
+
+def test_an_anchor_on_a_mapping_gives_no_warning(tmp_path: Path) -> None:
+    text = f"{HEAD.replace('auth: {token: {env: APINIZER', 'auth: &a {token: {env: APINIZER')}{ONE}"
+
+    assert not load_plan(tmp_path, text)[0].warnings

@@ -48,6 +48,11 @@ SLIPS = {
         f"{HEAD}targets:\n  - {{gateway: apim,\n     description: a: b}}\n",
         HELD,
     ),
+    "a dash before a text": (f"{HEAD}{ONE}reason: - gone\n", "a text that begins with - stands in quotes"),
+    "a question mark before a text": (
+        f"{HEAD}{ONE}reason: ? gone\n",
+        "a text that begins with ? stands in quotes",
+    ),
     "a bracket too many": (
         f"{HEAD}protect: [apim/**]]\n{ONE}",
         "the ] closes nothing; take it out",
