@@ -23,6 +23,8 @@ ANY_TEXT: frozenset[str] = frozenset()
 """Of a filter: the kind takes any text for it."""
 
 _HOUR_24 = re.compile("[Tt ]24")
+_MINUTES_60 = re.compile(r"[+-][0-9]{2}:?[6-9][0-9]\Z")
+"""An offset such as +03:60, which Python takes for +04:00."""
 
 Traits = Mapping[str, tuple[str, ...]]
 """A target's texts for each filter: one, several or none."""
@@ -108,5 +110,5 @@ def parse_instant(text: str | None) -> datetime | None:
     except ValueError:
         return None
     # From Python 3.14 on, 24:00 is the midnight after that day. One text means the same under each version.
-    is_past_midnight = _HOUR_24.search(text or "") is not None
-    return None if moment.tzinfo is None or is_past_midnight else moment
+    is_odd = _HOUR_24.search(text or "") is not None or _MINUTES_60.search(text or "") is not None
+    return None if moment.tzinfo is None or is_odd else moment

@@ -35,9 +35,9 @@ MOMENT = (
 )
 _NEARLY_A_MOMENT = re.compile(
     r"(2[0-9]{3}-[0-9]{2}-[0-9]{2})([Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
-    r"(?: ?([+-][0-9]{2}):?([0-9]{2})?)?"
+    r"(?: ?(?:([+-](?:0[0-9]|1[0-9]|2[0-3])):?([0-5][0-9])?|(?i:(utc|gmt|z))))?"
 )
-"""A time without an offset, a day alone, or an offset with a space before it or without a colon."""
+"""A time without an offset, a day alone, or an offset with a space before it, without a colon or as UTC."""
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _INDEX = r"\.?[a-z0-9*][a-z0-9._*:-]{0,254}"
 INDEXES = rf"{_INDEX}(?:,{_INDEX}){{0,15}}"
@@ -208,7 +208,7 @@ def read_call_bound(scalar: ScalarNode) -> CallBound:
 
 def read_moment(scalar: ScalarNode) -> datetime:
     """Return an aware time. A time without an offset is refused: it would mean another moment elsewhere."""
-    example = f"write it as {_complete_moment(scalar.text)}"
+    hint = _hint_at_moment(scalar.text)
     found = re.fullmatch(MOMENT, scalar.text)
     if found is None:
         what = (
@@ -216,14 +216,13 @@ def read_moment(scalar: ScalarNode) -> datetime:
             if _is_of_these_years(scalar.text)
             else f"is in no year from {YEARS[0]} to {YEARS[-1]}"
         )
-        raise UnfitError(f"{quote_text(scalar.text)} {what}", example)
+        raise UnfitError(f"{quote_text(scalar.text)} {what}", hint)
     if found[1] is None:
-        hint = f"{example}, if +03:00 is yours"
         raise UnfitError(f"the time {quote_text(scalar.text)} has no offset from UTC", hint)
     # RFC 3339 allows t and z, and Python knows Z in capitals only.
     moment = parse_instant(scalar.text.upper())
     if moment is None:
-        raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", example)
+        raise UnfitError(f"{quote_text(scalar.text)} is no time that exists", _ANY_MOMENT)
     return moment
 
 
@@ -235,13 +234,25 @@ def _is_of_these_years(text: str) -> bool:
         return True
 
 
-def _complete_moment(text: str) -> str:
-    """Return a text that is nearly a time with what it lacks; an example for any other text."""
+_ANY_MOMENT = "write it like 2026-11-22T22:00:00+03:00"
+
+
+def _hint_at_moment(text: str) -> str:
+    """Return what a text that is nearly a time lacks; for any other text, how a time is written.
+
+    Whoever copies the hint must get the time that they meant, or be told which part is not theirs.
+    """
     found = _NEARLY_A_MOMENT.fullmatch(text)
     if found is None:
-        return "2026-11-22T22:00:00+03:00"
-    day, time, hours, minutes = found.groups()
-    return f"{day}{time or 'T22:00:00'}{hours or '+03'}:{minutes or '00'}"
+        return _ANY_MOMENT
+    day, time, hours, minutes, zone = found.groups()
+    if time is None:
+        return f"write it like {day}T22:00:00+03:00, with your own hour and offset"
+    if zone is not None:
+        return f"write it as {day}{time}Z"
+    if hours is None:
+        return f"write it as {day}{time}+03:00, if +03:00 is yours"
+    return f"write it as {day}{time}{hours}:{minutes or '00'}"
 
 
 def read_url(scalar: ScalarNode, login: str = "put a reference under auth") -> str:

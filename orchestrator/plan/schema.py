@@ -94,7 +94,7 @@ _FORMS: dict[str, Schema] = {
     "account": _LINE,
     "argument": _PROSE,
     "duration": {"type": "string", "pattern": f"^{_NOT_ZERO}{scalars.DURATION}$"},
-    "index": {"type": "string", "pattern": f"^{scalars.INDEXES}$"},
+    "index": {**_TEXT, "pattern": f"^{scalars.INDEXES}$"},
     "keyring": {"type": "string", "pattern": r"^.+/[^/]+$"},
     "path": _PROSE,
     "pattern": {"type": "string", "minLength": 1},
@@ -255,7 +255,7 @@ def _make_record(cls: type[Struct]) -> Schema:
         return {"anyOf": [share, {"type": "integer", "minimum": int(cls is StepSize)}]}
     if cls is CallBound:
         hours = "|".join(map(str, range(1, scalars.MOST_HOURS + 1)))
-        return {"type": "string", "pattern": f"^{scalars.CALLS}/({hours})h$"}
+        return {"type": "string", "pattern": f"^{scalars.CALLS}/(?=[0-9]{{1,9}}h$)0*({hours})h$"}
     fields = list_keys(cls)
     properties = {key: _make_value(field.type) | _describe(field) for key, field in fields.items()}
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}

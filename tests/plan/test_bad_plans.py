@@ -171,7 +171,7 @@ KEYS = {
     ),
     "date": (
         "window: {opens: 2026-12-01}\n",
-        'window.opens: "2026-12-01" is no time; write it as 2026-12-01T22:00:00+03:00',
+        'window.opens: "2026-12-01" is no time; write it like 2026-12-01T22:00:00+03:00, with your own',
     ),
     "offset without a colon": (
         "window: {opens: 2026-12-01T22:00:00 -0430}\n",
@@ -179,7 +179,23 @@ KEYS = {
     ),
     "a year beyond": (
         "window: {opens: 9999-12-31T23:59:00Z}\n",
-        'window.opens: "9999-12-31T23:59:00Z" is in no year from 2000 to 2999; write it as 2026-',
+        'window.opens: "9999-12-31T23:59:00Z" is in no year from 2000 to 2999; write it like 2026-',
+    ),
+    "a zone's name": (
+        "window: {opens: 2026-12-01T22:30 UTC}\n",
+        " is no time; write it as 2026-12-01T22:30Z",
+    ),
+    "another zone's name": (
+        "window: {opens: 2026-12-01T22:30 Europe/Istanbul}\n",
+        " is no time; write it like 2026-11-22T22:00:00+03:00",
+    ),
+    "an hour of an offset that is none": (
+        "window: {opens: 2026-12-01T22:30+24:00}\n",
+        " is no time that exists; write it like 2026-11-22T22:00:00+03:00",
+    ),
+    "a minute of an offset that is none": (
+        "window: {opens: 2026-12-01T22:30+03:60}\n",
+        "is no time that exists",
     ),
     "no such day": ("window: {opens: 2026-02-30T22:00:00Z}\n", "is no time that exists"),
     "no such hour": ("window: {opens: 2026-02-20T24:00:00Z}\n", "is no time that exists"),

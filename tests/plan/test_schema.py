@@ -141,6 +141,7 @@ WRONG = {
     "a day": f"{HEAD}{ONE}window: {{closes: 2026-11-22}}\n",
     "a month that is none": f"{HEAD}{ONE}window: {{closes: 2026-13-22T22:00:00Z}}\n",
     "an hour that is none": f"{HEAD}{ONE}window: {{closes: 2026-11-22T24:00:00Z}}\n",
+    "a minute of an offset that is none": f"{HEAD}{ONE}window: {{closes: 2026-11-22T22:00:00+03:60}}\n",
     "a time in billionths": f"{HEAD}{ONE}window: {{closes: 2026-11-22T22:00:00.123456789Z}}\n",
     "a time of long ago": f"{HEAD}{ONE}window: {{closes: 1999-11-22T22:00:00Z}}\n",
     "bounds": f"{HEAD}    limits: {{concurrency: 0}}\n{ONE}",
@@ -195,7 +196,7 @@ def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path, name: str) -
 VALUES = (
     "a", "a b", "a-b.c_d", "\u00e9", "a/b", "100%", "a;b", "no", "1e10", "0123", "x" * 64, "x" * 300,
     "30s", "0.5s", "1ms", "01m", "24h", "1.123456h", "20/s", "0.5/s", "007/m", "1/h", "100000/s",
-    "0%", "00.0%", "5%", "050%", "99.999999%", "100%", "100.000000%", "0/1h", "5/72h",
+    "0%", "00.0%", "5%", "050%", "99.999999%", "100%", "100.000000%", "0/1h", "5/72h", "5/072h", "5/0h",
     "http://a", "HTTPS://a/", "https://a:8443/b//c/%C3%BC;d~", "http://[::1]:80",
     "2026-11-22T22:00:00+03:00", "2026-11-22t22:00z", "2026-11-22 22:00:00.5-11:30",
     "2028-02-29T00:00:59.123456Z",

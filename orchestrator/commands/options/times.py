@@ -63,15 +63,23 @@ def parse_open_for(text: str) -> timedelta:
 
 def _parse_moment(text: str, option: str, form: str) -> datetime:
     """Return an aware time. ``form`` tells what the ``option`` takes, with an example."""
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise UsageError(f"{option}: {text!r} is not a time; write {form}") from None
-    if at.tzinfo is None:
+    from orchestrator.model.search import parse_instant
+
+    at = parse_instant(text.strip())
+    if at is None and _is_naive(text.strip()):
         raise UsageError(f"{option}: {text!r} has no time zone; write {form}")
+    if at is None:
+        raise UsageError(f"{option}: {text!r} is not a time; write {form}")
     if at.year not in YEARS:
         raise UsageError(f"{option}: {text!r} is in no year from {YEARS[0]} to {YEARS[-1]}; write {form}")
     return at
+
+
+def _is_naive(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        return False
 
 
 _EXAMPLE = "2026-11-22T22:00:00+03:00"

@@ -132,6 +132,8 @@ def test_a_window_has_two_aware_times() -> None:
         ("2026-11-22T22:00:00Z", "write OPENS/CLOSES"),
         ("2026-11-22T22:00:00/2026-11-23T02:00:00Z", "has no time zone"),
         ("tonight/2026-11-23T02:00:00Z", "is not a time"),
+        ("2026-11-22T22:00:00+03:60/2026-11-23T02:00:00Z", "is not a time"),
+        ("2026-11-22T22:00:00Z/2026-11-22T24:00:00Z", "is not a time"),
         ("2026-11-23T02:00:00Z/2026-11-22T22:00:00Z", "closes before it opens"),
         ("2026-11-23T02:00:00Z/2026-11-23T02:00:00Z", "closes before it opens"),
         ("2026-11-22T22:00:00Z/9999-12-31T23:59:59Z", "is in no year from 2000 to 2999"),
