@@ -171,6 +171,10 @@ RIGHT = {
     "after nobody": f"{HEAD}targets: [{{gateway: roma, ld_api_id: a, after: []}}]\n",
     "calls": f"{HEAD}{ONE}in_use: refuse\nin_use_over: 5/72h\n",
     "times": f"{HEAD}{ONE}window: {{opens: 2026-11-22T22:00+03:00, closes: 2026-11-22 22:00:00Z}}\n",
+    "calls of hours with a zero before them": f"{HEAD}{ONE}in_use: warn\nin_use_over: 5/072h\n",
+    "an index that looks like a number": (
+        f"{HEAD}    usage: {{elasticsearch: {{url: 'https://e', index: 2026}}}}\n{ONE}"
+    ),
     "calls of one hour": f"{HEAD}{ONE}in_use: warn\nin_use_over: 0/1h\n",
     "iam": f"{TOP}gateways:\n{replace_auth(ROMA, 'iam')}{ONE}",
     "keys": f"{TOP}gateways:\n{replace_auth(ROMA, 'access_key', 'secret_key')}{ONE}",
