@@ -12,7 +12,7 @@ from msgspec import Struct
 from orchestrator.errors import UnfitError
 from orchestrator.gateways import KINDS
 from orchestrator.model.gateway import GATEWAY_NAME, Gateway
-from orchestrator.model.settings import IamLogin, Retry
+from orchestrator.model.settings import Auth, CredentialReference, IamLogin, Retry
 from orchestrator.model.target_id import split_id
 from orchestrator.plan.auth_forms import check_auth, check_store, check_tls
 from orchestrator.plan.nodes import MappingNode, Node, ScalarNode, join_path
@@ -130,13 +130,32 @@ def _read_own_keys(
         check_tls(node, path, problems),
         check_store(node, path, problems),
     )
-    if values is None or strange or not all(fit):
+    if (
+        values is None
+        or strange
+        or not all(fit)
+        or not _check_key_places(values["auth"], node, path, problems)
+    ):
         return None
     retry = values.get("retry", Retry())
     if retry.ceiling < retry.first:
         _add_low_ceiling(node, retry, f"{path}.retry", problems)
         return None
     return values
+
+
+def _check_key_places(auth: Auth, node: MappingNode, path: str, problems: Problems) -> bool:
+    """Return whether each of several keys has a place of its own; add a problem for one that has not."""
+    given = node.values["auth"]
+    assert isinstance(given, MappingNode)  # noqa: S101 - it was read
+    first: dict[CredentialReference, str] = {}
+    for key in given.keys:
+        reference = getattr(auth, key)
+        # A request that is signed with the wrong key is a failed login, and a few of them lock the key.
+        if isinstance(reference, CredentialReference) and (other := first.setdefault(reference, key)) != key:
+            problems.add(given.keys[key], f"{path}.auth.{key}", f"refers to the same place as {other}")
+            return False
+    return True
 
 
 def _warn_of_api_path(node: Node | None, ending: str, path: str, problems: Problems) -> None:

@@ -426,3 +426,12 @@ def test_an_address_with_a_path_of_its_own_gives_no_warning(tmp_path: Path) -> N
         gateway = APIM.replace(".com", f".com{path}")
 
         assert not load_plan(tmp_path, f"{TOP}gateways:\n{gateway}{EITHER}")[0].warnings
+
+
+def test_two_keys_of_one_place_are_a_slip(tmp_path: Path) -> None:
+    """Each request would be signed with the access key: a failed login, and a few of them lock the key."""
+    gateway = replace_auth(ROMA, "access_key", "secret_key").replace("{env: SK}", "{env: AK}")
+
+    assert read_one_problem(tmp_path, f"{TOP}gateways:\n{gateway}{ONE}") == (
+        "plan.yaml:9:35 gateways.roma.auth.secret_key: refers to the same place as access_key"
+    )

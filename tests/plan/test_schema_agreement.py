@@ -87,7 +87,7 @@ PLANS: list[dict[str, Any]] = [
             "r": {**ROMA, "auth": {"iam": {"url": "https://iam", "user": "u", "domain": "d",
                                            "password": {"keyring": "s/u"}}}},
             "k": {**ROMA, "instance_id": "i2",
-                  "auth": {name: {"env": "K"} for name in ("access_key", "secret_key", "security_token")}},
+                  "auth": {name: {"env": name} for name in ("access_key", "secret_key", "security_token")}},
             "a": {**APIM, "usage": {"elasticsearch": {**STORE, "auth": {"api_key": {"env": "K"}}}}},
             "b": {**APIM, "url": "https://b",
                   "usage": {"elasticsearch": {**STORE, "auth": {"token": {"env": "K"}}}}},
@@ -130,6 +130,7 @@ EXCEPTIONS = re.compile(
     r"no gateway is named|is no target of this plan|is given twice|is the same as|plan has no such gateway"
     r"|comes after itself|wait for each other|is in a later wave|stands already at|targets, more than"
     r"|a step goes no further|a step after 100%|closes before it opens|ceiling is shorter|first is longer"
+    r"|refers to the same place as"
     r'|\.(csv|CSV)" (does not exist|leaves the plan\'s folder)'
     # The keys of a target, the form of an id and that of a pattern: they depend on the kind of its gateway.
     r"|does not belong to a target|the key (project|proxy|environment|ld_api_id|api|revision)\b.* is missing"
