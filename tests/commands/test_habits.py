@@ -51,6 +51,16 @@ def test_the_state_folder_is_named_before_the_command_behind_it_or_by_the_enviro
     assert undeploy("--state", "before", "report", "latest")[0] == 0
 
 
+@pytest.mark.parametrize("command", ["check", "run", "rehearse", "init"])
+def test_an_empty_name_of_a_file_is_not_this_folder(undeploy: Undeploy, folder: Path, command: str) -> None:
+    """``undeploy check "$PLAN"`` where no such variable is set."""
+    status, out, err = undeploy(command, "")
+
+    assert (status, out) == (2, "")
+    assert "it is empty" in err
+    assert list(folder.iterdir()) == []
+
+
 def test_the_first_event_has_the_option_that_names_the_state_folder(
     plan: Write, undeploy: Undeploy, folder: Path
 ) -> None:
