@@ -8,6 +8,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 from unicodedata import name
@@ -178,18 +179,14 @@ class PlanSource:
     def find_position(self, offset: int) -> FilePosition:
         """Return the position of the byte at ``offset``. Moves the stream: only for a last message."""
         self._stream.seek(0)
-        line, start, position = 1, 0, 0
-        while position < offset:
-            block = self._stream.read(min(_BLOCK, offset - position))
-            if not block:
+        line, begun, before = 1, 0, b""
+        # Lines end as libyaml and editors end them: a file may have CR alone.
+        for number, data in enumerate(split_lines(self._stream), 1):
+            line, before = number, data[: offset - begun]
+            if offset < begun + len(data):
                 break
-            line += block.count(b"\n")
-            if b"\n" in block:
-                start = position + block.rfind(b"\n") + 1
-            position += len(block)
-        self._stream.seek(start)
-        before = self._stream.read(min(position - start, MOST_IN_A_LINE)).decode("utf-8", "replace")
-        return FilePosition(0, line, len(before.removeprefix("\ufeff")) + 1)
+            begun += len(data)
+        return FilePosition(0, line, len(before.decode("utf-8", "replace").removeprefix("\ufeff")) + 1)
 
     def find_odd_character(self, line: int) -> str:
         """Describe a character in the line ``line``, or the one before, that only looks like YAML's own.
@@ -205,10 +202,10 @@ class PlanSource:
         Moves the stream, so call it only for a last message.
         """
         self._stream.seek(0)
-        found: dict[int, str] = {}
-        for number in range(1, line + 1):
-            data = self._stream.readline(MOST_IN_A_LINE)
-            if number >= line - count:
+        # libyaml may give up in a line behind the last one.
+        found = dict.fromkeys(range(max(1, line - count), line + 1), "")
+        for number, data in enumerate(islice(split_lines(self._stream), line), 1):
+            if number in found:
                 text = data[: 4 * _LONGEST_SHOWN].decode("utf-8", "replace")
                 text = text.rstrip("\r\n")
                 # Behind the first line a byte order mark is a slip, which a hint is to name.

@@ -37,6 +37,15 @@ FILES = {
         b"version: 1\nname: caf\xe9\n",
         "plan.yaml:2:10 the byte 0xe9 is not UTF-8 (invalid continuation byte); save the file as UTF-8",
     ),
+    "not UTF-8, with the ends of lines of old": (
+        b"version: 1\rname: caf\xe9\r",
+        "plan.yaml:2:10 the byte 0xe9 is not UTF-8 (invalid continuation byte); save the file as UTF-8",
+    ),
+    "control character behind a lone CR": (b"a: 1\nb: 2\rc: a\x01b\n", "plan.yaml:3:5 the character U+0001"),
+    "a slip, with the ends of lines of old": (
+        b"version: 1\rname: x\rreason gone\rat_most: 5\r",
+        "begins at line 3); line 3 has no colon after its key",
+    ),
     "cut in a character": (
         b"name: \xc4",
         "plan.yaml:1:7 the byte 0xc4 is not UTF-8 (unexpected end of data)",
