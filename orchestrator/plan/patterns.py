@@ -26,6 +26,7 @@ from orchestrator.text.urls import find_authority, find_host, normalize_authorit
 
 _MAY_TURN = re.compile(r"[%;?#\\\u037e]")
 """An address with one of these may turn into another address on its way. NFC turns U+037E into ``;``."""
+_ENCODED_SIGN = re.compile("%(?:2A|3F)", re.IGNORECASE)
 _NAMEABLE = re.compile(
     r"(?![-.])[\w.*?-]+(?::[0-9]{1,5})?"  # a gateway's name, or a host
     r"|\[(?=[^\]]*:)[0-9A-Fa-f:.*?]+(?:%25\w+)?\](?::[0-9]{1,5})?"  # an IPv6 address
@@ -148,6 +149,9 @@ def _spell_host(pattern: str) -> str:
     first, slash, rest = pattern.partition("/")
     # Behind a ** the text may stand for later parts of an id, which have no spelling of hosts.
     lead, stars, tail = first.partition("**")
+    # No host holds an encoded * or ?, and decoded they would be signs that let anything through.
+    if _ENCODED_SIGN.search(lead):
+        return pattern
     return f"{normalize_authority(lead)}{stars}{tail}{slash}{rest}"
 
 

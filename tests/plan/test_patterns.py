@@ -42,6 +42,10 @@ ALIKE = (apim(), apim("again", "HTTPS://APIM.example.com.:443//x/../"), roma(), 
         ("apim.example.com:80/Payments/**", "apim/Payments/p/e", False),
         ("*.example.com/Payments/**", "again/Payments/p/e", True),
         ("ag*/Payments/**", "apim/Payments/p/e", True),
+        ("%2a.example.com/Payments/**", "apim/Payments/p/e", False),  # no sign, and no host
+        ("%2A%2A", "apim/Payments/p/e", False),
+        ("api%3F.example.com/Payments/**", "apim/Payments/p/e", False),
+        ("ap%69m.example.com/Payments/**", "apim/Payments/p/e", True),
         ("APIM/Payments/**", "apim/Payments/p/e", False),
         ("apim/payments/**", "apim/Payments/p/e", False),
         ("roma/a1", "second/a1", False),  # another instance is another installation
