@@ -29,6 +29,7 @@ from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators
 from orchestrator.simulator.roma_fixture import RomaFixture
 from tests.support.commands import CommandResult
+from tests.support.forked import start_program
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "f0fa1789-3b76-433b-a787-9892951c620e"
@@ -164,16 +165,19 @@ class Stage:
     def started(self, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
         """Run a command; it is killed on leaving if it still goes on.
 
-        The option ``program`` names another module than ``orchestrator`` to start the command by.
+        The option ``program`` names another module to start the command by, with an interpreter of its own.
         """
+        streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE) | {"stdin": subprocess.DEVNULL}
         environment = {**self.env, **options.pop("env", {})}
-        process = subprocess.Popen(
-            [sys.executable, "-m", options.pop("program", "orchestrator"), *map(str, arguments)],
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
-        )
+        if program := options.pop("program", None):
+            command = [sys.executable, "-m", program, *map(str, arguments)]
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, text=True, **streams | options
+            )
+        else:
+            process = start_program(
+                [*map(str, arguments)], folder=self.folder, env=environment, **streams | options
+            )
         try:
             yield process
         finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.gateway_fixture import FAKE_TOKEN
 from orchestrator.simulator.process import RunningSimulators, start_simulators
 from tests.support.commands import CommandResult
+from tests.support.forked import start_program
 from tests.support.stage import CONCURRENCY, Stage, make_fixture, until
 from tests.support.temporal import TemporalServer, find_temporal
 from tests.support.zone_proxy import ZoneProxy, run_zone_proxy
@@ -244,21 +244,17 @@ class ZoneStage(Stage):
     ) -> subprocess.Popen[str]:
         begin = self._logs / f"{len(self._started):02}-{name.replace('/', '_')}"
         with begin.with_suffix(".out").open("w") as out, begin.with_suffix(".err").open("w") as err:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    START.format(
-                        lease=self.lease,
-                        look_wait=self.look_wait,
-                        part=self.part_targets,
-                        open_targets=self.open_targets,
-                    ),
-                    *map(str, arguments),
-                ],
-                cwd=self.folder,
+            process = start_program(
+                [*map(str, arguments)],
+                folder=self.folder,
                 env={**self.env, **(env or {})},
-                text=True,
+                scope="everywhere",
+                code=START.format(
+                    lease=self.lease,
+                    look_wait=self.look_wait,
+                    part=self.part_targets,
+                    open_targets=self.open_targets,
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err if stderr is None else stderr,
