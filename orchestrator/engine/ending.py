@@ -22,7 +22,7 @@ class SessionResult(Struct, frozen=True, kw_only=True):
 
     status: ExitStatus
     void: str | None = None
-    """Why nothing was sent, if the session never began in earnest: a first one leaves nothing to resume."""
+    """Why nothing was sent, if the first session never began in earnest: it leaves nothing to resume."""
     interrupted: bool = False
     """Whether a signal stopped it."""
     cut: bool = False

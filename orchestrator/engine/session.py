@@ -77,6 +77,7 @@ class Session:
         self._void: str | None = None
         self._left: str | None = None
         self._working = anyio.CancelScope()
+        self._is_end_told = False
         self.was_interrupted = False
         """Whether a signal has come to this process, be it that the session had been stopped before."""
 
@@ -112,9 +113,11 @@ class Session:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch_signals, group.cancel_scope)
-                async with control_socket(self._controller):
-                    with self._working:
-                        await self._work()
+                # Only a session that has told its beginning takes commands: each of them is told, too.
+                if await self._begin():
+                    async with control_socket(self._controller):
+                        with self._working:
+                            await self._work()
                 end = await self._end() if self._left is None else self._leave(self._left)
                 await self._release(end)
                 # Under the same watch: the first signal must not cut this off, either.
@@ -137,17 +140,20 @@ class Session:
         self._reader.close()
         await self._writing.close()
 
-    async def _work(self) -> None:
-        spec, resources = self._spec, self._resources
+    async def _begin(self) -> bool:
+        """Write and tell that the session begins; return whether it can work: False if the disk is full."""
         full = await self._begin_row()
         approval = report_consent(read_meta(self._reader).approved)
         # Told without its row, too: who hears of the end wants to know of what.
         self._emit(
-            describe_start(resources, approval="" if approval is None else describe_approval(approval))
+            describe_start(self._resources, approval="" if approval is None else describe_approval(approval))
         )
         if full is not None:
             self._run_gate.stop("disk", full)
-            return
+        return full is None
+
+    async def _work(self) -> None:
+        spec, resources = self._spec, self._resources
         for gateway, warning in () if spec.protection is None else spec.protection.warnings:
             self._lane_recorder.warn(gateway, warning)
         if spec.request.conductor is not None:
@@ -247,12 +253,15 @@ class Session:
         """Let what is in flight land after the first signal; end the session at once after the second."""
         async for name in self._spec.request.signals.receive():
             # An interrupt in the run gate of a session that is taken over may be that of an earlier process.
-            is_second = self.was_interrupted if self._spec.is_followed else self._is_interrupted
+            counts_here = self._spec.is_followed or self._is_end_told
+            is_second = self.was_interrupted if counts_here else self._is_interrupted
             self.was_interrupted = True
             if is_second:
                 self._cut = True
                 scope.cancel()
                 return
+            if self._is_end_told:
+                continue  # it stops nothing any more, and no event comes after that of the end
             self._interrupt(name)
             if self._spec.is_followed:
                 self._leave_to_engine(name)
@@ -274,11 +283,18 @@ class Session:
         # An interrupt in the run gate may be that of an earlier process.
         interrupted = self.was_interrupted
         status = ExitStatus.INTERRUPTED if interrupted else ExitStatus.STOPPED
-        self._emit(describe_end(self._resources, self._environment.now(), status))
+        self._tell_end(self._environment.now(), status)
         return SessionResult(status=status, interrupted=interrupted, left=why, is_kept=False)
 
     async def _end(self) -> SessionResult:
         at = self._environment.now()
         end = await conclude_session(self._resources, self._window, began=self._began, cut=self._cut)
-        self._emit(describe_end(self._resources, at, end.status))
-        return replace(end, void=self._void)
+        # The journal of a later session holds what the earlier ones sent: that one ends as a stopped session.
+        end = replace(end, void=self._void if self._spec.number == 1 else None)
+        self._tell_end(at, end.status if end.void is None else ExitStatus.NOTHING_SENT)
+        return end
+
+    def _tell_end(self, at: float, status: ExitStatus) -> None:
+        """Tell the end of the session, behind which no event comes; ``status`` is that of the command."""
+        self._is_end_told = True
+        self._emit(describe_end(self._resources, at, status))

@@ -55,7 +55,8 @@ def name_end_state(status: ExitStatus) -> EndState:
     match status:
         case ExitStatus.INTERRUPTED:
             return "interrupted"
-        case ExitStatus.STOPPED:
+        # Nothing was sent, although its session had begun: an approval that has ended by then stopped it.
+        case ExitStatus.STOPPED | ExitStatus.NOTHING_SENT:
             return "stopped"
         case _:
             return "complete"

@@ -42,8 +42,7 @@ async def run_and_report(session: Session, spec: SessionSpec, held: HeldSignal) 
     folder, request = spec.folder, spec.request
     with _judge_lost_journal(folder):
         end = await session.run(received=held.name)
-    # A later session's journal holds what the earlier ones sent, so that one ends as a stopped session does.
-    if end.void is not None and spec.number == 1:
+    if end.void is not None:
         # As after every refusal there is nothing to resume, so nothing is left of the run.
         shutil.rmtree(folder.path, ignore_errors=True)
         raise UsageError(end.void)

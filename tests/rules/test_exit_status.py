@@ -94,7 +94,7 @@ def test_every_reason_leads_to_one_status() -> None:
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [(130, "interrupted"), (4, "stopped"), (1, "complete"), (0, "complete")],
+    [(130, "interrupted"), (4, "stopped"), (2, "stopped"), (1, "complete"), (0, "complete")],
 )
 def test_the_state_of_a_run_follows_its_status(status: int, state: str) -> None:
     assert name_end_state(ExitStatus(status)) == state
