@@ -107,8 +107,8 @@ def render_json(source: JournalReportSource, live: LiveStatus | None, *, state: 
     """Return where a run stands as one JSON object: the keys of report.json but its targets, and more."""
     import msgspec
 
-    from orchestrator.model.live_status import MOST_CAUSES
-    from orchestrator.report.causes import group_by_cause
+    from orchestrator.display.status import choose_causes
+    from orchestrator.report.causes import group_causes
     from orchestrator.report.formats.json import encode_head
     from orchestrator.report.values import SCHEMA
 
@@ -118,7 +118,7 @@ def render_json(source: JournalReportSource, live: LiveStatus | None, *, state: 
     found["forecast"] = _describe_forecast(live) if live else None
     found["wave"] = _describe_wave(source, live)
     found["lanes"] = [_describe_lane(lane) for lane in live.lanes] if live else []
-    found["causes"] = live.causes if live else group_by_cause(source.trouble())[:MOST_CAUSES]
+    found["causes"] = live.causes if live else list(choose_causes(group_causes(source)))
     found["headroom"] = live.headroom if live else []
     found["question"] = live.question if live else None
     return msgspec.json.encode(found).decode()
@@ -253,18 +253,16 @@ def _render_ended(source: JournalReportSource, state: str) -> Iterator[str]:
         # The next steps send a person to the warnings of such a lane.
         if gateway.lane != "open":
             yield from (f"          {make_visible(warning)}" for warning in gateway.warnings)
-    # While a process works on the run, its open targets have no cause yet.
-    if report.run.state != "running":
-        yield from _render_causes(source)
+    yield from _render_causes(source)
     yield from list_next_steps(report, state=state)
 
 
 def _render_causes(source: JournalReportSource) -> Iterator[str]:
     from orchestrator.model.live_status import MOST_CAUSES
-    from orchestrator.report.causes import group_by_cause
+    from orchestrator.report.causes import group_causes
     from orchestrator.text.characters import make_visible
 
-    causes = group_by_cause(source.trouble())
+    causes = group_causes(source)
     for number, cause in enumerate(causes[:MOST_CAUSES]):
         yield f"{'' if number else 'causes':<10}{make_visible(describe_cause(cause))}"
     if len(causes) > MOST_CAUSES:

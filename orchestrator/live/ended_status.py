@@ -22,7 +22,7 @@ from orchestrator.model.live_status import (
     WaveStatus,
 )
 from orchestrator.report.advice import find_resume
-from orchestrator.report.causes import group_by_cause
+from orchestrator.report.causes import group_causes
 from orchestrator.report.headline import compose_headline, describe_end, judge_end
 from orchestrator.report.values import (
     ControlReport,
@@ -61,7 +61,7 @@ def read_ended_status(
         waves_left_out=max(0, len(report.waves) - MOST_LANES),
         lanes=tuple(_read_lanes(report)),
         lanes_left_out=max(0, len(report.gateways) - MOST_LANES),
-        causes=tuple(choose_causes(group_by_cause(source.trouble()))),
+        causes=tuple(choose_causes(group_causes(source))),
         over_time=over_time or OverTime(start=facts.started, seconds=1.0),
         controls=tuple(map(_read_control, report.controls[-MOST_CONTROLS:])),
         warnings=tuple(_list_warnings(report)),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from orchestrator.model.causes import NO_CAUSE, OTHER_CAUSES, CauseGroup
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.values import TargetReport
+from orchestrator.report.values import ReportSource, TargetReport
 from orchestrator.report.words import shorten_name
 
 EXAMPLES = 5
@@ -23,6 +23,22 @@ class LastAnswers(NamedTuple):
     status: int | None = None
     """Of the last request; None if no reply came, or no request was sent."""
     message: str | None = None
+
+
+def group_causes(source: ReportSource) -> list[CauseGroup]:
+    """Group the targets of a run that did not reach its goal, as ``group_by_cause`` does.
+
+    While the run goes on, its open targets have no cause yet, and are in no group.
+    """
+    trouble = source.trouble()
+    if source.report.run.state == "running":
+        trouble = (target for target in trouble if not _is_open(target))
+    return group_by_cause(trouble)
+
+
+def _is_open(target: TargetReport) -> bool:
+    """Return whether a target of a run that goes on has not ended: an outcome with a reason is kept."""
+    return target.reason is None and target.outcome in (Outcome.NOT_STARTED, Outcome.UNKNOWN)
 
 
 def group_by_cause(trouble: Iterable[TargetReport]) -> list[CauseGroup]:

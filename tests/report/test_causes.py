@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from orchestrator.model.outcome import Outcome
-from orchestrator.report.causes import EXAMPLES, CauseCounter, find_cause, group_by_cause
+from orchestrator.report.causes import EXAMPLES, CauseCounter, find_cause, group_by_cause, group_causes
 from orchestrator.report.values import AttemptReport
-from tests.support.made_up_runs import build_attempt, build_target, make_up_run
+from tests.support.made_up_runs import (
+    FakeReportSource,
+    build_attempt,
+    build_run,
+    build_target,
+    make_up_run,
+)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +151,21 @@ def test_examples_keep_the_names_that_people_know_them_by() -> None:
     assert name.startswith("orders\\u202ex")
     assert len(name) == 60
     assert others == [("roma-eu/b", None), ("c", None)]
+
+
+@pytest.mark.parametrize(("state", "labels"), [
+    ("running", ["refused", "window"]), ("killed", ["refused", "no reply", "no reason given", "window"]),
+])  # fmt: skip
+def test_the_open_targets_of_a_run_that_goes_on_have_no_cause_yet(state: Any, labels: list[str]) -> None:
+    kinds = [
+        (Outcome.UNDEPLOYED, None),
+        (Outcome.FAILED, "refused: x"),
+        (Outcome.NOT_STARTED, "window: x"),
+        (Outcome.NOT_STARTED, None),
+        (Outcome.UNKNOWN, None),
+    ]
+    targets = [build_target(f"roma-eu/{n}", outcome, reason) for n, (outcome, reason) in enumerate(kinds)]
+
+    groups = group_causes(FakeReportSource(targets, build_run(state=state)))
+
+    assert [group.label for group in groups] == labels

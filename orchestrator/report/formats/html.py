@@ -22,7 +22,7 @@ from orchestrator.model.causes import CauseGroup
 from orchestrator.model.outcome import DONE
 from orchestrator.model.usage import format_hours
 from orchestrator.report.advice import advise
-from orchestrator.report.causes import group_by_cause
+from orchestrator.report.causes import group_causes
 from orchestrator.report.counts import count_done
 from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, find_dangers, judge_end
@@ -124,7 +124,7 @@ def _count_trouble(report: Report) -> int:
 def _render_beginning(source: ReportSource) -> Iterable[str]:
     """Return the page up to its targets, in pieces."""
     report = source.report
-    groups = group_by_cause(source.trouble())
+    groups = group_causes(source)
     page = _make_environment().get_template("page.html.jinja")
     stream = page.stream(
         report=report,

@@ -12,7 +12,14 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import find_dangers
 from orchestrator.report.use import describe_use
-from orchestrator.report.values import AttemptReport, Report, ReportSource, TargetReport, Totals
+from orchestrator.report.values import (
+    AttemptReport,
+    Report,
+    ReportSource,
+    TargetReport,
+    Totals,
+    round_to_milliseconds,
+)
 from orchestrator.report.words import describe_dated_approval, describe_session, describe_window
 
 # XML 1.0 cannot hold these at all, not even as references.
@@ -33,7 +40,7 @@ def write(source: ReportSource, out: TextIO) -> ReportStream:
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     out.write(
         f'<testsuites name="{_escape(report.run.plan)}" tests="{totals.targets}" '
-        f'failures="{_count_failures(totals)}" errors="0" time="{report.run.seconds:.3f}">\n'
+        f'failures="{_count_failures(totals)}" errors="0" time="{_format_seconds(report.run.seconds)}">\n'
     )
     current, ending = None, ""
     while targets := (yield):
@@ -91,7 +98,7 @@ def _format_properties(report: Report) -> str:
 
 def _format_case(target: TargetReport) -> str:
     name, gateway = _escape(target.id), _escape(target.gateway)
-    opening = f'<testcase name="{name}" classname="{gateway}" time="{target.seconds or 0:.3f}"'
+    opening = f'<testcase name="{name}" classname="{gateway}" time="{_format_seconds(target.seconds)}"'
     match target.outcome:
         case Outcome.FAILED | Outcome.UNKNOWN:
             return f"{opening}>{_format_failure(target)}</testcase>\n"
@@ -109,9 +116,14 @@ def _format_failure(target: TargetReport) -> str:
 
 
 def _format_attempt(attempt: AttemptReport) -> str:
-    took = "" if attempt.seconds is None else f" after {attempt.seconds:.3f} s"
+    took = "" if attempt.seconds is None else f" after {_format_seconds(attempt.seconds)} s"
     answer = " ".join(filter(None, (attempt.code, attempt.message)))
     return f"{attempt.number} {attempt.act}: {attempt.reply}{took}{': ' if answer else ''}{answer}"
+
+
+def _format_seconds(seconds: float | None) -> str:
+    """Return seconds as the other formats have them: Python's own rounding differs by a millisecond at times."""
+    return f"{round_to_milliseconds(seconds) or 0:.3f}"
 
 
 def _count_failures(totals: Totals) -> int:

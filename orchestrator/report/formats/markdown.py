@@ -7,7 +7,7 @@ from typing import TextIO
 
 from orchestrator.model.causes import CauseGroup
 from orchestrator.report.advice import advise
-from orchestrator.report.causes import group_by_cause
+from orchestrator.report.causes import group_causes
 from orchestrator.report.formats import ReportStream
 from orchestrator.report.headline import compose_headline, describe_end, find_dangers
 from orchestrator.report.use import describe_use, format_use, list_gaps, name_use_columns
@@ -65,7 +65,7 @@ def write(source: ReportSource, out: TextIO) -> ReportStream:
     out.writelines(_render_steps(report))
     out.write("\n## Totals\n\n")
     out.writelines(_render_totals(report.totals, act))
-    out.writelines(_render_causes(group_by_cause(source.trouble()), act))
+    out.writelines(_render_causes(group_causes(source), act))
     out.writelines(_render_use(report.use))
     out.writelines(_render_gateways(report.gateways, act))
     out.writelines(_render_warnings(report))
