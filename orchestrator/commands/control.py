@@ -78,6 +78,7 @@ def _check_is_live(folder: RunFolder) -> None:
 
 def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
     """Return the command that an act and its arguments mean; raises ``UsageError``."""
+    _refuse_unsayable(act, arguments)
     from orchestrator.engine.control_commands import ContinueRun, PauseRun, SkipTargets, StopRun
 
     match act, arguments:
@@ -102,6 +103,15 @@ def parse_control(act: str, arguments: tuple[str, ...]) -> ControlCommand:
     near = get_close_matches(act, ACTS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the acts are {', '.join(ACTS)}"
     raise UsageError(f"there is no act {act!r}; {hint}")
+
+
+def _refuse_unsayable(act: str, arguments: tuple[str, ...]) -> None:
+    """Refuse what no name holds, and what could not be told to the run: bytes that are no UTF-8."""
+    from orchestrator.text.characters import CONTROL, describe_character, quote_text
+
+    for text in arguments:
+        if found := CONTROL.search(text):
+            raise UsageError(f"{act}: {quote_text(text)} holds {describe_character(found[0])}")
 
 
 def _parse_limits(gateway: str, settings: tuple[str, ...]) -> SetLimits:

@@ -31,8 +31,9 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 def check_state(state: Path) -> None:
     """Raise RunError if a state folder is a file, or if another user owns it or may write to it.
 
-    A missing folder is fine.
+    So it does for a name that no report could tell. A missing folder is fine.
     """
+    _refuse_strange_name(state)
     try:
         is_file = state.exists() and not state.is_dir()
     except OSError as error:
@@ -44,9 +45,21 @@ def check_state(state: Path) -> None:
 
 def check_run(folder: Path) -> None:
     """Raise RunError if another user owns, or may write to, a run's folder, its state folder or its files."""
+    _refuse_strange_name(folder)
     home = _find_state_folder(folder)
     above = [] if home is None else [home, *_list_run_folders(home)]
     _check([*above, folder, *(folder / name for name in FILES)], home or folder)
+
+
+def _refuse_strange_name(folder: Path) -> None:
+    """Raise RunError for a folder whose name is not UTF-8: events, the live page and JSON all tell it."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise RunError(
+            f"{folder}: the name of this folder is not UTF-8, and a program that follows a run could not be"
+            " told it; rename the folder, or keep runs elsewhere (--state)"
+        ) from None
 
 
 def _list_run_folders(state: Path) -> Iterator[Path]:

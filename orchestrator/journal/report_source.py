@@ -41,6 +41,7 @@ from orchestrator.report.values import (
     TargetRecord,
     TargetReport,
 )
+from orchestrator.text.characters import CONTROL
 from orchestrator.text.names import to_nfc
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ class JournalReportSource:
         An equal id goes before a match of ``ref`` as a pattern, and that before an id that ends with ``ref``,
         or holds it.
         """
+        if CONTROL.search(ref):
+            return []  # no id holds such a character, and no query takes bytes that are no UTF-8
         plain = to_nfc(ref)
         # An ASCII text is in every id as it stands. For another one each id is put into the form of names.
         name = "id" if ref.isascii() else "nfc(id)"

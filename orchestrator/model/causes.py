@@ -31,7 +31,7 @@ class CauseGroup(Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...] = ()
     """The names of their gateways."""
     examples: tuple[str, ...] = ()
-    """Ids of some of them, at most five; none of those that an earlier session left out, or of other causes."""
+    """Ids of some of them, at most five; none of targets that were left out before, or of other causes."""
     names: tuple[str | None, ...] = ()
     """The names that people know the examples by, in their order, cut to 60 characters; None if untold."""
 

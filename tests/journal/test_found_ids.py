@@ -35,3 +35,9 @@ def test_a_target_is_found_with_its_accents_as_they_are_typed(
 
     assert found == [f"apim/{NAMES[name]}/{NAMES[name]}/test"]
     assert kept.target.id == found[0]
+
+
+@pytest.mark.parametrize("ref", ["a\udcff", "apim/\udcff/*", "apim/\n**"])
+def test_a_text_that_no_id_holds_means_no_target(run: RunFolder, ref: str) -> None:
+    with run.open_source() as source:
+        assert source.find_ids(ref) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import RunError
-from orchestrator.journal.ownership import check_state
+from orchestrator.journal.ownership import check_run, check_state
 
 
 @pytest.mark.parametrize("name", ["", "runs", "rehearsals", "workers"])
@@ -22,3 +24,12 @@ def test_a_folder_in_which_others_may_put_journals_is_refused(tmp_path: Path, na
 
     with pytest.raises(RunError, match=f"{place} may be written to by others"):
         check_state(state)
+
+
+@pytest.mark.parametrize("check", [check_state, check_run])
+def test_a_folder_that_no_json_could_name_is_refused(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    folder = tmp_path / os.fsdecode(b"l\xe4ufe") / "runs" / "20261130-195839316-real-d2e7"
+    folder.mkdir(parents=True, mode=0o700)
+
+    with pytest.raises(RunError, match="is not UTF-8"):
+        check(folder)

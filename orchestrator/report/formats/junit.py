@@ -122,7 +122,7 @@ def _format_attempt(attempt: AttemptReport) -> str:
 
 
 def _format_seconds(seconds: float | None) -> str:
-    """Return seconds as the other formats have them: Python's own rounding differs by a millisecond at times."""
+    """Return seconds as the other formats have them: Python's own rounding may differ by a millisecond."""
     return f"{round_to_milliseconds(seconds) or 0:.3f}"
 
 
