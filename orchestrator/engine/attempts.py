@@ -14,7 +14,7 @@ from orchestrator.engine.resources import RunResources
 from orchestrator.lanes.exchange import ask_target, exchange
 from orchestrator.lanes.lane import Lane
 from orchestrator.model.events import AttemptEnded, AttemptStarted
-from orchestrator.model.http import Lost, Reply
+from orchestrator.model.http import Lost, Reply, was_sent
 from orchestrator.model.reading import Act, Operation, Reading, Verdict
 from orchestrator.model.target import Target
 from orchestrator.rules.admission import AdmissionRequest
@@ -105,6 +105,7 @@ class _AttemptRows(Struct, frozen=True):
                 code=concluded.code,
                 message=concluded.message,
                 refused=concluded.verdict is Verdict.BUSY,
+                sent=was_sent(answer),
             )
         )
         return concluded

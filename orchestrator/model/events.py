@@ -175,6 +175,9 @@ class AttemptEnded(Event, tag="attempt_ended", frozen=True, kw_only=True):
     """The vendor's text, or how the request was lost."""
     refused: bool = False
     """Whether the gateway takes no more for now: 429, or 503 with ``Retry-After``."""
+    sent: bool = True
+    """False if nothing left this machine: no connection came about, or the run held the request back. No
+    report counts such a request."""
 
 
 class RetryPlanned(Event, tag="retry_planned", frozen=True, kw_only=True):
@@ -201,7 +204,7 @@ class TargetEnded(Event, tag="target_ended", frozen=True, kw_only=True):
     seconds: float
     """Seconds that this session took for the target, its waits included."""
     attempts: int
-    """Number of requests about this target, looks and earlier sessions included."""
+    """Number of its attempts, looks, earlier sessions and what could not be sent included."""
     doubted: bool = False
     """Whether an earlier session had sent a request for it, and left it without an outcome."""
     name: str | None = None

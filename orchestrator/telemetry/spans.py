@@ -213,6 +213,8 @@ def _describe_attempt(attempt: AttemptEnded) -> Attributes:
         attributes["undeploy.attempt.code"] = attempt.code
     if attempt.message is not None:
         attributes["undeploy.attempt.message"] = attempt.message
+    if not attempt.sent:
+        attributes["undeploy.attempt.sent"] = False
     return attributes
 
 

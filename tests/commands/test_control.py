@@ -60,7 +60,7 @@ def test_what_is_typed_is_one_demand(typed: str, demand: ControlCommand) -> None
         ("stop apim", "stop takes no arguments"),
         ("skip", "skip 'apim/Retail/**'"),
         ("skip a/b a/c", "one pattern"),
-        ("skip a\udcff/**", "\"a\\udcff/**\" holds a control character or a line break"),
+        ("skip a\udcff/**", '"a\\udcff/**" holds a control character or a line break'),
         ("limits", "give a gateway and its limits"),
         ("limits apim", "give a gateway and its limits"),
         ("limits apim 5/s", "found '5/s'; write concurrency=N, rate=N/s or rate=none"),

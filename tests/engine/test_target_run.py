@@ -544,3 +544,13 @@ def test_what_a_lost_engine_left_up_goes_down_with_all_of_its_attempts(
         Act.LOOK,
         Act.UNDEPLOY,
     ]
+
+
+@pytest.mark.parametrize(("lost", "sent"), [
+    (Lost(sent=False, detail="connection refused"), False), (Lost(sent=True, detail="no reply"), True),
+])  # fmt: skip
+def test_the_end_of_an_attempt_tells_whether_it_was_sent(lost: Lost, sent: bool) -> None:
+    went = target_run([lost, REMOVED])
+
+    ended = [event for event in went.events if isinstance(event, AttemptEnded)]
+    assert [(event.number, event.status, event.sent) for event in ended] == [(1, None, sent), (2, 200, True)]

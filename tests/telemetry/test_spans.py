@@ -63,8 +63,9 @@ def test_an_attempt_is_an_event_of_its_target() -> None:
         story.answered("roma-eu/1", status=500), code="APIG.9999", message="System error", number=2
     )
     lost = msgspec.structs.replace(attempt, status=None, code=None, message=None, number=3)
-    target, _ = trace_of([attempt, lost, story.ended("roma-eu/1")])
-    first, second = target.events
+    kept_back = msgspec.structs.replace(lost, number=4, sent=False)
+    target, _ = trace_of([attempt, lost, kept_back, story.ended("roma-eu/1")])
+    first, second, _ = target.events
 
     assert (first.name, dict(first.attributes or {})) == (
         "undeploy.attempt",
@@ -78,6 +79,11 @@ def test_an_attempt_is_an_event_of_its_target() -> None:
         },
     )
     assert "http.response.status_code" not in dict(second.attributes or {})
+    assert [dict(one.attributes or {}).get("undeploy.attempt.sent") for one in target.events] == [
+        None,
+        None,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
