@@ -7,7 +7,9 @@ from functools import cached_property
 from itertools import islice, starmap
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.journal.cells import JsonCells
+from msgspec import Struct, to_builtins
+
+from orchestrator.journal.cells import SNAPSHOTS
 from orchestrator.journal.database import Database
 from orchestrator.journal.ended import EVERY, KILLED, create_ended_view
 from orchestrator.journal.ledger import read_journal_head
@@ -235,9 +237,19 @@ def _explain_open_targets(*, held: bool, ending: SessionEnding | None) -> str | 
     return None if held else KILLED
 
 
-_SNAPSHOT_KEYS: JsonCells[dict[str, Any]] = JsonCells("a snapshot", dict[str, Any])
-
-
 def _report_snapshot(taken: float, value: str) -> dict[str, Any]:
     """Return a snapshot as JSON's types; ``taken`` is null in a restore, whose parent took it."""
-    return {"taken": to_datetime(taken) if taken else None, **_SNAPSHOT_KEYS.decode(value)}
+    return {"taken": to_datetime(taken) if taken else None, **_list_keys(SNAPSHOTS.decode(value))}
+
+
+def _list_keys(struct: Struct) -> dict[str, Any]:
+    """Return a struct as JSON's types, with each of its keys: a journal leaves some out, to be small."""
+    return {name: _simplify(getattr(struct, name)) for name in struct.__struct_fields__}
+
+
+def _simplify(value: object) -> Any:
+    if isinstance(value, Struct):
+        return _list_keys(value)
+    if isinstance(value, list | tuple):
+        return [_simplify(each) for each in value]
+    return to_builtins(value)

@@ -10,14 +10,17 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from orchestrator.errors import JournalError
 from orchestrator.journal.database import Database, open_database
 from orchestrator.journal.notes import MOST_WARNINGS
 from orchestrator.journal.report_source import JournalReportSource
+from orchestrator.model.bindings import Binding, Bindings, UnreadBindings
 from orchestrator.model.outcome import NO_SERVER, NO_WORKER_AT_ALL, SERVER_AGAIN, WORKER_AGAIN
 from orchestrator.model.plan import RunId
+from orchestrator.model.reading import FrontEnd, Snapshot, Verdict
 from orchestrator.model.target import Target
 from orchestrator.report.values import LatencyPercentiles, PaceTimeline, Report, TargetReport, Totals
 from tests.support.journals import START, apim, journal, plan, roma, target
@@ -701,3 +704,37 @@ def test_a_report_costs_little_a_target(tmp_path: Path) -> None:
     costs = [(counted - before) / count * 1e6, (streamed - counted) / count * 1e6]
     print("us a target: {:.1f} for the counts, {:.1f} for the stream".format(*costs))  # noqa: T201
     assert max(costs) < 60
+
+
+@pytest.mark.parametrize(
+    "bindings",
+    [
+        None,
+        Bindings(),
+        Bindings(found=[Binding(what="plug-in", environment="DEFAULT", id="1")]),
+        Bindings(unread=[UnreadBindings("plug-in", "HTTP 500")]),
+    ],
+)
+def test_a_snapshot_has_each_of_its_keys_whether_or_not_anything_is_there(
+    tmp_path: Path, bindings: Bindings | None
+) -> None:
+    snapshot = Snapshot(verdict=Verdict.UP, fronts=(FrontEnd(id="front"),), bindings=bindings)
+    rows = Rows([target(1, "roma/a1")], [Ended(None, None, None, None, None)], [], [])
+    with account(tmp_path, rows):
+        pass
+    with closing(open_database(tmp_path / "journal.sqlite", write=True)) as database:
+        value = msgspec.json.encode(snapshot).decode()
+        with database.transaction():
+            database.run("INSERT INTO snapshot VALUES (1, 0, 'up', ?)", (value,))
+        told = JournalReportSource(database, RunId("r1"), held=False).read_target("roma/a1").snapshot
+
+    assert told is not None
+    assert list(told) == ["taken", *Snapshot.__struct_fields__]
+    assert told["fronts"] == [{"id": "front", "name": None, "path": None}]
+    if bindings is None:
+        assert told["bindings"] is None
+        return
+    assert set(told["bindings"]) == {"found", "unread"}
+    assert all(set(one) == set(Binding.__struct_fields__) for one in told["bindings"]["found"])
+    again = msgspec.convert(told["bindings"], Bindings)
+    assert (list(again.found), list(again.unread)) == (list(bindings.found), list(bindings.unread))
