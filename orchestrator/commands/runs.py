@@ -128,16 +128,18 @@ def build_row(folder: RunFolder, restores: Sequence[Restore]) -> tuple[str, ...]
         _format_minute(found.run.started),
         found.run.act,
     )
-    return (*identity, *(f"{count:,}" for count in counts), _describe_up_again(found))
+    return (*identity, *(f"{count:,}" for count in counts), describe_up_again(found))
 
 
-def _describe_up_again(found: RunOverview) -> str:
+def describe_up_again(found: RunOverview) -> str:
     """Return how many of a run's targets are up again, since when, and by which restore; empty for none."""
     if not found.restores:
         return ""
-    newest = found.restores[-1]
-    since = f"since {_format_minute(newest.begun)}" if newest.begun else "about to begin"
-    return f"{found.up_again:,} {since} by {newest.id}"
+    begun = [restore.begun for restore in found.restores if restore.begun]
+    since = f"since {_format_minute(begun[0])}" if begun else "about to begin"
+    # Any of several may have brought a target back.
+    by = found.restores[0].id if len(found.restores) == 1 else f"{len(found.restores):,} restores"
+    return f"{found.up_again:,} {since} by {by}"
 
 
 def _format_minute(at: datetime) -> str:

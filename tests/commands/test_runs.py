@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from bench.finished_runs import make_finished_run
-from orchestrator.commands.runs import build_row, prune_runs, render_json
+from orchestrator.commands.runs import build_row, describe_up_again, prune_runs, render_json
 from orchestrator.journal.database import Database
 from orchestrator.journal.run_lookup import list_runs
+from orchestrator.journal.run_report import RunOverview
+from orchestrator.report.values import RestoreReport, Totals
 from orchestrator.simulator.apinizer_fixture import ApinizerFixture
 from orchestrator.simulator.exchange import FaultKind
 from orchestrator.simulator.faults import FaultScenario, InjectedFault
 from orchestrator.simulator.fixtures import SimulatorFixture
 from orchestrator.simulator.process import RunningSimulators
 from tests.support.commands import Undeploy
+from tests.support.made_up_runs import build_run
 
 Write = Callable[..., Path]
 
@@ -217,3 +220,22 @@ def test_a_restore_is_kept_with_the_run_that_it_brings_back(
 def test_what_goes_with_prune_alone_or_not_with_it_is_said(undeploy: Undeploy) -> None:
     assert undeploy("runs", "--with-snapshots").status == 2
     assert undeploy("runs", "--prune", "0s", "--format", "json").status == 2
+
+
+def test_what_several_restores_have_brought_back_is_not_told_of_the_newest_one() -> None:
+    early, late = (datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2))
+    restores = [
+        RestoreReport(id="r1", begun=early, live=False),
+        RestoreReport(id="r2", begun=late, live=False),
+    ]
+
+    def tell(*which: RestoreReport) -> str:
+        overview = RunOverview(run=build_run(), totals=Totals(), restores=which, up_again=5)
+        return describe_up_again(overview)
+
+    assert tell() == ""
+    assert tell(restores[0]).endswith(" by r1")
+    told = tell(*restores)
+    assert told.endswith(" by 2 restores")
+    assert told.startswith("5 since 2026-11-01 ")
+    assert tell(RestoreReport(id="r3", begun=None, live=True)) == "5 about to begin by r3"
