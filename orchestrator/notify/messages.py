@@ -22,8 +22,8 @@ MessageTone = Literal["info", "success", "warning", "failure"]
 LONGEST_TEXT = 300
 """Characters of a text from outside, such as a vendor's message."""
 
-LONGEST_PLAN = 80
-"""Characters of the plan's name in a title, so that the news behind it is not cut."""
+LONGEST_NAME = 80
+"""Characters of the name of a plan or of a wave in a title, so that the news behind it is not cut."""
 
 MOST_GATEWAYS = 10
 """Gateways that the first message names."""
@@ -78,7 +78,7 @@ class MessageMaker:
         is_bad = any(map(progress.count_in_run, TROUBLE)) or progress.stopping is not None
         return RunMessage(
             kind="wave_ended",
-            title=self._compose_title(f"wave {event.wave} {over} ({number} of {of})"),
+            title=self._compose_title(f"wave {_shorten(event.wave)} {over} ({number} of {of})"),
             body=compose_headline(progress),
             tone="warning" if is_bad else "info",
         )
@@ -98,7 +98,7 @@ class MessageMaker:
             return quote_outside(news)
         rehearsal = "rehearsal of " if started.rehearsal else ""
         restore = "restore of " if started.act == "restore" else ""
-        return quote_outside(f"{rehearsal}{restore}{show_briefly(started.plan, LONGEST_PLAN)}: {news}")
+        return quote_outside(f"{rehearsal}{restore}{_shorten(started.plan)}: {news}")
 
 
 def _describe_start(event: RunStarted) -> RunMessage:
@@ -106,7 +106,7 @@ def _describe_start(event: RunStarted) -> RunMessage:
     begun = "is resumed" if event.resumed else "has begun"
     return RunMessage(
         kind="started",
-        title=quote_outside(f"{act} of {event.plan} {begun}"),
+        title=quote_outside(f"{act} of {_shorten(event.plan)} {begun}"),
         body="\n".join(_list_facts(event)),
     )
 
@@ -128,14 +128,17 @@ def _list_facts(event: RunStarted) -> list[str]:
 
 
 def make_last_message(
-    headline: str, summary: str, head: str | None, *, exit_status: int, complete: bool
+    plan: str, ending: str, summary: str, head: str | None, *, exit_status: int, complete: bool
 ) -> RunMessage:
-    """Return the message at the end of a run. ``summary`` is report.md; ``head`` is that of the journal."""
+    """Return the message at the end of a run of ``plan``.
+
+    ``ending`` says how it ended, ``summary`` is report.md, and ``head`` is that of the journal.
+    """
     cut = summary if len(summary) <= LONGEST_SUMMARY else _cut_at_line(summary)
     head_line = f"\n\njournal head: {head}" if head else ""
     return RunMessage(
         kind="ended" if complete else "stopped",
-        title=quote_outside(headline),
+        title=quote_outside(f"{_shorten(plan)}: {ending}"),
         body=f"{_disarm(cut)}{head_line}",
         tone="success" if exit_status == 0 else "failure",
         markdown=True,
@@ -145,6 +148,10 @@ def make_last_message(
 def _cut_at_line(text: str) -> str:
     kept = text[:LONGEST_SUMMARY]
     return f"{kept[: kept.rfind(chr(10))]}\n\n(cut; the reports have the rest)"
+
+
+def _shorten(name: str) -> str:
+    return show_briefly(name, LONGEST_NAME)
 
 
 def quote_outside(text: str) -> str:

@@ -171,7 +171,8 @@ def test_the_last_message_has_the_report_cut_at_a_line_and_the_head() -> None:
     summary = "\n".join(f"| roma-eu/{number:032x} | failed |" for number in range(1000))
 
     message = make_last_message(
-        "spring: 1 of 2 targets is down",
+        "spring",
+        "1 of 2 targets is down",
         summary + " @here <!channel>",
         "ab" * 32,
         exit_status=1,
@@ -183,7 +184,8 @@ def test_the_last_message_has_the_report_cut_at_a_line_and_the_head() -> None:
     assert len(message.body) < LONGEST_SUMMARY + 200
     assert "(cut; the reports have the rest)" in message.body
     assert message.body.endswith(f"journal head: {'ab' * 32}")
-    stopped = make_last_message("x", "| @here <!channel> |", None, exit_status=4, complete=False)
+    assert message.title == "spring: 1 of 2 targets is down"
+    stopped = make_last_message("x", "y", "| @here <!channel> |", None, exit_status=4, complete=False)
     assert (stopped.kind, "@" in stopped.body, "<!" in stopped.body) == ("stopped", False, False)
 
 
@@ -196,3 +198,15 @@ def test_several_messages_become_one() -> None:
     merged = merge_messages([one, two, three], 4)
     assert merged.title == "t3"
     assert merged.body == "b3\nmore\n\nt1: b1\nt2: b2\nand 4 messages more"
+
+
+def test_a_long_name_cuts_no_news_off_a_title() -> None:
+    plan, wave = "p" * 400, "w" * 400
+    begun = started(plan=plan, waves=(WaveFacts(name=wave, targets=10),))
+
+    first, second = tell(begun, WaveStarted(at=AT, wave=wave, left=10), WaveEnded(at=AT, wave=wave))
+    last = make_last_message(plan, "all 2 targets are down", "", None, exit_status=0, complete=True)
+
+    assert first.title.endswith(" has begun")
+    assert second.title.endswith(" has ended (1 of 1)")
+    assert last.title.endswith(": all 2 targets are down")

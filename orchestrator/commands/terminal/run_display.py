@@ -154,9 +154,9 @@ def _make_last_message(result: RunResult) -> RunMessage:
 
     report = result.report
     summary = _read_summary(result)
-    headline = f"{report.run.plan}: {describe_ending(report)}"
     return make_last_message(
-        headline,
+        report.run.plan,
+        describe_ending(report),
         summary,
         report.run.journal_head,
         exit_status=result.exit_status,
