@@ -70,6 +70,8 @@ class SessionNews:
         self.told_wait: WaitBegun | None = None
         """The wait that goes on, once it has been told."""
         self.over: RunOver | None = None
+        self._unended: str | None = None
+        """The name of the wave whose end is still to be told; None if none goes on."""
 
     async def tell(self, item: NewsItem) -> None:
         """Tell one item. After the end of a step it returns once the results of that step are here."""
@@ -89,6 +91,7 @@ class SessionNews:
                 self._resources.run_gate.stop(stop.kind, stop.text)
             case RunOver():
                 self._end_wait()
+                self._end_wave()  # broken off before its last step
                 self.over = item
         if self._heard <= 0:
             self._tell_what_holds(item)
@@ -111,6 +114,7 @@ class SessionNews:
         at = resources.environment.now()
         if index in (self._announced, 0) or self._steps[index - 1].wave != step.wave:
             left = sum(_count_targets(each) for each in self._steps if each.wave == step.wave)
+            self._unended = step.name
             resources.emit(WaveStarted(at=at, wave=step.name, left=left))
         if index > self._announced:
             resources.record.keep_wave_step(at, WaveStep(step.wave, step.step))
@@ -131,7 +135,12 @@ class SessionNews:
         await self._lanes.finish(index)
         step, following = self._steps[index], self._steps[index + 1 : index + 2]
         if not following or following[0].wave != step.wave:
-            self._resources.emit(WaveEnded(at=self._resources.environment.now(), wave=step.name))
+            self._end_wave()
+
+    def _end_wave(self) -> None:
+        if self._unended is not None:
+            self._resources.emit(WaveEnded(at=self._resources.environment.now(), wave=self._unended))
+            self._unended = None
 
     # Lanes.
 

@@ -37,6 +37,8 @@ class WaveRunner:
         self._left_in_wave: Counter[int] = Counter()
         """The targets that were open when the session began, by wave."""
         self._begun = resources.pending.list_begun()
+        self._unended: WaveStep | None = None
+        """A step of the wave whose end is still to be told; None if none goes on."""
         self._keys: dict[str, ExclusiveKeys] = defaultdict(ExclusiveKeys)
         """By installation: a plan may name one installation as two gateways."""
         for (wave_step, name), count in resources.pending.count_left().items():
@@ -51,6 +53,8 @@ class WaveRunner:
             await self._run_steps()
         except DiskError as error:  # the journal cannot be read, or takes no rows any more
             self._run_gate.stop("disk", str(error))
+        if self._unended is not None:  # broken off before its last step
+            self._announce_end(self._unended)
 
     async def _run_steps(self) -> None:
         steps = sorted(self._left)
@@ -138,10 +142,12 @@ class WaveRunner:
     def _announce_wave(self, wave_step: WaveStep) -> None:
         at, name = self._resources.environment.now(), self._find_wave(wave_step).name
         left = self._left_in_wave[wave_step.wave]
+        self._unended = wave_step
         self._resources.emit(WaveStarted(at=at, wave=name, left=left))
 
     def _announce_end(self, wave_step: WaveStep) -> None:
         at, name = self._resources.environment.now(), self._find_wave(wave_step).name
+        self._unended = None
         self._resources.emit(WaveEnded(at=at, wave=name))
 
     def _announce_step(self, wave_step: WaveStep, left: int) -> None:

@@ -155,6 +155,17 @@ def test_a_wave_is_told_before_its_targets_and_ends_once_their_results_are_here(
         database.close()
 
 
+def test_a_wave_that_a_stop_breaks_off_between_two_steps_is_over_at_the_end(tmp_path: Path) -> None:
+    listener = Listener(*WHOLE[:-3], RunOver())
+
+    play(tmp_path, listener)
+
+    assert name(listener.told)[-4:] == [
+        *("WaveStarted", "StepStarted", "results of step 1 are here"),
+        "WaveEnded",
+    ]
+
+
 def test_a_later_process_tells_no_step_again_but_that_which_goes_on(tmp_path: Path) -> None:
     listener = Listener(*WHOLE, announced=1, heard=5)
 

@@ -853,6 +853,27 @@ def test_a_step_without_a_success_stops_the_run(tmp_path: Path) -> None:
     assert len(went.wires["gw"].told) == 3
 
 
+@pytest.mark.parametrize("closes", [None, 30.5])
+def test_each_wave_that_has_begun_is_told_to_be_over_also_if_a_stop_breaks_it_off(
+    tmp_path: Path, closes: float | None
+) -> None:
+    """By a stop rule between two steps, or by a window that lets no later step start."""
+    went = run_waves(
+        tmp_path,
+        [target(seq, wave=(seq - 1) // 4) for seq in range(1, 9)],
+        lambda _, name: REMOVED if closes or name == "gw/t1" else REFUSED,
+        waves=(Wave(name="a", sizes=sizes(1, 2, 1.0), pause_after=0.25), Wave(name="b")),
+        closes=closes,
+    )
+
+    steps = [event for event in went.events if isinstance(event, StepStarted | WaveStarted | WaveEnded)]
+    assert [type(event).__name__ for event in steps] == [
+        "WaveStarted",
+        *["StepStarted"] * (1 if closes else 2),
+        "WaveEnded",
+    ]
+
+
 @pytest.mark.promise(1)
 def test_a_full_disk_wakes_the_targets_that_wait_for_the_one_it_stopped(tmp_path: Path) -> None:
     """t2 comes after t1, whose second intent finds the disk full."""
