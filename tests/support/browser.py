@@ -166,9 +166,13 @@ async def open_pages(browser: Browser) -> AsyncIterator[PageOpener]:
         await opener.close()
 
 
+MIDDLE_ROWS = "tr:nth-child(n+13):nth-last-child(n+13)"
+"""The rows of a long table that look like others, which axe would judge for seconds each time."""
+
+
 async def assert_accessible(page: Page) -> None:
     """Assert that axe finds nothing, with all of its rules."""
-    results = await Axe().run(page)
+    results = await Axe().run(page, context={"exclude": [[MIDDLE_ROWS]]})
     assert not results.violations_count, results.generate_report()
 
 
