@@ -80,6 +80,11 @@ def find_meant(missing: str, found: Sequence[str], wanted: Sequence[str], known:
     return near or next((name for name in found if _means_only_id(name, found, wanted)), "")
 
 
+def is_nearly_known(name: str, found: Sequence[str], wanted: Sequence[str], known: Sequence[str]) -> bool:
+    """Return whether ``name`` is one of the ``known`` columns, looks like one, or stands for one."""
+    return name in known or bool(suggest_nearest(name, known)) or _means_only_id(name, found, wanted)
+
+
 def _means_only_id(name: str, found: Sequence[str], wanted: Sequence[str]) -> bool:
     """Return whether ``name`` is the one column of ids where a target is one id, which no column names."""
     return len(wanted) == 1 and wanted[0] not in found and [one for one in found if _is_id(one)] == [name]

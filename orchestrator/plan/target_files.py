@@ -23,6 +23,7 @@ from orchestrator.plan.source import Fingerprint, is_within, open_list, read_lin
 from orchestrator.plan.table_header import (
     find_meant,
     find_separator,
+    is_nearly_known,
     name_separator,
     suggest_column,
     suggest_cut,
@@ -146,6 +147,8 @@ class _TargetFileReader:
             columns = self._read_header(table)
             if columns is None or self._is_separated_otherwise(columns, table.line_num):
                 return
+            if self._is_no_header(columns, table.line_num):
+                return
             ended = table.line_num
             after = columns.index("after") if columns.count("after") == 1 else None
             flag = columns.index("persistent") if columns.count("persistent") == 1 else None
@@ -203,6 +206,25 @@ class _TargetFileReader:
             hint = suggest_cut(",".join(columns), sign, wanted, self._name)
             self._add_other_separator(line, sign, hint)
         return bool(sign)
+
+    def _is_no_header(self, first: list[str], line: int) -> bool:
+        """Return whether the first row names no column at all; add the one problem of that.
+
+        Else each of its cells would be an unknown column, which no one means to take out.
+        """
+        wanted = [item.name for item in self._kind.COORDINATES]
+        known = [*wanted, *self._kind.OPTIONS, "after", "gateway"]
+        if len(first) > MOST_COLUMNS or any(is_nearly_known(name, first, wanted, known) for name in first):
+            return False
+        is_comment = first[0].startswith("#")
+        hint = (
+            "no row is a comment: take it out"
+            if is_comment
+            else f"write a line before it: {','.join(wanted)}"
+        )
+        self._add_problem(line, "", f"the first line names none of the columns {', '.join(wanted)}", hint)
+        self._rows += 1  # the file has rows, which nobody can read
+        return True
 
     def _add_other_separator(self, line: int, sign: str, hint: str) -> None:
         self._add_problem(line, "", f"the columns are separated by {name_separator(sign)}", hint)
@@ -317,10 +339,12 @@ class _TargetFileReader:
             except json.JSONDecodeError as error:
                 if self._rows == 1:
                     self._refuse_whole_json(line.strip(), number)
+                is_list_item = line.rstrip().endswith("},") and error.msg == "Extra data"
                 self._problems.add(
                     FilePosition(self._file_index, number, error.colno),
                     "",
                     f"cannot be read as JSON: {error.msg}",
+                    "take the comma behind the object out" if is_list_item else "",
                 )
             # Python limits the digits of a number, and the depth of a nesting, with errors of their own.
             except (ValueError, RecursionError):

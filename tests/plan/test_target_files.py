@@ -229,6 +229,22 @@ def test_a_wrong_csv_is_reported_at_its_own_line(tmp_path: Path, name: str) -> N
     assert any(expected in problem for problem in found), found
 
 
+@pytest.mark.parametrize(
+    ("gateway", "text", "hint"),
+    [
+        ("roma", "7e15dc40f3a849b2\n9c2b06d1\n", "write a line before it: ld_api_id"),
+        ("apim", "P,x,e\nP,y,e\n", "write a line before it: project,proxy,environment"),
+        ("apim", "# of today,\nproject,proxy,environment\nP,x,e\n", "no row is a comment: take it out"),
+    ],
+)
+def test_a_table_without_a_header_is_one_problem(tmp_path: Path, gateway: str, text: str, hint: str) -> None:
+    wanted = "ld_api_id" if gateway == "roma" else "project, proxy, environment"
+
+    assert read_one_problem(tmp_path, plan(tmp_path, gateway, "a.csv", text)) == (
+        f"a.csv:1:1 the first line names none of the columns {wanted}; {hint}"
+    )
+
+
 EXPORTS = {
     "semicolons": ("roma", "Ad;API_ID;Ekip\na, b;1;c, d\n", "\";\"; {}cut -d';' -f2 a.csv > targets.csv"),
     "tabs": ("roma", "ld_api_id\tname\n1\ta, b\n", "tabs; {}cut -f1 a.csv > targets.csv"),
@@ -445,6 +461,10 @@ def test_a_file_of_targets_without_end_is_not_read(tmp_path: Path) -> None:
 
 JSON = {
     "empty": ("\n", "a.jsonl: the file names no target"),
+    "the comma of a list": (
+        '{"ld_api_id": "a"},\n{"ld_api_id": "b"}\n',
+        "a.jsonl:1:19 cannot be read as JSON: Extra data; take the comma behind the object out",
+    ),
     "no JSON": ("{ld_api_id: a}\n", "a.jsonl:1:2 cannot be read as JSON: Expecting property name"),
     "a whole list": (
         '[\n  {"ld_api_id": "a"},\n  {"ld_api_id": "b"}\n]\n',
