@@ -156,9 +156,10 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
 def list_warnings(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Iterator[str]:
     """Yield the warnings about a plan, such as each pattern that matches nothing."""
     from orchestrator.commands.terminal.plan_words import warn_of_untold_use
+    from orchestrator.journal.session_scope import hold_back
     from orchestrator.plan.lookalikes import find_lookalikes
     from orchestrator.rules.window import describe_closed_window, describe_short_window
-    from orchestrator.runs.selection import list_idle_warnings
+    from orchestrator.runs.selection import list_idle_warnings, list_protections, warn_of_stuck
     from orchestrator.text.characters import make_visible
     from orchestrator.transport.warnings import list_warnings
 
@@ -173,6 +174,9 @@ def list_warnings(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Iter
         yield from (f"warning: {make_visible(gateway.name)}: {text}" for text in list_warnings(gateway))
     yield from warn_of_untold_use(plan)
     for _, text in list_idle_warnings(draft.database, plan, options, most=None):
+        yield f"warning: {make_visible(text)}"
+    hold_back(draft.database, list_protections(plan, options))
+    for _, text in warn_of_stuck(draft.database):
         yield f"warning: {make_visible(text)}"
     for _, text in find_lookalikes(plan.gateways):
         yield f"warning: {make_visible(text)}"

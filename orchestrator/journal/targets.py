@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from orchestrator.journal.database import Database
+from orchestrator.journal.schema import KEPT, WORD
 from orchestrator.model.target import Target, TargetId
 from orchestrator.model.target_id import decode_parts
+from orchestrator.rules.followers import Followers
 
 _IDS = "SELECT id, wave FROM target"
 _SEQ = "SELECT seq FROM target WHERE id = ?"
 _SEQ_ALIKE = "SELECT seq FROM target WHERE nfc(id) = nfc(?)"
 _FIRST_OPEN = "SELECT id FROM target WHERE outcome IS NULL ORDER BY wave, seq LIMIT ?"
 _COUNTS = "SELECT gateway, COUNT(*) FROM target GROUP BY gateway"
+_HELD_FIRST = (
+    "SELECT DISTINCT needs FROM dependency JOIN target AS first ON first.seq = dependency.needs"
+    f" WHERE first.outcome = 'not_started' AND {WORD} IN {KEPT}"
+)
+_DEPENDENCIES = "SELECT seq, needs FROM dependency"
+_OPEN_PAIR = """
+SELECT after.id, first.id FROM target AS after JOIN target AS first ON first.seq = ?2
+WHERE after.seq = ?1 AND after.outcome IS NULL
+"""
 _NTH = "SELECT seq, id, wave FROM target WHERE gateway = ? ORDER BY seq LIMIT 1 OFFSET ?"
 
 
@@ -35,6 +47,28 @@ def list_ids(database: Database) -> Iterator[tuple[TargetId, int]]:
 def list_first_open(database: Database, count: int) -> list[TargetId]:
     """Return the ids of the first ``count`` targets without an outcome, in the order in which they go."""
     return [TargetId(name) for (name,) in database.rows(_FIRST_OPEN, (count,))]
+
+
+def list_stuck(database: Database) -> Iterator[tuple[TargetId, TargetId]]:
+    """Yield each open target that can never go, and the target before it that is held back.
+
+    It comes after that one, directly or not. The order is the plan's.
+    """
+    held = [seq for (seq,) in database.rows(_HELD_FIRST)]
+    if not held:
+        return
+    followers = Followers(database.rows(_DEPENDENCIES))
+    behind = {seq: seq for seq in held}
+    waiting = deque(held)
+    while waiting:
+        earlier = waiting.popleft()
+        for seq in followers[earlier]:
+            if seq not in behind:
+                behind[seq] = behind[earlier]
+                waiting.append(seq)
+    for pair in sorted(behind.items()):
+        for name, needs in database.rows(_OPEN_PAIR, pair):
+            yield TargetId(name), TargetId(needs)
 
 
 def count_by_gateway(database: Database) -> dict[int, int]:

@@ -11,7 +11,7 @@ from orchestrator.errors import UsageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.pending import PendingTargets
 from orchestrator.journal.session_scope import HoldRule, hold_back, split_into_steps
-from orchestrator.journal.targets import list_ids
+from orchestrator.journal.targets import list_ids, list_stuck
 from orchestrator.model.gateway import Gateway
 from orchestrator.model.outcome import Outcome, Reason
 from orchestrator.model.plan import Plan
@@ -29,6 +29,7 @@ from orchestrator.plan.patterns import (
 from orchestrator.plan.protect import ProtectFile, refuse_dead_lines
 from orchestrator.rules.steps import find_step_ends
 from orchestrator.text.characters import quote_text
+from orchestrator.text.counting import count_noun
 from orchestrator.text.lists import ListedLine
 from orchestrator.text.names import to_nfc
 
@@ -84,8 +85,24 @@ def summarize_protection(database: Database, plan: Plan, options: RunOptions) ->
     return ProtectionSummary(
         len(prepare_protection(plan, options).texts),
         protected,
-        (*list_idle_warnings(database, plan, options), *find_lookalikes(plan.gateways)),
+        (
+            *list_idle_warnings(database, plan, options),
+            *warn_of_stuck(database),
+            *find_lookalikes(plan.gateways),
+        ),
     )
+
+
+def warn_of_stuck(database: Database) -> Iterator[tuple[str | None, str]]:
+    """Yield a warning if targets come after one that the selection, as it was applied, holds back."""
+    stuck = list_stuck(database)
+    if (first := next(stuck, None)) is None:
+        return
+    more = sum(1 for _ in stuck)
+    name, needs = first
+    told = count_noun(more + 1, "target comes", "targets come")
+    rest = f" and {more:,} more" if more else ""
+    yield None, f"{told} after one that is protected or left out, and cannot go: {name} after {needs}{rest}"
 
 
 def list_idle_warnings(

@@ -132,6 +132,21 @@ def test_it_explains_how_the_plan_would_go(folder: Path, undeploy: Undeploy) -> 
     ]
 
 
+def test_targets_that_wait_for_a_protected_one_are_warned_of(folder: Path, undeploy: Undeploy) -> None:
+    (folder / "p.yaml").write_text(
+        f"version: 1\nname: stuck{STEERED}".replace("apim/P/a/*", "apim/P/first/e")
+    )
+
+    lines = undeploy("check", "p.yaml")[1].splitlines()
+
+    assert [line for line in lines if "cannot go" in line] == [
+        (
+            "warning: 20 targets come after one that is protected or left out, and cannot go:"
+            " apim/P/a/e after apim/P/first/e and 19 more"
+        )
+    ]
+
+
 def test_a_reason_that_a_comment_has_cut_off_shows(plan: Callable[..., Path], undeploy: Undeploy) -> None:
     assert "reason: CHG" in undeploy("check", plan(more="reason: CHG #1042"))[1].splitlines()
 

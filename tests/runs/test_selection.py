@@ -29,6 +29,7 @@ from orchestrator.runs.selection import (
     refuse_idle_filters,
     split_waves,
     summarize_protection,
+    warn_of_stuck,
 )
 from orchestrator.text.lists import ListedLine
 from tests.support import journals
@@ -154,6 +155,37 @@ ONE_PLACE = Plan(
     ),
     waves=PLAN.waves,
 )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, None),
+        ({"protect": ("roma/a1",)}, None),  # nothing comes after it
+        (
+            {"protect": ("apim/Retail/orders/test",)},
+            (
+                "2 targets come after one that is protected or left out, and cannot go: "
+                "apim/Retail/orders/production after apim/Retail/orders/test and 1 more"
+            ),
+        ),
+        (
+            {"waves": ("rest",)},
+            (
+                "1 target comes after one that is protected or left out, and cannot go: "
+                "apim/Payments/pay/production after apim/Retail/orders/production"
+            ),
+        ),
+    ],
+)
+def test_targets_behind_one_that_is_held_back_are_warned_of(
+    database: Database, options: dict[str, Any], told: str | None
+) -> None:
+    """They would end as not_started: dependency, whatever becomes of the others."""
+    database.run("INSERT INTO dependency (seq, needs) VALUES (2, 1), (3, 2)")
+    apply_selection(database, PLAN, RunOptions(**options))
+
+    assert list(warn_of_stuck(database)) == ([] if told is None else [(None, told)])
 
 
 @pytest.fixture
