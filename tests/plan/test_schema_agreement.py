@@ -224,6 +224,6 @@ def test_the_schema_agrees_with_the_reader_on_changed_plans(tmp_path: Path) -> N
 
 
 @pytest.mark.long("reads and judges thousands of plans")
-@pytest.mark.parametrize("seed", range(2, 6))
+@pytest.mark.parametrize("seed", range(2, 10))
 def test_the_schema_agrees_with_the_reader_on_many_changed_plans(tmp_path: Path, seed: int) -> None:
-    compare(tmp_path, seed, 5_000)
+    compare(tmp_path, seed, 1_500)
