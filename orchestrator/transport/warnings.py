@@ -6,6 +6,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from orchestrator.model.gateway import Gateway
+from orchestrator.model.settings import Tls
 
 
 def list_warnings(gateway: Gateway) -> list[str]:
@@ -19,9 +20,10 @@ def list_warnings(gateway: Gateway) -> list[str]:
             f"auth.{login.KEY}.url: http:// sends the password in clear: whoever listens can use it; use https://"
         )
     if gateway.tls.insecure:
+        advice = _advise(gateway.tls, "name the gateway's authority under tls: ca_file")
         told.append(
             "insecure: any certificate is believed, so whoever stands in between can use the credential;"
-            " name the gateway's authority under tls: ca_file"
+            f" {advice}"
         )
     return told
 
@@ -42,9 +44,14 @@ def list_store_warnings(gateway: Gateway) -> list[str]:
     if store.tls.insecure:
         told.append(
             "usage.elasticsearch.tls: insecure: any certificate is believed, so whoever stands in between can"
-            " use its credential; name the authority under ca_file"
+            f" use its credential; {_advise(store.tls, 'name the authority under ca_file')}"
         )
     return told
+
+
+def _advise(tls: Tls, otherwise: str) -> str:
+    """Return what to do in place of ``insecure``, which leaves a ``ca_file`` beside it without effect."""
+    return otherwise if tls.ca_file is None else "beside it ca_file has no effect: take insecure out"
 
 
 def _is_in_clear(url: str) -> bool:

@@ -471,6 +471,15 @@ def test_a_credential_of_the_traffic_log_is_warned_of_likewise(
 def test_believing_anybody_is_warned_of() -> None:
     (told,) = list_warnings(gateway(url="https://roma.example.com", tls=Tls(insecure=True)))
     assert told.startswith("insecure: any certificate is believed")
+    assert told.endswith("; name the gateway's authority under tls: ca_file")
+
+
+def test_an_authority_beside_insecure_is_not_asked_for_once_more() -> None:
+    """The two contradict each other: with ``insecure`` nothing asks the authority."""
+    tls = Tls(insecure=True, ca_file="ca.pem")
+    (told,) = list_warnings(gateway(url="https://roma.example.com", tls=tls))
+
+    assert told.endswith("; beside it ca_file has no effect: take insecure out")
 
 
 # Where no TLS is needed.
