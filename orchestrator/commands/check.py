@@ -121,6 +121,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
         describe_paces,
         describe_stop_rules,
         describe_window,
+        warn_of_long_pauses,
     )
     from orchestrator.distributed.bounds import OPEN_TARGETS
     from orchestrator.report.words import describe_patterns
@@ -150,6 +151,7 @@ def explain_plan(loaded: ParsedPlan, draft: Draft, options: RunOptions) -> Itera
     yield from describe_in_use(plan)
     if loaded.targets > OPEN_TARGETS:
         yield f"with --on: {OPEN_TARGETS:,} targets at most go on while no command takes their results over"
+    yield from warn_of_long_pauses(plan, left)
     yield from list_warnings(loaded, draft, options)
 
 

@@ -147,6 +147,31 @@ def test_targets_that_wait_for_a_protected_one_are_warned_of(folder: Path, undep
     ]
 
 
+@pytest.mark.parametrize(
+    ("pause", "warned"),
+    [("59m", []), ("1h", ["1 h 00 min"]), ("90m", ["1 h 30 min"])],
+)
+def test_pauses_that_fill_the_window_are_warned_of(
+    folder: Path, undeploy: Undeploy, pause: str, warned: list[str]
+) -> None:
+    window = "{opens: 2999-01-01T22:00:00Z, closes: 2999-01-01T23:00:00Z}"
+    gateway = "{kind: apinizer, url: https://a.example.com, auth: {token: {env: T}}, timeout: 5s}"
+    target = "{gateway: a, project: P, proxy: %s, environment: e}"
+    (folder / "p.yaml").write_text(
+        f"version: 1\nname: slow\nwindow: {window}\ngateways: {{a: {gateway}}}\nwaves:\n"
+        f"  - {{name: one, pause_after: {pause}, targets: [{target % 'p'}]}}\n"
+        f"  - {{name: two, pause_after: {pause}, targets: [{target % 'q'}]}}\n"
+    )
+
+    lines = undeploy("check", "p.yaml")[1].splitlines()
+
+    assert [line for line in lines if "the pauses alone" in line] == [
+        f"warning: the pauses alone take {told}, and the window is open for 1 h 00 min:"
+        " it closes before the last wave or step"
+        for told in warned
+    ]
+
+
 def test_a_reason_that_a_comment_has_cut_off_shows(plan: Callable[..., Path], undeploy: Undeploy) -> None:
     assert "reason: CHG" in undeploy("check", plan(more="reason: CHG #1042"))[1].splitlines()
 

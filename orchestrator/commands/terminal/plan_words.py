@@ -91,6 +91,27 @@ def describe_paces(waves: Sequence[Wave], targets: Sequence[int]) -> Iterator[tu
             yield index, words
 
 
+def warn_of_long_pauses(plan: Plan, targets: Sequence[int]) -> Iterator[str]:
+    """Yield a warning if the pauses between waves and steps leave the window no time.
+
+    ``targets`` are how many of each wave go.
+    """
+    window = plan.window
+    if window is None or window.opens is None or window.closes is None:
+        return
+    pauses = [
+        wave.pause_after or 0.0
+        for wave, count in zip(plan.waves, targets, strict=True)
+        for _ in find_step_ends(wave.sizes, count)
+    ]
+    whole, length = sum(pauses[:-1]), (window.closes - window.opens).total_seconds()
+    if whole >= length:
+        yield (
+            f"warning: the pauses alone take {format_span(whole)}, and the window is open for"
+            f" {format_span(length)}: it closes before the last wave or step"
+        )
+
+
 def describe_pace(wave: Wave, targets: int, *, is_last: bool = False) -> str:
     """Return the steps, pauses and questions of a wave of ``targets``; empty where it has none of them."""
     steps = find_step_ends(wave.sizes, targets)
