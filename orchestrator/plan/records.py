@@ -124,7 +124,8 @@ def read_record(
         if key in fields:
             values[key] = read_value(value, fields[key].type, f"{path}.{key}" if path else key, problems)
         elif key not in elsewhere:
-            _add_unknown_key(node, key, path, [*before, *fields, *beside], problems)
+            known = [*before, *fields, *beside]
+            _add_unknown_key(node, key, path, known, problems, under=_find_place(cls, key))
             # To ignore an unknown key would be to disobey it, so its whole mapping is refused.
             values[key] = UNSET
     for key in (*before, *(key for key, field in fields.items() if field.required)):
@@ -155,13 +156,23 @@ def _add_no_mapping(node: Node, cls: type[Struct], path: str, problems: Problems
     problems.add(node.at, path, message, f"{hint}; if it was a real one, change it")
 
 
+def _find_place(cls: type[Struct], key: str) -> str:
+    """Return the key of ``cls`` under which ``key`` stands; an empty text if it stands under none of them."""
+    for name, field in list_keys(cls).items():
+        if isinstance(field.type, inspect.StructType) and key in list_keys(field.type.cls):
+            return name
+    return ""
+
+
 def _add_unknown_key(
-    node: MappingNode, key: str, path: str, known: Collection[str], problems: Problems
+    node: MappingNode, key: str, path: str, known: Collection[str], problems: Problems, *, under: str = ""
 ) -> None:
+    """Add a problem for a ``key``; ``under`` names the one of the ``known`` keys that it belongs to."""
     at = node.keys[key]
     # Where credentials stand, the key may be one, so it is not repeated.
     if not is_secret(path):
-        problems.add(at, path, f"unknown key {quote_text(key)}", suggest_key(key, known))
+        hint = f"it stands under {under}" if under else suggest_key(key, known)
+        problems.add(at, path, f"unknown key {quote_text(key)}", hint)
     elif path.endswith(".auth") and key in _REFERENCES:
         problems.add(at, path, "unknown key", f"write auth: {{token: {_REFERENCES[key]}}}")
     else:

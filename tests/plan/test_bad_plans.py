@@ -157,6 +157,7 @@ def test_an_entry_without_end_is_refused(tmp_path: Path) -> None:
 
 KEYS = {
     "unknown key": ("nmae: x\n", 'unknown key "nmae"; did you mean "name"?'),
+    "a key of another one": ("opens: 2026-11-22T22:00:00Z\n", 'unknown key "opens"; it stands under window'),
     "duplicate key": ("name: y\n", 'the key "name" is given twice; first at plan.yaml:2:1'),
     "version": ("version: 1\n", 'the key "version" is given twice; first at plan.yaml:1:1'),
     "key that is a list": ("? [a, b]\n: c\n", "a key must be a plain text"),
@@ -504,6 +505,14 @@ GATEWAY = {
     ),
     "no concurrency": (f"{APIM}    limits: {{concurrency: 0}}\n", "0 is out of bounds; expected 1 to 1000"),
     "attempts": (f"{APIM}    retry: {{attempts: 101}}\n", "101 is out of bounds; expected 1 to 100"),
+    "a key of limits": (
+        f"{APIM}    rate: 5/s\n",
+        'gateways.apim: unknown key "rate"; it stands under limits',
+    ),
+    "a key of auth": (
+        f"{APIM}    token: {{env: T}}\n",
+        'gateways.apim: unknown key "token"; it stands under auth',
+    ),
     "a first above the default": (
         f"{APIM}    retry: {{first: 2m}}\n",
         ":8:13 gateways.apim.retry.first: first is longer than ceiling, which is 30s if not given; give",
