@@ -285,7 +285,7 @@ def test_an_approval_that_expires_while_the_run_waits_is_void(
     monkeypatch.setenv("ROMA_TOKEN", FAKE_TOKEN)
     stage.write_plan()
     path = approved(stage)
-    opens = datetime.now(UTC) + timedelta(seconds=1.5)  # and the approval ends a moment after
+    opens = datetime.now(UTC) + timedelta(seconds=4)  # and the approval ends a moment after
     ends = opens + timedelta(microseconds=1)
     path.write_bytes(encode_approval(expiring(path, path.read_text(), at=ends)))
     before = stage.requests()
