@@ -71,6 +71,17 @@ class MessageMaker:
                 return self._describe_lane(event)
         return None
 
+    def make_failure(self, error: str) -> RunMessage | None:
+        """Return the message of an error that ended the command; None if no session had begun by then."""
+        if not self.has_begun:
+            return None
+        return RunMessage(
+            kind="stopped",
+            title=self._compose_title("ended with an error"),
+            body=quote_outside(error),
+            tone="failure",
+        )
+
     def _describe_wave(self, event: WaveEnded) -> RunMessage:
         progress = self._progress
         number, of = progress.waves[event.wave].number, len(progress.waves)

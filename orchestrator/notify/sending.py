@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.model.events import AnyEvent
 from orchestrator.model.plan import (
     ALL_NOTIFICATIONS,
@@ -66,6 +66,10 @@ class Notifier:
             self._last = last
         self._within = LAST_SENDING_INTERRUPTED if interrupted else LAST_SENDING
 
+    def fail(self, error: OrchestratorError) -> None:
+        """Give the message of an error that ends the command: who heard of the beginning hears of it, too."""
+        self._last = self._maker.make_failure(str(error))
+
     def close(self, within: float | None = None) -> None:
         """Send what waits, within a bounded time for all channels together; tell what was not sent."""
         ends = time.monotonic() + (self._within if within is None else within)
@@ -94,6 +98,10 @@ def open_notifications(
     notifier = Notifier(_open_channels(specs), tell)
     try:
         yield notifier
+    except OrchestratorError as error:
+        notifier.fail(error)
+        notifier.close()
+        raise
     except BaseException:
         notifier.close(0.0)
         raise

@@ -248,6 +248,29 @@ def test_a_place_is_told_what_its_plan_asks_for_and_no_more(monkeypatch: pytest.
     assert len(service.titles) in (2, 3)  # the beginning may have gone alone, or with the end
 
 
+def test_an_error_that_ends_the_command_is_told_to_who_heard_of_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An approval may expire while the run waits for its window."""
+
+    def run(*, has_begun: bool) -> None:
+        with open_(["env:HOOK"]) as notifier:
+            assert notifier is not None
+            if has_begun:
+                notifier(started())
+            raise UsageError("the approval expired at 22:00")
+
+    with serve_told() as service:
+        monkeypatch.setenv("HOOK", service.url)
+        for has_begun in (False, True):
+            with pytest.raises(UsageError):
+                run(has_begun=has_begun)
+            assert bool(service.told) is has_begun
+
+    assert service.titles[-1] == "spring: ended with an error"
+    assert "the approval expired at 22:00" in str(service.told[-1])
+
+
 def test_a_run_that_had_reached_its_end_tells_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_told() as service:
         monkeypatch.setenv("HOOK", service.url)
