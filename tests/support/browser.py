@@ -166,6 +166,12 @@ async def open_pages(browser: Browser) -> AsyncIterator[PageOpener]:
         await opener.close()
 
 
+async def resize(page: Page, size: tuple[int, int]) -> None:
+    """Give the window of a page another size."""
+    width, height = size
+    await page.set_viewport_size({"width": width, "height": height})
+
+
 MIDDLE_ROWS = "tr:nth-child(n+13):nth-last-child(n+13)"
 """The rows of a long table that look like others, which axe would judge for seconds each time."""
 
