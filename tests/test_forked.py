@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,7 @@ import pytest
 
 from tests.support.forked import ROOT, ForkedProgram, start_program
 
-pytestmark = [
-    pytest.mark.source,
-    pytest.mark.skipif(sys.platform != "linux", reason="the program is forked on Linux alone"),
-]
+pytestmark = pytest.mark.source
 
 PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 

@@ -48,6 +48,8 @@ def _running(stage: Stage, *options: str, top: str = "", waves: bool = False) ->
     """Run a slow plan that serves its page."""
     plan = stage.write_plan(roma=SLOW, apim=SLOW, top=top, waves=waves)
     with _serving(stage, "run", str(plan), "--yes", "--serve", "127.0.0.1:0", *options) as served:
+        # The page is there before the run is, and nobody can steer or watch what has not begun.
+        stage.wait_for_requests(1, served.process)
         yield served
 
 

@@ -30,11 +30,12 @@ CredentialTrouble = Literal["wrong", "lost"]
 """How a reference fails: in the first session it gives what is rejected, or it cannot be read again."""
 
 _REFERENCE = CredentialReference(env="UNDEPLOY_SIMULATED")
+_SECRET = CredentialReference(env="UNDEPLOY_SIMULATED_SECRET")
 
 
 def sign_some(random: Random, gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
     """Return the gateways of a scene; some instances of ROMA are let in by access keys, and not by tokens."""
-    keys = Auth(access_key=_REFERENCE, secret_key=_REFERENCE)
+    keys = Auth(access_key=_REFERENCE, secret_key=_SECRET)
     return tuple(
         replace(gateway, auth=keys)
         if gateway.KIND == "roma" and gateway.auth.token is not None and random.random() < 0.15
