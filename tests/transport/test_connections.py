@@ -348,10 +348,9 @@ async def test_a_reply_without_an_end_is_lost_soon_and_slows_no_other_request(ki
                 slowest = max(slowest, time.thread_time() - at)
             answers = await flood
     assert all(isinstance(answer, Lost) and answer.sent for answer in answers), answers
-    # Far below the timeout, also where both cores are slow and busy: a quick machine takes some 0.3 s.
-    assert time.thread_time() - used < 8
-    assert time.monotonic() - began < 15
-    assert slowest < 5
+    assert time.thread_time() - used < 3
+    assert time.monotonic() - began < 10
+    assert slowest < 2
 
 
 @pytest.mark.promise(10)
